@@ -1,0 +1,42 @@
+# Each target sets up its own environment: a machine with Python 3.11+ and make is enough.
+PYTHON ?= python3
+VENV ?= .venv
+BIN := $(VENV)/bin
+READY := $(VENV)/.installed
+
+.PHONY: install demo test test-slow check format bench clean
+
+install: $(READY)
+
+$(READY): pyproject.toml constraints.txt
+	$(PYTHON) -c 'import sys; sys.exit(0 if sys.version_info >= (3, 11) else "gridyolo needs Python 3.11 or newer: make PYTHON=python3.12 ...")'
+	$(PYTHON) -m venv $(VENV)
+	$(BIN)/python -m pip install --quiet --upgrade pip
+	$(BIN)/python -m pip install --quiet --constraint constraints.txt --editable '.[dev]'
+	touch $@
+
+demo: $(READY)  ## make a synthetic data set, train, validate, predict
+	$(BIN)/gridyolo demo
+
+test: $(READY)  ## the default suite: no network, no GPU, no data but its own
+	$(BIN)/python -m pytest -q -n auto -m "not slow and not gpu"
+
+test-slow: $(READY)  ## everything that this machine can run
+	$(BIN)/python -m pytest -q -n auto
+
+check: $(READY)  ## format, lint, types, layering
+	$(BIN)/ruff format --check .
+	$(BIN)/ruff check .
+	$(BIN)/mypy
+	$(BIN)/python -m pytest -q tests/test_layering.py tests/test_public_api.py
+
+format: $(READY)
+	$(BIN)/ruff format .
+	$(BIN)/ruff check --fix .
+
+bench: $(READY)  ## the measured numbers of docs/results.md
+	$(BIN)/python tools/bench_loss.py
+	$(BIN)/python tools/bench_inference.py
+
+clean:
+	rm -rf build dist .mypy_cache .ruff_cache .pytest_cache .hypothesis

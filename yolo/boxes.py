@@ -1,0 +1,121 @@
+"""Box formats and the IoU family, on tensors.
+
+Boxes are `xyxy` in the last axis unless a name says otherwise; units cancel in IoU, so pixels and fractions of
+the image both work. The IoU functions broadcast like arithmetic: (…, 4) with (…, 4) gives (…); for all pairs
+pass `a[:, None]` and `b[None]`. There is no epsilon that would bend small boxes: a quotient with denominator 0
+is 0. GIoU: Rezatofighi et al. 2019; DIoU and CIoU: Zheng et al. 2020.
+"""
+
+import math
+
+import torch
+from torch import Tensor
+
+
+def xyxy_to_cxcywh(boxes: Tensor) -> Tensor:
+    """Corners to centre and size, (…, 4) -> (…, 4).
+
+    >>> xyxy_to_cxcywh(torch.tensor([0.0, 0.0, 4.0, 2.0]))
+    tensor([2., 1., 4., 2.])
+    """
+    x1, y1, x2, y2 = boxes.unbind(-1)
+    return torch.stack(((x1 + x2) / 2, (y1 + y2) / 2, x2 - x1, y2 - y1), dim=-1)
+
+
+def cxcywh_to_xyxy(boxes_cxcywh: Tensor) -> Tensor:
+    """Centre and size to corners, (…, 4) -> (…, 4).
+
+    >>> cxcywh_to_xyxy(torch.tensor([2.0, 1.0, 4.0, 2.0]))
+    tensor([0., 0., 4., 2.])
+    """
+    cx, cy, w, h = boxes_cxcywh.unbind(-1)
+    return torch.stack((cx - w / 2, cy - h / 2, cx + w / 2, cy + h / 2), dim=-1)
+
+
+def area(boxes: Tensor) -> Tensor:
+    """Area of each box, (…, 4) -> (…)."""
+    x1, y1, x2, y2 = boxes.unbind(-1)
+    return (x2 - x1) * (y2 - y1)
+
+
+def clip_to_image(boxes: Tensor, size_hw: tuple[int, int]) -> Tensor:
+    """Move corners that lie outside [0, width] x [0, height] onto the border."""
+    height, width = size_hw
+    x1, y1, x2, y2 = boxes.unbind(-1)
+    return torch.stack((x1.clamp(0, width), y1.clamp(0, height), x2.clamp(0, width), y2.clamp(0, height)), dim=-1)
+
+
+def iou(a: Tensor, b: Tensor) -> Tensor:
+    """Intersection over union in [0, 1]; touching boxes have 0."""
+    intersection, union = _intersection_and_union(a, b)
+    return _divide(intersection, union)
+
+
+def intersection_over_area(a: Tensor, b: Tensor) -> Tensor:
+    """Share of `a` that lies inside `b`, in [0, 1]: what COCO uses for crowd regions `b`."""
+    return _divide(_intersection_and_union(a, b)[0], area(a))
+
+
+def giou(a: Tensor, b: Tensor) -> Tensor:
+    """Generalised IoU in [-1, 1]: IoU minus the empty share of the enclosing box."""
+    intersection, union = _intersection_and_union(a, b)
+    enclosing = area(_enclosing(a, b))
+    return _divide(intersection, union) - _divide(enclosing - union, enclosing)
+
+
+def diou(a: Tensor, b: Tensor) -> Tensor:
+    """Distance IoU in [-1, 1]: IoU minus the squared centre distance over the enclosing diagonal's square."""
+    return iou(a, b) - centre_distance(a, b)
+
+
+def ciou(a: Tensor, b: Tensor) -> Tensor:
+    """Complete IoU: DIoU minus a penalty for a different aspect ratio."""
+    overlap = iou(a, b)
+    return overlap - centre_distance(a, b) - aspect_penalty(a, b, overlap)
+
+
+def centre_distance(a: Tensor, b: Tensor) -> Tensor:
+    """Squared distance of the centres over the squared diagonal of the enclosing box, in [0, 1]."""
+    dx, dy = ((a[..., :2] + a[..., 2:] - b[..., :2] - b[..., 2:]) / 2).unbind(-1)
+    x1, y1, x2, y2 = _enclosing(a, b).unbind(-1)
+    return _divide(dx**2 + dy**2, (x2 - x1) ** 2 + (y2 - y1) ** 2)
+
+
+def aspect_penalty(a: Tensor, b: Tensor, overlap: Tensor) -> Tensor:
+    """The term alpha * v of CIoU; alpha is a constant for the gradient, as its authors define it.
+
+    Args:
+        a: (…, 4) boxes.
+        b: (…, 4) boxes.
+        overlap: (…) their IoU.
+    """
+    v = (4 / math.pi**2) * (_aspect_angle(a) - _aspect_angle(b)) ** 2
+    alpha = _divide(v, 1 - overlap + v).detach()
+    return alpha * v
+
+
+def _aspect_angle(boxes: Tensor) -> Tensor:
+    x1, y1, x2, y2 = boxes.unbind(-1)
+    return torch.atan2(x2 - x1, (y2 - y1).clamp_min(torch.finfo(boxes.dtype).tiny))
+
+
+def _intersection_and_union(a: Tensor, b: Tensor) -> tuple[Tensor, Tensor]:
+    ax1, ay1, ax2, ay2 = a.unbind(-1)
+    bx1, by1, bx2, by2 = b.unbind(-1)
+    width = (torch.minimum(ax2, bx2) - torch.maximum(ax1, bx1)).clamp_min(0)
+    height = (torch.minimum(ay2, by2) - torch.maximum(ay1, by1)).clamp_min(0)
+    intersection = width * height
+    return intersection, area(a) + area(b) - intersection
+
+
+def _enclosing(a: Tensor, b: Tensor) -> Tensor:
+    top_left = torch.minimum(a[..., :2], b[..., :2])
+    bottom_right = torch.maximum(a[..., 2:], b[..., 2:])
+    return torch.cat((top_left, bottom_right), dim=-1)
+
+
+def _divide(numerator: Tensor, denominator: Tensor) -> Tensor:
+    """numerator / denominator, 0 with a finite gradient where the denominator is 0."""
+    positive = denominator > 0
+    safe = torch.where(positive, denominator, torch.ones_like(denominator))
+    return torch.where(positive, numerator / safe, torch.zeros_like(numerator))

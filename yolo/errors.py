@@ -1,0 +1,28 @@
+"""Errors for people: what is wrong, where, and what to do about it.
+
+The command line prints the message and ends with the class's `exit_code`; no traceback is shown for these.
+"""
+
+
+class GridYoloError(Exception):
+    """Base of every error a user can cause and can mend."""
+
+    exit_code = 1
+
+
+class ConfigError(GridYoloError):
+    """An option, a configuration file or a combination of options that makes no sense."""
+
+    exit_code = 2
+
+
+class DataError(GridYoloError):
+    """A dataset, an annotation file or a source of images that cannot be used."""
+
+
+class ImageReadError(DataError):
+    """One image that cannot be decoded."""
+
+
+class WeightsError(GridYoloError):
+    """A weights file or checkpoint that is missing, damaged or made for something else."""

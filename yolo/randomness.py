@@ -1,0 +1,31 @@
+"""Random generators that depend on (seed, epoch, index) and on nothing else.
+
+The same sample gets the same draws in any worker, on any rank and in any order, and a resumed run continues
+with the draws that the uninterrupted run would have made.
+"""
+
+import numpy as np
+from numpy.typing import NDArray
+
+# Apart from each other, so that the order of an epoch says nothing about the pixels of its samples.
+_SAMPLE_STREAM, _ORDER_STREAM = 0, 1
+
+
+def sample_generator(seed: int, epoch: int, index: int) -> np.random.Generator:
+    """Generator for everything drawn for one sample in one epoch.
+
+    Args:
+        seed: of the run, >= 0.
+        epoch: >= 0.
+        index: place of the sample in the dataset, >= 0.
+
+    >>> sample_generator(0, 1, 2).integers(100) == sample_generator(0, 1, 2).integers(100)
+    np.True_
+    """
+    return np.random.Generator(np.random.Philox(np.random.SeedSequence((seed, _SAMPLE_STREAM, epoch, index))))
+
+
+def epoch_order(seed: int, epoch: int, length: int) -> NDArray[np.int64]:
+    """Order in which an epoch visits a dataset: a permutation of range(length), int64."""
+    sequence = np.random.SeedSequence((seed, _ORDER_STREAM, epoch))
+    return np.random.Generator(np.random.Philox(sequence)).permutation(length).astype(np.int64)

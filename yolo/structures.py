@@ -1,0 +1,289 @@
+"""The few types that travel between the layers: ground truth, samples, batches, detections.
+
+Checked shapes, no maths. Boxes are `xyxy`, absolute pixels of the image named, float32.
+Shape letters: N batch, S grid side, B predictors per cell, C classes, M objects of one image,
+T objects of a batch, K detections.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, fields, replace
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import torch
+from numpy.typing import NDArray
+from torch import Tensor
+
+Float32 = NDArray[np.float32]
+Int64 = NDArray[np.int64]
+Bool = NDArray[np.bool_]
+UInt8 = NDArray[np.uint8]
+
+
+def _check(condition: bool, message: str) -> None:
+    if not condition:
+        raise ValueError(message)
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class GroundTruth:
+    """What is annotated on one image.
+
+    Attributes:
+        boxes: (M, 4) float32, xyxy, pixels of the image it belongs to.
+        labels: (M,) int64, 0-based class index.
+        difficult: (M,) bool, the `difficult` flag of Pascal VOC.
+        iscrowd: (M,) bool, the `iscrowd` flag of COCO.
+        area: (M,) float32, pixels²: COCO's `area` field where there is one, else the area of the box.
+    """
+
+    boxes: Float32
+    labels: Int64
+    difficult: Bool
+    iscrowd: Bool
+    area: Float32
+
+    def __post_init__(self) -> None:
+        count = len(self.boxes)
+        _check(self.boxes.shape == (count, 4), f"boxes must be (M, 4), got {self.boxes.shape}")
+        for field in ("labels", "difficult", "iscrowd", "area"):
+            shape = getattr(self, field).shape
+            _check(shape == (count,), f"{field} must be ({count},), got {shape}")
+
+    @classmethod
+    def from_boxes(
+        cls,
+        boxes: Any,
+        labels: Any,
+        *,
+        difficult: Any = None,
+        iscrowd: Any = None,
+        area: Any = None,
+    ) -> GroundTruth:
+        """Build from anything array-like; absent flags are False, an absent area is the box's own."""
+        boxes = np.asarray(boxes, dtype=np.float32).reshape(-1, 4)
+        count = len(boxes)
+
+        def flags(values: Any) -> Bool:
+            return np.zeros(count, bool) if values is None else np.asarray(values, bool).reshape(-1)
+
+        x1, y1, x2, y2 = boxes.T
+        own_area = (x2 - x1) * (y2 - y1)
+        return cls(
+            boxes=boxes,
+            labels=np.asarray(labels, dtype=np.int64).reshape(-1),
+            difficult=flags(difficult),
+            iscrowd=flags(iscrowd),
+            area=own_area if area is None else np.asarray(area, dtype=np.float32).reshape(-1),
+        )
+
+    @classmethod
+    def empty(cls) -> GroundTruth:
+        """The ground truth of a background image."""
+        return cls.from_boxes(np.zeros((0, 4)), np.zeros(0))
+
+    def __len__(self) -> int:
+        return len(self.boxes)
+
+    def __getitem__(self, index: Any) -> GroundTruth:
+        """Select objects by mask, slice or index array; order follows the index."""
+        return GroundTruth(*(getattr(self, field.name)[index] for field in fields(self)))
+
+    def with_boxes(self, boxes: Float32) -> GroundTruth:
+        """The same objects with other boxes; `area` is scaled by the change of the box area."""
+        old, new = GroundTruth.from_boxes(self.boxes, self.labels), GroundTruth.from_boxes(boxes, self.labels)
+        ratio = new.area / np.maximum(old.area, np.float32(1e-9))
+        return replace(self, boxes=new.boxes, area=self.area * ratio)
+
+    @staticmethod
+    def concatenate(parts: list[GroundTruth]) -> GroundTruth:
+        """All objects of several ground truths, in order."""
+        parts = parts or [GroundTruth.empty()]
+        return GroundTruth(
+            *(np.concatenate([getattr(part, field.name) for part in parts]) for field in fields(GroundTruth))
+        )
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class AnnotatedImage:
+    """One image of a dataset: where it is and what is on it.
+
+    Attributes:
+        image_id: unique in its dataset; COCO's own id, else the path without suffix below the image folder.
+        path: the image file.
+        size_hw: height and width in pixels, EXIF orientation applied.
+        ground_truth: boxes in pixels of that size.
+    """
+
+    image_id: str
+    path: Path
+    size_hw: tuple[int, int]
+    ground_truth: GroundTruth
+
+
+@dataclass(frozen=True, slots=True)
+class ImageGeometry:
+    """How an image was placed on the network's input: input_xy = original_xy * scale_xy + offset_xy.
+
+    Coordinates are continuous, pixel k covers [k, k+1]. Letterbox and stretch are both of this form.
+    """
+
+    original_hw: tuple[int, int]
+    input_hw: tuple[int, int]
+    scale_xy: tuple[float, float]
+    offset_xy: tuple[float, float]
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class Sample:
+    """One image as the network will see it.
+
+    Attributes:
+        image: (H, W, 3) uint8 RGB.
+        ground_truth: boxes in pixels of `image`.
+        index: place in the dataset.
+        geometry: how `image` came from the file; None where augmentation mixed several files.
+    """
+
+    image: UInt8
+    ground_truth: GroundTruth
+    index: int
+    geometry: ImageGeometry | None = None
+
+    def __post_init__(self) -> None:
+        _check(
+            self.image.ndim == 3 and self.image.shape[2] == 3 and self.image.dtype == np.uint8,
+            f"image must be (H, W, 3) uint8, got {self.image.shape} {self.image.dtype}",
+        )
+
+
+@dataclass(frozen=True, slots=True)
+class SkippedImage:
+    """An image that was left out of a batch, and why."""
+
+    path: str
+    reason: str
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class Batch:
+    """What one training or validation step receives.
+
+    Attributes:
+        images: (N, 3, H, W) uint8 RGB.
+        targets: the objects of all N images.
+        indices: place of each image in the dataset, length N.
+        geometries: how each image was placed, length N.
+        skipped: images that could not be read; they are not among the N.
+    """
+
+    images: Tensor
+    targets: Targets
+    indices: tuple[int, ...]
+    geometries: tuple[ImageGeometry | None, ...]
+    skipped: tuple[SkippedImage, ...] = ()
+
+    def __post_init__(self) -> None:
+        count = len(self.indices)
+        _check(
+            self.images.ndim == 4 and self.images.shape[:2] == (count, 3),
+            f"images must be ({count}, 3, H, W), got {tuple(self.images.shape)}",
+        )
+        _check(len(self.geometries) == count, f"expected {count} geometries, got {len(self.geometries)}")
+
+    def __len__(self) -> int:
+        return len(self.indices)
+
+    def to(self, device: torch.device | str, *, non_blocking: bool = False) -> Batch:
+        """The same batch on another device."""
+        return replace(
+            self,
+            images=self.images.to(device, non_blocking=non_blocking),
+            targets=self.targets.to(device, non_blocking=non_blocking),
+        )
+
+    def pin_memory(self) -> Batch:
+        """Page-locked copy, called by torch's DataLoader."""
+        return replace(self, images=self.images.pin_memory())
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class Targets:
+    """The objects of a batch, flat, so that the loss costs what the objects cost.
+
+    Attributes:
+        boxes: (T, 4) float32, xyxy, pixels of the network's input.
+        labels: (T,) int64.
+        image_index: (T,) int64, which of the N images an object is on, ascending.
+        ignored: (T,) bool: crowd regions and difficult objects, neither taught nor punished.
+    """
+
+    boxes: Tensor
+    labels: Tensor
+    image_index: Tensor
+    ignored: Tensor
+
+    def __post_init__(self) -> None:
+        count = len(self.boxes)
+        _check(self.boxes.shape == (count, 4), f"boxes must be (T, 4), got {tuple(self.boxes.shape)}")
+        for name in ("labels", "image_index", "ignored"):
+            shape = tuple(getattr(self, name).shape)
+            _check(shape == (count,), f"{name} must be ({count},), got {shape}")
+
+    def __len__(self) -> int:
+        return len(self.boxes)
+
+    def to(self, device: torch.device | str, *, non_blocking: bool = False) -> Targets:
+        """The same targets on another device."""
+        return Targets(
+            *(getattr(self, field.name).to(device, non_blocking=non_blocking) for field in fields(self))
+        )
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class Detections:
+    """What a detector found on one image.
+
+    Attributes:
+        boxes: (K, 4) float32, xyxy, pixels of the image.
+        scores: (K,) float32, confidence x class probability.
+        labels: (K,) int64, 0-based class index.
+        size_hw: height and width of the image the boxes belong to.
+    """
+
+    boxes: Tensor
+    scores: Tensor
+    labels: Tensor
+    size_hw: tuple[int, int]
+
+    def __post_init__(self) -> None:
+        count = len(self.boxes)
+        _check(self.boxes.shape == (count, 4), f"boxes must be (K, 4), got {tuple(self.boxes.shape)}")
+        for name in ("scores", "labels"):
+            shape = tuple(getattr(self, name).shape)
+            _check(shape == (count,), f"{name} must be ({count},), got {shape}")
+        _check(self.labels.dtype == torch.int64, f"labels must be int64, got {self.labels.dtype}")
+
+    @classmethod
+    def empty(cls, size_hw: tuple[int, int]) -> Detections:
+        """Nothing found."""
+        return cls(torch.zeros(0, 4), torch.zeros(0), torch.zeros(0, dtype=torch.int64), size_hw)
+
+    def __len__(self) -> int:
+        return len(self.boxes)
+
+    def __getitem__(self, index: Any) -> Detections:
+        """Select detections by mask, slice or index tensor; order follows the index."""
+        return Detections(self.boxes[index], self.scores[index], self.labels[index], self.size_hw)
+
+    def to(self, device: torch.device | str) -> Detections:
+        """The same detections on another device."""
+        return Detections(
+            self.boxes.to(device), self.scores.to(device), self.labels.to(device), self.size_hw
+        )
+
+    def to_dict(self) -> dict[str, Tensor]:
+        """The dict that torchvision and torchmetrics exchange: `boxes`, `scores`, `labels`."""
+        return {"boxes": self.boxes, "scores": self.scores, "labels": self.labels}
