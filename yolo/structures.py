@@ -7,6 +7,7 @@ T objects of a batch, K detections.
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from dataclasses import dataclass, fields, replace
 from pathlib import Path
 from typing import Any
@@ -218,12 +219,14 @@ class Targets:
         labels: (T,) int64.
         image_index: (T,) int64, which of the N images an object is on, ascending.
         ignored: (T,) bool: crowd regions and difficult objects, neither taught nor punished.
+        max_per_image: the most objects on any one image, known on the host so that nobody waits for the device.
     """
 
     boxes: Tensor
     labels: Tensor
     image_index: Tensor
     ignored: Tensor
+    max_per_image: int
 
     def __post_init__(self) -> None:
         count = len(self.boxes)
@@ -232,14 +235,27 @@ class Targets:
             shape = tuple(getattr(self, name).shape)
             _check(shape == (count,), f"{name} must be ({count},), got {shape}")
 
+    @classmethod
+    def from_ground_truths(cls, ground_truths: Sequence[GroundTruth]) -> Targets:
+        """Flatten the ground truth of N images; crowd and difficult objects become ignored ones."""
+        counts = [len(one) for one in ground_truths]
+        together = GroundTruth.concatenate(list(ground_truths))
+        return cls(
+            boxes=torch.from_numpy(together.boxes),
+            labels=torch.from_numpy(together.labels),
+            image_index=torch.repeat_interleave(torch.tensor(counts, dtype=torch.int64)),
+            ignored=torch.from_numpy(together.iscrowd | together.difficult),
+            max_per_image=max(counts, default=0),
+        )
+
     def __len__(self) -> int:
         return len(self.boxes)
 
     def to(self, device: torch.device | str, *, non_blocking: bool = False) -> Targets:
         """The same targets on another device."""
-        return Targets(
-            *(getattr(self, field.name).to(device, non_blocking=non_blocking) for field in fields(self))
-        )
+        names = ("boxes", "labels", "image_index", "ignored")
+        moved = {name: getattr(self, name).to(device, non_blocking=non_blocking) for name in names}
+        return replace(self, **moved)
 
 
 @dataclass(frozen=True, slots=True, eq=False)

@@ -1,0 +1,1 @@
+"""Who is responsible for what (`assignment`), and what it costs (`yolo_loss`)."""

@@ -1,0 +1,194 @@
+"""The multi-part YOLO loss, as the five terms of the paper's equation 3, each with its name.
+
+Every term is half the weighted sum over the batch divided by the number of images; the half is darknet's (its
+`delta` is lambda * (target - output)). Two readings of each term can be chosen:
+
+    term          squared (the paper, darknet)             modern
+    coord_xy      (x - x^)^2 + (y - y^)^2                  `iou`: the centre-distance part of CIoU
+    coord_wh      (sqrt w - sqrt w^)^2 + the same of h     `iou`: 1 - IoU and the aspect part of CIoU
+    conf_obj      (C - IoU)^2                              `cross_entropy` with the target IoU
+    conf_noobj    C^2                                      `cross_entropy` with the target 0
+    class_prob    sum over classes (p - p^)^2              `cross_entropy`, one per class
+
+The target IoU is a constant for the gradient. Who is responsible is decided in `assignment`; nothing here knows
+of thresholds or NMS. Computed in float32 whatever the precision of `raw`.
+
+Shape letters: N batch, S grid side, B predictors per cell, C classes, T objects of the batch.
+Source: Redmon et al. 2016, equation 3; darknet src/detection_layer.c.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, fields
+from typing import Literal
+
+import torch
+import torch.nn.functional as F
+from torch import Tensor
+
+from yolo import boxes as box_ops
+from yolo.grid import GridParts, GridSpec
+from yolo.losses.assignment import Assignment, assign_targets, spared_predictors, sum_in_cell
+from yolo.structures import Targets
+
+CoordLoss = Literal["squared", "iou"]
+ValueLoss = Literal["squared", "cross_entropy"]
+
+
+@dataclass(frozen=True, slots=True)
+class LossTerms:
+    """The five terms, weighted, each a scalar."""
+
+    coord_xy: Tensor
+    coord_wh: Tensor
+    conf_obj: Tensor
+    conf_noobj: Tensor
+    class_prob: Tensor
+
+    @property
+    def total(self) -> Tensor:
+        """What training minimises: the sum."""
+        return self.coord_xy + self.coord_wh + self.conf_obj + self.conf_noobj + self.class_prob
+
+    def detached(self) -> dict[str, Tensor]:
+        """Terms by name, for logs."""
+        return {field.name: getattr(self, field.name).detach() for field in fields(self)}
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class YoloLoss:
+    """The loss as a function of (raw, targets), with its weights and readings.
+
+    Attributes:
+        lambda_coord: weight of both coordinate terms (paper: 5).
+        lambda_obj: weight of the responsible predictors' confidence (paper: 1).
+        lambda_noobj: weight of all other predictors' confidence (paper: 0.5).
+        lambda_class: weight of the class term (paper: 1).
+        coord: reading of the coordinate terms.
+        confidence: reading of the confidence terms.
+        class_prob: reading of the class term.
+        ignore_iou: a predictor that overlaps any object by more than this is not taught "nothing here"; None
+            for the paper's rule, which has no such exception.
+        objects_per_cell: objects of a cell that may be assigned (paper and darknet: 1).
+    """
+
+    lambda_coord: float = 5.0
+    lambda_obj: float = 1.0
+    lambda_noobj: float = 0.5
+    lambda_class: float = 1.0
+    coord: CoordLoss = "squared"
+    confidence: ValueLoss = "squared"
+    class_prob: ValueLoss = "squared"
+    ignore_iou: float | None = None
+    objects_per_cell: int = 1
+
+    def __call__(self, grid: GridSpec, raw: Tensor, targets: Targets, size_hw: tuple[int, int]) -> LossTerms:
+        """Compute the terms of a batch.
+
+        Args:
+            grid: the grid of `raw`.
+            raw: (N, S, S, D) network output, any float type.
+            targets: the objects of the batch, boxes in pixels of the input.
+            size_hw: height and width of the input.
+        """
+        raw = raw.float()
+        num_images = len(raw)
+        relative = _relative_to_image(targets, size_hw)
+        wanted = grid.encode(relative.boxes, (1, 1))
+        own_raw = grid.split(raw[targets.image_index, wanted.row, wanted.col])  # (T, …): the owner cells
+        own = grid.activate(own_raw)
+        own_boxes = grid.decode_cells(own, row=wanted.row, col=wanted.col)  # (T, B, 4)
+        assignment = assign_targets(
+            grid,
+            own_boxes.detach(),
+            relative,
+            row=wanted.row,
+            col=wanted.col,
+            num_images=num_images,
+            objects_per_cell=min(self.objects_per_cell, grid.boxes_per_cell),
+        )
+        weight = assignment.assigned.float()  # (T,)
+        half_per_image = 0.5 / num_images
+
+        if self.coord == "squared":
+            xy = _squared(_responsible(own.offset_xy, assignment), wanted.offset_xy)
+            wh = _squared(_responsible(own.sqrt_wh, assignment), wanted.sqrt_wh)
+        else:
+            xy, wh = ciou_parts(_responsible(own_boxes, assignment), relative.boxes)
+        parts = own_raw if self.confidence == "cross_entropy" else own
+        conf_obj = _value_loss(
+            _responsible(parts.confidence[..., None], assignment).squeeze(-1), assignment.iou, self.confidence
+        )
+        class_rows = own_raw if self.class_prob == "cross_entropy" else own
+        class_term = _value_loss(
+            class_rows.class_probs, _class_targets(grid, relative, assignment, num_images), self.class_prob
+        ).sum(dim=-1)
+        return LossTerms(
+            coord_xy=self.lambda_coord * half_per_image * (weight * xy).sum(),
+            coord_wh=self.lambda_coord * half_per_image * (weight * wh).sum(),
+            conf_obj=self.lambda_obj * half_per_image * (weight * conf_obj).sum(),
+            conf_noobj=self.lambda_noobj * half_per_image * self._conf_noobj(grid, raw, relative, assignment),
+            class_prob=self.lambda_class * half_per_image * (assignment.owns_class.float() * class_term).sum(),
+        )
+
+    def _conf_noobj(self, grid: GridSpec, raw: Tensor, targets: Targets, assignment: Assignment) -> Tensor:
+        """Sum over every predictor that is neither responsible nor spared, object cells included."""
+        parts = grid.split(raw)
+        activated = grid.activate(parts)
+        boxes = grid.decode_boxes(GridParts(*(part.detach() for part in activated)))  # (N, S, S, B, 4)
+        excused = spared_predictors(boxes, targets, targets.max_per_image, ignore_iou=self.ignore_iou)
+        where = (targets.image_index, assignment.row, assignment.col, assignment.predictor)
+        responsible = torch.zeros_like(excused, dtype=torch.float32)
+        responsible.index_put_(where, assignment.assigned.float(), accumulate=True)
+        counts = ~(excused | (responsible > 0))
+        value = (parts if self.confidence == "cross_entropy" else activated).confidence
+        return (counts * _value_loss(value, torch.zeros_like(value), self.confidence)).sum()
+
+
+def ciou_parts(predicted: Tensor, wanted: Tensor) -> tuple[Tensor, Tensor]:
+    """CIoU loss of box pairs (…, 4), in two: the part of the centres' distance, and the rest.
+
+    Returns:
+        (…) the normalised squared centre distance, whose gradient moves x and y, and (…) 1 - IoU plus the aspect
+        term, most of whose gradient moves w and h. Their sum is 1 - CIoU.
+    """
+    overlap = box_ops.iou(predicted, wanted)
+    distance = box_ops.centre_distance(predicted, wanted)
+    return distance, 1 - overlap + box_ops.aspect_penalty(predicted, wanted, overlap)
+
+
+def _squared(predicted: Tensor, wanted: Tensor) -> Tensor:
+    """Summed squared difference over the last axis, (T, 2) -> (T,)."""
+    return (predicted - wanted).square().sum(dim=-1)
+
+
+def _value_loss(value: Tensor, wanted: Tensor, kind: ValueLoss) -> Tensor:
+    """Elementwise loss; `value` is a logit for cross-entropy and an activated number for squares."""
+    if kind == "squared":
+        return (value - wanted).square()
+    # doubled, so that the common factor 1/2 leaves the cross-entropy whole
+    return 2 * F.binary_cross_entropy_with_logits(value, wanted, reduction="none")
+
+
+def _responsible(values: Tensor, assignment: Assignment) -> Tensor:
+    """The responsible predictor's row of each object, (T, B, k) -> (T, k)."""
+    index = assignment.predictor[:, None, None].expand(-1, 1, values.shape[-1])
+    return values.gather(1, index).squeeze(1)
+
+
+def _class_targets(grid: GridSpec, targets: Targets, assignment: Assignment, num_images: int) -> Tensor:
+    """(T, C): the classes of all assigned objects of an object's cell, 1 where present."""
+    one_hot = F.one_hot(targets.labels, grid.num_classes).float() * assignment.assigned.float()[:, None]
+    return sum_in_cell(one_hot, assignment.cell, num_images * grid.grid_size**2).clamp_max(1)
+
+
+def _relative_to_image(targets: Targets, size_hw: tuple[int, int]) -> Targets:
+    height, width = size_hw
+    scale = targets.boxes.new_tensor((width, height, width, height))
+    return Targets(
+        boxes=targets.boxes / scale,
+        labels=targets.labels,
+        image_index=targets.image_index,
+        ignored=targets.ignored,
+        max_per_image=targets.max_per_image,
+    )

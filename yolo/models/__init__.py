@@ -1,0 +1,1 @@
+"""Networks: a torchvision backbone, a neck and head, and the weights that go into them."""

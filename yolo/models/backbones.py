@@ -1,0 +1,166 @@
+"""Any torchvision classifier as a backbone that answers with feature maps.
+
+The network is traced once; the last map of every stride (4, 8, 16, 32) before the classifier's pooling is tapped.
+Nothing is listed by family, so new torchvision classifiers work when they appear. Left out: networks without a
+map of halving resolution (plain vision transformers).
+"""
+
+from __future__ import annotations
+
+import contextlib
+import difflib
+import io
+import math
+from dataclasses import dataclass
+
+import torch
+import torchvision
+from torch import Tensor, nn
+from torch.fx import GraphModule, Node
+from torch.fx.passes.shape_prop import ShapeProp
+from torch.fx.proxy import TraceError
+from torchvision.models.feature_extraction import NodePathTracer, create_feature_extractor
+
+from yolo.errors import ConfigError
+
+_PROBE_SIZE = 128
+_STRIDES = (4, 8, 16, 32)
+
+
+@dataclass(frozen=True, slots=True)
+class Tap:
+    """One feature map of a backbone: the traced node that makes it, its stride and its channels."""
+
+    node: str
+    stride: int
+    channels: int
+
+
+class Backbone(nn.Module):
+    """A classifier cut down to the maps at its taps.
+
+    Args:
+        name: name of a torchvision classifier, such as `resnet18`.
+        lowest_stride: maps of a finer stride than this are not computed for their own sake.
+        highest_stride: layers beyond this stride are cut off.
+
+    Raises:
+        ConfigError: no such classifier, or it has no usable maps.
+    """
+
+    def __init__(self, name: str, *, lowest_stride: int, highest_stride: int) -> None:
+        super().__init__()
+        classifier = build_classifier(name)
+        taps = [tap for tap in find_taps(classifier) if lowest_stride <= tap.stride <= highest_stride]
+        if not taps:
+            raise ConfigError(
+                f"backbone {name}: has no feature map of a stride from {lowest_stride} to {highest_stride}; "
+                "choose another backbone or another input_size / grid_size"
+            )
+        self.name = name
+        self.taps = tuple(taps)
+        self.body = create_feature_extractor(classifier, [tap.node for tap in taps])
+
+    def forward(self, images: Tensor) -> list[Tensor]:
+        """Images (N, 3, H, W) to one map (N, channels, H/stride, W/stride) per tap, finest first."""
+        maps: dict[str, Tensor] = self.body(images)
+        return [maps[tap.node] for tap in self.taps]
+
+
+def classifier_names() -> list[str]:
+    """Names of all classifiers that torchvision has."""
+    return list(torchvision.models.list_models(module=torchvision.models))
+
+
+def build_classifier(name: str) -> nn.Module:
+    """The torchvision classifier of that name with random weights; ConfigError with near names if unknown."""
+    if name not in classifier_names():
+        near = difflib.get_close_matches(name, classifier_names(), n=4)
+        hint = f"did you mean {', '.join(near)}?" if near else "see torchvision.models.list_models()"
+        raise ConfigError(f"backbone {name!r} is not a torchvision classifier; {hint}")
+    classifier: nn.Module = torchvision.models.get_model(name, weights=None)
+    return classifier
+
+
+@torch.no_grad()
+def find_taps(classifier: nn.Module) -> list[Tap]:
+    """The last feature map of every stride, finest first.
+
+    Only points are considered through which the whole network passes (not the inside of a residual block). A
+    classifier often ends with a 1x1 convolution that only widens the map for pooling (`conv5` of shufflenet,
+    the last `features` of mobilenet and efficientnet). It is costly and made for whole images: the map before
+    it is taken.
+
+    Raises:
+        ConfigError: the network cannot be traced, or runs on one image size only.
+    """
+    was_training = classifier.training
+    classifier.eval()
+    tracer = NodePathTracer(autowrap_modules=(math, torchvision.ops), leaf_modules=_torchvision_layers())
+    try:
+        graph = tracer.trace(classifier)
+        probe = torch.zeros(1, 3, _PROBE_SIZE, _PROBE_SIZE)
+        with contextlib.redirect_stderr(io.StringIO()):  # it prints a traceback of its own before it raises
+            ShapeProp(GraphModule(classifier, graph)).propagate(probe)
+    except (RuntimeError, TraceError, AssertionError) as error:
+        name = type(classifier).__name__
+        raise ConfigError(f"backbone {name}: does not take images of any size; choose another") from error
+    finally:
+        classifier.train(was_training)
+    widening = _final_widening(classifier)
+    taps: dict[int, Tap] = {}
+    for node in _passed_by_all(list(graph.nodes)):
+        name = tracer.node_to_qualname.get(node, "")
+        shape = _map_shape(node)
+        if shape is None or (widening and (name == widening or name.startswith(widening + "."))):
+            continue
+        channels, side = shape
+        stride = _PROBE_SIZE // side
+        if side * stride == _PROBE_SIZE and stride in _STRIDES:
+            taps[stride] = Tap(name, stride, channels)
+    return [taps[stride] for stride in sorted(taps)]
+
+
+def _torchvision_layers() -> list[type[nn.Module]]:
+    """Layers that torchvision's feature extraction does not look into; nodes must be named as it names them."""
+    members = vars(torchvision.ops).values()
+    return [layer for layer in members if isinstance(layer, type) and issubclass(layer, nn.Module)]
+
+
+def _passed_by_all(nodes: list[Node]) -> list[Node]:
+    """Nodes whose value is all that later nodes know of earlier ones."""
+    position = {node: place for place, node in enumerate(nodes)}
+    passed: list[Node] = []
+    last_use = 0
+    for place, node in enumerate(nodes):
+        if last_use <= place and node.op in ("call_module", "call_function", "call_method"):
+            passed.append(node)
+        last_use = max([last_use, *(position[user] for user in node.users)])
+    return passed
+
+
+def _map_shape(node: Node) -> tuple[int, int] | None:
+    """(channels, side) of a square NCHW map of at least 4x4; None for anything else."""
+    shape = getattr(node.meta.get("tensor_meta"), "shape", ())
+    if len(shape) != 4 or shape[2] != shape[3] or shape[2] < _PROBE_SIZE // _STRIDES[-1]:
+        return None
+    return shape[1], shape[2]
+
+
+def _final_widening(classifier: nn.Module) -> str | None:
+    """Name of the module before pooling that is nothing but one 1x1 convolution, or None."""
+    for name, module in _stages(classifier)[::-1]:
+        convs = [part for part in module.modules() if isinstance(part, nn.Conv2d)]
+        if convs:
+            only = convs[0]
+            widens = len(convs) == 1 and only.kernel_size == (1, 1) and only.out_channels > only.in_channels
+            return name if widens else None
+    return None
+
+
+def _stages(classifier: nn.Module) -> list[tuple[str, nn.Module]]:
+    """The classifier's stages by name: its children, or the children of `features` where it has that."""
+    features = getattr(classifier, "features", None)
+    if isinstance(features, nn.Sequential):
+        return [(f"features.{name}", child) for name, child in features.named_children()]
+    return list(classifier.named_children())

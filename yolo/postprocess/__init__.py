@@ -1,0 +1,1 @@
+"""From `raw` to detections: decode, suppress, restore to the original image."""
