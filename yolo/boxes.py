@@ -115,7 +115,7 @@ def _enclosing(a: Tensor, b: Tensor) -> Tensor:
 
 
 def _divide(numerator: Tensor, denominator: Tensor) -> Tensor:
-    """numerator / denominator, 0 with a finite gradient where the denominator is 0."""
+    """The quotient, 0 with a finite gradient where the denominator is 0."""
     positive = denominator > 0
     safe = torch.where(positive, denominator, torch.ones_like(denominator))
     return torch.where(positive, numerator / safe, torch.zeros_like(numerator))

@@ -95,8 +95,8 @@ class GroundTruth:
     def with_boxes(self, boxes: Float32) -> GroundTruth:
         """The same objects with other boxes; `area` is scaled by the change of the box area."""
         old, new = GroundTruth.from_boxes(self.boxes, self.labels), GroundTruth.from_boxes(boxes, self.labels)
-        ratio = new.area / np.maximum(old.area, np.float32(1e-9))
-        return replace(self, boxes=new.boxes, area=self.area * ratio)
+        ratio = new.area / np.maximum(old.area, 1e-9)
+        return replace(self, boxes=new.boxes, area=(self.area * ratio).astype(np.float32))
 
     @staticmethod
     def concatenate(parts: list[GroundTruth]) -> GroundTruth:
@@ -296,9 +296,7 @@ class Detections:
 
     def to(self, device: torch.device | str) -> Detections:
         """The same detections on another device."""
-        return Detections(
-            self.boxes.to(device), self.scores.to(device), self.labels.to(device), self.size_hw
-        )
+        return Detections(self.boxes.to(device), self.scores.to(device), self.labels.to(device), self.size_hw)
 
     def to_dict(self) -> dict[str, Tensor]:
         """The dict that torchvision and torchmetrics exchange: `boxes`, `scores`, `labels`."""

@@ -124,7 +124,7 @@ def spared_predictors(
         if ignore_iou is not None:
             hit = hit | (box_ops.iou(flat, objects) > ignore_iou)
         spared = spared | (hit & exists[:, None, some]).any(dim=-1)
-    return spared.unflatten(1, predicted_boxes.shape[1:4])
+    return spared.view(predicted_boxes.shape[:4])
 
 
 def sum_in_cell(values: Tensor, cell: Tensor, num_cells: int) -> Tensor:

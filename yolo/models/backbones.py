@@ -141,10 +141,11 @@ def _passed_by_all(nodes: list[Node]) -> list[Node]:
 
 def _map_shape(node: Node) -> tuple[int, int] | None:
     """(channels, side) of a square NCHW map of at least 4x4; None for anything else."""
-    shape = getattr(node.meta.get("tensor_meta"), "shape", ())
-    if len(shape) != 4 or shape[2] != shape[3] or shape[2] < _PROBE_SIZE // _STRIDES[-1]:
+    shape: tuple[int, ...] = getattr(node.meta.get("tensor_meta"), "shape", ())
+    if len(shape) != 4:
         return None
-    return shape[1], shape[2]
+    _, channels, height, width = shape
+    return (channels, height) if height == width >= _PROBE_SIZE // _STRIDES[-1] else None
 
 
 def _final_widening(classifier: nn.Module) -> str | None:

@@ -24,7 +24,7 @@ class InferenceNetwork(nn.Module):
         self.normalise: InputNorm = network.normalise
         # normalisation looks at the type of its input, which cannot be traced
         traced = symbolic_trace(_BackboneAndHead(network))
-        self.body = _fold_batch_norms(traced).to(memory_format=torch.channels_last)  # type: ignore[call-overload]
+        self.body = _fold_batch_norms(traced).to(memory_format=torch.channels_last)
         self.requires_grad_(False)
 
     def forward(self, images: Tensor) -> Tensor:

@@ -4,6 +4,7 @@ Deeper maps are enlarged, finer ones pooled; each first passes a 1x1 convolution
 are added. Two depthwise-separable blocks mix neighbours. All convolutional: any input size works.
 """
 
+import functools
 import math
 
 import torch
@@ -40,10 +41,11 @@ class GridHead(nn.Module):
 
     def forward(self, maps: list[Tensor]) -> Tensor:
         """Maps (N, channels, side, side) to raw (N, S, S, D)."""
-        merged = None
-        for feature_map, lateral, stride in zip(maps, self.lateral, self.strides, strict=True):
-            projected = _to_stride(lateral(feature_map), stride, self.stride)
-            merged = projected if merged is None else merged + projected
+        projected = [
+            _to_stride(lateral(feature_map), stride, self.stride)
+            for feature_map, lateral, stride in zip(maps, self.lateral, self.strides, strict=True)
+        ]
+        merged = functools.reduce(torch.add, projected)
         raw: Tensor = self.predict(self.blocks(F.relu(merged)))  # (N, D, S, S)
         return raw.permute(0, 2, 3, 1)
 

@@ -14,7 +14,12 @@ from yolo.structures import Detections
 
 
 def decode(
-    grid: GridSpec, raw: Tensor, *, input_hw: tuple[int, int], score_threshold: float, max_candidates: int = 4096
+    grid: GridSpec,
+    raw: Tensor,
+    *,
+    input_hw: tuple[int, int],
+    score_threshold: float,
+    max_candidates: int = 4096,
 ) -> list[Detections]:
     """Candidates of each image of a batch.
 
@@ -35,7 +40,11 @@ def decode(
     scores = parts.confidence[..., None] * parts.class_probs[..., None, :]  # (N, S, S, B, C)
     return [
         _candidates(
-            image_boxes.reshape(-1, 4), image_scores.reshape(-1, grid.num_classes), input_hw, score_threshold, max_candidates
+            image_boxes.reshape(-1, 4),
+            image_scores.reshape(-1, grid.num_classes),
+            input_hw,
+            score_threshold,
+            max_candidates,
         )
         for image_boxes, image_scores in zip(boxes, scores, strict=True)
     ]

@@ -37,7 +37,8 @@ def _nms_with_offsets(best_first: Detections, iou_threshold: float) -> Tensor:
     boxes = best_first.boxes.double()
     span = boxes.max() - boxes.min() + 1
     moved = boxes + (best_first.labels * span)[:, None]
-    return nms(moved, best_first.scores.double(), iou_threshold).sort().values
+    kept: Tensor = nms(moved, best_first.scores.double(), iou_threshold)
+    return kept.sort().values
 
 
 def _nms_per_class(best_first: Detections, iou_threshold: float) -> Tensor:

@@ -34,9 +34,7 @@ class AlbumentationsPipeline:
         # Left alone, albumentations 2.0.8 gives every loader worker the same stream of draws.
         self._compose.set_random_state(generator, random.Random(int(generator.integers(2**63))))
         count = len(sample.ground_truth)
-        result = self._compose(
-            image=sample.image, bboxes=sample.ground_truth.boxes, object_index=np.arange(count)
-        )
+        result = self._compose(image=sample.image, bboxes=sample.ground_truth.boxes, object_index=np.arange(count))
         kept = np.asarray(result["object_index"], np.int64)
         boxes = np.asarray(result["bboxes"], np.float32).reshape(-1, 4)
         ground_truth = sample.ground_truth[kept].with_boxes(boxes)

@@ -11,8 +11,8 @@ import cv2
 import numpy as np
 from numpy.typing import NDArray
 
+from yolo.geometry import PADDING_GREY
 from yolo.structures import GroundTruth
-from yolo.transforms.geometry import PADDING_GREY
 
 # Objects with less than this share of their area left are neither taught nor punished ...
 _MIN_VISIBLE = 0.25
@@ -80,7 +80,5 @@ def crop_ground_truth(ground_truth: GroundTruth, crop: Crop) -> GroundTruth:
     clipped = np.clip(moved, 0, limit)
     before, after = moved[:, 2:] - moved[:, :2], clipped[:, 2:] - clipped[:, :2]
     visible = after.prod(axis=1) / np.maximum(before.prod(axis=1), np.float32(1e-9))
-    cut = replace(
-        ground_truth.with_boxes(clipped), difficult=ground_truth.difficult | (visible < _MIN_VISIBLE)
-    )
+    cut = replace(ground_truth.with_boxes(clipped), difficult=ground_truth.difficult | (visible < _MIN_VISIBLE))
     return cut[(after >= _MIN_SIDE).all(axis=1)]

@@ -59,9 +59,7 @@ class TrainTransform:
 
     def _scale_and_translate(self, sample: Sample, generator: np.random.Generator) -> Sample:
         size_hw = sample.image.shape[:2]
-        crop = draw_crop(
-            generator, size_hw, size_hw, scale=self.config.scale, translate=self.config.translate
-        )
+        crop = draw_crop(generator, size_hw, size_hw, scale=self.config.scale, translate=self.config.translate)
         return replace(
             sample,
             image=crop_image(sample.image, crop),

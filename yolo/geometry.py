@@ -6,7 +6,7 @@ import cv2
 import numpy as np
 from numpy.typing import NDArray
 
-from yolo.structures import GroundTruth, ImageGeometry, Sample
+from yolo.structures import GroundTruth, ImageGeometry
 
 ResizeMode = Literal["letterbox", "stretch"]
 
@@ -61,8 +61,3 @@ def place_boxes(ground_truth: GroundTruth, geometry: ImageGeometry) -> GroundTru
     scale = np.array(geometry.scale_xy * 2, np.float32)
     offset = np.array(geometry.offset_xy * 2, np.float32)
     return ground_truth.with_boxes(ground_truth.boxes * scale + offset)
-
-
-def place(image: NDArray[np.uint8], ground_truth: GroundTruth, *, index: int, geometry: ImageGeometry) -> Sample:
-    """Image and ground truth of one file as the network sees them."""
-    return Sample(place_image(image, geometry), place_boxes(ground_truth, geometry), index, geometry)

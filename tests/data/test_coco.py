@@ -1,0 +1,195 @@
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pytest
+from dataset_trees import SIZE_HW, coco_content, put_image, put_json, put_text
+
+from yolo.data.account import DataAccount
+from yolo.data.coco import (
+    category_ids_for,
+    list_coco,
+    load_coco,
+    names_in_coco,
+    read_coco_image,
+    report_orphans,
+)
+from yolo.errors import DataError
+from yolo.structures import AnnotatedImage
+
+CATEGORIES = {0: "cat", 7: "dog"}
+LABELS = {"cat": 0, "dog": 1}
+
+
+def _annotation(bbox: Any, **more: Any) -> dict[str, Any]:
+    return {"image_id": 10, "category_id": 7, "bbox": bbox} | more
+
+
+def _read(root: Path, *annotations: dict[str, Any]) -> tuple[list[AnnotatedImage | None], DataAccount]:
+    put_image(root / "val2017" / "a.png")
+    content = coco_content(["a.png"], annotations, CATEGORIES)
+    return _read_file(put_json(root / "annotations" / "instances_val2017.json", content))
+
+
+def _read_file(path: Path) -> tuple[list[AnnotatedImage | None], DataAccount]:
+    account = DataAccount("val")
+    file = load_coco(path)
+    report_orphans(file, account)
+    entries = list_coco(file, None)
+    return [read_coco_image(entry, labels=LABELS, account=account) for entry in entries], account
+
+
+def test_boxes_are_corner_and_size_and_every_field_is_kept(tmp_path: Path) -> None:
+    (image,), account = _read(
+        tmp_path,
+        _annotation([1.5, 2, 10, 5], area=33.25),
+        _annotation([0, 0, 40, 20], category_id=0, iscrowd=1),
+    )
+    assert image is not None
+    truth = image.ground_truth
+    np.testing.assert_array_equal(truth.boxes, [[1.5, 2, 11.5, 7], [0, 0, 40, 20]])
+    assert truth.labels.tolist() == [1, 0]
+    assert truth.iscrowd.tolist() == [False, True]
+    assert truth.area.tolist() == [33.25, 800]
+    assert (image.image_id, image.size_hw) == ("10", SIZE_HW)
+    assert not account.issues
+
+
+@pytest.mark.parametrize(
+    ("bad", "kind", "words"),
+    [
+        (_annotation([1, 2, 3]), "missing_box", "bbox is [1, 2, 3], expected [x, y, width, height]"),
+        (_annotation(None), "missing_box", "bbox is None"),
+        (_annotation([1, 2, "3", 4]), "missing_box", "expected [x, y, width, height]"),
+        (_annotation([True, 2, 3, 4]), "missing_box", "expected [x, y, width, height]"),
+        (_annotation([1, 2, 3, 10**400]), "missing_box", "expected [x, y, width, height]"),
+        (_annotation([1, 2, float("nan"), 4]), "not_finite", "nan"),
+        (_annotation([5, 5, -2, 4]), "inverted", "box (5, 5, 3, 9)"),
+        (_annotation([5, 5, 0, 4]), "degenerate", "box (5, 5, 5, 9)"),
+        (_annotation([1, 1, 9, 9], category_id=3), "unknown_class", "category_id 3 is not among"),
+        (_annotation([1, 1, 9, 9], category_id=None), "unknown_class", "category_id None"),
+        (_annotation([1, 1, 9, 9], image_id=99), "unknown_image", "image_id 99 is not among the images"),
+        (_annotation([1, 1, 9, 9], image_id=[10]), "unknown_image", "image_id [10]"),
+        (_annotation([0, 0, 5, 5]), "duplicate", "is there already"),
+    ],
+)
+def test_a_bad_annotation_goes_alone_and_is_named(tmp_path: Path, bad: dict[str, Any], kind: str, words: str) -> None:
+    (image,), account = _read(tmp_path, _annotation([0, 0, 5, 5]), bad, _annotation([3, 3, 6, 6]))
+    assert image is not None
+    assert len(image.ground_truth) == 2
+    assert account.objects_dropped == {kind: 1}
+    (issue,) = account.issues
+    assert issue.line_or_object == "annotations[1] (id 2)"
+    assert issue.path.endswith("instances_val2017.json")
+    assert words in issue.message
+
+
+def test_an_unusable_area_is_replaced_by_the_box_s(tmp_path: Path) -> None:
+    areas = [None, "9", -1, float("inf"), True, 10**400]
+    (image,), _ = _read(tmp_path, *(_annotation([0, 0, 4, n], area=area) for n, area in enumerate(areas, start=1)))
+    assert image is not None
+    assert image.ground_truth.area.tolist() == [4, 8, 12, 16, 20, 24]
+
+
+def test_a_crowd_and_an_object_of_the_same_box_are_two(tmp_path: Path) -> None:
+    (image,), _ = _read(tmp_path, _annotation([0, 0, 4, 4]), _annotation([0, 0, 4, 4], iscrowd=1))
+    assert image is not None
+    assert image.ground_truth.iscrowd.tolist() == [False, True]
+
+
+def test_images_without_annotations_are_backgrounds_and_lost_images_are_told(tmp_path: Path) -> None:
+    put_image(tmp_path / "a.png")
+    content = coco_content(["a.png", "gone.png"], [_annotation([0, 0, 4, 4], image_id=11)], CATEGORIES)
+    images, account = _read_file(put_json(tmp_path / "_annotations.coco.json", content))
+    assert [image is None for image in images] == [False, True]
+    assert account.backgrounds == 1
+    assert account.issues[0].message == "there is no such image file; 1 annotations go with it"
+
+
+def test_another_size_in_the_file_is_told(tmp_path: Path) -> None:
+    put_image(tmp_path / "a.png", size_hw=(10, 20))
+    _, account = _read_file(put_json(tmp_path / "b.json", coco_content(["a.png"], [], CATEGORIES)))
+    (issue,) = account.issues
+    assert (issue.kind, issue.line_or_object) == ("size_mismatch", "image 10")
+    assert issue.message == "the file says 40 x 20 for a.png, it is 20 x 10"
+
+
+_PLACES = "train2017 images/train2017 train images/train images annotations ."
+
+
+@pytest.mark.parametrize("place", _PLACES.split())
+def test_the_image_folder_is_found(tmp_path: Path, place: str) -> None:
+    put_image(tmp_path / "val2017" / "a.png")  # of the same name, in the other split
+    image = put_image(tmp_path / place / "a.png")
+    content = coco_content(["not-there.png", "a.png"], [], CATEGORIES)
+    path = put_json(tmp_path / "annotations" / "instances_train2017.json", content)
+    assert list_coco(load_coco(path), None)[1].image == image
+
+
+def test_a_file_name_may_hold_folders(tmp_path: Path) -> None:
+    image = put_image(tmp_path / "train" / "b" / "a.png")
+    path = put_json(tmp_path / "annotations" / "x.json", coco_content(["train/b/a.png"], [], CATEGORIES))
+    assert list_coco(load_coco(path), None)[0].image == image
+
+
+def test_images_that_are_nowhere_are_reported_with_the_places(tmp_path: Path) -> None:
+    path = put_json(tmp_path / "annotations" / "instances_train.json", coco_content(["a.png"], [], CATEGORIES))
+    (tmp_path / "train").mkdir()
+    with pytest.raises(DataError, match=r"(?s)instances_train.json: its images are not found.*train/a.png"):
+        list_coco(load_coco(path), None)
+
+
+def _broken(**replaced: Any) -> dict[str, Any]:
+    return coco_content(["a.png"], [], CATEGORIES) | replaced
+
+
+_A = {"id": 1, "file_name": "a.png"}
+
+
+@pytest.mark.parametrize(
+    ("content", "words"),
+    [
+        ([], "is a JSON array, expected an object"),
+        ({"images": [], "categories": []}, "has no key 'annotations'"),
+        (_broken(annotations={}), "'annotations' is a JSON object, expected an array"),
+        (_broken(annotations=[3]), r"annotations\[0\] is a JSON number"),
+        (_broken(images=None), "'images' is a JSON null"),
+        (_broken(images=["a.png"]), r"images\[0\] is a JSON string"),
+        (_broken(images=[{"id": True, "file_name": "a"}]), r"images\[0\].id is True"),
+        (_broken(images=[_A, {"id": 2}]), r"images\[1\].file_name is None"),
+        (_broken(images=[_A, _A | {"file_name": "b.png"}]), r"images\[1\]: id 1 stands for a.png and for b.png"),
+        (_broken(categories="x"), "'categories' is a JSON string"),
+        (_broken(categories=[]), "'categories' is empty"),
+        (_broken(categories=[{"id": "1", "name": "a"}]), r"categories\[0\].id is '1'"),
+        (_broken(categories=[{"id": 1, "name": " "}]), r"categories\[0\].name is ' '"),
+        (_broken(categories=[{"id": 1, "name": "a"}] * 2), r"categories\[1\]: id 1 is there already, for 'a'"),
+        (
+            _broken(categories=[{"id": 1, "name": "a"}, {"id": 2, "name": "a"}]),
+            r"categories\[1\]: the name 'a' has ids 1 and 2",
+        ),
+    ],
+)
+def test_a_file_of_the_wrong_shape_is_refused_with_its_key(tmp_path: Path, content: Any, words: str) -> None:
+    with pytest.raises(DataError, match=f"b.json.*{words}"):
+        load_coco(put_json(tmp_path / "b.json", content))
+
+
+def test_what_is_no_json_is_refused(tmp_path: Path) -> None:
+    for text in ("", "{", "[" * 100_000):
+        with pytest.raises(DataError, match=r"b.json: is not JSON"):
+            load_coco(put_text(tmp_path / "b.json", text))
+    (tmp_path / "b.json").write_bytes(b"\xff\xfe")
+    with pytest.raises(DataError, match=r"b.json: is not UTF-8"):
+        load_coco(tmp_path / "b.json")
+
+
+def test_names_follow_the_ids_and_original_ids_come_back(tmp_path: Path) -> None:
+    first = load_coco(put_json(tmp_path / "a.json", coco_content([], [], {7: "dog", 0: "cat"})))
+    second = load_coco(put_json(tmp_path / "b.json", coco_content([], [], {7: "dog", 9: "bird"})))
+    other = load_coco(put_json(tmp_path / "c.json", coco_content([], [], {1: "dog"})))
+    swapped = load_coco(put_json(tmp_path / "d.json", coco_content([], [], {7: "cow"})))
+    assert names_in_coco([first, second]) == ("cat", "dog", "bird")
+    assert category_ids_for(["bird", "cat", "dog"], [first, second]) == (9, 0, 7)
+    assert category_ids_for(["dog", "unheard", "of"], [first]) == (7, 8, 9)
+    assert category_ids_for(["dog"], [first, other]) is None
+    assert category_ids_for(["dog"], [first, swapped]) is None

@@ -1,0 +1,118 @@
+from pathlib import Path
+
+import pytest
+from dataset_trees import put_text
+
+from yolo.data.dataset_yaml import DatasetYaml, is_dataset_yaml, read_dataset_yaml
+from yolo.errors import DataError
+
+
+def _read(root: Path, text: str) -> DatasetYaml:
+    for folder in ("a", "b"):
+        (root / folder).mkdir(exist_ok=True)
+    return read_dataset_yaml(put_text(root / "data.yaml", text))
+
+
+def test_every_key(tmp_path: Path) -> None:
+    text = "path: .\ntrain: [a, b]\nvalid: b\ntest:\nnames: {1: dog, 0: cat}\nnc: 2\nformat: coco\n"
+    content = _read(tmp_path, text)
+    assert content.root == tmp_path
+    assert content.splits == {"train": (tmp_path / "a", tmp_path / "b"), "val": (tmp_path / "b",)}
+    assert content.class_names == ("cat", "dog")
+    assert content.format == "coco"
+    assert content.notes == ()
+
+
+def test_names_may_be_absent_numbers_or_a_file(tmp_path: Path) -> None:
+    assert _read(tmp_path, "train: a").class_names is None
+    assert _read(tmp_path, "train: a\nnc: 2").class_names == ("class0", "class1")
+    assert _read(tmp_path, "train: a\nnames: [0, cat]").class_names == ("0", "cat")
+    put_text(tmp_path / "coco.names", "person\ntraffic light\n")
+    assert _read(tmp_path, "train: a\nnames: coco.names").class_names == ("person", "traffic light")
+
+
+@pytest.mark.parametrize(
+    ("text", "words"),
+    [
+        ("tarin: a", "unknown key 'tarin'; did you mean 'train'?"),
+        ("zzz: a", "unknown key 'zzz'; known keys: path, train"),
+        ("1: a", "unknown key '1'"),
+        ("train: a\nval: b\nvalid: b", "'valid' and another key both name the split val"),
+        ("train: 3", "'train' is 3, expected a path or a list of paths"),
+        ("train: []", "'train' is [], expected a path"),
+        ("path: [a]\ntrain: a", "'path' is ['a'], expected a folder"),
+        ("train: a\nnc: 3\nnames: [x, y]", "'nc' is 3 but 'names' has 2 entries"),
+        ("train: a\nnc: many", "'nc' is 'many', expected the number of classes"),
+        ("train: a\nnames: []", "'names' is [], expected a list"),
+        ("train: a\nnames: 7", "'names' is 7, expected a list"),
+        ("train: a\nnames: gone.names", "'names' is 'gone.names', which is no file"),
+        ("train: a\nnames: [x, x]", "'names' has 'x' more than once"),
+        ("train: a\nnames: [yes, maybe]", "names[0] is true, as YAML reads bare yes"),
+        ("train: a\nnames: [x, null]", "names[1] is None, expected text"),
+        ("train: a\nnames: [x, 1.5]", "names[1] is 1.5, expected text"),
+        ("train: a\nnames: {0: x, 2: y}", "'names' has 2 entries but none for class 1"),
+        ("train: a\nnames: {x: 0}", "'names' has keys that are not class numbers: ['x']"),
+        ("train: a\nformat: kitti", "'format' is 'kitti', expected auto, voc, coco, yolo"),
+        ("- a", "is not a dataset YAML; expected keys such as train"),
+        ("", "is not a dataset YAML"),
+    ],
+)
+def test_a_mistake_is_named_with_file_and_key(tmp_path: Path, text: str, words: str) -> None:
+    with pytest.raises(DataError) as caught:
+        _read(tmp_path, text)
+    assert str(caught.value).startswith(f"{tmp_path / 'data.yaml'}: ")
+    assert words in str(caught.value)
+
+
+def test_broken_yaml_names_the_line(tmp_path: Path) -> None:
+    with pytest.raises(DataError, match=r"data.yaml, line 3: is not YAML"):
+        _read(tmp_path, "train: a\nval: b\n  names: [\n")
+    with pytest.raises(DataError, match=r"data.yaml.*is not YAML \(could not determine a constructor"):
+        _read(tmp_path, "train: !!python/object/apply:os.getcwd []")
+
+
+def test_keys_of_other_programs_are_passed_over_with_a_note(tmp_path: Path) -> None:
+    text = "train: a\ndownload: |\n  import os\nroboflow: {license: MIT}\n"
+    assert _read(tmp_path, text).notes == (
+        "'download' in data.yaml is passed over",
+        "'roboflow' in data.yaml is passed over",
+    )
+
+
+def test_a_path_that_is_not_there_lists_the_places_tried(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    elsewhere = tmp_path / "cwd"
+    elsewhere.mkdir()
+    monkeypatch.chdir(elsewhere)
+    with pytest.raises(DataError) as caught:
+        _read(tmp_path, "train: c")
+    assert str(caught.value) == (f"{tmp_path}/data.yaml: 'train' is not found; tried\n  {tmp_path}/c\n  {elsewhere}/c")
+    with pytest.raises(DataError, match="'path' is not found; tried"):
+        _read(tmp_path, "path: c\ntrain: a")
+
+
+def test_the_working_directory_is_the_second_place_with_a_note(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    images = tmp_path / "cwd" / "images"
+    images.mkdir(parents=True)
+    monkeypatch.chdir(tmp_path / "cwd")
+    content = _read(tmp_path, "train: images")
+    assert content.splits["train"] == (images,)
+    assert content.notes == (f"'train' in data.yaml: {tmp_path}/images is not there, using {images}",)
+
+
+def test_roboflow_s_path_above_the_yaml_is_found(tmp_path: Path) -> None:
+    (tmp_path / "train" / "images").mkdir(parents=True)
+    content = _read(tmp_path, "train: ../train/images\nval: b")
+    assert content.splits["train"] == (tmp_path / "train" / "images",)
+    assert "is not there, using" in content.notes[0]
+
+
+def test_validating_on_train_is_told(tmp_path: Path) -> None:
+    assert "val names the same images as train" in _read(tmp_path, "train: a\nval: a").notes[0]
+
+
+def test_which_yamls_describe_a_dataset(tmp_path: Path) -> None:
+    assert is_dataset_yaml(put_text(tmp_path / "a.yaml", "train: x"))
+    assert is_dataset_yaml(put_text(tmp_path / "b.yaml", "names: [x]"))
+    assert is_dataset_yaml(put_text(tmp_path / "c.yaml", "names: ["))
+    assert not is_dataset_yaml(put_text(tmp_path / "d.yaml", "epochs: 3"))
+    assert not is_dataset_yaml(put_text(tmp_path / "e.yaml", "- x"))

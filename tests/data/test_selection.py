@@ -1,0 +1,71 @@
+from pathlib import Path
+from typing import Literal, NamedTuple
+
+from hypothesis import given
+from hypothesis import strategies as st
+
+from yolo.data.account import DataAccount
+from yolo.data.layouts import SplitSource
+from yolo.data.selection import held_out_ids, once, select, with_unique_ids
+from yolo.structures import AnnotatedImage, GroundTruth
+
+
+class _Listed(NamedTuple):
+    image_id: str
+
+
+@given(st.sets(st.text(max_size=5), max_size=60))
+def test_a_fifth_is_held_out_whatever_the_order(ids: set[str]) -> None:
+    held_out = held_out_ids(ids)
+    assert held_out == held_out_ids(sorted(ids, reverse=True))
+    assert held_out <= ids
+    if len(ids) < 2:
+        assert not held_out
+    else:
+        assert 1 <= len(held_out) < len(ids)
+        assert abs(len(held_out) - len(ids) / 5) <= 0.6
+
+
+def test_adding_images_hardly_moves_others() -> None:
+    ids = [f"image{number}" for number in range(1000)]
+    before, after = held_out_ids(ids), held_out_ids([*ids, *(f"new{number}" for number in range(100))])
+    assert len(before) == 200
+    assert len(before - after) <= 5
+
+
+def _pick(part: Literal["all", "remaining", "held_out"], listing: dict[str, list[str]]) -> list[str]:
+    sources = [SplitSource(Path(name), part=part) for name in listing]
+    chosen = select(sources, lambda source: [_Listed(image_id) for image_id in listing[str(source.path)]])
+    return [entry.image_id for entry in chosen]
+
+
+def test_parts_are_disjoint_and_whole_even_for_images_in_two_lists() -> None:
+    listing = {"a": [str(n) for n in range(20)], "b": [str(n) for n in range(10, 40)]}
+    remaining, held_out = _pick("remaining", listing), _pick("held_out", listing)
+    assert not set(remaining) & set(held_out)
+    assert len(set(held_out)) == 8
+    assert sorted(remaining + held_out) == sorted(listing["a"] + listing["b"])
+    assert _pick("all", listing) == listing["a"] + listing["b"]
+
+
+def test_an_image_listed_twice_is_read_once_and_counted() -> None:
+    account = DataAccount("train")
+    entries = [_Listed("a"), _Listed("b"), _Listed("a")]
+    assert once(entries, lambda entry: Path(entry.image_id), account) == entries[:2]
+    assert account.images_dropped == {"image_listed_twice": 1}
+
+
+def _image(image_id: str, path: str) -> AnnotatedImage:
+    return AnnotatedImage(image_id, Path(path), (1, 1), GroundTruth.empty())
+
+
+def test_images_of_one_name_get_their_paths_as_ids() -> None:
+    images = [
+        _image("1", "/root/a/1.jpg"),
+        _image("1", "/root/b/1.jpg"),
+        _image("2", "/root/b/2.jpg"),
+        _image("1", "/elsewhere/1.jpg"),
+        _image("1", "/root/a/1.jpg"),
+    ]
+    ids = [image.image_id for image in with_unique_ids(images, Path("/root"))]
+    assert ids == ["a/1.jpg", "b/1.jpg", "2", "/elsewhere/1.jpg", "a/1.jpg#2"]

@@ -1,0 +1,54 @@
+"""gridyolo: detect objects with a grid.
+
+The names below are the public interface; they are imported when first used, so that `import yolo` is quick.
+"""
+
+from importlib import import_module
+from typing import TYPE_CHECKING, Any
+
+from yolo._version import __version__
+
+if TYPE_CHECKING:
+    from yolo.engine.detector import Detector
+    from yolo.errors import GridYoloError
+    from yolo.evaluation.evaluator import Evaluator
+    from yolo.evaluation.result import EvaluationResult
+    from yolo.grid import GridSpec
+    from yolo.images import read_image
+    from yolo.losses.yolo_loss import YoloLoss
+    from yolo.structures import Detections, GroundTruth
+
+__all__ = [
+    "Detections",
+    "Detector",
+    "EvaluationResult",
+    "Evaluator",
+    "GridSpec",
+    "GridYoloError",
+    "GroundTruth",
+    "YoloLoss",
+    "__version__",
+    "read_image",
+]
+
+_HOMES = {
+    "Detections": "yolo.structures",
+    "Detector": "yolo.engine.detector",
+    "EvaluationResult": "yolo.evaluation.result",
+    "Evaluator": "yolo.evaluation.evaluator",
+    "GridSpec": "yolo.grid",
+    "GridYoloError": "yolo.errors",
+    "GroundTruth": "yolo.structures",
+    "YoloLoss": "yolo.losses.yolo_loss",
+    "read_image": "yolo.images",
+}
+
+
+def __getattr__(name: str) -> Any:
+    if name not in _HOMES:
+        raise AttributeError(f"module 'yolo' has no attribute {name!r}")
+    return getattr(import_module(_HOMES[name]), name)
+
+
+def __dir__() -> list[str]:
+    return __all__

@@ -1,0 +1,117 @@
+"""From words on the command line to a checked configuration.
+
+`--max-minutes 5`, `--max_minutes=5` and `max_minutes=5` mean the same; so do the names that users of other
+packages have in their fingers (`imgsz`, `batch`, `conf`, ...). Values may come from a YAML file (`--config`),
+later options win. Front-page help shows the top-level options, `--help-all` every dotted key.
+"""
+
+from __future__ import annotations
+
+import argparse
+import difflib
+import re
+from collections.abc import Sequence
+from typing import Any, TypeVar
+
+from jsonargparse import ArgumentParser
+
+from yolo.errors import ConfigError
+
+Config = TypeVar("Config")
+
+ALIASES = {
+    "imgsz": "input_size",
+    "batch": "batch_size",
+    "conf": "score_threshold",
+    "iou": "iou_threshold",
+    "max_det": "max_detections",
+    "project": "runs",
+    "lr0": "optimizer.lr",
+    "weight_decay": "optimizer.weight_decay",
+    "momentum": "optimizer.momentum",
+}
+_KEY_VALUE = re.compile(r"[A-Za-z_][\w.-]*=.*", re.DOTALL)
+_NO_VALUE = frozenset({"--help", "--help_all", "--print_config"})
+
+
+def parse(command: str, config_class: type[Config], words: Sequence[str]) -> Config:
+    """Make the configuration of a command.
+
+    Raises:
+        ConfigError: an unknown option, a value of the wrong kind, or a combination that makes no sense.
+        SystemExit: after --help, --help-all or --print_config.
+    """
+    words = normalise(words)
+    parser = _build_parser(command, config_class, show_all="--help_all" in words)
+    if "--help_all" in words or "--help" in words or "-h" in words:
+        print(_with_dashes(parser.format_help()))
+        raise SystemExit(0)
+    try:
+        values = parser.parse_args(words)
+        made = parser.instantiate(values)
+    except (argparse.ArgumentError, argparse.ArgumentTypeError, TypeError, ValueError) as error:
+        raise ConfigError(_explain(command, str(error), parser)) from error
+    arguments = {key: value for key, value in vars(made).items() if key not in ("config", "print_config")}
+    return config_class(**arguments)
+
+
+def normalise(words: Sequence[str]) -> list[str]:
+    """Rewrite every spelling of an option as `--name_with_underscores`, values untouched.
+
+    >>> normalise(["batch=8", "--max-minutes", "5", "--name", "a=b"])
+    ['--batch_size=8', '--max_minutes', '5', '--name', 'a=b']
+    """
+    result: list[str] = []
+    is_value = False
+    for word in words:
+        if is_value:
+            result.append(word)
+            is_value = False
+            continue
+        if _KEY_VALUE.fullmatch(word):
+            word = "--" + word
+        if word.startswith("--"):
+            name, equals, value = word[2:].partition("=")
+            name = name.replace("-", "_")
+            word = f"--{ALIASES.get(name, name)}{equals}{value}"
+            is_value = not equals and word not in _NO_VALUE
+        result.append(word)
+    return result
+
+
+def _build_parser(command: str, config_class: type[Any], *, show_all: bool) -> ArgumentParser:
+    documentation = (config_class.__doc__ or "").splitlines()[0]
+    more = "" if show_all else "  --help-all shows every key; options can also be written key=value."
+    parser = ArgumentParser(
+        prog=f"gridyolo {command}",
+        description=documentation + more,
+        exit_on_error=False,
+        allow_abbrev=False,
+        formatter_class=argparse.HelpFormatter,
+    )
+    parser.add_argument("--config", action="config", help="YAML file with any of these options.")
+    parser.add_class_arguments(config_class)
+    for action in parser._actions:
+        if action.dest in ("model", "loss", "augment", "optimizer") or ("." in action.dest and not show_all):
+            action.help = argparse.SUPPRESS
+        elif action.dest == "print_config":
+            action.help = "Print the configuration as YAML and exit."
+    return parser
+
+
+def _with_dashes(text: str) -> str:
+    """Options as people write them: --max-minutes, not --max_minutes."""
+    return re.sub(r"--[\w.]+", lambda match: match.group().replace("_", "-"), text)
+
+
+def _explain(command: str, message: str, parser: ArgumentParser) -> str:
+    """The library's message, with the nearest option where one was unknown."""
+    unknown = re.search(r"nrecognized arguments:\s*(\S+)", message)
+    if unknown is None:
+        return f"gridyolo {command}: {message}"
+    word = unknown.group(1).partition("=")[0]
+    options = [option[2:] for action in parser._actions for option in action.option_strings if option[:2] == "--"]
+    leaves = {option.rpartition(".")[2]: option for option in options}
+    near = difflib.get_close_matches(word.lstrip("-"), [*options, *leaves], n=1, cutoff=0.5)
+    hint = f"; did you mean --{leaves.get(near[0], near[0])}?" if near else ""
+    return _with_dashes(f"gridyolo {command}: unknown option {word}{hint} (see gridyolo {command} --help-all)")

@@ -1,0 +1,122 @@
+"""One function per command: make the configuration, call the engine, print what it returns."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Sequence
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+from rich.console import Console
+
+from yolo.cli.arguments import parse
+from yolo.config import DemoConfig, InfoConfig, PredictConfig, TrainConfig, ValConfig
+
+if TYPE_CHECKING:
+    from yolo.engine.evaluate import Evaluation
+    from yolo.engine.train import TrainingRun
+
+_SUCCESS, _INTERRUPTED = 0, 130
+
+
+def train_command(words: Sequence[str]) -> int:
+    """Train a detector."""
+    config = parse("train", TrainConfig, words)
+    console = Console()
+    from yolo.engine.train import train
+
+    run = train(config, console)
+    _print_training(run, console)
+    return _INTERRUPTED if run.interrupted else _SUCCESS
+
+
+def val_command(words: Sequence[str]) -> int:
+    """Measure a detector."""
+    config = parse("val", ValConfig, words)
+    console = Console()
+    from yolo.engine.evaluate import validate
+
+    run = validate(config)
+    for line in run.account.summary_lines():
+        _say(console, line)
+    _print_evaluation(run.evaluation, console)
+    count = run.evaluation.result.num_images
+    stages = ", ".join(f"{name} {1000 * value / count:.1f}" for name, value in run.evaluation.seconds.items())
+    _say(console, f"milliseconds per image: {stages}")
+    _say(console, f"results: {run.folder}")
+    return _SUCCESS
+
+
+def predict_command(words: Sequence[str]) -> int:
+    """Detect on a source."""
+    config = parse("predict", PredictConfig, words)
+    console = Console()
+    from yolo.engine.predict import predict
+
+    summary = predict(config, console)
+    times = ", ".join(f"{name} {1000 * value:.1f}" for name, value in summary.mean_seconds.items())
+    _say(console, f"{summary.num_images} images, {summary.num_detections} detections; ms per image: {times}")
+    if summary.skipped:
+        _say(console, f"{len(summary.skipped)} images could not be read and were skipped, see predictions.json")
+    _say(console, f"results: {summary.folder}")
+    return _SUCCESS
+
+
+def info_command(words: Sequence[str]) -> int:
+    """Print the metadata of a weights file."""
+    config = parse("info", InfoConfig, words)
+    from yolo.models.weights import read_metadata
+
+    print(json.dumps(read_metadata(Path(config.weights)), indent=2, ensure_ascii=False))
+    return _SUCCESS
+
+
+def demo_command(words: Sequence[str]) -> int:
+    """Run the main job from nothing."""
+    config = parse("demo", DemoConfig, words)
+    console = Console()
+    from yolo.engine.demo import demo
+
+    outcome = demo(config, console)
+    _print_training(outcome.training, console)
+    if outcome.training.interrupted:
+        return _INTERRUPTED
+    _say(console, "")
+    _say(console, "Look at:")
+    for what, path in outcome.look_at.items():
+        _say(console, f"  {what:<34}{path}")
+    return _SUCCESS
+
+
+def _print_training(run: TrainingRun, console: Console) -> None:
+    if run.unreadable:
+        _say(
+            console, f"{len(run.unreadable)} images could not be read and were skipped, see {run.folder / 'data.json'}"
+        )
+    if run.interrupted:
+        _say(console, f"stopped by {run.interrupted}; go on with: gridyolo train --resume {run.folder}")
+        return
+    if run.evaluation is not None:
+        _print_evaluation(run.evaluation, console)
+    weights = run.folder / "weights" / "best.safetensors"
+    _say(console, f"best weights: epoch {run.best_epoch}, {run.minutes:.1f} minutes of training, {weights}")
+    _say(console, f"use them: gridyolo predict --weights {weights} --source IMAGE_OR_FOLDER")
+
+
+def _print_evaluation(evaluation: Evaluation, console: Console) -> None:
+    from yolo.evaluation.table import plain_table, rich_table
+
+    result = evaluation.result
+    if console.is_terminal:
+        console.print(rich_table(result))
+    else:
+        _say(console, plain_table(result))
+    _say(console, f"P, R and F1 at score {result.score_threshold:.3f}, where the mean F1 is highest; IoU 0.5")
+    if evaluation.skipped:
+        _say(console, f"{len(evaluation.skipped)} images could not be read and are in no number:")
+        for image in evaluation.skipped[:5]:
+            _say(console, f"  {image.reason}")
+
+
+def _say(console: Console, line: str) -> None:
+    console.print(line, markup=False, highlight=False, soft_wrap=True)

@@ -1,0 +1,72 @@
+"""The command `gridyolo`: which command, and what its end means for the shell.
+
+Exit codes: 0 good, 1 failed, 2 wrong usage, 130 interrupted after saving.
+"""
+
+from __future__ import annotations
+
+import difflib
+import sys
+from collections.abc import Callable, Sequence
+
+from yolo._version import __version__
+from yolo.errors import ConfigError, GridYoloError
+
+INTERRUPTED = 130
+
+_HELP = """\
+gridyolo {version}: detect objects with a grid
+
+  gridyolo train    --data DATA                      train on your labelled images
+  gridyolo val      --weights W --data DATA          measure a trained detector: mAP and more
+  gridyolo predict  --weights W --source SOURCE      draw boxes on images or video, write JSON
+  gridyolo info     --weights W                      what a weights file says of itself
+  gridyolo demo                                      all of it, on images it makes itself
+
+DATA is a dataset YAML or a folder in Pascal VOC, COCO or YOLO layout.
+SOURCE is an image, a folder, a glob in quotes or a video.
+`gridyolo COMMAND --help` shows the options of a command."""
+
+
+def run(words: Sequence[str]) -> int:
+    """Run a command line (without the program's name) and return its exit code."""
+    try:
+        return _run(words)
+    except GridYoloError as error:
+        print(f"error: {error}", file=sys.stderr)
+        return error.exit_code
+    except KeyboardInterrupt:
+        print("interrupted", file=sys.stderr)
+        return INTERRUPTED
+    except BrokenPipeError:
+        # the reader of our output, such as `head`, has gone: nothing is left to be said
+        sys.stderr.close()
+        return 1
+
+
+def _run(words: Sequence[str]) -> int:
+    command, options = (words[0], words[1:]) if words else ("--help", ())
+    if command in ("--help", "-h", "help"):
+        print(_HELP.format(version=__version__))
+        return 0
+    if command in ("--version", "version"):
+        print(f"gridyolo {__version__}")
+        return 0
+    # commands are imported here: help needs none of what they import
+    from yolo.cli import commands
+
+    known: dict[str, Callable[[Sequence[str]], int]] = {
+        "train": commands.train_command,
+        "val": commands.val_command,
+        "predict": commands.predict_command,
+        "info": commands.info_command,
+        "demo": commands.demo_command,
+    }
+    if command not in known:
+        near = difflib.get_close_matches(command, known, n=1)
+        hint = f"; did you mean {near[0]}?" if near else ""
+        raise ConfigError(f"{command!r} is no command{hint} (gridyolo --help lists them)")
+    try:
+        return known[command](options)
+    except SystemExit as exit_request:  # --help and --print_config end this way
+        return int(exit_request.code or 0)

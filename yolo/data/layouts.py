@@ -1,0 +1,260 @@
+"""Recognising the usual folder trees: Pascal VOC, COCO, YOLO with its variants. Looks at names, reads no annotation.
+
+The trees are drawn in `data/README.md`. Left out: dataset YAML files (dataset_yaml.py) and reading.
+"""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Iterable, Mapping
+from dataclasses import dataclass, replace
+from pathlib import Path
+from typing import Literal, NamedTuple
+
+from yolo.data.account import printable
+from yolo.data.listing import is_file, is_image_name, read_lines
+from yolo.data.voc import has_voc_annotations
+from yolo.errors import DataError
+
+Format = Literal["voc", "coco", "yolo"]
+FORMATS: tuple[Format, ...] = ("voc", "coco", "yolo")
+SPLIT_SYNONYMS: Mapping[str, str] = {"valid": "val", "validation": "val"}
+
+_ROBOFLOW_JSON = "_annotations.coco.json"
+_VOC_LISTS = ("train", "val", "trainval", "test")
+_SINGLE_JSON = frozenset({_ROBOFLOW_JSON, "annotations.json", "labels.json", "instances.json", "coco.json"})
+_WORDS = "trainval|train|validation|valid|val|test"
+# In a file such as instances_train2017.json the word may stand anywhere; a folder or a list has to be called so,
+# or train_old/ would silently join train/.
+_WORD_INSIDE = re.compile(rf"(?<![a-z])({_WORDS})(?![a-z])")
+_WORD_ALONE = re.compile(rf"({_WORDS})(?:[-_]?(?:\d+|dev\d*|images|imgs|set))?")
+
+
+@dataclass(frozen=True, slots=True)
+class SplitSource:
+    """One place that a split is read from.
+
+    Attributes:
+        path: VOC: a list in ImageSets/Main or the root of a tree; COCO: the JSON; YOLO: a folder or a list.
+        image_dir: COCO only: where the images are; None to look for them.
+        part: which images of it belong to the split; `held_out` is a fifth, chosen by a hash of the image id,
+            and `remaining` the others.
+    """
+
+    path: Path
+    image_dir: Path | None = None
+    part: Literal["all", "remaining", "held_out"] = "all"
+
+
+Splits = dict[str, tuple[SplitSource, ...]]
+
+
+class Layout(NamedTuple):
+    """What a folder was recognised as."""
+
+    format: Format
+    splits: Splits
+    class_names: tuple[str, ...] | None = None
+    notes: tuple[str, ...] = ()
+
+
+def recognise(folder: Path, wanted: Format | None = None) -> Layout | None:
+    """The layout of a folder, or None.
+
+    Args:
+        folder: the root of a dataset.
+        wanted: consider this format only.
+
+    Raises:
+        DataError: the tree is ambiguous.
+    """
+    finders = {"voc": _voc, "coco": _coco, "yolo": _yolo}
+    for name, find in finders.items():
+        if wanted in (None, name) and (layout := find(folder)) is not None:
+            return layout
+    return None
+
+
+def recognise_source(path: Path) -> Format:
+    """The format of one source of a dataset YAML.
+
+    >>> recognise_source(Path("VOC2007/ImageSets/Main/train.txt"))
+    'voc'
+    """
+    if path.suffix.lower() == ".json" or is_file(path / _ROBOFLOW_JSON):
+        return "coco"
+    if path.is_dir():
+        return "voc" if has_voc_annotations(path) else "yolo"
+    return "voc" if "ImageSets" in path.parts else "yolo"
+
+
+def coco_source(path: Path, root: Path) -> SplitSource:
+    """The source for a JSON, or for a folder of COCO images whose JSON has to be found.
+
+    Raises:
+        DataError: no JSON belongs to the folder; the places tried are listed.
+    """
+    if not path.is_dir():
+        return SplitSource(path)
+    folder = path
+    places = [folder / _ROBOFLOW_JSON] + [
+        base / f"{prefix}{folder.name}.json"
+        for base in (root / "annotations", folder.parent / "annotations", folder.parent.parent / "annotations")
+        for prefix in ("instances_", "")
+    ]
+    found = next((place for place in places if is_file(place)), None)
+    if found is None:
+        tried = "".join(f"\n  {printable(place)}" for place in places)
+        raise DataError(f"{printable(folder)}: no COCO annotation file belongs to this folder; tried{tried}")
+    return SplitSource(found, folder)
+
+
+def split_inside(name: str) -> str | None:
+    """The split that the name of an annotation file speaks of.
+
+    >>> split_inside("instances_val2017"), split_inside("captions")
+    ('val', None)
+    """
+    match = _WORD_INSIDE.search(name.lower())
+    return canonical_split(match[1]) if match else None
+
+
+def split_called(name: str) -> str | None:
+    """The split that a folder or list is called by.
+
+    >>> split_called("valid"), split_called("train2017"), split_called("train_old")
+    ('val', 'train', None)
+    """
+    match = _WORD_ALONE.fullmatch(name.lower())
+    return canonical_split(match[1]) if match else None
+
+
+def canonical_split(name: str) -> str:
+    """`val` for its synonyms, other names as they are."""
+    return SPLIT_SYNONYMS.get(name.lower(), name.lower())
+
+
+def with_held_out_val(splits: Mapping[str, tuple[SplitSource, ...]]) -> tuple[Splits, tuple[str, ...]]:
+    """Splits with a `val`, held out of `train` where there is none, and what is to be said about it."""
+    splits, notes = dict(splits), []
+    if "train" not in splits and "trainval" in splits and "val" not in splits:
+        splits["train"] = splits.pop("trainval")
+        notes.append("train is the list trainval")
+    if "val" not in splits and "train" in splits:
+        train = splits["train"]
+        splits["train"] = tuple(replace(source, part="remaining") for source in train)
+        splits["val"] = tuple(replace(source, part="held_out") for source in train)
+        notes.append("no val split: every fifth image, chosen by a hash of its id, is held out of train")
+    order = {name: place for place, name in enumerate(("train", "val", "trainval", "test"))}
+    return dict(sorted(splits.items(), key=lambda item: order.get(item[0], len(order)))), tuple(notes)
+
+
+def _voc(folder: Path) -> Layout | None:
+    roots = _voc_roots(folder) or _voc_roots(folder / "VOCdevkit")
+    if not roots:  # one tree per split, as labelling services export it
+        splits = _grouped(named for named in _split_folders(folder) if has_voc_annotations(named[1]))
+        return Layout("voc", splits) if splits else None
+    sources: list[tuple[str, Path]] = []
+    notes = []
+    for root in roots:
+        lists = [(name, root / "ImageSets" / "Main" / f"{name}.txt") for name in _VOC_LISTS]
+        lists = [(name, path) for name, path in lists if is_file(path)]
+        if not lists:
+            notes.append(f"{printable(root)} has no lists in ImageSets/Main: all its annotations are used")
+        sources += lists or [("train", root)]
+    return Layout("voc", _grouped(sources), notes=tuple(notes))
+
+
+def _voc_roots(folder: Path) -> list[Path]:
+    """The folder itself, or the `VOC2007`, `VOC2012`, ... in it."""
+    if has_voc_annotations(folder):
+        return [folder]
+    return [child for child in _folders(folder) if child.name.startswith("VOC") and has_voc_annotations(child)]
+
+
+def _coco(folder: Path) -> Layout | None:
+    exported = [(name, part / _ROBOFLOW_JSON, part) for name, part in _split_folders(folder)]
+    splits: Splits = {name: (SplitSource(path, part),) for name, path, part in exported if is_file(path)}
+    for place in (folder / "annotations", folder):
+        if not splits:
+            splits = _coco_splits(place, nameless=place != folder)
+    return Layout("coco", splits) if splits else None
+
+
+def _coco_splits(folder: Path, *, nameless: bool) -> Splits:
+    """The annotation files right in a folder, by the split in their name; a single one without may be train."""
+    files = sorted(folder.glob("*.json")) if folder.is_dir() else []
+    files = [path for path in files if path.name.startswith("instances_")] or files
+    splits = _grouped((name, path) for path in files if (name := split_inside(path.stem)) is not None)
+    if not splits and len(files) == 1 and (nameless or files[0].name in _SINGLE_JSON):
+        return {"train": (SplitSource(files[0]),)}
+    for split, sources in splits.items():
+        if len(sources) > 1:
+            names = ", ".join(source.path.name for source in sources)
+            raise DataError(
+                f"{printable(folder)}: several annotation files for {split} ({names}); "
+                "say which ones are meant in a dataset YAML"
+            )
+    return splits
+
+
+def _yolo(folder: Path) -> Layout | None:
+    splits = _yolo_splits(folder)
+    return Layout("yolo", splits, names_beside(folder)) if splits else None
+
+
+def _yolo_splits(folder: Path) -> Splits:
+    """From the most telling to the least: images/train, train/images, train/, train.txt, images/, the folder."""
+    nested = [named for named in _split_folders(folder / "images") if _has_images(named[1])]
+    if nested:
+        return _grouped(nested)
+    outside = [
+        (name, part / "images" if (part / "images").is_dir() else part)
+        for name, part in _split_folders(folder)
+        if _has_images(part)
+    ]
+    if outside:
+        return _grouped(outside)
+    lists = [(split_called(path.stem), path) for path in sorted(folder.glob("*.txt"))]
+    listed = [(name, path) for name, path in lists if name is not None]
+    if listed:
+        return _grouped(listed)
+    for place in (folder / "images", folder):
+        if _has_images(place):
+            return {"train": (SplitSource(place),)}
+    return {}
+
+
+def names_beside(folder: Path) -> tuple[str, ...] | None:
+    """Class names of a YOLO tree that stand one per line in `classes.txt` or a `.names` file."""
+    places = [*sorted(folder.glob("*.names")), folder / "classes.txt", folder / "labels" / "classes.txt"]
+    found = next((place for place in places if is_file(place)), None)
+    if found is None:
+        return None
+    names = tuple(read_lines(found))
+    if len(set(names)) != len(names):
+        raise DataError(f"{printable(found)}: has a class name more than once")
+    return names or None
+
+
+def _split_folders(folder: Path) -> list[tuple[str, Path]]:
+    named = [(split_called(child.name), child) for child in _folders(folder)]
+    return [(name, child) for name, child in named if name is not None]
+
+
+def _folders(folder: Path) -> list[Path]:
+    return sorted(child for child in folder.iterdir() if child.is_dir()) if folder.is_dir() else []
+
+
+def _has_images(folder: Path) -> bool:
+    """Whether there is an image in the folder or one or two levels below; stops at the first."""
+    if not folder.is_dir():
+        return False
+    return any(is_image_name(path.name) for pattern in ("*", "*/*", "*/*/*") for path in folder.glob(pattern))
+
+
+def _grouped(named: Iterable[tuple[str, Path]]) -> Splits:
+    splits: Splits = {}
+    for name, path in named:
+        splits[name] = (*splits.get(name, ()), SplitSource(path))
+    return splits

@@ -1,0 +1,124 @@
+"""Batches for training and validation from torch's DataLoader, in an order that only (seed, epoch) decide."""
+
+from __future__ import annotations
+
+import multiprocessing
+import os
+from collections.abc import Callable, Iterator
+
+import cv2
+import numpy as np
+import torch
+from torch.utils.data import DataLoader, Sampler
+
+from yolo.data.dataset import DetectionDataset, SampleKey
+from yolo.randomness import epoch_order
+from yolo.structures import Batch, Sample, SkippedImage, Targets
+
+_MAX_DEFAULT_WORKERS = 8
+
+
+class TrainBatches(Sampler[list[SampleKey]]):
+    """Keys of all batches of a training, epoch after epoch, without a pause between epochs.
+
+    Args:
+        num_images: length of the dataset.
+        batch_size: images per batch; the last batch of an epoch may be smaller.
+        seed: of the run.
+        start: (epoch, step in the epoch) to begin with, for a resumed run.
+        with_mosaic: asked once per epoch.
+    """
+
+    def __init__(
+        self,
+        num_images: int,
+        batch_size: int,
+        *,
+        seed: int,
+        start: tuple[int, int] = (0, 0),
+        with_mosaic: Callable[[int], bool],
+    ) -> None:
+        self.num_images = num_images
+        self.batch_size = batch_size
+        self.seed = seed
+        self.start = start
+        self.with_mosaic = with_mosaic
+
+    @property
+    def steps_per_epoch(self) -> int:
+        """Batches in an epoch."""
+        return -(-self.num_images // self.batch_size)
+
+    def __iter__(self) -> Iterator[list[SampleKey]]:
+        epoch, first_step = self.start
+        while True:
+            order = epoch_order(self.seed, epoch, self.num_images)
+            mosaic = self.with_mosaic(epoch)
+            for step in range(first_step, self.steps_per_epoch):
+                chosen = order[step * self.batch_size : (step + 1) * self.batch_size]
+                yield [SampleKey(epoch, int(index), mosaic) for index in chosen]
+            epoch, first_step = epoch + 1, 0
+
+
+class EvaluationBatches(Sampler[list[SampleKey]]):
+    """Keys of every image once, in order."""
+
+    def __init__(self, num_images: int, batch_size: int) -> None:
+        self.num_images = num_images
+        self.batch_size = batch_size
+
+    def __len__(self) -> int:
+        return -(-self.num_images // self.batch_size)
+
+    def __iter__(self) -> Iterator[list[SampleKey]]:
+        for start in range(0, self.num_images, self.batch_size):
+            yield [SampleKey(0, index) for index in range(start, min(start + self.batch_size, self.num_images))]
+
+
+def make_loader(
+    dataset: DetectionDataset, batches: Sampler[list[SampleKey]], *, workers: int, pin_memory: bool = False
+) -> DataLoader[Batch]:
+    """A DataLoader over `batches`; with 0 workers it loads in this process."""
+    return DataLoader(
+        dataset,  # type: ignore[arg-type]  # the loader's type is what `collate` makes of samples
+        batch_sampler=batches,
+        num_workers=workers,
+        collate_fn=collate,
+        pin_memory=pin_memory,
+        worker_init_fn=_prepare_worker if workers else None,
+        persistent_workers=workers > 0,
+        multiprocessing_context=_context() if workers else None,
+    )
+
+
+def default_workers() -> int:
+    """One less than the cores this process may use, at least 1, at most 8."""
+    available = len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1
+    return max(1, min(_MAX_DEFAULT_WORKERS, available - 1))
+
+
+def collate(samples: list[Sample | SkippedImage]) -> Batch:
+    """Stack what could be read; all images of a batch have the same size. An all-bad batch has length 0."""
+    good = [sample for sample in samples if isinstance(sample, Sample)]
+    images = torch.zeros(0, 3, 0, 0, dtype=torch.uint8)
+    if good:
+        # the bytes stay as they lie, height-width-channel: that is torch's channels-last
+        images = torch.from_numpy(np.stack([sample.image for sample in good])).permute(0, 3, 1, 2)
+    return Batch(
+        images=images,
+        targets=Targets.from_ground_truths([sample.ground_truth for sample in good]),
+        indices=tuple(sample.index for sample in good),
+        geometries=tuple(sample.geometry for sample in good),
+        skipped=tuple(sample for sample in samples if isinstance(sample, SkippedImage)),
+    )
+
+
+def _prepare_worker(worker: int) -> None:
+    # the workers are the parallelism; more threads would only compete with them
+    cv2.setNumThreads(0)
+    torch.set_num_threads(1)
+
+
+def _context() -> str:
+    """Forked workers start at once and share the image cache; where there is no fork, spawn."""
+    return "fork" if "fork" in multiprocessing.get_all_start_methods() else "spawn"

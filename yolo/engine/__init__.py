@@ -1,0 +1,1 @@
+"""Where the pieces meet: training, evaluation, prediction, the demo."""

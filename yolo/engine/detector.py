@@ -1,0 +1,118 @@
+"""`Detector`: the Python interface to a trained detector."""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Sequence
+from dataclasses import dataclass
+from pathlib import Path
+
+import numpy as np
+import torch
+from numpy.typing import NDArray
+
+from yolo.engine.checkpoint import load_detector
+from yolo.engine.devices import choose_device
+from yolo.engine.evaluate import check_input_size
+from yolo.geometry import place_image, plan_resize
+from yolo.images import read_image
+from yolo.models.fusion import fuse
+from yolo.postprocess.pipeline import PostprocessSettings, postprocess
+from yolo.structures import Detections
+
+
+@dataclass(frozen=True, slots=True)
+class StageSeconds:
+    """Time of the last call, in seconds.
+
+    Attributes:
+        preprocess: resizing and moving to the device.
+        inference: the network.
+        postprocess: decoding, suppression, restoring.
+    """
+
+    preprocess: float
+    inference: float
+    postprocess: float
+
+
+class Detector:
+    """A trained detector, ready to be called on images.
+
+    Args:
+        weights: a `*.safetensors` file written by `gridyolo train`.
+        device: auto, cpu, cuda, cuda:1 or mps.
+        input_size: side of the input in pixels, a multiple of the network's stride; default: as in training.
+
+    Raises:
+        WeightsError: the file is missing, damaged or no detector.
+        ConfigError: an impossible device or input size.
+
+    Example:
+        detector = Detector("runs/train/weights/best.safetensors")
+        detections = detector("photo.jpg", score_threshold=0.3)
+        for box, score, label in zip(detections.boxes, detections.scores, detections.labels):
+            print(detector.class_names[label], float(score), box.tolist())
+    """
+
+    def __init__(self, weights: str | Path, *, device: str = "auto", input_size: int | None = None) -> None:
+        network, self.metadata = load_detector(Path(weights))
+        self.device = choose_device(device)
+        self.input_size = input_size or self.metadata.input_size
+        check_input_size(self.input_size, self.metadata.network.stride)
+        self._network = fuse(network).to(self.device)
+        self._grid = self.metadata.network.grid(self.input_size)
+        self.seconds = StageSeconds(0.0, 0.0, 0.0)
+
+    @property
+    def class_names(self) -> tuple[str, ...]:
+        """Name of each label."""
+        return self.metadata.class_names
+
+    def __call__(
+        self,
+        image: str | Path | NDArray[np.uint8],
+        *,
+        score_threshold: float = 0.25,
+        iou_threshold: float = 0.5,
+        max_detections: int = 300,
+    ) -> Detections:
+        """Detect on one image.
+
+        Args:
+            image: a file, or (H, W, 3) uint8 RGB (OpenCV's own images are BGR: pass `image[:, :, ::-1]`).
+            score_threshold: keep what scores more than this, 0..1.
+            iou_threshold: suppress what overlaps a better one of its class by more than this, 0..1.
+            max_detections: keep at most this many.
+
+        Returns:
+            Detections in pixels of `image`, by falling score, on the CPU.
+
+        Raises:
+            ImageReadError: a file that cannot be read.
+            ValueError: an array that is no (H, W, 3) uint8 image.
+        """
+        pixels = read_image(Path(image)) if isinstance(image, str | Path) else image
+        settings = PostprocessSettings(
+            score_threshold=score_threshold, iou_threshold=iou_threshold, max_detections=max_detections
+        )
+        return self.detect_batch([pixels], settings)[0]
+
+    @torch.inference_mode()
+    def detect_batch(self, images: Sequence[NDArray[np.uint8]], settings: PostprocessSettings) -> list[Detections]:
+        """Detect on several (H, W, 3) uint8 RGB images, of any sizes, in one pass of the network."""
+        began = time.perf_counter()
+        for image in images:
+            if image.ndim != 3 or image.shape[2] != 3 or image.dtype != np.uint8 or 0 in image.shape:
+                raise ValueError(f"an image must be (H, W, 3) uint8 RGB, got {image.shape} {image.dtype}")
+        geometries = [
+            plan_resize((image.shape[0], image.shape[1]), self.input_size, self.metadata.resize) for image in images
+        ]
+        placed = np.stack([place_image(image, plan) for image, plan in zip(images, geometries, strict=True)])
+        batch = torch.from_numpy(placed).permute(0, 3, 1, 2).to(self.device)
+        placed_at = time.perf_counter()
+        raw = self._network(batch).float().cpu()  # the copy also waits for the device
+        answered_at = time.perf_counter()
+        found = postprocess(self._grid, raw, geometries, settings)
+        self.seconds = StageSeconds(placed_at - began, answered_at - placed_at, time.perf_counter() - answered_at)
+        return found

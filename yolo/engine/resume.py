@@ -1,0 +1,80 @@
+"""A training's state as plain tensors, numbers and strings, and back."""
+
+from __future__ import annotations
+
+from dataclasses import asdict
+from pathlib import Path
+from typing import Any
+
+import torch
+
+from yolo.config import AugmentConfig, LossConfig, ModelConfig, OptimizerConfig, TrainConfig
+from yolo.engine.checkpoint import load_state
+from yolo.engine.setup import Position, Training
+from yolo.errors import ConfigError, WeightsError
+
+_FORMAT = 1
+
+
+def pack(training: Training) -> dict[str, Any]:
+    """Everything that the rest of a training depends on."""
+    return {
+        "format": _FORMAT,
+        "config": asdict(training.config),
+        "class_names": list(training.splits["train"].class_names),
+        "position": asdict(training.position),
+        "unreadable": dict(training.unreadable),
+        "network": training.network.state_dict(),
+        "average": training.average.network.state_dict(),
+        "average_steps": training.average.steps,
+        "optimizer": training.optimizer.state_dict(),
+        "precision": training.fabric.strategy.precision.state_dict(),
+        "torch_rng": torch.get_rng_state(),
+        "cuda_rng": torch.cuda.get_rng_state_all() if training.device.type == "cuda" else [],
+    }
+
+
+def read_resumable(folder: Path) -> tuple[TrainConfig, dict[str, Any]]:
+    """Configuration and state of an interrupted run.
+
+    Raises:
+        ConfigError: `folder` is no run folder.
+        WeightsError: its state is missing, damaged or from another version.
+    """
+    path = folder / "weights" / "last.ckpt"
+    if not folder.is_dir():
+        raise ConfigError(f"resume: {folder} is not a folder; name the run folder, such as runs/train")
+    state = load_state(path)
+    if state.get("format") != _FORMAT:
+        raise WeightsError(f"{path}: has format {state.get('format')!r}, this gridyolo reads {_FORMAT}")
+    values = dict(state["config"])
+    values["model"] = ModelConfig(**values["model"])
+    values["loss"] = LossConfig(**values["loss"])
+    values["augment"] = AugmentConfig(**values["augment"])
+    values["optimizer"] = OptimizerConfig(**values["optimizer"])
+    return TrainConfig(**values), state
+
+
+def unpack(state: dict[str, Any], training: Training) -> None:
+    """Put a saved state into a freshly prepared training.
+
+    Raises:
+        WeightsError: the dataset's classes are not those of the state.
+    """
+    saved, found = tuple(state["class_names"]), training.splits["train"].class_names
+    if saved != found:
+        raise WeightsError(
+            f"{training.log.last}: was trained on the classes {', '.join(saved)}, but {training.config.data} "
+            f"now has {', '.join(found)}; restore the dataset or start a new run"
+        )
+    training.network.load_state_dict(state["network"])
+    training.average.network.load_state_dict(state["average"])
+    training.average.steps = state["average_steps"]
+    training.optimizer.load_state_dict(state["optimizer"])
+    training.fabric.strategy.precision.load_state_dict(state["precision"])
+    torch.set_rng_state(state["torch_rng"])
+    if training.device.type == "cuda":
+        torch.cuda.set_rng_state_all(state["cuda_rng"])
+    training.position = Position(**state["position"])
+    training.unreadable = dict(state["unreadable"])
+    training.elapsed_before = training.position.elapsed

@@ -1,0 +1,247 @@
+"""From a configuration to everything that a training holds: data, network, optimiser, loaders, run folder."""
+
+from __future__ import annotations
+
+import hashlib
+import logging
+import time
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any, cast
+
+import torch
+from lightning_fabric import Fabric
+from rich.console import Console
+from torch import Tensor, nn
+from torch.utils.data import DataLoader
+
+from yolo.config import OptimizerConfig, TrainConfig
+from yolo.data.cache import ImageCache
+from yolo.data.dataset import DetectionDataset
+from yolo.data.descriptor import Split, find_dataset, read_split
+from yolo.data.loader import TrainBatches, default_workers, make_loader
+from yolo.engine.checkpoint import DetectorMetadata
+from yolo.engine.devices import choose_device, choose_precision
+from yolo.engine.ema import MovingAverage
+from yolo.engine.evaluate import evaluation_loader
+from yolo.engine.run_log import RunLog
+from yolo.engine.schedule import Schedule
+from yolo.losses.yolo_loss import YoloLoss
+from yolo.models.network import GridNetwork, NetworkSpec
+from yolo.models.weights import load_backbone_weights
+from yolo.structures import Batch
+from yolo.transforms.presets import TrainTransform
+
+
+@dataclass
+class Position:
+    """Where a training is; all of it is saved.
+
+    Attributes:
+        epoch: the running one, from 0.
+        step_in_epoch: steps of it that are done.
+        step: steps done in all.
+        elapsed: seconds trained, earlier sittings included.
+        validations: how many are done.
+        best: mAP@0.5:0.95 of the best validation; -1 before the first.
+        best_epoch: its epoch.
+        term_sums: summed loss terms of the running epoch.
+        images_seen: images of the running epoch.
+    """
+
+    epoch: int = 0
+    step_in_epoch: int = 0
+    step: int = 0
+    elapsed: float = 0.0
+    validations: int = 0
+    best: float = -1.0
+    best_epoch: int = -1
+    term_sums: dict[str, float] = field(default_factory=dict)
+    images_seen: int = 0
+
+
+@dataclass(kw_only=True)
+class Training:
+    """All that a running training holds; `position` changes, the objects behind the others do."""
+
+    config: TrainConfig
+    log: RunLog
+    console: Console
+    device: torch.device
+    fabric: Fabric
+    splits: dict[str, Split]
+    spec: NetworkSpec
+    network: GridNetwork
+    model: nn.Module  # the network as Fabric wraps it
+    average: MovingAverage
+    optimizer: torch.optim.Optimizer
+    loss: YoloLoss
+    schedule: Schedule
+    workers: int
+    val_loader: DataLoader[Batch]
+    position: Position = field(default_factory=Position)
+    unreadable: dict[str, str] = field(default_factory=dict)
+    sitting_began: float = field(default_factory=time.monotonic)
+    elapsed_before: float = 0.0
+
+    def progress(self) -> float:
+        """Share of the run that is done, in [0, 1]."""
+        self.position.elapsed = self.elapsed_before + time.monotonic() - self.sitting_began
+        return self.schedule.progress(self.position.step, self.position.elapsed)
+
+    def metadata(self, metrics: dict[str, Any]) -> DetectorMetadata:
+        """What a weights file saved now says of itself."""
+        train = self.splits["train"]
+        return DetectorMetadata(
+            network=self.spec,
+            class_names=train.class_names,
+            category_ids=train.category_ids,
+            input_size=self.config.input_size,
+            resize=self.config.model.resize,
+            metrics=metrics,
+            training={
+                "epoch": self.position.epoch + 1,
+                "minutes": round(self.position.elapsed / 60, 2),
+                "data": self.config.data,
+                "data_sha256": fingerprint(train),
+                "backbone_weights": self.config.weights,
+                "seed": self.config.seed,
+            },
+        )
+
+
+def prepare(config: TrainConfig, log: RunLog, console: Console) -> Training:
+    """Read the data, build the network and the rest; nothing is trained yet."""
+    device = choose_device(config.device)
+    # Fabric announces its settings at level INFO; the run folder has them
+    logging.getLogger("lightning_fabric").setLevel(logging.WARNING)
+    fabric = Fabric(
+        accelerator=device.type,
+        devices=[device.index or 0] if device.type == "cuda" else 1,
+        precision=cast(Any, choose_precision(config.precision, device)),
+    )
+    splits = read_splits(config, console)
+    spec = NetworkSpec(
+        backbone=config.backbone,
+        num_classes=len(splits["train"].class_names),
+        boxes_per_cell=config.model.boxes_per_cell,
+        stride=config.stride,
+        width=config.model.width,
+        coding=config.model.coding,
+    )
+    torch.manual_seed(config.seed)
+    network = GridNetwork(spec)
+    if config.weights != "none":
+        report = load_backbone_weights(network.backbone, config.weights)
+        console.print(f"backbone weights {config.weights}: " + "; ".join(report.summary_lines()), highlight=False)
+    network = network.to(device).to(memory_format=torch.channels_last)
+    optimizer = make_optimizer(network, config.optimizer)
+    model, wrapped_optimizer = fabric.setup(network, optimizer)
+    steps_per_epoch = -(-len(splits["train"].images) // config.batch_size)
+    workers = default_workers() if config.workers is None else config.workers
+    return Training(
+        config=config,
+        log=log,
+        console=console,
+        device=device,
+        fabric=fabric,
+        splits=splits,
+        spec=spec,
+        network=network,
+        model=model,
+        average=MovingAverage(network, config.optimizer.ema),
+        optimizer=wrapped_optimizer,
+        loss=make_loss(config),
+        schedule=Schedule.from_config(config, steps_per_epoch),
+        workers=workers,
+        val_loader=evaluation_loader(
+            splits["val"],
+            input_size=config.input_size,
+            resize=config.model.resize,
+            batch_size=config.batch_size,
+            workers=workers,
+            cache_mb=config.cache_mb // 4,
+        ),
+    )
+
+
+def read_splits(config: TrainConfig, console: Console) -> dict[str, Split]:
+    """Read train and val, and say what was found and what was left out."""
+    descriptor = find_dataset(Path(config.data))
+    train = read_split(descriptor, "train")
+    val = read_split(descriptor, "val", class_names=train.class_names)
+    for line in (*descriptor.notes, *train.account.summary_lines(), *val.account.summary_lines()):
+        console.print(line, markup=False, highlight=False, soft_wrap=True)
+    return {"train": train, "val": val}
+
+
+def make_loss(config: TrainConfig) -> YoloLoss:
+    """The loss of a configuration."""
+    loss = config.loss
+    return YoloLoss(
+        lambda_coord=loss.lambda_coord,
+        lambda_obj=loss.lambda_obj,
+        lambda_noobj=loss.lambda_noobj,
+        lambda_class=loss.lambda_class,
+        coord=loss.coord,
+        confidence=loss.confidence,
+        class_prob=loss.class_prob,
+        ignore_iou=loss.ignore_iou,
+        objects_per_cell=loss.objects_per_cell,
+    )
+
+
+def make_optimizer(network: nn.Module, config: OptimizerConfig) -> torch.optim.Optimizer:
+    """AdamW or SGD with weight decay on matrices only."""
+    parameters = [parameter for parameter in network.parameters() if parameter.requires_grad]
+    groups = [
+        {"params": [p for p in parameters if p.ndim > 1], "weight_decay": config.weight_decay},
+        {"params": [p for p in parameters if p.ndim <= 1], "weight_decay": 0.0},
+    ]
+    if config.name == "sgd":
+        return torch.optim.SGD(groups, lr=config.lr, momentum=config.momentum, nesterov=config.momentum > 0)
+    return torch.optim.AdamW(groups, lr=config.lr)
+
+
+def train_loader(training: Training) -> DataLoader[Batch]:
+    """Batches from the training's position on, without end."""
+    config, images = training.config, training.splits["train"].images
+    size_hw = (config.input_size, config.input_size)
+    dataset = DetectionDataset(
+        images,
+        input_size=config.input_size,
+        resize=config.model.resize,
+        augment=TrainTransform(config.augment),
+        seed=config.seed,
+        cache=ImageCache(len(images), size_hw, limit_mb=config.cache_mb) if config.cache_mb else None,
+    )
+    plan, open_until = training.schedule, 1 - config.augment.close_mosaic
+
+    def with_mosaic(epoch: int) -> bool:
+        return plan.progress(epoch * plan.steps_per_epoch, training.position.elapsed) < open_until
+
+    position = training.position
+    batches = TrainBatches(
+        len(images),
+        config.batch_size,
+        seed=config.seed,
+        start=(position.epoch, position.step_in_epoch),
+        with_mosaic=with_mosaic,
+    )
+    return make_loader(dataset, batches, workers=training.workers, pin_memory=training.device.type == "cuda")
+
+
+def fingerprint(split: Split) -> str:
+    """SHA-256 over ids, sizes and annotations of a split: the same data has the same fingerprint."""
+    digest = hashlib.sha256()
+    for image in split.images:
+        digest.update(f"{image.image_id} {image.size_hw}".encode())
+        truth = image.ground_truth
+        for values in (truth.boxes, truth.labels, truth.difficult, truth.iscrowd):
+            digest.update(values.tobytes())
+    return digest.hexdigest()
+
+
+def summed(terms: dict[str, Tensor], sums: dict[str, float], weight: int) -> dict[str, float]:
+    """`sums` with the terms of another batch of `weight` images added."""
+    return {name: sums.get(name, 0.0) + value.item() * weight for name, value in terms.items()}

@@ -1,0 +1,273 @@
+"""Training: the loop on one screen.
+
+Devices and precision are Fabric's; data order and augmentation depend on (seed, epoch, index) only; the whole
+state is saved after every epoch and when interrupted, so that a resumed run is the uninterrupted one.
+"""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Iterable
+from dataclasses import dataclass
+from pathlib import Path
+
+from rich.console import Console
+from torch import Tensor
+
+from yolo.config import TrainConfig
+from yolo.engine.checkpoint import load_detector, save_detector, save_state
+from yolo.engine.display import TrainingDisplay
+from yolo.engine.evaluate import Evaluation, evaluate_network
+from yolo.engine.interrupt import StopWish, stop_wish
+from yolo.engine.reports import write_evaluation
+from yolo.engine.resume import pack, read_resumable, unpack
+from yolo.engine.run_log import RunLog
+from yolo.engine.setup import Training, prepare, summed, train_loader
+from yolo.errors import DataError, GridYoloError
+from yolo.files import write_json
+from yolo.losses.yolo_loss import LossTerms
+from yolo.models.fusion import fuse
+from yolo.models.network import count_parameters
+from yolo.postprocess.pipeline import PostprocessSettings
+from yolo.structures import Batch, SkippedImage
+
+VALIDATION_SETTINGS = PostprocessSettings(score_threshold=0.001, iou_threshold=0.6, max_detections=300)
+_MAX_BAD_STEPS = 10
+
+
+@dataclass(frozen=True, slots=True)
+class TrainingRun:
+    """How a training ended.
+
+    Attributes:
+        folder: the run folder.
+        evaluation: of the best weights on the val split; None if interrupted.
+        best_epoch: epoch of the best weights, from 1.
+        minutes: trained in all.
+        interrupted: name of the signal that stopped it, or "".
+        unreadable: images that were skipped, with the reason.
+    """
+
+    folder: Path
+    evaluation: Evaluation | None
+    best_epoch: int
+    minutes: float
+    interrupted: str
+    unreadable: dict[str, str]
+
+
+def train(config: TrainConfig, console: Console | None = None) -> TrainingRun:
+    """Train a detector, or go on with an interrupted training; see `TrainConfig`.
+
+    Raises:
+        ConfigError: options that make no sense together.
+        DataError: a dataset that cannot be used.
+        WeightsError: weights that cannot be loaded.
+        GridYoloError: the loss stayed non-finite.
+    """
+    console = console or Console(quiet=True)
+    if config.resume is None:
+        training = prepare(config, RunLog.create(config), console)
+    else:
+        folder = Path(config.resume)
+        config, state = read_resumable(folder)
+        training = prepare(config, RunLog(folder), console)
+        unpack(state, training)
+        training.log.keep_epochs(training.position.epoch)
+    _announce(training)
+    with stop_wish() as wish, TrainingDisplay(training.schedule.epochs, console) as display:
+        _fit(training, wish, display)
+    _write_data_account(training)
+    evaluation = None if wish else _finish(training)
+    position = training.position
+    training.log.event("interrupted" if wish else "finished", step=position.step, signal=wish.signal_name)
+    return TrainingRun(
+        folder=training.log.folder,
+        evaluation=evaluation,
+        best_epoch=position.best_epoch + 1,
+        minutes=position.elapsed / 60,
+        interrupted=wish.signal_name,
+        unreadable=dict(training.unreadable),
+    )
+
+
+def _fit(training: Training, wish: StopWish, display: TrainingDisplay) -> None:
+    """The loop: epochs until the schedule is over or somebody wishes to stop."""
+    position, schedule = training.position, training.schedule
+    batches = iter(train_loader(training))
+    grid, size_hw = training.spec.grid(training.config.input_size), (training.config.input_size,) * 2
+    bad_steps = 0
+    while training.progress() < 1 and not wish:
+        training.model.train()
+        began, images_before, lr = time.monotonic(), position.images_seen, 0.0
+        for _ in range(position.step_in_epoch, schedule.steps_per_epoch):
+            batch: Batch = next(batches).to(training.device, non_blocking=True)
+            lr = _set_learning_rate(training)
+            _note_skipped(training, batch.skipped, display)
+            if len(batch):
+                raw = training.model(batch.images)
+                terms = training.loss(grid, raw, batch.targets, size_hw)
+                if _is_finite(terms.total):
+                    _update(training, terms.total)
+                    position.term_sums = summed(terms.detached(), position.term_sums, len(batch))
+                    position.images_seen += len(batch)
+                    bad_steps = 0
+                else:
+                    bad_steps = _refuse_step(training, batch, terms, bad_steps, display)
+            position.step += 1
+            position.step_in_epoch += 1
+            progress = training.progress()
+            left = _seconds_left(training, progress)
+            display.step(position.epoch, position.step_in_epoch, schedule.steps_per_epoch, seconds_left=left)
+            if wish or progress >= 1:
+                break
+        if not wish:
+            speed = (position.images_seen - images_before) / (time.monotonic() - began)
+            _end_epoch(training, display, lr=lr, images_per_second=speed)
+        save_state(training.log.last, pack(training))
+
+
+def _update(training: Training, total: Tensor) -> None:
+    """One step of the optimiser and of the moving average."""
+    training.fabric.backward(total)
+    if training.config.optimizer.clip_norm:
+        training.fabric.clip_gradients(
+            training.model, training.optimizer, max_norm=training.config.optimizer.clip_norm, error_if_nonfinite=False
+        )
+    training.optimizer.step()
+    training.optimizer.zero_grad(set_to_none=True)
+    training.average.update(training.network)
+
+
+def _end_epoch(training: Training, display: TrainingDisplay, *, lr: float, images_per_second: float) -> None:
+    """Validate if it is time to, write the epoch's row and line, move on."""
+    position = training.position
+    if not position.images_seen:
+        raise DataError("no training image could be read; the first: " + next(iter(training.unreadable.values())))
+    terms = {name: value / position.images_seen for name, value in position.term_sums.items()}
+    progress = training.progress()
+    row: dict[str, float | int] = {f"train/{name}_loss": value for name, value in terms.items()}
+    metrics = None
+    if int(progress * training.config.validations) > position.validations or progress >= 1:
+        position.validations = int(progress * training.config.validations)
+        result = _validate(training).result
+        metrics = (result.map_50, result.map_50_95)
+        row |= {"metrics/precision": result.precision, "metrics/recall": result.recall}
+        row |= {"metrics/mAP50": result.map_50, "metrics/mAP50-95": result.map_50_95}
+    training.log.epoch({"epoch": position.epoch + 1, "time": position.elapsed, "lr/pg0": lr, **row})
+    display.epoch(
+        position.epoch,
+        terms=terms,
+        lr=lr,
+        images_per_second=images_per_second,
+        seconds_left=_seconds_left(training, progress),
+        metrics=metrics,
+    )
+    position.epoch += 1
+    position.step_in_epoch = 0
+    position.term_sums, position.images_seen = {}, 0
+
+
+def _validate(training: Training) -> Evaluation:
+    """Measure the moving average on the val split; save it if it is the best so far."""
+    position = training.position
+    evaluation = evaluate_network(
+        training.average.network,
+        training.val_loader,
+        training.splits["val"],
+        spec=training.spec,
+        settings=VALIDATION_SETTINGS,
+        device=training.device,
+    )
+    result = evaluation.result
+    # NaN, where val has no objects, counts as 0: the first weights are saved all the same
+    score = result.map_50_95 if result.map_50_95 == result.map_50_95 else 0.0
+    if score >= position.best:
+        position.best, position.best_epoch = score, position.epoch
+        metrics = {"split": "val", "map_50": result.map_50, "map_50_95": result.map_50_95}
+        finite = {name: value for name, value in metrics.items() if value == value}
+        save_detector(training.log.best, training.average.network, training.metadata(finite))  # type: ignore[arg-type]
+    training.log.event("validated", epoch=position.epoch + 1, map_50=result.map_50, map_50_95=result.map_50_95)
+    return evaluation
+
+
+def _finish(training: Training) -> Evaluation:
+    """Measure the saved best weights once more, as a user will load them, and write the reports."""
+    network, _ = load_detector(training.log.best)
+    evaluation = evaluate_network(
+        fuse(network).to(training.device),
+        training.val_loader,
+        training.splits["val"],
+        spec=training.spec,
+        settings=VALIDATION_SETTINGS,
+        device=training.device,
+    )
+    write_evaluation(training.log.folder, evaluation.result, evaluation.detections, training.splits["val"])
+    training.log.plot()
+    return evaluation
+
+
+def _set_learning_rate(training: Training) -> float:
+    position = training.position
+    factor = training.schedule.lr_factor(position.step, training.progress())
+    for group in training.optimizer.param_groups:
+        group["lr"] = training.config.optimizer.lr * factor
+    return training.config.optimizer.lr * factor
+
+
+def _seconds_left(training: Training, progress: float) -> float:
+    elapsed = training.position.elapsed
+    return elapsed * (1 - progress) / progress if progress > 0 else 0.0
+
+
+def _is_finite(total: Tensor) -> bool:
+    return bool(total.isfinite())
+
+
+def _refuse_step(training: Training, batch: Batch, terms: LossTerms, bad_steps: int, display: TrainingDisplay) -> int:
+    """Pass over a step whose loss is not finite; give up after many in a row."""
+    bad = [name for name, value in terms.detached().items() if not value.isfinite()]
+    images = training.splits["train"].images
+    paths = [str(images[index].path) for index in batch.indices]
+    training.log.event("non-finite loss", step=training.position.step, terms=bad, images=paths)
+    message = f"step {training.position.step}: {', '.join(bad)} not finite, step skipped (images in events.jsonl)"
+    display.say(message)
+    if bad_steps + 1 >= _MAX_BAD_STEPS:
+        raise GridYoloError(
+            f"the loss was not finite for {_MAX_BAD_STEPS} steps in a row ({', '.join(bad)}); "
+            f"lower --optimizer.lr (now {training.config.optimizer.lr}) or use --precision 32"
+        )
+    return bad_steps + 1
+
+
+def _note_skipped(training: Training, skipped: Iterable[SkippedImage], display: TrainingDisplay) -> None:
+    """Tell once of each image that cannot be read."""
+    for image in skipped:
+        if image.path not in training.unreadable:
+            training.unreadable[image.path] = image.reason
+            training.log.event("image skipped", path=image.path, reason=image.reason)
+            display.say(f"skipped: {image.reason}")
+
+
+def _announce(training: Training) -> None:
+    log, schedule, splits = training.log, training.schedule, training.splits
+    log.write_environment(training.device)
+    log.event("started", epoch=training.position.epoch, step=training.position.step)
+    _write_data_account(training)
+    budget = [f"{schedule.epochs} epochs"] if schedule.epochs else []
+    budget += [f"{schedule.seconds / 60:g} minutes"] if schedule.seconds else []
+    grid = training.spec.grid(training.config.input_size)
+    lines = [
+        f"{training.spec.backbone}: {count_parameters(training.network) / 1e6:.2f} M parameters, "
+        f"input {training.config.input_size}, grid {grid.grid_size}x{grid.grid_size}x({grid.boxes_per_cell}·5"
+        f"+{grid.num_classes}), on {training.device}",
+        f"training for {' or '.join(budget)}, {schedule.steps_per_epoch} steps of {training.config.batch_size} "
+        f"an epoch; {len(splits['val'].images)} images to validate on; everything goes to {log.folder}",
+    ]
+    for line in lines:
+        training.console.print(line, markup=False, highlight=False, soft_wrap=True)
+
+
+def _write_data_account(training: Training) -> None:
+    account = {name: split.account.to_dict() for name, split in training.splits.items()}
+    write_json(training.log.folder / "data.json", account | {"unreadable": dict(training.unreadable)})

@@ -1,0 +1,201 @@
+"""Pictures of a result as PNG files: precision against recall, F1 against score, confusion matrix.
+
+Few classes get a colour and a legend entry each; beyond `MAX_LEGEND_CLASSES` all are thin grey lines and the
+mean over classes says what they have in common. Figures are drawn without pyplot, so nothing global is
+touched and no window can open.
+"""
+
+from __future__ import annotations
+
+import math
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+import numpy as np
+from numpy.typing import NDArray
+
+from yolo.evaluation.average_precision import RECALL_POINTS
+from yolo.evaluation.operating_point import SCORE_POINTS
+from yolo.evaluation.result import EvaluationResult
+from yolo.files import atomic_write
+
+if TYPE_CHECKING:
+    from matplotlib.axes import Axes
+    from matplotlib.figure import Figure
+
+MAX_LEGEND_CLASSES = 12
+
+_DPI = 150
+_MEAN_COLOUR, _MANY_COLOUR, _GRID_COLOUR = "#1a1a1a", "#9aa5b1", "#e3e7ec"
+_LONGEST_NAME = 22
+_SMALLEST_FONT = 4.0  # points; names that would be smaller are left out
+_DARK_SHADE = 0.55  # of the colour map, from where on white text reads better than black
+
+# confusion matrices with more rows than this are drawn without the counts in their cells
+_MAX_ROWS_WITH_COUNTS = 21
+
+
+def plot_pr_curves(result: EvaluationResult, path: Path) -> None:
+    """Draw precision against recall at IoU 0.5, one curve per class that has objects, and their mean."""
+    figure, axes = _curve_figure("Precision and recall, IoU 0.5", "Recall", "Precision")
+    labels = [f"{one.ap_50:.3f}  {_shorten(one.name)}" for one in result.per_class]
+    mean_label = f"{result.map_50:.3f}  all classes"
+    _draw_curves(axes, RECALL_POINTS, result.precision_curves, labels, mean_label, legend_title="AP50")
+    _save(figure, path)
+
+
+def plot_f1_curves(result: EvaluationResult, path: Path) -> None:
+    """Draw F1 against the score threshold at IoU 0.5, and mark the threshold that the result uses."""
+    figure, axes = _curve_figure("F1 by score threshold, IoU 0.5", "Score threshold", "F1")
+    labels = [f"{one.f1:.3f}  {_shorten(one.name)}" for one in result.per_class]
+    mean_label = f"{result.f1:.3f}  all classes"
+    title = "F1" if math.isnan(result.score_threshold) else f"F1 at {result.score_threshold:.3f}"
+    _draw_curves(axes, SCORE_POINTS, result.f1_curves, labels, mean_label, legend_title=title)
+    if not math.isnan(result.score_threshold):
+        axes.axvline(result.score_threshold, color=_MEAN_COLOUR, linewidth=1, linestyle=(0, (4, 3)))
+        axes.plot(result.score_threshold, result.f1, "o", color=_MEAN_COLOUR, markersize=6, zorder=5, clip_on=False)
+    _save(figure, path)
+
+
+def plot_confusion(result: EvaluationResult, path: Path, normalise: bool) -> None:
+    """Draw the confusion matrix, rows = annotated class, columns = detected class.
+
+    Args:
+        result: the evaluation.
+        path: PNG file to write.
+        normalise: divide each row by its sum, so that the diagonal is recall. Else plain counts.
+    """
+    from matplotlib.colors import PowerNorm
+    from matplotlib.figure import Figure
+
+    counts = result.confusion_matrix.astype(np.float64)
+    values = counts / np.maximum(counts.sum(axis=1, keepdims=True), 1) if normalise else counts
+    size = len(values)
+    # inches: cells shrink as classes grow, but stay wide enough for a name until the picture is too large
+    cell = min(float(np.clip(9.0 / size, 0.17, 0.75)), 24.0 / size)
+    figure = Figure(figsize=(2.6 + cell * size, 2.1 + cell * size), layout="constrained")
+    axes = figure.add_subplot()
+    # the root keeps rare confusions visible beside a large diagonal
+    norm = PowerNorm(0.5, vmin=0, vmax=1 if normalise else max(values.max(), 1))
+    image = axes.imshow(values, cmap="Blues", norm=norm)
+    axes.set_title(_confusion_title(result, normalise), fontsize=11)
+    _label_cells(axes, [_shorten(name) for name in (*result.class_names, "background")], cell)
+    if size <= _MAX_ROWS_WITH_COUNTS:
+        texts = [[_cell_text(value, normalise) for value in row] for row in values.tolist()]
+        _write_cells(axes, texts, norm(values) > _DARK_SHADE, cell)
+    if normalise:
+        figure.colorbar(image, ax=axes, shrink=0.6, fraction=0.04, pad=0.02, label="share of the row")
+    _save(figure, path)
+
+
+def _confusion_title(result: EvaluationResult, normalise: bool) -> str:
+    kind = "Confusion, share of each row" if normalise else "Confusion, counts"
+    if math.isnan(result.score_threshold):
+        return f"{kind}\nno detections"
+    return f"{kind}\nIoU 0.5, score at least {result.score_threshold:.3f}"
+
+
+def _label_cells(axes: Axes, names: list[str], cell: float) -> None:
+    """Names along both axes and white lines between the cells of `cell` inches."""
+    size = len(names)
+    slanted = size <= MAX_LEGEND_CLASSES
+    font_size = min(40 * cell, 10.0)
+    places = range(size if font_size >= _SMALLEST_FONT else 0)
+    axes.set_xticks(places, names[: len(places)], fontsize=font_size, rotation=45 if slanted else 90)
+    if slanted:
+        for label in axes.get_xticklabels():
+            label.set(ha="right", rotation_mode="anchor")
+    axes.set_yticks(places, names[: len(places)], fontsize=font_size)
+    axes.set(xlabel="Detected as", ylabel="Annotated as")
+    edges = np.arange(size + 1) - 0.5
+    axes.set_xticks(edges, minor=True)
+    axes.set_yticks(edges, minor=True)
+    axes.tick_params(which="both", length=0)
+    axes.grid(which="minor", color="white", linewidth=2 * cell)
+    axes.spines[:].set_visible(False)
+
+
+def _cell_text(value: float, normalise: bool) -> str:
+    if value == 0:
+        return ""
+    return f"{value:.2f}" if normalise else f"{value:.0f}"
+
+
+def _write_cells(axes: Axes, texts: list[list[str]], is_dark: NDArray[np.bool_], cell: float) -> None:
+    longest = max(len(text) for row in texts for text in row)
+    # points: a digit is some 0.65 of the font size wide, and the text should leave a margin
+    font_size = min(10.0, 72 * cell * 0.85 / (0.65 * max(longest, 1)))
+    for row, column in np.ndindex(is_dark.shape):
+        axes.text(
+            column,
+            row,
+            texts[row][column],
+            ha="center",
+            va="center",
+            fontsize=font_size,
+            color="white" if is_dark[row, column] else _MEAN_COLOUR,
+        )
+
+
+def _curve_figure(title: str, x_label: str, y_label: str) -> tuple[Figure, Axes]:
+    from matplotlib.figure import Figure
+
+    figure = Figure(figsize=(8.6, 5.2), layout="constrained")
+    axes = figure.add_subplot()
+    axes.set(xlim=(0, 1), ylim=(0, 1.02), xlabel=x_label, ylabel=y_label)
+    axes.set_title(title, loc="left", fontsize=12)
+    axes.grid(color=_GRID_COLOUR, linewidth=0.8)
+    axes.set_axisbelow(True)
+    axes.spines[["top", "right"]].set_visible(False)
+    return figure, axes
+
+
+def _draw_curves(
+    axes: Axes,
+    x: NDArray[np.float64],
+    curves: NDArray[np.float64],
+    labels: list[str],
+    mean_label: str,
+    *,
+    legend_title: str,
+) -> None:
+    """Draw (C, 101) curves; those of classes without objects are NaN and left out."""
+    from matplotlib import colormaps
+
+    present = np.flatnonzero(~np.isnan(curves).all(axis=1)).tolist()
+    if not present:
+        axes.text(0.5, 0.5, "no objects", ha="center", va="center", transform=axes.transAxes, color="grey")
+        return
+    few = len(present) <= MAX_LEGEND_CLASSES
+    for place, index in enumerate(present):
+        if few:
+            colour = colormaps["tab20"](_colour_place(place))
+            axes.plot(x, curves[index], color=colour, linewidth=1.6, label=labels[index])
+        else:
+            axes.plot(x, curves[index], color=_MANY_COLOUR, linewidth=0.7, alpha=0.6)
+    axes.plot(x, curves[present].mean(axis=0), color=_MEAN_COLOUR, linewidth=3, label=mean_label, zorder=4)
+    if not few:
+        axes.plot([], [], color=_MANY_COLOUR, linewidth=0.7, label=f"each of {len(present)} classes")
+    axes.legend(
+        title=legend_title,
+        loc="upper left",
+        bbox_to_anchor=(1.01, 1),
+        frameon=False,
+        fontsize=9,
+        alignment="left",
+    )
+
+
+def _colour_place(place: int) -> int:
+    """The strong half of the 20 colours first, then the pale half."""
+    return 2 * place if place < 10 else 2 * (place - 10) + 1
+
+
+def _shorten(name: str) -> str:
+    shortened = name if len(name) <= _LONGEST_NAME else name[: _LONGEST_NAME - 1] + "…"
+    return shortened.replace("$", r"\$")  # else matplotlib reads a formula between two of them
+
+
+def _save(figure: Figure, path: Path) -> None:
+    with atomic_write(path) as temporary:
+        figure.savefig(temporary, dpi=_DPI, format="png")

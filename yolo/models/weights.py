@@ -1,0 +1,160 @@
+"""Weights into and out of networks, with an account of every tensor that did not fit.
+
+A published file is `*.safetensors`: tensors, and in its header one JSON string with all that is needed to predict.
+Nothing in it can execute.
+"""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Mapping
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+from urllib.error import URLError
+
+import torch
+import torchvision
+from safetensors import SafetensorError, safe_open
+from safetensors.torch import load_file, save_file
+from torch import Tensor, nn
+
+from yolo.errors import WeightsError
+from yolo.files import atomic_write
+from yolo.models.backbones import Backbone, build_classifier
+
+_METADATA_KEY = "gridyolo"
+
+
+@dataclass(frozen=True, slots=True)
+class LoadReport:
+    """What happened to each tensor of a partial load.
+
+    Attributes:
+        loaded: names taken from the file.
+        missing: names of the network that the file has not; they keep their initial values.
+        unexpected: names of the file that the network has not.
+        misshapen: names that both have in different shapes; the network keeps its own.
+    """
+
+    loaded: tuple[str, ...]
+    missing: tuple[str, ...]
+    unexpected: tuple[str, ...]
+    misshapen: tuple[str, ...]
+
+    def summary_lines(self) -> list[str]:
+        """One line on what was loaded and one for each kind of mismatch."""
+        lines = [f"loaded {len(self.loaded)} tensors"]
+        for kind in ("missing", "unexpected", "misshapen"):
+            names = getattr(self, kind)
+            if names:
+                shown = ", ".join(names[:4]) + (", ..." if len(names) > 4 else "")
+                lines.append(f"{len(names)} {kind}: {shown}")
+        return lines
+
+
+def load_backbone_weights(backbone: Backbone, source: str) -> LoadReport:
+    """Fill a backbone from a local file or from torchvision's published weights.
+
+    Args:
+        backbone: changed in place.
+        source: path of a `.safetensors` or `.pth` file of a state dict with torchvision's names, or the name of
+            torchvision weights such as `DEFAULT` or `IMAGENET1K_V1`, which are downloaded if they are not in
+            torch's cache.
+
+    Raises:
+        WeightsError: no such file or name, a damaged file, no network, or a file of another network.
+    """
+    if Path(source).suffix or Path(source).exists():
+        state = read_state_dict(Path(source))
+    else:
+        state = _torchvision_state(backbone.name, source)
+    report = fill(backbone.body, state)
+    if not report.loaded:
+        raise WeightsError(
+            f"{source}: none of its {len(state)} tensors fits the backbone {backbone.name}; "
+            f"it holds e.g. {next(iter(state), 'nothing')!r}, expected e.g. {report.missing[0]!r}"
+        )
+    return report
+
+
+def fill(module: nn.Module, state: Mapping[str, Tensor]) -> LoadReport:
+    """Copy every tensor whose name and shape fit into `module`; report the rest."""
+    own = module.state_dict()
+    fitting = {name: value for name, value in state.items() if name in own and own[name].shape == value.shape}
+    module.load_state_dict(fitting, strict=False)
+    return LoadReport(
+        loaded=tuple(fitting),
+        missing=tuple(name for name in own if name not in state),
+        unexpected=tuple(name for name in state if name not in own),
+        misshapen=tuple(name for name in state if name in own and name not in fitting),
+    )
+
+
+def read_state_dict(path: Path) -> dict[str, Tensor]:
+    """Tensors by name from a `.safetensors` file, or a `.pth` file that holds tensors only."""
+    _require_file(path)
+    try:
+        if path.suffix == ".safetensors":
+            tensors: dict[str, Tensor] = load_file(path)
+            return tensors
+        state = torch.load(path, map_location="cpu", weights_only=True)
+    except (SafetensorError, OSError, RuntimeError, ValueError, EOFError) as error:
+        raise WeightsError(f"{path}: is damaged or no weights file ({error})") from error
+    except Exception as error:  # the unpickler raises whatever the bytes tell it to
+        raise WeightsError(f"{path}: cannot be loaded safely ({type(error).__name__}: {error})") from error
+    if not isinstance(state, dict) or not all(isinstance(value, Tensor) for value in state.values()):
+        raise WeightsError(f"{path}: does not hold a plain state dict of tensors")
+    return dict(state)
+
+
+def save_weights(path: Path, network: nn.Module, metadata: Mapping[str, Any]) -> None:
+    """Write a network's tensors and its metadata, atomically."""
+    tensors = {name: value.detach().cpu().contiguous() for name, value in network.state_dict().items()}
+    header = {_METADATA_KEY: json.dumps(metadata, ensure_ascii=False, allow_nan=False)}
+    with atomic_write(path) as temporary:
+        save_file(tensors, temporary, metadata=header)
+
+
+def read_metadata(path: Path) -> dict[str, Any]:
+    """The metadata of a file written by `save_weights`, without its tensors.
+
+    Raises:
+        WeightsError: missing, damaged, or not made by gridyolo.
+    """
+    _require_file(path)
+    try:
+        with safe_open(path, framework="pt") as file:
+            header = file.metadata() or {}
+    except (SafetensorError, OSError) as error:
+        raise WeightsError(f"{path}: is damaged or no safetensors file ({error})") from error
+    if _METADATA_KEY not in header:
+        raise WeightsError(
+            f"{path}: holds tensors but no gridyolo metadata; it is not a trained detector "
+            "(a backbone file goes to `gridyolo train --weights`)"
+        )
+    metadata: dict[str, Any] = json.loads(header[_METADATA_KEY])
+    return metadata
+
+
+def _require_file(path: Path) -> None:
+    if not path.is_file():
+        raise WeightsError(f"{path}: no such weights file")
+
+
+def _torchvision_state(name: str, weights: str) -> dict[str, Tensor]:
+    build_classifier(name)  # a clear error for an unknown backbone
+    choices = torchvision.models.get_model_weights(name)
+    try:
+        chosen = choices[weights]
+    except KeyError as error:
+        names = ", ".join(["DEFAULT", *(choice.name for choice in choices)])
+        raise WeightsError(f"{weights!r} is neither a file nor weights of {name}; torchvision has: {names}") from error
+    try:
+        state: dict[str, Tensor] = chosen.get_state_dict(progress=False, check_hash=True)
+    except (URLError, OSError, RuntimeError) as error:
+        raise WeightsError(
+            f"{chosen.url}: could not be downloaded ({error}). Fetch it elsewhere and pass the file: "
+            f"--weights {Path(chosen.url).name}; or train from random weights: --weights none"
+        ) from error
+    return state

@@ -1,0 +1,52 @@
+"""The whole way from `raw` to detections in pixels of the original images: decode, suppress, restore."""
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+
+from torch import Tensor
+
+from yolo.grid import GridSpec
+from yolo.postprocess.decode import decode
+from yolo.postprocess.nms import suppress
+from yolo.postprocess.restore import restore
+from yolo.structures import Detections, ImageGeometry
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class PostprocessSettings:
+    """What is kept of the candidates.
+
+    Attributes:
+        score_threshold: candidates must score more than this.
+        iou_threshold: suppress what overlaps a better one of its class by more than this.
+        max_detections: per image.
+    """
+
+    score_threshold: float
+    iou_threshold: float
+    max_detections: int
+
+
+def postprocess(
+    grid: GridSpec, raw: Tensor, geometries: Sequence[ImageGeometry], settings: PostprocessSettings
+) -> list[Detections]:
+    """Detections of each image of a batch, on the CPU, in pixels of the original image, by falling score.
+
+    Args:
+        grid: the grid of `raw`.
+        raw: (N, S, S, D) network output.
+        geometries: how each image was placed on the input, length N.
+        settings: what is kept.
+    """
+    if not geometries:
+        return []
+    # decoding is many small steps: on the CPU they cost less than their launches on a GPU would
+    candidates = decode(
+        grid, raw.float().cpu(), input_hw=geometries[0].input_hw, score_threshold=settings.score_threshold
+    )
+    return [
+        restore(
+            suppress(found, iou_threshold=settings.iou_threshold, max_detections=settings.max_detections), geometry
+        )
+        for found, geometry in zip(candidates, geometries, strict=True)
+    ]
