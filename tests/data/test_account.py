@@ -30,8 +30,8 @@ def test_summary_has_one_line_per_kind_with_count_and_first_example() -> None:
     assert lines[0] == "val: 2 of 3 images kept (1 without objects), 3 of 5 objects kept (1 clipped)"
     assert lines[1] == "  note: every fifth image is held out"
     (inverted,) = [line for line in lines if "swapped" in line]
-    assert inverted.startswith("  2 boxes")
-    assert inverted.endswith("e.g. b.txt, line 2: box (3, 0, 1, 9)")
+    assert inverted.startswith("  boxes")
+    assert inverted.endswith(": 2, e.g. b.txt, line 2: box (3, 0, 1, 9)")
     assert len(lines) == 2 + 4  # image_missing, label_file_missing, clipped, inverted
 
 

@@ -3,8 +3,8 @@ from typing import Any
 
 import numpy as np
 import pytest
-from dataset_trees import SIZE_HW, coco_content, put_image, put_json, put_text
 
+from tests.data.dataset_trees import SIZE_HW, coco_content, put_image, put_json, put_text
 from yolo.data.account import DataAccount
 from yolo.data.coco import (
     category_ids_for,

@@ -1,8 +1,8 @@
 from pathlib import Path
 
 import pytest
-from dataset_trees import put_text
 
+from tests.data.dataset_trees import put_text
 from yolo.data.dataset_yaml import DatasetYaml, is_dataset_yaml, read_dataset_yaml
 from yolo.errors import DataError
 

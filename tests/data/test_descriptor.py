@@ -2,7 +2,8 @@ from pathlib import Path
 
 import numpy as np
 import pytest
-from dataset_trees import (
+
+from tests.data.dataset_trees import (
     coco_content,
     put_image,
     put_json,
@@ -12,7 +13,6 @@ from dataset_trees import (
     put_yolo,
     voc_object,
 )
-
 from yolo.data.account import DataAccount
 from yolo.data.descriptor import Split, find_dataset, read_split
 from yolo.errors import DataError
@@ -228,7 +228,7 @@ def test_images_of_one_stem_keep_apart(tmp_path: Path) -> None:
 def test_a_split_without_any_image_left_ends_reading(tmp_path: Path) -> None:
     _three_classes(tmp_path)
     (tmp_path / "images" / "val" / "c.png").write_bytes(b"")
-    with pytest.raises(DataError, match=r"(?s)split 'val': no image is left.*1 image files that cannot be read"):
+    with pytest.raises(DataError, match=r"(?s)split 'val': no image is left.*cannot be read, left out: 1"):
         read_split(find_dataset(tmp_path), "val")
 
 

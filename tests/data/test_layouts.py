@@ -2,8 +2,8 @@ from collections.abc import Callable
 from pathlib import Path
 
 import pytest
-from dataset_trees import put_image, put_text, put_voc, put_voc_list, put_yolo
 
+from tests.data.dataset_trees import put_image, put_text, put_voc, put_voc_list, put_yolo
 from yolo.data.layouts import SplitSource, coco_source, recognise, recognise_source, with_held_out_val
 from yolo.errors import DataError
 
@@ -107,6 +107,7 @@ def _yolo_unsplit(root: Path) -> None:
 
 def _flat(root: Path) -> None:
     put_image(root / "a.jpg")
+    put_text(root / "coverage.xml", "<coverage/>")
 
 
 @pytest.mark.parametrize(

@@ -3,8 +3,8 @@ from pathlib import Path
 
 import numpy as np
 import pytest
-from dataset_trees import HEIGHT, SIZE_HW, WIDTH, put_image, put_text, put_voc, put_voc_list, voc_object
 
+from tests.data.dataset_trees import HEIGHT, SIZE_HW, WIDTH, put_image, put_text, put_voc, put_voc_list, voc_object
 from yolo.data.account import DataAccount
 from yolo.data.voc import list_voc, names_in_voc, read_voc_image
 from yolo.errors import DataError
@@ -176,6 +176,16 @@ def test_images_beside_their_annotations(tmp_path: Path) -> None:
     (tmp_path / "tree" / "JPEGImages" / "a.jpg").rename(tmp_path / "flat" / "a.jpg")
     image, _ = _read_one(tmp_path / "flat")
     assert image.path == tmp_path / "flat" / "a.jpg"
+
+
+def test_a_list_may_name_folders_and_whole_paths(tmp_path: Path) -> None:
+    put_voc(tmp_path, "sub/a", GOOD)
+    put_voc(tmp_path, "b", GOOD)
+    listed = put_voc_list(tmp_path, "train", ["sub/a", str(tmp_path / "elsewhere" / "c.jpg"), "../up"])
+    account = DataAccount("train")
+    images = [read_voc_image(entry, labels=LABELS, account=account) for entry in list_voc(listed)]
+    assert [image.image_id for image in images if image] == ["sub/a"]
+    assert account.images_dropped == {"image_missing": 2}
 
 
 def test_names_are_sorted_and_distinct(tmp_path: Path) -> None:

@@ -2,10 +2,10 @@ from pathlib import Path
 
 import numpy as np
 import pytest
-from dataset_trees import HEIGHT, SIZE_HW, WIDTH, put_image, put_text
 from hypothesis import given
 from hypothesis import strategies as st
 
+from tests.data.dataset_trees import HEIGHT, SIZE_HW, WIDTH, put_image, put_text
 from yolo.data.account import DataAccount
 from yolo.data.cleaning import RawObject
 from yolo.data.yolo_txt import (

@@ -3,8 +3,8 @@ from pathlib import Path
 
 import numpy as np
 import pytest
-from coco_oracle import found
 
+from tests.reference.coco_oracle import found
 from yolo.evaluation.coco_json import coco_image_ids, ground_truth_dict, write_predictions
 from yolo.structures import AnnotatedImage, GroundTruth
 

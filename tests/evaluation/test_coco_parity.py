@@ -2,10 +2,10 @@
 
 import numpy as np
 import pytest
-from coco_oracle import COCO_NUMBERS, Problem, found, pycocotools_results, random_problem
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
+from tests.reference.coco_oracle import COCO_NUMBERS, Problem, found, pycocotools_results, random_problem
 from yolo.structures import Detections, GroundTruth
 
 

@@ -1,8 +1,8 @@
 import numpy as np
 from hypothesis import given, settings
 from hypothesis import strategies as st
-from slow_matching import random_sets, slow_assign
 
+from tests.reference.slow_matching import random_sets, slow_assign
 from yolo.evaluation.confusion import confusion_matrix
 from yolo.evaluation.matching import DetectionSet, TruthSet
 

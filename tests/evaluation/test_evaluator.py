@@ -5,10 +5,10 @@ import pickle
 import numpy as np
 import pytest
 import torch
-from coco_oracle import COCO_NUMBERS, found, random_problem
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
+from tests.reference.coco_oracle import COCO_NUMBERS, found, random_problem
 from yolo.errors import DataError
 from yolo.evaluation import Evaluator
 from yolo.structures import Detections, GroundTruth

@@ -2,8 +2,8 @@ import numpy as np
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
-from slow_matching import make_sets, random_sets, slow_assign
 
+from tests.reference.slow_matching import make_sets, random_sets, slow_assign
 from yolo.evaluation import matching
 from yolo.evaluation.matching import (
     AREA_RANGES,

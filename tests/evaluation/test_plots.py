@@ -2,8 +2,8 @@ from pathlib import Path
 
 import numpy as np
 import pytest
-from coco_oracle import Problem, random_problem
 
+from tests.reference.coco_oracle import Problem, random_problem
 from yolo.evaluation import EvaluationResult, Evaluator
 from yolo.evaluation.plots import MAX_LEGEND_CLASSES, plot_confusion, plot_f1_curves, plot_pr_curves
 from yolo.images import read_image

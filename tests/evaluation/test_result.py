@@ -3,8 +3,8 @@ import math
 
 import numpy as np
 import pytest
-from coco_oracle import found, random_problem
 
+from tests.reference.coco_oracle import found, random_problem
 from yolo.evaluation import Evaluator
 from yolo.evaluation.result import EvaluationResult
 from yolo.structures import GroundTruth

@@ -1,9 +1,9 @@
 import io
 
 import pytest
-from coco_oracle import found
 from rich.console import Console
 
+from tests.reference.coco_oracle import found
 from yolo.evaluation import EvaluationResult, Evaluator
 from yolo.evaluation.table import plain_table, rich_table
 from yolo.structures import GroundTruth

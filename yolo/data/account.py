@@ -153,7 +153,7 @@ class DataAccount:
         for kind, meaning in KINDS.items():
             if counts[kind]:
                 first = next(issue for issue in self.issues if issue.kind == kind)
-                lines.append(f"  {counts[kind]} {meaning}, e.g. {first}")
+                lines.append(f"  {meaning}: {counts[kind]}, e.g. {first}")
         return lines
 
     def to_dict(self) -> dict[str, Any]:

@@ -32,9 +32,7 @@ def draw_background(size_hw: tuple[int, int], generator: np.random.Generator) ->
     return draw(size_hw, generator)
 
 
-def smooth_noise(
-    size_hw: tuple[int, int], cells_hw: tuple[int, int], generator: np.random.Generator
-) -> Float32:
+def smooth_noise(size_hw: tuple[int, int], cells_hw: tuple[int, int], generator: np.random.Generator) -> Float32:
     """(H, W) noise of about -1..1 whose blobs are one `cells_hw`-th of the image high and wide."""
     height, width = size_hw
     rows, cols = max(2, min(cells_hw[0], height)), max(2, min(cells_hw[1], width))

@@ -52,12 +52,13 @@ class VocEntry:
     """One image of a VOC tree; its XML file need not exist."""
 
     image_id: str
+    stem: str  # as listed; differs from the id only where the name is no Unicode
     xml: Path
     folder: VocFolder
 
 
 def has_voc_annotations(folder: Path) -> bool:
-    """Whether a folder has XML annotations, in `Annotations/` or itself."""
+    """Whether a folder has XML annotations, in `Annotations/` or beside its images."""
     return _annotation_folder(folder) is not None
 
 
@@ -83,7 +84,7 @@ def list_voc(source: Path) -> list[VocEntry]:
         stems = sorted(path.stem for path in annotations.glob("*.xml") if not path.name.startswith("."))
     else:
         stems = [_without_image_suffix(line) for line in read_lines(source)]
-    return [VocEntry(printable(stem), annotations / f"{stem}.xml", folder) for stem in stems]
+    return [VocEntry(printable(stem), stem, annotations / f"{stem}.xml", folder) for stem in stems]
 
 
 def names_in_voc(entries: Iterable[VocEntry]) -> tuple[str, ...]:
@@ -145,8 +146,16 @@ def unknown_class_message(name: str, known: Iterable[str]) -> str:
 
 
 def _annotation_folder(folder: Path) -> Path | None:
-    places = [folder / name for name in _ANNOTATION_FOLDERS] + [folder]
-    return next((place for place in places if place.is_dir() and any(place.glob("*.xml"))), None)
+    for place in (folder / name for name in _ANNOTATION_FOLDERS):
+        if place.is_dir() and any(place.glob("*.xml")):
+            return place
+    return folder if _is_flat(folder) else None
+
+
+def _is_flat(folder: Path) -> bool:
+    """Whether XML files lie beside images of the same name; a lone XML file can be anything."""
+    stems = {path.stem for path in folder.glob("*.xml")}
+    return bool(stems) and any(path.stem in stems for path in folder.iterdir() if is_image_name(path.name))
 
 
 def _root_of_list(source: Path) -> Path:
@@ -167,12 +176,11 @@ def _key(stem: str) -> str:
 
 def _image_of(entry: VocEntry, annotation: Element | None) -> Path:
     """The image with the name of the entry; `<filename>`, which is often wrong, only if there is none."""
-    stem = entry.xml.relative_to(entry.folder.annotations).with_suffix("").as_posix()
-    image = entry.folder.image_of.get(_key(stem))
+    image = entry.folder.image_of.get(_key(entry.stem))
     named = "" if annotation is None else _text(annotation, "filename")
     if image is None and named:
         image = entry.folder.image_of.get(_key(_without_image_suffix(Path(named).name)))
-    return image or entry.folder.images / f"{stem}.jpg"
+    return image or entry.folder.images / f"{entry.stem}.jpg"
 
 
 def _parse(path: Path) -> Element:

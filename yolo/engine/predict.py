@@ -2,25 +2,8 @@
 
 from __future__ import annotations
 
-import json
-from collections import Counter
-from collections.abc import Iterator, Sequence
-from contextlib import ExitStack, contextmanager
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import Any, TextIO
-
-from rich.console import Console
-
-from yolo.config import PredictConfig
-from yolo.engine.detector import Detector
-from yolo.files import atomic_write, new_folder
-from yolo.images import write_image
-from yolo.media.drawing import draw_detections
-from yolo.media.sources import Frame, Unreadable, open_source
-from yolo.media.video import VideoWriter
-from yolo.postprocess.pipeline import PostprocessSettings
-from yolo.structures import Detections
 
 
 @dataclass(slots=True)

@@ -45,8 +45,6 @@ def postprocess(
         grid, raw.float().cpu(), input_hw=geometries[0].input_hw, score_threshold=settings.score_threshold
     )
     return [
-        restore(
-            suppress(found, iou_threshold=settings.iou_threshold, max_detections=settings.max_detections), geometry
-        )
+        restore(suppress(found, iou_threshold=settings.iou_threshold, max_detections=settings.max_detections), geometry)
         for found, geometry in zip(candidates, geometries, strict=True)
     ]

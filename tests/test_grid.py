@@ -1,0 +1,116 @@
+import pytest
+import torch
+from hypothesis import given
+from hypothesis import strategies as st
+
+from yolo.grid import Coding, GridParts, GridSpec
+
+
+def spec(coding: Coding = "linear", side: int = 4) -> GridSpec:
+    return GridSpec(grid_size=side, boxes_per_cell=2, num_classes=3, coding=coding)
+
+
+def test_the_channel_layout_is_b_times_xywhc_then_classes() -> None:
+    raw = torch.arange(13.0).expand(1, 4, 4, 13)
+    parts = spec().split(raw)
+    assert parts.offset_xy[0, 0, 0].tolist() == [[0, 1], [5, 6]]
+    assert parts.sqrt_wh[0, 0, 0].tolist() == [[2, 3], [7, 8]]
+    assert parts.confidence[0, 0, 0].tolist() == [4, 9]
+    assert parts.class_probs[0, 0, 0].tolist() == [10, 11, 12]
+
+
+def test_split_gives_views_and_join_is_its_inverse() -> None:
+    raw = torch.rand(2, 4, 4, 13)
+    parts = spec().split(raw)
+    assert parts.confidence.data_ptr() == raw[..., 4:].data_ptr()
+    assert torch.equal(spec().join(parts), raw)
+
+
+def test_split_refuses_another_depth() -> None:
+    with pytest.raises(ValueError, match="13 values"):
+        spec().split(torch.rand(1, 4, 4, 14))
+
+
+def test_encode_by_hand() -> None:
+    # a 40x20 box around (100, 50) on a 200x100 (w x h) image, 4x4 cells of 50x25 pixels:
+    # column 100/50 = 2, row 50/25 = 2, centre on the corner of its cell; w = 40/200, h = 20/100
+    cells = spec().encode(torch.tensor([[80.0, 40.0, 120.0, 60.0]]), (100, 200))
+    assert (cells.row.item(), cells.col.item()) == (2, 2)
+    assert cells.offset_xy.tolist() == [[0.0, 0.0]]
+    assert cells.sqrt_wh[0].tolist() == pytest.approx([0.2**0.5, 0.2**0.5])
+
+
+def test_row_is_y_and_column_is_x() -> None:
+    cells = spec().encode(torch.tensor([[90.0, 0.0, 100.0, 10.0]]), (100, 100))
+    assert (cells.row.item(), cells.col.item()) == (0, 3)
+
+
+def test_a_centre_on_or_beyond_the_far_border_belongs_to_the_last_cell() -> None:
+    cells = spec().encode(torch.tensor([[90.0, 90, 110, 110], [-30.0, -30, 10, 10]]), (100, 100))
+    assert cells.row.tolist() == [3, 0]
+    assert cells.col.tolist() == [3, 0]
+    assert cells.offset_xy[0].tolist() == [1.0, 1.0]
+
+
+def test_no_objects() -> None:
+    cells = spec().encode(torch.zeros(0, 4), (10, 10))
+    assert cells.row.shape == (0,)
+    assert cells.offset_xy.shape == (0, 2)
+
+
+@given(
+    st.integers(1, 20),
+    st.tuples(st.floats(0, 300), st.floats(0, 200), st.floats(1, 100), st.floats(1, 100)),
+    st.sampled_from(["linear", "logistic"]),
+)
+def test_decode_of_encode_is_the_box(side: int, numbers: tuple[float, ...], coding: Coding) -> None:
+    grid = spec(coding, side)
+    x, y, w, h = numbers
+    box = torch.tensor([[x, y, x + w, y + h]], dtype=torch.float64)
+    cells = grid.encode(box, (300, 400))
+    parts = GridParts(
+        offset_xy=cells.offset_xy[:, None].expand(1, 2, 2),
+        sqrt_wh=cells.sqrt_wh[:, None].expand(1, 2, 2),
+        confidence=torch.zeros(1, 2),
+        class_probs=torch.zeros(1, 3),
+    )
+    decoded = grid.decode_cells(parts, row=cells.row, col=cells.col)[:, 0] * torch.tensor([400, 300, 400, 300])
+    torch.testing.assert_close(decoded, box, atol=1e-3, rtol=1e-5)
+
+
+def test_decode_boxes_agrees_with_decode_cells_everywhere() -> None:
+    grid = spec("logistic")
+    parts = grid.activate(grid.split(torch.randn(2, 4, 4, 13)))
+    whole = grid.decode_boxes(parts)
+    for row in range(4):
+        for col in range(4):
+            cell = GridParts(*(part[:, row, col] for part in parts))
+            one = grid.decode_cells(cell, row=torch.tensor([row, row]), col=torch.tensor([col, col]))
+            torch.testing.assert_close(whole[:, row, col], one)
+
+
+def test_a_negative_root_is_squared() -> None:
+    grid = spec("linear")
+    parts = GridParts(
+        offset_xy=torch.zeros(1, 2, 2),
+        sqrt_wh=torch.full((1, 2, 2), -0.5),
+        confidence=torch.zeros(1, 2),
+        class_probs=torch.zeros(1, 3),
+    )
+    x1, _, x2, _ = grid.decode_cells(parts, row=torch.tensor([1]), col=torch.tensor([1]))[0, 0]
+    assert (x2 - x1).item() == pytest.approx(0.25)
+
+
+def test_logistic_is_the_sigmoid_of_linear() -> None:
+    raw = torch.randn(1, 4, 4, 13)
+    linear, logistic = spec("linear"), spec("logistic")
+    torch.testing.assert_close(
+        logistic.join(logistic.activate(logistic.split(raw))), linear.join(linear.split(raw)).sigmoid()
+    )
+
+
+@pytest.mark.parametrize("field", ["grid_size", "boxes_per_cell", "num_classes"])
+def test_impossible_grids_are_refused(field: str) -> None:
+    values = {"grid_size": 7, "boxes_per_cell": 2, "num_classes": 20, field: 0}
+    with pytest.raises(ValueError, match=field):
+        GridSpec(**values)

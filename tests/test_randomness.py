@@ -1,0 +1,18 @@
+from yolo.randomness import epoch_order, sample_generator
+
+
+def draws(seed: int, epoch: int, index: int) -> tuple[int, ...]:
+    return tuple(sample_generator(seed, epoch, index).integers(2**32, size=4).tolist())
+
+
+def test_equal_keys_give_equal_draws_and_others_differ() -> None:
+    keys = [(seed, epoch, index) for seed in range(3) for epoch in range(3) for index in range(3)]
+    assert draws(1, 2, 3) == draws(1, 2, 3)
+    assert len({draws(*key) for key in keys}) == len(keys)
+
+
+def test_an_epoch_visits_every_image_once_in_its_own_order() -> None:
+    first, second = epoch_order(0, 0, 50), epoch_order(0, 1, 50)
+    assert sorted(first.tolist()) == list(range(50))
+    assert first.tolist() != second.tolist()
+    assert epoch_order(0, 1, 50).tolist() == second.tolist()
