@@ -54,8 +54,9 @@ def predict_command(words: Sequence[str]) -> int:
     from yolo.engine.predict import predict
 
     summary = predict(config, console)
-    times = ", ".join(f"{name} {1000 * value:.1f}" for name, value in summary.mean_seconds.items())
-    _say(console, f"{summary.num_images} images, {summary.num_detections} detections; ms per image: {times}")
+    count = max(1, summary.num_images)
+    stages = ", ".join(f"{name} {1000 * value / count:.1f}" for name, value in summary.seconds.items())
+    _say(console, f"{summary.num_images} images, {summary.num_detections} detections; ms per image: {stages}")
     if summary.skipped:
         _say(console, f"{len(summary.skipped)} images could not be read and were skipped, see predictions.json")
     _say(console, f"results: {summary.folder}")

@@ -2,8 +2,27 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass, field
+import json
+from collections import Counter
+from contextlib import ExitStack
+from dataclasses import asdict, dataclass, field
 from pathlib import Path
+from types import TracebackType
+from typing import Any, Self
+
+import numpy as np
+from numpy.typing import NDArray
+from rich.console import Console
+
+from yolo.config import PredictConfig
+from yolo.engine.detector import Detector
+from yolo.files import atomic_write, new_folder
+from yolo.images import write_image
+from yolo.media.drawing import draw_detections
+from yolo.media.sources import Frame, Unreadable, open_source
+from yolo.media.video import VideoWriter
+from yolo.postprocess.pipeline import PostprocessSettings
+from yolo.structures import Detections
 
 
 @dataclass(slots=True)
@@ -14,12 +33,139 @@ class PredictionSummary:
         folder: where pictures and predictions.json are.
         num_images: images or frames seen.
         num_detections: on all of them.
-        skipped: images that could not be read, as "path: reason".
-        mean_seconds: per image, by stage.
+        skipped: images that could not be read, by path with the reason.
+        seconds: spent in all, by stage.
     """
 
     folder: Path
     num_images: int = 0
     num_detections: int = 0
-    skipped: list[str] = field(default_factory=list)
-    mean_seconds: dict[str, float] = field(default_factory=dict)
+    skipped: dict[str, str] = field(default_factory=dict)
+    seconds: Counter[str] = field(default_factory=Counter)
+
+
+def predict(config: PredictConfig, console: Console | None = None) -> PredictionSummary:
+    """Detect on everything a source gives, one image at a time; see `PredictConfig`.
+
+    Raises:
+        WeightsError: weights that cannot be used.
+        DataError: a source that does not exist or gives no image.
+    """
+    console = console or Console(quiet=True)
+    frames = open_source(config.source)  # before the network is built: a mistyped source fails at once
+    detector = Detector(config.weights, device=config.device, input_size=config.input_size)
+    settings = PostprocessSettings(
+        score_threshold=config.score_threshold,
+        iou_threshold=config.iou_threshold,
+        max_detections=config.max_detections,
+    )
+    summary = PredictionSummary(new_folder(Path(config.runs), config.name))
+    with _PredictionFile(summary.folder / "predictions.json") as file, _Pictures(summary.folder) as pictures:
+        for frame in frames:
+            if isinstance(frame, Unreadable):
+                summary.skipped[str(frame.path)] = frame.reason
+                file.write({"image": str(frame.path), "error": frame.reason})
+                console.print(f"skipped: {frame.reason}", markup=False, highlight=False, soft_wrap=True)
+                continue
+            (found,) = detector.detect_batch([frame.image], settings)
+            summary.num_images += 1
+            summary.num_detections += len(found)
+            summary.seconds.update(asdict(detector.seconds))
+            file.write(describe(frame, found, detector.class_names))
+            if config.save_images:
+                pictures.add(frame, draw_detections(frame.image, found, detector.class_names))
+            line = _console_line(frame, found, detector)
+            console.print(line, markup=False, highlight=False, soft_wrap=True)
+    return summary
+
+
+def describe(frame: Frame, found: Detections, class_names: tuple[str, ...]) -> dict[str, Any]:
+    """One image's entry of predictions.json; boxes are [x1, y1, x2, y2] in its pixels."""
+    height, width = found.size_hw
+    entry: dict[str, Any] = {"image": str(frame.path), "width": width, "height": height}
+    if frame.index is not None:
+        entry |= {"frame": frame.index, "time": None if frame.time is None else round(frame.time, 4)}
+    rows = zip(found.boxes.tolist(), found.scores.tolist(), found.labels.tolist(), strict=True)
+    entry["detections"] = [
+        {"class": class_names[label], "label": label, "score": round(score, 5), "box": [round(x, 2) for x in box]}
+        for box, score, label in rows
+    ]
+    return entry
+
+
+def count_by_class(found: Detections, class_names: tuple[str, ...]) -> str:
+    """What is on an image, for people: "2 RBC, 1 WBC", most frequent first, or "nothing"."""
+    counts = Counter(class_names[label] for label in found.labels.tolist())
+    return ", ".join(f"{count} {name}" for name, count in counts.most_common()) or "nothing"
+
+
+def _console_line(frame: Frame, found: Detections, detector: Detector) -> str:
+    height, width = found.size_hw
+    name = str(frame.path) if frame.index is None else f"{frame.path} frame {frame.index}"
+    milliseconds = 1000 * sum(asdict(detector.seconds).values())
+    return f"{name}: {width}x{height}, {count_by_class(found, detector.class_names)}, {milliseconds:.1f} ms"
+
+
+class _PredictionFile:
+    """A JSON list written entry by entry, so that a long video needs no memory; renamed when complete."""
+
+    def __init__(self, path: Path) -> None:
+        self._stack = ExitStack()
+        self._path = path
+        self._separator = "[\n"
+
+    def __enter__(self) -> Self:
+        temporary = self._stack.enter_context(atomic_write(self._path))
+        self._file = self._stack.enter_context(temporary.open("w", encoding="utf-8"))
+        return self
+
+    def __exit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
+    ) -> None:
+        # a run that was interrupted keeps what it had: the list is closed either way
+        self._file.write("\n]\n" if self._separator != "[\n" else "[]\n")
+        self._stack.__exit__(None, None, None)
+
+    def write(self, entry: dict[str, Any]) -> None:
+        self._file.write(self._separator + json.dumps(entry, ensure_ascii=False))
+        self._separator = ",\n"
+
+
+class _Pictures:
+    """Where pictures with boxes go: image files under their names, one video file per video."""
+
+    def __init__(self, folder: Path) -> None:
+        self._folder = folder
+        self._stack = ExitStack()
+        self._video: VideoWriter | None = None
+        self._names: set[str] = set()
+
+    def __enter__(self) -> Self:
+        return self
+
+    def __exit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
+    ) -> None:
+        # also when interrupted: the frames so far are a video
+        self._stack.__exit__(None, None, None)
+
+    def add(self, frame: Frame, picture: NDArray[np.uint8]) -> None:
+        """Write the picture of a frame."""
+        if frame.index is None:
+            write_image(self._folder / self._free_name(frame.path.stem, ".jpg"), picture)
+            return
+        if self._video is None or frame.index == 0:
+            self._stack.close()
+            path = self._folder / self._free_name(frame.path.stem, ".mp4")
+            size_hw = (picture.shape[0], picture.shape[1])
+            self._video = self._stack.enter_context(VideoWriter(path, fps=frame.fps, size_hw=size_hw))
+        self._video.write(picture)
+
+    def _free_name(self, stem: str, suffix: str) -> str:
+        """`stem`, or `stem-2`, ...: pictures of one name in several folders keep apart."""
+        name, count = stem + suffix, 1
+        while name in self._names:
+            count += 1
+            name = f"{stem}-{count}{suffix}"
+        self._names.add(name)
+        return name
