@@ -1,13 +1,15 @@
 import torch
 
 from yolo.grid import GridSpec
-from yolo.losses.assignment import assign_targets, spared_predictors, sum_in_cell
+from yolo.losses.assignment import Assignment, assign_targets, spared_predictors, sum_in_cell
 from yolo.structures import GroundTruth, Targets
 
 GRID = GridSpec(grid_size=2, boxes_per_cell=2, num_classes=1)
 
 
-def assign(boxes: list[list[float]], objects: Targets, *, row: list[int], col: list[int], per_cell: int = 2) -> object:
+def assign(
+    boxes: list[list[float]], objects: Targets, *, row: list[int], col: list[int], per_cell: int = 2
+) -> Assignment:
     return assign_targets(
         GRID,
         torch.tensor(boxes).reshape(-1, 2, 4),
@@ -29,42 +31,42 @@ def test_the_highest_iou_is_responsible_and_the_first_on_ties() -> None:
     wanted = objects([[0.0, 0, 0.4, 0.4], [0.6, 0.6, 1, 1]], [])
     predicted = [[0, 0, 0.2, 0.2], [0, 0, 0.39, 0.39], [0.6, 0.6, 1, 1], [0.6, 0.6, 1, 1]]
     result = assign(predicted, wanted, row=[0, 1], col=[0, 1])
-    assert result.predictor.tolist() == [1, 0]  # type: ignore[attr-defined]
-    assert result.assigned.tolist() == [True, True]  # type: ignore[attr-defined]
+    assert result.predictor.tolist() == [1, 0]
+    assert result.assigned.tolist() == [True, True]
 
 
 def test_no_overlap_falls_back_to_distance() -> None:
     wanted = objects([[0.0, 0, 0.1, 0.1]], [])
     result = assign([[0.8, 0.8, 0.9, 0.9], [0.3, 0.3, 0.4, 0.4]], wanted, row=[0], col=[0])
-    assert result.predictor.tolist() == [1]  # type: ignore[attr-defined]
-    assert result.iou.tolist() == [0.0]  # type: ignore[attr-defined]
+    assert result.predictor.tolist() == [1]
+    assert result.iou.tolist() == [0.0]
 
 
 def test_three_objects_of_a_cell_in_order_of_arrival() -> None:
     # all three prefer predictor 0; the second gets 1, the third nothing; one of them carries the class
     wanted = objects([[0.0, 0, 0.4, 0.4]] * 3, [])
     result = assign([[0, 0, 0.4, 0.4], [0, 0, 0.2, 0.2]] * 3, wanted, row=[0] * 3, col=[0] * 3)
-    assert result.assigned.tolist() == [True, True, False]  # type: ignore[attr-defined]
-    assert result.predictor[:2].tolist() == [0, 1]  # type: ignore[attr-defined]
-    assert result.owns_class.tolist() == [True, False, False]  # type: ignore[attr-defined]
+    assert result.assigned.tolist() == [True, True, False]
+    assert result.predictor[:2].tolist() == [0, 1]
+    assert result.owns_class.tolist() == [True, False, False]
 
 
 def test_the_same_cell_of_two_images_is_two_cells() -> None:
     wanted = objects([[0.0, 0, 0.4, 0.4]], [[0.0, 0, 0.4, 0.4]])
     result = assign([[0, 0, 0.4, 0.4], [0, 0, 0.2, 0.2]] * 2, wanted, row=[0, 0], col=[0, 0], per_cell=1)
-    assert result.assigned.tolist() == [True, True]  # type: ignore[attr-defined]
+    assert result.assigned.tolist() == [True, True]
 
 
 def test_ignored_objects_take_no_predictor() -> None:
     truth = GroundTruth.from_boxes([[0.0, 0, 0.4, 0.4]] * 2, [0, 0], difficult=[True, False])
     wanted = Targets.from_ground_truths([truth, GroundTruth.empty()])
     result = assign([[0, 0, 0.4, 0.4], [0, 0, 0.2, 0.2]] * 2, wanted, row=[0, 0], col=[0, 0], per_cell=1)
-    assert result.assigned.tolist() == [False, True]  # type: ignore[attr-defined]
+    assert result.assigned.tolist() == [False, True]
 
 
 def test_nothing_to_assign() -> None:
     result = assign([], objects([], []), row=[], col=[])
-    assert result.predictor.shape == (0,)  # type: ignore[attr-defined]
+    assert result.predictor.shape == (0,)
 
 
 def test_spared_predictors_more_objects_than_are_held_at_a_time() -> None:

@@ -1,3 +1,5 @@
+from collections.abc import Sequence
+
 import pytest
 import torch
 from hypothesis import given, settings
@@ -9,7 +11,7 @@ from yolo.postprocess.nms import suppress
 from yolo.structures import Detections
 
 
-def make(boxes: list[list[float]], scores: list[float], labels: list[int]) -> Detections:
+def make(boxes: Sequence[Sequence[float]], scores: list[float], labels: list[int]) -> Detections:
     return Detections(
         torch.tensor(boxes).reshape(-1, 4), torch.tensor(scores), torch.tensor(labels, dtype=torch.int64), (100, 100)
     )
@@ -28,25 +30,25 @@ def slow_suppress(found: Detections, iou_threshold: float) -> list[int]:
 
 def test_a_chain_keeps_its_ends() -> None:
     # A-B overlap, B-C overlap, A-C do not: A suppresses B, and B, gone, cannot suppress C
-    boxes = [[0.0, 0, 10, 10], [4, 0, 14, 10], [8, 0, 18, 10]]
+    boxes = [[0.0, 0.0, 10.0, 10.0], [4.0, 0.0, 14.0, 10.0], [8.0, 0.0, 18.0, 10.0]]
     found = suppress(make(boxes, [0.9, 0.8, 0.7], [0, 0, 0]), iou_threshold=0.3, max_detections=10)
     assert found.boxes.tolist() == [boxes[0], boxes[2]]
 
 
 def test_classes_do_not_suppress_each_other() -> None:
-    same = [[0.0, 0, 10, 10]] * 2
+    same = [[0.0, 0.0, 10.0, 10.0]] * 2
     assert len(suppress(make(same, [0.9, 0.8], [0, 1]), iou_threshold=0.5, max_detections=10)) == 2
 
 
 def test_exactly_the_threshold_stays() -> None:
     # 10x10 and its left half: IoU exactly 1/2
-    boxes = [[0.0, 0, 10, 10], [0, 0, 5, 10]]
+    boxes = [[0.0, 0.0, 10.0, 10.0], [0.0, 0.0, 5.0, 10.0]]
     assert len(suppress(make(boxes, [0.9, 0.8], [0, 0]), iou_threshold=0.5, max_detections=10)) == 2
     assert len(suppress(make(boxes, [0.9, 0.8], [0, 0]), iou_threshold=0.49, max_detections=10)) == 1
 
 
 def test_ties_keep_the_first() -> None:
-    boxes = [[0.0, 0, 10, 10], [0, 0, 10, 9]]
+    boxes = [[0.0, 0.0, 10.0, 10.0], [0.0, 0.0, 10.0, 9.0]]
     found = suppress(make(boxes, [0.5, 0.5], [0, 0]), iou_threshold=0.5, max_detections=10)
     assert found.boxes.tolist() == [boxes[0]]
 

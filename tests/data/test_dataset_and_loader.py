@@ -1,0 +1,144 @@
+import multiprocessing
+import pickle
+from collections.abc import Iterator
+from itertools import islice
+from pathlib import Path
+
+import numpy as np
+import pytest
+import torch
+
+from yolo.config import AugmentConfig
+from yolo.data.cache import ImageCache
+from yolo.data.dataset import DetectionDataset, SampleKey
+from yolo.data.loader import EvaluationBatches, TrainBatches, collate, default_workers, make_loader
+from yolo.errors import ImageReadError
+from yolo.images import write_image
+from yolo.structures import AnnotatedImage, Batch, GroundTruth, Sample, SkippedImage
+from yolo.transforms.presets import TrainTransform
+
+
+@pytest.fixture
+def images(tmp_path: Path) -> list[AnnotatedImage]:
+    made = []
+    for index in range(7):
+        generator = np.random.default_rng(index)
+        path = tmp_path / f"{index}.png"
+        write_image(path, generator.integers(0, 255, (40, 48, 3), dtype=np.uint8))
+        count = index % 3
+        corner = generator.uniform(0, 20, (count, 2))
+        boxes = np.concatenate([corner, corner + 15], axis=1)
+        made.append(AnnotatedImage(str(index), path, (40, 48), GroundTruth.from_boxes(boxes, [index] * count)))
+    return made
+
+
+def dataset(images: list[AnnotatedImage], *, cache_mb: int = 0) -> DetectionDataset:
+    cache = ImageCache(len(images), (32, 32), limit_mb=cache_mb) if cache_mb else None
+    return DetectionDataset(
+        images, input_size=32, resize="letterbox", augment=TrainTransform(AugmentConfig()), seed=5, cache=cache
+    )
+
+
+def batches_of(data: DetectionDataset, workers: int, count: int, start: tuple[int, int] = (0, 0)) -> list[Batch]:
+    plan = TrainBatches(len(data), 3, seed=5, start=start, with_mosaic=lambda epoch: epoch < 2)
+    loader: Iterator[Batch] = iter(make_loader(data, plan, workers=workers))
+    return list(islice(loader, count))
+
+
+def same(a: list[Batch], b: list[Batch]) -> bool:
+    return all(
+        x.indices == y.indices and torch.equal(x.images, y.images) and torch.equal(x.targets.boxes, y.targets.boxes)
+        for x, y in zip(a, b, strict=True)
+    )
+
+
+def test_any_number_of_workers_gives_the_same_batches(images: list[AnnotatedImage]) -> None:
+    # plain albumentations 2.0.8 repeats its draws in every worker and every epoch
+    alone = batches_of(dataset(images), 0, 6)
+    assert same(alone, batches_of(dataset(images), 2, 6))
+    assert same(alone, batches_of(dataset(images, cache_mb=10), 2, 6))
+    first_epoch = {batch.images[k].numpy().tobytes() for batch in alone[:3] for k in range(len(batch))}
+    second_epoch = {batch.images[k].numpy().tobytes() for batch in alone[3:] for k in range(len(batch))}
+    assert len(first_epoch) == len(second_epoch) == 7
+    assert not first_epoch & second_epoch
+
+
+def test_a_resumed_order_is_the_rest_of_the_order(images: list[AnnotatedImage]) -> None:
+    data = dataset(images)
+    assert same(batches_of(data, 0, 6)[2:], batches_of(data, 0, 4, start=(0, 2)))
+    assert same(batches_of(data, 0, 6)[3:], batches_of(data, 0, 3, start=(1, 0)))
+
+
+def test_an_epoch_sees_every_image_once(images: list[AnnotatedImage]) -> None:
+    epoch = batches_of(dataset(images), 0, 3)
+    assert [len(batch) for batch in epoch] == [3, 3, 1]
+    assert sorted(index for batch in epoch for index in batch.indices) == list(range(7))
+
+
+def test_evaluation_sees_every_image_in_order_unchanged(images: list[AnnotatedImage]) -> None:
+    data = DetectionDataset(images, input_size=32, resize="letterbox")
+    found = list(make_loader(data, EvaluationBatches(7, 3), workers=0))
+    assert [batch.indices for batch in found] == [(0, 1, 2), (3, 4, 5), (6,)]
+    assert all(geometry is not None for batch in found for geometry in batch.geometries)
+
+
+def test_a_bad_file_is_skipped_with_its_reason_and_never_ends_the_epoch(images: list[AnnotatedImage]) -> None:
+    data = images[3].path.read_bytes()
+    images[3].path.write_bytes(data[: len(data) // 3])
+    images[5].path.unlink()
+    epoch = batches_of(dataset(images), 0, 3)
+    skipped = {Path(one.path).name: one.reason for batch in epoch for one in batch.skipped}
+    assert set(skipped) == {"3.png", "5.png"}
+    assert "cannot be read" in skipped["5.png"]
+    assert sorted(index for batch in epoch for index in batch.indices) == [0, 1, 2, 4, 6]
+
+
+def test_a_batch_of_bad_files_is_empty() -> None:
+    batch = collate([SkippedImage("a", "bad"), SkippedImage("b", "bad")])
+    assert len(batch) == 0
+    assert len(batch.targets) == 0
+    assert len(batch.skipped) == 2
+
+
+def test_targets_are_flat_and_know_their_image() -> None:
+    image = np.zeros((32, 32, 3), np.uint8)
+    crowd = GroundTruth.from_boxes([[0, 0, 9, 9], [1, 1, 5, 5]], [4, 2], iscrowd=[True, False])
+    batch = collate([Sample(image, GroundTruth.empty(), 8), Sample(image, crowd, 9)])
+    assert batch.targets.image_index.tolist() == [1, 1]
+    assert batch.targets.ignored.tolist() == [True, False]
+    assert batch.targets.max_per_image == 2
+    assert batch.images.shape == (2, 3, 32, 32)
+    assert batch.images.is_contiguous(memory_format=torch.channels_last)
+
+
+def test_a_changed_size_is_a_read_error(images: list[AnnotatedImage]) -> None:
+    write_image(images[0].path, np.zeros((10, 10, 3), np.uint8))
+    with pytest.raises(ImageReadError, match="changed its size"):
+        DetectionDataset(images, input_size=32, resize="letterbox").load(0)
+
+
+def test_the_cache_keeps_what_fits(images: list[AnnotatedImage]) -> None:
+    cache = ImageCache(1000, (100, 100), limit_mb=1)
+    assert cache.num_slots == 33
+    image = np.full((100, 100, 3), 7, np.uint8)
+    cache.put(0, image)
+    cache.put(999, image)
+    kept = cache.get(0)
+    assert kept is not None
+    assert (kept == 7).all()
+    assert cache.get(1) is None
+    assert cache.get(999) is None
+    # workers that are spawned start with an empty one
+    assert pickle.loads(pickle.dumps(cache)).get(0) is None
+
+
+def test_the_dataset_can_be_spawned(images: list[AnnotatedImage]) -> None:
+    data = dataset(images, cache_mb=1)
+    copy = pickle.loads(pickle.dumps(data))
+    key = SampleKey(1, 2, True)
+    one, two = data[key], copy[key]
+    assert isinstance(one, Sample)
+    assert isinstance(two, Sample)
+    assert (one.image == two.image).all()
+    assert multiprocessing.get_all_start_methods()
+    assert default_workers() >= 1

@@ -1,0 +1,45 @@
+from pathlib import Path
+
+import numpy as np
+import pytest
+
+from yolo.errors import DataError
+from yolo.media.sources import read_video
+from yolo.media.video import VideoWriter
+
+
+def test_odd_sizes_lose_a_pixel_and_colours_stay_rgb(tmp_path: Path) -> None:
+    image = np.zeros((33, 47, 3), np.uint8)
+    image[..., 0] = 200  # red
+    with VideoWriter(tmp_path / "a.mp4", fps=None, size_hw=(33, 47)) as writer:
+        writer.write(image)
+        writer.write(image)
+    first, _ = read_video(tmp_path / "a.mp4")
+    assert first.image.shape == (32, 46, 3)
+    red, green, blue = first.image.reshape(-1, 3).mean(axis=0)
+    assert red > 170 > 30 > max(green, blue)
+    assert first.fps == pytest.approx(25)
+
+
+def test_a_frame_of_another_size_is_scaled(tmp_path: Path) -> None:
+    with VideoWriter(tmp_path / "a.mp4", fps=5, size_hw=(32, 48)) as writer:
+        writer.write(np.zeros((32, 48, 3), np.uint8))
+        writer.write(np.full((16, 16, 3), 128, np.uint8))
+    frames = list(read_video(tmp_path / "a.mp4"))
+    assert [frame.image.shape for frame in frames] == [(32, 48, 3)] * 2
+
+
+def test_a_size_that_cannot_be_written_leaves_nothing(tmp_path: Path) -> None:
+    with pytest.raises(DataError, match=r"a\.mp4"), VideoWriter(tmp_path / "a.mp4", fps=5, size_hw=(1, 1)):
+        pass
+    assert list(tmp_path.iterdir()) == []
+
+
+def test_an_error_inside_leaves_no_half_video(tmp_path: Path) -> None:
+    def fail() -> None:
+        with VideoWriter(tmp_path / "a.mp4", fps=5, size_hw=(32, 32)):
+            raise RuntimeError("power cut")
+
+    with pytest.raises(RuntimeError):
+        fail()
+    assert list(tmp_path.iterdir()) == []

@@ -1,0 +1,53 @@
+import pytest
+import torch
+
+from yolo.errors import ConfigError
+from yolo.models.backbones import Backbone, build_classifier, find_taps
+
+
+@pytest.mark.parametrize(
+    ("name", "channels"),
+    [
+        ("shufflenet_v2_x0_5", {4: 24, 8: 48, 16: 96, 32: 192}),
+        ("resnet18", {4: 64, 8: 128, 16: 256, 32: 512}),
+        ("mobilenet_v3_small", {4: 72, 8: 96, 16: 288, 32: 96}),
+        ("efficientnet_b0", {4: 144, 8: 240, 16: 672, 32: 320}),
+        ("regnet_y_400mf", {4: 48, 8: 104, 16: 208, 32: 440}),
+        ("convnext_tiny", {4: 96, 8: 192, 16: 384, 32: 768}),
+    ],
+)
+def test_the_families_of_torchvision_have_a_map_at_every_stride(name: str, channels: dict[int, int]) -> None:
+    taps = find_taps(build_classifier(name))
+    assert {tap.stride: tap.channels for tap in taps} == channels
+    backbone = Backbone(name, lowest_stride=8, highest_stride=16).eval()
+    maps = backbone(torch.zeros(1, 3, 64, 96))
+    assert [tuple(m.shape) for m in maps] == [(1, channels[8], 8, 12), (1, channels[16], 4, 6)]
+
+
+def test_layers_beyond_the_highest_stride_are_cut_off() -> None:
+    whole = sum(p.numel() for p in Backbone("resnet18", lowest_stride=8, highest_stride=32).parameters())
+    cut = sum(p.numel() for p in Backbone("resnet18", lowest_stride=8, highest_stride=16).parameters())
+    assert cut < whole / 3
+
+
+def test_the_state_dict_keeps_torchvisions_names() -> None:
+    own = Backbone("shufflenet_v2_x0_5", lowest_stride=8, highest_stride=32).body.state_dict()
+    assert set(own) < set(build_classifier("shufflenet_v2_x0_5").state_dict())
+    assert not any(name.startswith(("conv5", "fc")) for name in own)
+
+
+def test_an_unknown_name_brings_near_ones() -> None:
+    with pytest.raises(ConfigError, match=r"did you mean.*resnet18"):
+        build_classifier("resnet_18")
+
+
+@pytest.mark.parametrize("name", ["vit_b_16", "maxvit_t"])
+def test_networks_of_one_image_size_are_refused(name: str, capfd: pytest.CaptureFixture[str]) -> None:
+    with pytest.raises(ConfigError, match="any size"):
+        find_taps(build_classifier(name))
+    assert capfd.readouterr().err == ""
+
+
+def test_a_network_without_the_stride_is_refused() -> None:
+    with pytest.raises(ConfigError, match="alexnet"):
+        Backbone("alexnet", lowest_stride=8, highest_stride=32)

@@ -1,0 +1,39 @@
+import subprocess
+import sys
+
+import yolo
+
+
+def test_all_is_sorted_small_and_true() -> None:
+    assert yolo.__all__ == sorted(yolo.__all__)
+    assert len(yolo.__all__) <= 12
+    for name in yolo.__all__:
+        assert getattr(yolo, name) is not None
+
+
+def test_unknown_names_are_attribute_errors() -> None:
+    assert not hasattr(yolo, "nothing_of_that_name")
+
+
+def run_python(code: str) -> str:
+    return subprocess.run([sys.executable, "-c", code], check=True, capture_output=True, text=True).stdout.strip()
+
+
+def test_importing_the_package_and_asking_for_help_import_nothing_heavy() -> None:
+    heavy = "{'torch', 'cv2', 'albumentations', 'matplotlib', 'torchvision', 'lightning_fabric'}"
+    code = f"import sys, yolo, yolo.cli.main; yolo.cli.main.run(['--help']); print(sorted({heavy} & set(sys.modules)))"
+    assert run_python(code).endswith("[]")
+    code = f"import sys; from yolo.cli.main import run; run(['train', '--help']); print({heavy} & set(sys.modules))"
+    assert run_python(code).endswith("set()")
+
+
+def test_no_networking_at_import() -> None:
+    code = (
+        "import socket\n"
+        "def refuse(*a, **k): raise RuntimeError('network')\n"
+        "socket.socket.connect = refuse; socket.getaddrinfo = refuse\n"
+        "import yolo.engine.train, yolo.engine.predict, yolo.transforms.presets\n"
+        "from yolo.config import AugmentConfig\n"
+        "yolo.transforms.presets.TrainTransform(AugmentConfig()); print('quiet')"
+    )
+    assert run_python(code) == "quiet"

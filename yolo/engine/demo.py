@@ -1,0 +1,72 @@
+"""The main job from nothing: make images, train, validate, predict, say where to look."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from pathlib import Path
+
+from rich.console import Console
+
+from yolo.config import AugmentConfig, DemoConfig, PredictConfig, TrainConfig
+from yolo.data.synthetic import make_synthetic_dataset
+from yolo.engine.predict import predict
+from yolo.engine.train import TrainingRun, train
+from yolo.files import new_folder
+
+_INPUT_SIZE = 256
+_IMAGE_SIZE_HW = (320, 320)
+
+
+@dataclass(frozen=True, slots=True)
+class DemoOutcome:
+    """What the demo left behind.
+
+    Attributes:
+        training: how the training went.
+        look_at: files and folders worth a look, by what they are.
+    """
+
+    training: TrainingRun
+    look_at: dict[str, Path]
+
+
+def demo(config: DemoConfig, console: Console) -> DemoOutcome:
+    """Run the demo in a new run folder; see `DemoConfig`."""
+    folder = new_folder(Path(config.runs), config.name)
+    num_val = config.images // 5
+    console.print(f"drawing {config.images} training and {num_val} validation images", highlight=False)
+    data = make_synthetic_dataset(
+        folder / "data", num_train=config.images, num_val=num_val, size_hw=_IMAGE_SIZE_HW, seed=config.seed
+    )
+    training = train(
+        TrainConfig(
+            data=str(data),
+            input_size=_INPUT_SIZE,
+            max_minutes=config.max_minutes,
+            seed=config.seed,
+            runs=str(folder),
+            name="train",
+            validations=8,
+            augment=AugmentConfig(scale=0.3),
+        ),
+        console,
+    )
+    look_at = {"the training images": folder / "data" / "images" / "train"}
+    if training.interrupted:
+        return DemoOutcome(training, look_at)
+    weights = training.folder / "weights" / "best.safetensors"
+    summary = predict(
+        PredictConfig(
+            weights=str(weights), source=str(folder / "data" / "images" / "val"), runs=str(folder), name="predict"
+        )
+    )
+    look_at |= {
+        "truth (left) and detections (right)": training.folder / "samples.jpg",
+        "the held-out images with boxes": summary.folder,
+        "the course of the training": training.folder / "results.png",
+        "precision against recall": training.folder / "PR_curve.png",
+        "what was taken for what": training.folder / "confusion_matrix.png",
+        "every number": training.folder / "metrics.json",
+        "the trained detector": weights,
+    }
+    return DemoOutcome(training, look_at)
