@@ -43,16 +43,14 @@ def place_image(image: NDArray[np.uint8], geometry: ImageGeometry) -> NDArray[np
     height, width = image.shape[:2]
     scale_x, scale_y = geometry.scale_xy
     new_w, new_h = round(width * scale_x), round(height * scale_y)
-    if (new_h, new_w) != (height, width):
-        # linear interpolation reads two pixels a side: below half size it would skip some, and alias
-        halved = 2 * new_h <= height and 2 * new_w <= width
-        resized = cv2.resize(image, (new_w, new_h), interpolation=cv2.INTER_AREA if halved else cv2.INTER_LINEAR)
-        image = np.asarray(resized, np.uint8)
-    if (new_h, new_w) == (input_h, input_w):
-        return np.ascontiguousarray(image)
-    placed = np.full((input_h, input_w, 3), PADDING_GREY, np.uint8)
     left, top = (int(offset) for offset in geometry.offset_xy)
-    placed[top : top + new_h, left : left + new_w] = image
+    placed = np.empty((input_h, input_w, 3), np.uint8)
+    placed[:top], placed[top + new_h :] = PADDING_GREY, PADDING_GREY
+    placed[:, :left], placed[:, left + new_w :] = PADDING_GREY, PADDING_GREY
+    # linear interpolation reads two pixels a side: below half size it would skip some, and alias
+    halved = 2 * new_h <= height and 2 * new_w <= width
+    resized = cv2.resize(image, (new_w, new_h), interpolation=cv2.INTER_AREA if halved else cv2.INTER_LINEAR)
+    placed[top : top + new_h, left : left + new_w] = resized
     return placed
 
 

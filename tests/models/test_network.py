@@ -37,12 +37,25 @@ def test_a_size_that_the_stride_does_not_divide_is_refused() -> None:
         SMALL.grid(330)
 
 
-def test_uint8_and_float_images_mean_the_same() -> None:
-    images = torch.randint(0, 256, (1, 3, 8, 8), dtype=torch.uint8)
+@pytest.mark.parametrize("memory", [torch.contiguous_format, torch.channels_last])
+def test_uint8_and_float_images_in_any_memory_order_mean_the_same(memory: torch.memory_format) -> None:
+    images = torch.randint(0, 256, (2, 3, 8, 12), dtype=torch.uint8)
     norm = InputNorm()
-    torch.testing.assert_close(norm(images), norm(images.float() / 255), atol=1e-5, rtol=1e-5)
+    expected = (images.double() / 255 - norm_mean()) / norm_std()
+    for form in (images, images.float() / 255):
+        result = norm(form.contiguous(memory_format=memory))
+        torch.testing.assert_close(result, expected.float(), atol=1e-5, rtol=1e-5)
+        assert result.is_contiguous(memory_format=memory)
     # ImageNet's mean of red becomes 0
     assert norm(torch.full((1, 3, 1, 1), 0.485))[0, 0].item() == pytest.approx(0, abs=1e-6)
+
+
+def norm_mean() -> torch.Tensor:
+    return torch.tensor([0.485, 0.456, 0.406])[:, None, None]
+
+
+def norm_std() -> torch.Tensor:
+    return torch.tensor([0.229, 0.224, 0.225])[:, None, None]
 
 
 @pytest.mark.parametrize("coding", ["linear", "logistic"])

@@ -11,13 +11,18 @@ import argparse
 import difflib
 import re
 from collections.abc import Sequence
-from typing import Any, TypeVar
+from dataclasses import asdict
+from typing import TYPE_CHECKING, Any, TypeVar
 
+import yaml
 from jsonargparse import ArgumentParser
 
 from yolo.errors import ConfigError
 
-Config = TypeVar("Config")
+if TYPE_CHECKING:
+    from _typeshed import DataclassInstance
+
+Config = TypeVar("Config", bound="DataclassInstance")
 
 ALIASES = {
     "imgsz": "input_size",
@@ -47,12 +52,16 @@ def parse(command: str, config_class: type[Config], words: Sequence[str]) -> Con
         print(_with_dashes(parser.format_help()))
         raise SystemExit(0)
     try:
-        values = parser.parse_args(words)
+        values = parser.parse_args([word for word in words if word != "--print_config"])
         made = parser.instantiate(values)
     except (argparse.ArgumentError, argparse.ArgumentTypeError, TypeError, ValueError) as error:
         raise ConfigError(_explain(command, str(error), parser)) from error
     arguments = {key: value for key, value in vars(made).items() if key not in ("config", "print_config")}
-    return config_class(**arguments)
+    config = config_class(**arguments)
+    if "--print_config" in words:
+        print(yaml.safe_dump(asdict(config), sort_keys=False), end="")
+        raise SystemExit(0)
+    return config
 
 
 def normalise(words: Sequence[str]) -> list[str]:

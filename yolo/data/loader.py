@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import multiprocessing
 import os
+import signal
 from collections.abc import Callable, Iterator
 
 import cv2
@@ -84,6 +85,8 @@ def make_loader(
         batch_sampler=batches,
         num_workers=workers,
         collate_fn=collate,
+        # it draws a seed for its workers, which ours ignore; from the global stream it would disturb a resumed run
+        generator=torch.Generator(),
         pin_memory=pin_memory,
         worker_init_fn=_prepare_worker if workers else None,
         persistent_workers=workers > 0,
@@ -114,6 +117,8 @@ def collate(samples: list[Sample | SkippedImage]) -> Batch:
 
 
 def _prepare_worker(worker: int) -> None:
+    # Ctrl-C reaches every process of a terminal; the training itself decides when its workers end
+    signal.signal(signal.SIGINT, signal.SIG_IGN)
     # the workers are the parallelism; more threads would only compete with them
     cv2.setNumThreads(0)
     torch.set_num_threads(1)

@@ -61,7 +61,8 @@ def _mixed(first: Rgb, second: Rgb, share: Float32) -> Float32:
 
 
 def _pick(colours: tuple[Rgb, ...], generator: np.random.Generator) -> Rgb:
-    red, green, blue = np.asarray(colours[generator.integers(len(colours))]) * generator.uniform(0.85, 1.12, 3)
+    brightness, tint = generator.uniform(0.86, 1.08), generator.uniform(0.95, 1.05, 3)
+    red, green, blue = np.asarray(colours[generator.integers(len(colours))]) * brightness * tint
     return float(red), float(green), float(blue)
 
 
@@ -148,7 +149,7 @@ def _rug(size_hw: tuple[int, int], generator: np.random.Generator) -> Float32:
     yarns = np.asarray([_muted(generator, 50, 230) for _ in range(4)], np.float32)  # (4, 3)
     order = generator.integers(0, len(yarns), 64)
     image = yarns[order[((plane.across + 4) * bands + zigzag).astype(np.int64) % 64]]
-    tufts = smooth_noise(size_hw, (size_hw[0] // 3, size_hw[1] // 3), generator)
+    tufts = smooth_noise(size_hw, (size_hw[0] // 2, size_hw[1] // 2), generator)
     return np.asarray(image * (0.95 + 0.14 * tufts)[..., None], np.float32)
 
 

@@ -20,14 +20,14 @@ import yaml
 from yolo._version import __version__
 from yolo.config import TrainConfig
 from yolo.files import atomic_write, new_folder, write_json
+from yolo.losses.yolo_loss import TERM_NAMES
 
 _VERSIONS_OF = ("torch", "torchvision", "albumentations", "opencv-python", "numpy", "lightning-fabric", "safetensors")
-_LOSS_TERMS = ("coord_xy", "coord_wh", "conf_obj", "conf_noobj", "class_prob")
 # The names that people's scripts already parse.
 COLUMNS = (
     "epoch",
     "time",
-    *(f"train/{term}_loss" for term in _LOSS_TERMS),
+    *(f"train/{term}_loss" for term in TERM_NAMES),
     "metrics/precision",
     "metrics/recall",
     "metrics/mAP50",
@@ -116,7 +116,7 @@ class RunLog:
         FigureCanvasAgg(figure)
         losses, metrics = figure.subplots(1, 2)
         epochs = [int(row["epoch"]) for row in rows]
-        for term in _LOSS_TERMS:
+        for term in TERM_NAMES:
             losses.plot(epochs, [float(row[f"train/{term}_loss"]) for row in rows], label=term)
         losses.set(title="Training loss, weighted terms", xlabel="epoch", yscale="log")
         measured = [row for row in rows if row["metrics/mAP50"]]

@@ -6,6 +6,7 @@ state is saved after every epoch and when interrupted, so that a resumed run is 
 
 from __future__ import annotations
 
+import math
 import time
 from collections.abc import Iterable
 from dataclasses import dataclass
@@ -25,7 +26,7 @@ from yolo.engine.run_log import RunLog
 from yolo.engine.setup import Training, prepare, summed, train_loader
 from yolo.errors import DataError, GridYoloError
 from yolo.files import write_json
-from yolo.losses.yolo_loss import LossTerms
+from yolo.losses.yolo_loss import TERM_NAMES, LossTerms
 from yolo.models.fusion import fuse
 from yolo.models.network import count_parameters
 from yolo.postprocess.pipeline import PostprocessSettings
@@ -99,10 +100,10 @@ def _fit(training: Training, wish: StopWish, display: TrainingDisplay) -> None:
     bad_steps = 0
     while training.progress() < 1 and not wish:
         training.model.train()
-        began, images_before, lr = time.monotonic(), position.images_seen, 0.0
+        began, images_before = time.monotonic(), position.images_seen
         for _ in range(position.step_in_epoch, schedule.steps_per_epoch):
             batch: Batch = next(batches).to(training.device, non_blocking=True)
-            lr = _set_learning_rate(training)
+            _set_learning_rate(training)
             _note_skipped(training, batch.skipped, display)
             if len(batch):
                 raw = training.model(batch.images)
@@ -123,7 +124,7 @@ def _fit(training: Training, wish: StopWish, display: TrainingDisplay) -> None:
                 break
         if not wish:
             speed = (position.images_seen - images_before) / (time.monotonic() - began)
-            _end_epoch(training, display, lr=lr, images_per_second=speed)
+            _end_epoch(training, display, images_per_second=speed)
         save_state(training.log.last, pack(training))
 
 
@@ -139,13 +140,14 @@ def _update(training: Training, total: Tensor) -> None:
     training.average.update(training.network)
 
 
-def _end_epoch(training: Training, display: TrainingDisplay, *, lr: float, images_per_second: float) -> None:
+def _end_epoch(training: Training, display: TrainingDisplay, *, images_per_second: float) -> None:
     """Validate if it is time to, write the epoch's row and line, move on."""
     position = training.position
-    if not position.images_seen:
+    if len(training.unreadable) == len(training.splits["train"].images):
         raise DataError("no training image could be read; the first: " + next(iter(training.unreadable.values())))
-    terms = {name: value / position.images_seen for name, value in position.term_sums.items()}
-    progress = training.progress()
+    # NaN where every step of the epoch was refused
+    terms = {name: position.term_sums.get(name, math.nan) / max(1, position.images_seen) for name in TERM_NAMES}
+    progress, lr = training.progress(), training.optimizer.param_groups[0]["lr"]
     row: dict[str, float | int] = {f"train/{name}_loss": value for name, value in terms.items()}
     metrics = None
     if int(progress * training.config.validations) > position.validations or progress >= 1:
@@ -207,12 +209,10 @@ def _finish(training: Training) -> Evaluation:
     return evaluation
 
 
-def _set_learning_rate(training: Training) -> float:
-    position = training.position
-    factor = training.schedule.lr_factor(position.step, training.progress())
+def _set_learning_rate(training: Training) -> None:
+    factor = training.schedule.lr_factor(training.position.step, training.progress())
     for group in training.optimizer.param_groups:
         group["lr"] = training.config.optimizer.lr * factor
-    return training.config.optimizer.lr * factor
 
 
 def _seconds_left(training: Training, progress: float) -> float:

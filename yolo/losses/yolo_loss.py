@@ -55,6 +55,9 @@ class LossTerms:
         return {field.name: getattr(self, field.name).detach() for field in fields(self)}
 
 
+TERM_NAMES = tuple(field.name for field in fields(LossTerms))
+
+
 @dataclass(frozen=True, slots=True, kw_only=True)
 class YoloLoss:
     """The loss as a function of (raw, targets), with its weights and readings.

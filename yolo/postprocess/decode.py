@@ -9,7 +9,7 @@ import torch
 from torch import Tensor
 
 from yolo.boxes import clip_to_image
-from yolo.grid import GridSpec
+from yolo.grid import GridParts, GridSpec
 from yolo.structures import Detections
 
 
@@ -34,34 +34,45 @@ def decode(
         One `Detections` per image in pixels of the input, ordered by falling score; equal scores keep the
         order row, column, predictor, class.
     """
-    parts = grid.activate(grid.split(raw.float()))
-    height, width = input_hw
-    boxes = grid.decode_boxes(parts) * raw.new_tensor((width, height, width, height), dtype=torch.float32)
-    scores = parts.confidence[..., None] * parts.class_probs[..., None, :]  # (N, S, S, B, C)
+    parts = grid.split(raw.float())
+    activated = grid.activate(parts)
+    scores = activated.confidence[..., None] * activated.class_probs[..., None, :]  # (N, S, S, B, C)
     return [
         _candidates(
-            image_boxes.reshape(-1, 4),
-            image_scores.reshape(-1, grid.num_classes),
-            input_hw,
-            score_threshold,
-            max_candidates,
+            grid,
+            GridParts(*(part[image] for part in parts)),
+            scores[image],
+            input_hw=input_hw,
+            score_threshold=score_threshold,
+            max_candidates=max_candidates,
         )
-        for image_boxes, image_scores in zip(boxes, scores, strict=True)
+        for image in range(len(raw))
     ]
 
 
 def _candidates(
-    boxes: Tensor, scores: Tensor, input_hw: tuple[int, int], score_threshold: float, max_candidates: int
+    grid: GridSpec,
+    parts: GridParts,
+    scores: Tensor,
+    *,
+    input_hw: tuple[int, int],
+    score_threshold: float,
+    max_candidates: int,
 ) -> Detections:
-    """Candidates of one image from (P, 4) boxes and (P, C) scores."""
-    flat = scores.flatten()  # (P·C)
+    """Candidates of one image from its parts (S, S, …) and scores (S, S, B, C)."""
+    flat = scores.flatten()
     passing = torch.nonzero(flat > score_threshold).squeeze(1)
-    order = flat[passing].argsort(descending=True, stable=True)[:max_candidates]
-    chosen = passing[order]
-    predictor = torch.div(chosen, scores.shape[1], rounding_mode="floor")
-    return Detections(
-        boxes=clip_to_image(boxes[predictor], input_hw),
-        scores=flat[chosen],
-        labels=chosen - predictor * scores.shape[1],
-        size_hw=input_hw,
+    best_first = flat[passing].argsort(descending=True, stable=True)[:max_candidates]
+    chosen = passing[best_first]  # (K)
+    row, col, predictor, label = torch.unravel_index(chosen, scores.shape)  # each (K)
+    # only the boxes of candidates are decoded: they are few among all predictors
+    own = GridParts(
+        offset_xy=parts.offset_xy[row, col, predictor][:, None],  # (K, 1, 2)
+        sqrt_wh=parts.sqrt_wh[row, col, predictor][:, None],
+        confidence=parts.confidence[row, col, predictor][:, None],
+        class_probs=parts.class_probs[row, col],
     )
+    boxes = grid.decode_cells(grid.activate(own), row=row, col=col).squeeze(1)  # (K, 4)
+    height, width = input_hw
+    in_pixels = boxes * boxes.new_tensor((width, height, width, height))
+    return Detections(boxes=clip_to_image(in_pixels, input_hw), scores=flat[chosen], labels=label, size_hw=input_hw)

@@ -1,0 +1,90 @@
+from pathlib import Path
+
+import pytest
+
+from yolo.cli.arguments import normalise, parse
+from yolo.config import PredictConfig, TrainConfig
+from yolo.errors import ConfigError
+
+
+def test_every_spelling_means_the_same() -> None:
+    expected = parse("train", TrainConfig, ["--data", "d", "--max_minutes", "5", "--batch_size=8"])
+    assert parse("train", TrainConfig, ["data=d", "max-minutes=5", "batch=8"]) == expected
+    assert parse("train", TrainConfig, ["--data=d", "--max-minutes", "5", "--batch-size", "8"]) == expected
+    assert expected.max_minutes == 5
+    assert expected.batch_size == 8
+
+
+def test_values_are_left_alone() -> None:
+    assert normalise(["--name", "a=b", "--source", "x-y=z.jpg"]) == ["--name", "a=b", "--source", "x-y=z.jpg"]
+    assert normalise(["source=my=odd-name.jpg"]) == ["--source=my=odd-name.jpg"]
+
+
+def test_dotted_keys_reach_the_groups() -> None:
+    config = parse("train", TrainConfig, ["data=d", "--optimizer.name", "sgd", "loss.ignore_iou=null", "lr0=0.1"])
+    assert config.optimizer.name == "sgd"
+    assert config.optimizer.lr == 0.1
+    assert config.loss.ignore_iou is None
+
+
+def test_a_file_gives_values_and_later_options_win(tmp_path: Path) -> None:
+    file = tmp_path / "recipe.yaml"
+    file.write_text("data: from_file\nepochs: 7\nmodel:\n  width: 32\n")
+    config = parse("train", TrainConfig, ["--config", str(file), "--epochs", "9"])
+    assert (config.data, config.epochs, config.model.width) == ("from_file", 9, 32)
+
+
+def test_an_unknown_key_in_a_file_is_an_error(tmp_path: Path) -> None:
+    file = tmp_path / "recipe.yaml"
+    file.write_text("data: d\nepochz: 7\n")
+    with pytest.raises(ConfigError, match="epochz"):
+        parse("train", TrainConfig, ["--config", str(file)])
+
+
+@pytest.mark.parametrize(
+    ("words", "message"),
+    [
+        (["--daat", "x"], "unknown option --daat; did you mean --data"),
+        (["data=d", "--learning-rate", "1"], "unknown option --learning"),
+        (["data=d", "--ignore-iou", "1"], "did you mean --loss.ignore-iou"),
+        (["data=d", "--batch-size", "many"], "batch_size"),
+        (["data=d", "--batch-size", "0"], "batch_size must be at least 1"),
+        (["data=d", "--precision", "8"], "precision"),
+        (["data=d", "--input-size", "330"], "do not fit"),
+        (["data=d", "--model.grid-size", "13"], "Possible grid sizes: 5, 10, 20, 40, 80"),
+        (["data=d", "--augment.mosaic", "2"], r"augment.mosaic must be in \[0, 1\]"),
+        (["data=d", "--model.coding", "linear"], "has no logits"),
+        (["data=d", "--config", "nowhere.yaml"], "nowhere.yaml"),
+        ([], "--data is required"),
+    ],
+)
+def test_bad_options_say_what_is_wrong(words: list[str], message: str) -> None:
+    with pytest.raises(ConfigError, match=message):
+        parse("train", TrainConfig, words)
+
+
+def test_predict_needs_weights_and_source() -> None:
+    with pytest.raises(ConfigError, match="--weights is required"):
+        parse("predict", PredictConfig, ["source=x"])
+    with pytest.raises(ConfigError, match="--source is required"):
+        parse("predict", PredictConfig, ["weights=x"])
+
+
+def test_help_is_short_and_help_all_is_complete(capsys: pytest.CaptureFixture[str]) -> None:
+    with pytest.raises(SystemExit):
+        parse("train", TrainConfig, ["--help"])
+    short = capsys.readouterr().out
+    with pytest.raises(SystemExit):
+        parse("train", TrainConfig, ["--help-all"])
+    long = capsys.readouterr().out
+    assert "--max-minutes" in short
+    assert "--optimizer.lr" not in short
+    assert "--optimizer.lr" in long
+    assert "_" not in "".join(word for word in short.split() if word.startswith("--"))
+
+
+def test_the_resolved_configuration_can_be_printed(capsys: pytest.CaptureFixture[str]) -> None:
+    with pytest.raises(SystemExit) as exit_request:
+        parse("train", TrainConfig, ["data=d", "--print-config"])
+    assert exit_request.value.code in (0, None)
+    assert "ignore_iou: 0.5" in capsys.readouterr().out

@@ -1,0 +1,212 @@
+import csv
+import io
+import json
+import os
+import signal
+from pathlib import Path
+from typing import Any
+
+import pytest
+import torch
+import yaml
+from rich.console import Console
+
+from tests.engine.conftest import break_image, draw_shapes, quick_config
+from yolo.config import AugmentConfig, ModelConfig, TrainConfig
+from yolo.engine import train as train_module
+from yolo.engine.checkpoint import load_detector
+from yolo.engine.train import TrainingRun, train
+from yolo.errors import ConfigError, DataError, GridYoloError, WeightsError
+from yolo.losses.yolo_loss import LossTerms, YoloLoss
+
+
+def rows_of(folder: Path) -> list[dict[str, str]]:
+    with (folder / "results.csv").open() as file:
+        return list(csv.DictReader(file))
+
+
+def test_a_run_learns_and_leaves_everything_behind(trained: TrainingRun) -> None:
+    assert trained.evaluation is not None
+    assert trained.evaluation.result.map_50 > 0.8
+    names = {path.relative_to(trained.folder).as_posix() for path in trained.folder.rglob("*") if path.is_file()}
+    assert names == {
+        "config.yaml",
+        "environment.json",
+        "data.json",
+        "events.jsonl",
+        "results.csv",
+        "results.png",
+        "metrics.json",
+        "per_class.csv",
+        "predictions.json",
+        "PR_curve.png",
+        "F1_curve.png",
+        "confusion_matrix.png",
+        "confusion_matrix_normalized.png",
+        "samples.jpg",
+        "weights/best.safetensors",
+        "weights/last.ckpt",
+    }
+    rows = rows_of(trained.folder)
+    assert [int(row["epoch"]) for row in rows] == list(range(1, 61))
+    assert float(rows[-1]["train/coord_wh_loss"]) < float(rows[0]["train/coord_wh_loss"])
+    assert float(rows[-1]["metrics/mAP50"]) == pytest.approx(trained.evaluation.result.map_50, abs=0.02)
+    config = yaml.safe_load((trained.folder / "config.yaml").read_text())
+    assert config["epochs"] == 60
+    assert json.loads((trained.folder / "metrics.json").read_text())["num_images"] == 4
+
+
+def test_runs_never_overwrite(shapes: Path, tmp_path: Path) -> None:
+    folders = [train(quick_config(shapes, tmp_path, epochs=1)).folder.name for _ in range(2)]
+    assert folders == ["train", "train-2"]
+
+
+def tensors_of(folder: Path) -> dict[str, torch.Tensor]:
+    state = torch.load(folder / "weights" / "last.ckpt", weights_only=True)
+    tensors = {f"network.{name}": value for name, value in state["network"].items()}
+    tensors |= {f"average.{name}": value for name, value in state["average"].items()}
+    for index, values in state["optimizer"]["state"].items():
+        tensors |= {f"optimizer.{index}.{name}": value for name, value in values.items()}
+    return tensors
+
+
+@pytest.mark.parametrize("stop_at_step", [2, 3])  # at the end of an epoch and in the middle of one
+def test_stopped_and_resumed_is_bit_for_bit_the_uninterrupted_run(
+    shapes: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, stop_at_step: int
+) -> None:
+    options: dict[str, Any] = {"epochs": 3, "validations": 1, "backbone": "efficientnet_b0"}  # has random layers
+    whole = train(quick_config(shapes, tmp_path, name="whole", **options))
+    update, calls = train_module._update, []
+
+    def update_and_stop(*arguments: Any) -> None:
+        update(*arguments)
+        calls.append(1)
+        if len(calls) == stop_at_step:
+            os.kill(os.getpid(), signal.SIGINT)
+
+    with monkeypatch.context() as patch:
+        patch.setattr(train_module, "_update", update_and_stop)
+        stopped = train(quick_config(shapes, tmp_path, name="stopped", **options))
+    assert stopped.interrupted == "SIGINT"
+    assert stopped.evaluation is None
+    resumed = train(TrainConfig(resume=str(stopped.folder)))
+    assert resumed.folder == stopped.folder
+    first, second = tensors_of(whole.folder), tensors_of(resumed.folder)
+    assert first.keys() == second.keys()
+    assert [name for name in first if not torch.equal(first[name], second[name])] == []
+    rows = [
+        [row[column] for column in row if column != "time"]
+        for folder in (whole.folder, resumed.folder)
+        for row in rows_of(folder)
+    ]
+    assert rows[:3] == rows[3:]
+
+
+def test_a_bad_image_is_counted_and_shown_and_does_not_end_the_run(tmp_path: Path) -> None:
+    data = draw_shapes(tmp_path / "data")
+    broken = tmp_path / "data" / "images" / "train" / "3.png"
+    break_image(broken)
+    console = Console(record=True, width=500, file=io.StringIO())
+    run = train(quick_config(data, tmp_path, epochs=2), console)
+    assert list(run.unreadable) == [str(broken)]
+    assert list(json.loads((run.folder / "data.json").read_text())["unreadable"]) == [str(broken)]
+    assert console.export_text().count(str(broken)) == 1
+
+
+def test_no_readable_image_at_all_is_an_error(tmp_path: Path) -> None:
+    data = draw_shapes(tmp_path / "data", num_train=2)
+    for path in (tmp_path / "data" / "images" / "train").iterdir():
+        break_image(path)
+    with pytest.raises(DataError, match="no training image could be read"):
+        train(quick_config(data, tmp_path))
+
+
+def test_backgrounds_only_do_not_hurt(tmp_path: Path) -> None:
+    data = draw_shapes(tmp_path / "data")
+    for index in range(8):
+        path = tmp_path / "data" / "labels" / "train" / f"{index}.txt"
+        if index > 0:
+            path.write_text("")
+    run = train(quick_config(data, tmp_path, epochs=1, batch_size=1))
+    assert run.evaluation is not None
+
+
+def test_a_loss_that_stays_non_finite_ends_with_names(
+    shapes: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    class Broken(YoloLoss):
+        def __call__(self, *arguments: Any) -> LossTerms:
+            terms = super().__call__(*arguments)
+            values = terms.detached() | {"coord_wh": torch.tensor(torch.nan)}
+            return LossTerms(**values)
+
+    monkeypatch.setattr("yolo.engine.setup.YoloLoss", Broken)
+    with pytest.raises(GridYoloError, match=r"10 steps in a row \(coord_wh\).*optimizer.lr"):
+        train(quick_config(shapes, tmp_path, epochs=10))
+    (events,) = tmp_path.rglob("events.jsonl")
+    assert "non-finite loss" in events.read_text()
+
+
+def test_the_time_budget_ends_the_run(shapes: Path, tmp_path: Path) -> None:
+    run = train(quick_config(shapes, tmp_path, epochs=None, max_minutes=0.03))
+    assert run.evaluation is not None
+    assert 0.03 <= run.minutes < 0.5
+    rows = rows_of(run.folder)
+    assert float(rows[-1]["lr/pg0"]) < 2e-3 * 0.6
+
+
+@pytest.mark.parametrize(
+    "changes",
+    [
+        {"optimizer": "sgd", "precision": "bf16"},
+        {"coding": "linear"},
+        {"resize": "stretch", "grid_size": 8},
+    ],
+)
+def test_other_recipes_run(shapes: Path, tmp_path: Path, changes: dict[str, Any]) -> None:
+    from yolo.config import LossConfig, OptimizerConfig
+
+    options: dict[str, Any] = {}
+    if "optimizer" in changes:
+        options = {"optimizer": OptimizerConfig(name="sgd", lr=0.01), "precision": changes["precision"]}
+    elif "coding" in changes:
+        original = LossConfig(
+            coord="squared", confidence="squared", class_prob="squared", ignore_iou=None, objects_per_cell=1
+        )
+        options = {"model": ModelConfig(coding="linear"), "loss": original}
+    else:
+        options = {"model": ModelConfig(resize="stretch", grid_size=8), "augment": AugmentConfig(mosaic=0)}
+    run = train(quick_config(shapes, tmp_path, epochs=1, **options))
+    network, metadata = load_detector(run.folder / "weights" / "best.safetensors")
+    assert network.spec == metadata.network
+    assert run.evaluation is not None
+
+
+def test_resume_of_nothing_of_damage_and_of_other_classes(shapes: Path, tmp_path: Path) -> None:
+    with pytest.raises(ConfigError, match="is not a folder"):
+        train(TrainConfig(resume=str(tmp_path / "none")))
+    (tmp_path / "empty").mkdir()
+    with pytest.raises(WeightsError, match="no such training state"):
+        train(TrainConfig(resume=str(tmp_path / "empty")))
+    data = draw_shapes(tmp_path / "data")
+    run = train(quick_config(data, tmp_path, epochs=1))
+    text = data.read_text()
+    data.write_text(text.replace("red", "green"))
+    with pytest.raises(WeightsError, match=r"classes red, blue.*now has green, blue"):
+        train(TrainConfig(resume=str(run.folder)))
+    last = run.folder / "weights" / "last.ckpt"
+    last.write_bytes(last.read_bytes()[:1000])
+    with pytest.raises(WeightsError, match="damaged"):
+        train(TrainConfig(resume=str(run.folder)))
+
+
+@pytest.mark.slow
+def test_one_image_is_overfitted_to_nearly_no_loss(tmp_path: Path) -> None:
+    data = draw_shapes(tmp_path / "data", num_train=1, num_val=1)
+    off = AugmentConfig(mosaic=0, scale=0, translate=0, flip_horizontal=0, hue=0, saturation=0, value=0)
+    run = train(quick_config(data, tmp_path, epochs=400, batch_size=1, validations=1, augment=off))
+    rows = rows_of(run.folder)
+    first, last = (
+        sum(float(row[column]) for column in row if column.startswith("train/")) for row in (rows[0], rows[-1])
+    )
+    assert last < first / 50
