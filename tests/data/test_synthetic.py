@@ -62,8 +62,8 @@ def test_reads_back_without_an_issue(tmp_path: Path) -> None:
         for index, annotated in enumerate(split.images):
             scene = draw_scene(SIZE_HW, sample_generator(1, number, index))
             assert annotated.size_hw == SIZE_HW
-            assert annotated.truth.labels.tolist() == scene.labels.tolist()
-            np.testing.assert_allclose(annotated.truth.boxes, scene.boxes, atol=1e-3)
+            assert annotated.ground_truth.labels.tolist() == scene.labels.tolist()
+            np.testing.assert_allclose(annotated.ground_truth.boxes, scene.boxes, atol=1e-3)
             # What was written is what was drawn, but for the losses of JPEG.
             written = read_image(annotated.path).astype(np.float32)
             assert np.abs(written - scene.image).mean() < 12

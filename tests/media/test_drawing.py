@@ -32,10 +32,12 @@ def test_names_stay_on_the_image(box: list[float]) -> None:
     assert picture.any()
 
 
-def test_names_beyond_ascii_can_be_drawn() -> None:
-    plain = draw_detections(BLACK, found([40, 50, 100, 90]), ("o",))
-    umlaut = draw_detections(BLACK, found([40, 50, 100, 90]), ("ö",))
-    assert (plain != umlaut).any()
+@pytest.mark.parametrize(("one", "other"), [("ö", "ß"), ("é", "ó"), ("к", "ш"), ("λ", "π")])
+def test_names_beyond_ascii_have_letters_of_their_own(one: str, other: str) -> None:
+    """A font without a letter draws the same empty box for all it lacks, so two must differ from each other too."""
+    missing = "\U0010ffff"
+    pictures = [draw_detections(BLACK, found([40, 50, 100, 90]), (name,)) for name in (one, other, missing)]
+    assert len({picture.tobytes() for picture in pictures}) == 3
 
 
 def test_nothing_found_changes_nothing() -> None:

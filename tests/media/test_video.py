@@ -1,5 +1,6 @@
 from pathlib import Path
 
+import cv2
 import numpy as np
 import pytest
 
@@ -42,4 +43,16 @@ def test_an_error_inside_leaves_no_half_video(tmp_path: Path) -> None:
 
     with pytest.raises(RuntimeError):
         fail()
+    assert list(tmp_path.iterdir()) == []
+
+
+@pytest.mark.skipif(int(cv2.__version__.split(".")[0]) < 5, reason="OpenCV 4 does not tell whether it wrote")
+def test_a_frame_that_is_not_written_is_an_error(tmp_path: Path) -> None:
+    def write_to_a_closed_file() -> None:
+        with VideoWriter(tmp_path / "a.mp4", fps=5, size_hw=(32, 32)) as writer:
+            writer._writer.release()
+            writer.write(np.zeros((32, 32, 3), np.uint8))
+
+    with pytest.raises(DataError, match=r"a\.mp4"):
+        write_to_a_closed_file()
     assert list(tmp_path.iterdir()) == []

@@ -24,7 +24,7 @@ Float64 = NDArray[np.float64]
 
 _BACKGROUND_SHARE = 0.05  # of the images, without any object
 _MAX_OBJECTS = 6
-_SIZES = (0.14, 0.5)  # of an object, in shorter sides of the image
+_SIZES = (0.18, 0.52)  # of the patch of an object, in shorter sides of the image; the object is 0.67..0.95 of it
 _MIN_VISIBLE = 0.35  # of an object's silhouette; with less of it to be seen it is laid elsewhere
 # Between the centres of two boxes, in shorter sides: a grid cell has room for few objects, and a cell with two at the
 # same place teaches nothing.
@@ -214,7 +214,7 @@ def _photographed(image: Float32, generator: np.random.Generator) -> UInt8:
     if strength:
         # Grey noise: cheap, and what is left of colour noise after a camera's own cleaning.
         shot += generator.standard_normal((*size_hw, 1), np.float32) * np.float32(strength)
-    return np.clip(np.rint(shot), 0, 255).astype(np.uint8)
+    return np.asarray(np.clip(np.rint(shot), 0, 255), np.uint8)
 
 
 def _jpeg(image: UInt8) -> bytes:

@@ -44,12 +44,12 @@ def _ball(side: int, angle: float, light: _Light, generator: np.random.Generator
     pattern = generator.integers(3)
     if pattern == 0:  # a beach ball: sectors around a pole that is off the centre
         pole, count = float(generator.uniform(0.15, 0.5)), int(generator.choice((6, 8)))
-        bounds = np.linspace(0, 2 * np.pi, count + 1)
-        for start, end in list(zip(bounds[:-1], bounds[1:], strict=True))[::2]:
-            around = np.linspace(start, end, 9)
+        width = 2 * np.pi / count
+        for sector in range(0, count, 2):
+            around = np.linspace(sector * width, (sector + 1) * width, 9)
             pen.paint(np.vstack([[(pole, 0.0)], polar(around, np.full(9, 1.1))]), other)
         pen.paint(circle(pole, 0, 0.16, flatten=0.85, angle=np.pi / 2), _WHITE)
-    elif pattern == 1:  # a broad band with a star-like ring of dots
+    elif pattern == 1:  # a broad band around the middle
         height = float(generator.uniform(0.18, 0.32))
         bend = np.linspace(-1.1, 1.1, 21)
         upper = np.stack([bend, -height + 0.3 * bend**2 - 0.15], axis=1)
@@ -117,8 +117,8 @@ def _fish(side: int, angle: float, light: _Light, generator: np.random.Generator
     colour, other = _two_colours(generator)
     pen = Pen(side, angle=angle, towards_light=light, base=colour)
     slim = float(generator.uniform(0.4, 0.58))
-    fork = float(generator.uniform(0.45, 0.7))
-    pen.shape(np.array([(-0.45, 0), (-0.92, -fork), (-0.76, 0), (-0.92, fork)]), shaded(other, 0.95), grow=0.06)
+    fork = float(generator.uniform(0.38, 0.52))
+    pen.shape(np.array([(-0.45, 0), (-0.82, -fork), (-0.7, 0), (-0.82, fork)]), shaded(other, 0.95), grow=0.06)
     pen.shape(np.array([(-0.3, -slim * 0.6), (-0.2, -slim - 0.2), (0.35, -slim * 0.7)]), other, grow=0.05)
     pen.shape(np.array([(-0.2, slim * 0.6), (-0.25, slim + 0.12), (0.1, slim * 0.7)]), other, grow=0.05)
     x = np.linspace(-0.62, 0.96, 30)
@@ -154,7 +154,7 @@ def _leaf(side: int, angle: float, light: _Light, generator: np.random.Generator
     teeth = 0.05 * ((along * 11) % 1) * np.minimum(1, 6 * (1 - along)) if generator.random() < 0.5 else 0
     width = wide * np.sin(np.pi * along**0.8) ** 0.9 + teeth
     outline = np.stack([np.append(x, x[::-1]), np.append(middle - width, (middle + width)[::-1])], axis=1)
-    pen.stroke(np.array([(-0.97, middle[0] - bend * 0.8), (-0.6, middle[0])]), shaded(colour, 0.6), 0.1, solid=True)
+    pen.stroke(np.array([(-0.93, middle[0] - bend * 0.8), (-0.6, middle[0])]), shaded(colour, 0.6), 0.1, solid=True)
     pen.shape(outline, colour)
     # One half of the blade leans away.
     half = np.stack([np.append(x, x[::-1]), np.append(middle, (middle + width)[::-1])], axis=1)
@@ -172,11 +172,14 @@ def _star(side: int, angle: float, light: _Light, generator: np.random.Generator
     hues = (0.13, 0.14, 0.12, 0.04, 0.93, 0.56, 0.78)
     hue = float(generator.choice(hues)) + float(generator.uniform(-0.02, 0.02))
     colour = vivid(hue, float(generator.uniform(0.65, 0.9)), float(generator.uniform(0.85, 1.0)))
-    pen = Pen(side, angle=angle, towards_light=light, base=colour)
+    folded = generator.random() < 0.4
+    # A face is best seen more or less upright.
+    lean = angle if folded else angle / 6 - 0.5
+    pen = Pen(side, angle=lean, towards_light=light, base=colour)
     turns = np.arange(10) * np.pi / 5 - np.pi / 2
     tips = polar(turns, np.where(np.arange(10) % 2 == 0, 0.9, float(generator.uniform(0.42, 0.52))))
     pen.shape(tips, colour, grow=0.09)
-    if generator.random() < 0.4:  # folded: every arm has a bright and a dark half
+    if folded:  # every arm has a bright and a dark half
         for first, second in zip(tips[::2], tips[1::2], strict=True):
             pen.paint(np.array([(0, 0), first * 1.12, second * 1.1]), shaded(colour, 0.74))
     else:  # a face

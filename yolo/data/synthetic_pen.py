@@ -80,8 +80,8 @@ class Pen:
             gloss: how white the brightest parts get, 0..1.
         """
         size = (self._side, self._side)
-        rgb = cv2.resize(self._colour, size, interpolation=cv2.INTER_AREA).astype(np.float32)
-        alpha = cv2.resize(self._mask, size, interpolation=cv2.INTER_AREA).astype(np.float32) / 255
+        rgb = np.asarray(cv2.resize(self._colour, size, interpolation=cv2.INTER_AREA), np.float32)
+        alpha = np.asarray(cv2.resize(self._mask, size, interpolation=cv2.INTER_AREA), np.float32) / np.float32(255)
         slope = _slope_towards(self._towards_light, alpha, relief)
         grain = smooth_noise(size, (max(2, self._side // 3), max(2, self._side // 3)), generator)
         rgb *= (1 + np.float32(strength) * slope + np.float32(0.05) * grain)[..., None]

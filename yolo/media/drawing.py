@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from functools import lru_cache
+from pathlib import Path
 from typing import Any
 
 import cv2
@@ -105,7 +106,7 @@ def contact_sheet(images: Sequence[NDArray[np.uint8]], *, columns: int, size: in
 def _draw(
     image: NDArray[np.uint8], boxes: list[list[float]], texts: list[str], labels: list[int], *, fill: bool
 ) -> NDArray[np.uint8]:
-    # Pillow and not OpenCV, whose text in version 4 has no letters beyond ASCII
+    # Pillow and not OpenCV, whose text in version 4 has no letters beyond ASCII.
     canvas = Image.fromarray(image)
     draw = ImageDraw.Draw(canvas)
     shorter = min(image.shape[:2])
@@ -143,4 +144,7 @@ def _readable_on(colour: RGB) -> RGB:
 
 @lru_cache(maxsize=8)
 def _font(size: int) -> Any:
-    return ImageFont.load_default(size)
+    """DejaVu Sans as matplotlib brings it: Latin, Greek, Cyrillic; Pillow's own font draws boxes even for é and ß."""
+    import matplotlib as mpl
+
+    return ImageFont.truetype(str(Path(mpl.get_data_path(), "fonts", "ttf", "DejaVuSans.ttf")), size)

@@ -53,9 +53,16 @@ class VideoWriter:
         self._stack.__exit__(kind, error, trace)
 
     def write(self, image: NDArray[np.uint8]) -> None:
-        """Append an (H, W, 3) uint8 RGB frame; one of another size is scaled to the video's."""
+        """Append an (H, W, 3) uint8 RGB frame; one of another size is scaled to the video's.
+
+        Raises:
+            DataError: the frame was not written, for example because the disk is full.
+        """
         height, width = self.size_hw
         frame = image[:height, :width]
         if frame.shape[:2] != (height, width):
             frame = np.asarray(cv2.resize(image, (width, height)), np.uint8)
-        self._writer.write(cv2.cvtColor(frame, cv2.COLOR_RGB2BGR))
+        # OpenCV 5 tells whether it wrote; version 4 returns None, whatever happened.
+        written: bool | None = self._writer.write(cv2.cvtColor(frame, cv2.COLOR_RGB2BGR))
+        if written is False:
+            raise DataError(f"{self.path}: a frame could not be written; is the disk full?")
