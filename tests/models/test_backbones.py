@@ -51,3 +51,17 @@ def test_networks_of_one_image_size_are_refused(name: str, capfd: pytest.Capture
 def test_a_network_without_the_stride_is_refused() -> None:
     with pytest.raises(ConfigError, match="alexnet"):
         Backbone("alexnet", lowest_stride=8, highest_stride=32)
+
+
+def test_shuffles_are_torchs_own_and_answer_the_same() -> None:
+    torch.manual_seed(0)
+    classifier = build_classifier("shufflenet_v2_x0_5").eval()
+    images = torch.randn(1, 3, 64, 64)
+    wanted = classifier.stage4(classifier.stage3(classifier.stage2(classifier.maxpool(classifier.conv1(images)))))  # type: ignore[operator]
+    backbone = Backbone("shufflenet_v2_x0_5", lowest_stride=8, highest_stride=32)
+    backbone.body.load_state_dict(classifier.state_dict(), strict=False)
+    for form in (backbone.eval(), backbone.train().eval()):
+        torch.testing.assert_close(form(images)[-1], wanted)
+    shuffles = [node for node in backbone.body.graph.nodes if node.target is torch.nn.functional.channel_shuffle]
+    assert len(shuffles) == 16
+    assert not [node for node in backbone.body.graph.nodes if node.target is torch.transpose]

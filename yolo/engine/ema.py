@@ -4,7 +4,7 @@ import copy
 import math
 
 import torch
-from torch import nn
+from torch import Tensor, nn
 
 # The average forgets the first random weights faster than later ones: the decay rises over this many steps.
 _RISE_STEPS = 200
@@ -14,7 +14,7 @@ class MovingAverage:
     """Exponential moving average of all floating-point tensors of a network.
 
     Args:
-        network: averaged from its current values on.
+        network: averaged from its current values on; it must stay on its device.
         decay: per step, in [0, 1); 0 makes the average a copy of the latest weights.
     """
 
@@ -22,15 +22,21 @@ class MovingAverage:
         self.network = copy.deepcopy(network).eval().requires_grad_(False)
         self.decay = decay
         self.steps = 0
+        # the tensors stay the same objects while their values change: list them once
+        pairs = list(zip(_tensors(self.network), _tensors(network), strict=True))
+        self._own = [own for own, _ in pairs if own.is_floating_point()]
+        self._new = [new for own, new in pairs if own.is_floating_point()]
+        self._counters = [(own, new) for own, new in pairs if not own.is_floating_point()]
 
     @torch.no_grad()
-    def update(self, network: nn.Module) -> None:
-        """Take in the weights after a step."""
+    def update(self) -> None:
+        """Take in the network's weights after a step."""
         self.steps += 1
         decay = self.decay * (1 - math.exp(-self.steps / _RISE_STEPS))
-        own, new = self.network.state_dict(), network.state_dict()
-        floating = [name for name, value in own.items() if value.is_floating_point()]
-        torch._foreach_lerp_([own[name] for name in floating], [new[name] for name in floating], 1 - decay)
-        for name, value in own.items():
-            if not value.is_floating_point():
-                value.copy_(new[name])
+        torch._foreach_lerp_(self._own, self._new, 1 - decay)
+        for own, new in self._counters:
+            own.copy_(new)
+
+
+def _tensors(network: nn.Module) -> list[Tensor]:
+    return [*network.parameters(), *network.buffers()]

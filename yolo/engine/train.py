@@ -137,7 +137,7 @@ def _update(training: Training, total: Tensor) -> None:
         )
     training.optimizer.step()
     training.optimizer.zero_grad(set_to_none=True)
-    training.average.update(training.network)
+    training.average.update()
 
 
 def _end_epoch(training: Training, display: TrainingDisplay, *, images_per_second: float) -> None:

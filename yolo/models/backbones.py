@@ -14,9 +14,10 @@ import math
 from dataclasses import dataclass
 
 import torch
+import torch.nn.functional as F
 import torchvision
 from torch import Tensor, nn
-from torch.fx import GraphModule, Node
+from torch.fx import Graph, GraphModule, Node
 from torch.fx.passes.shape_prop import ShapeProp
 from torch.fx.proxy import TraceError
 from torchvision.models.feature_extraction import NodePathTracer, create_feature_extractor
@@ -60,11 +61,33 @@ class Backbone(nn.Module):
         self.name = name
         self.taps = tuple(taps)
         self.body = create_feature_extractor(classifier, [tap.node for tap in taps])
+        for graph in (self.body.train_graph, self.body.eval_graph):
+            keep_shuffles_channels_last(graph)
+        self.body.train()  # takes over the changed graph
 
     def forward(self, images: Tensor) -> list[Tensor]:
         """Images (N, 3, H, W) to one map (N, channels, H/stride, W/stride) per tap, finest first."""
         maps: dict[str, Tensor] = self.body(images)
         return [maps[tap.node] for tap in self.taps]
+
+
+def keep_shuffles_channels_last(graph: Graph) -> None:
+    """Replace shufflenet's channel shuffles by torch's own operator, which keeps channels-last memory.
+
+    torchvision spells a shuffle view - transpose - contiguous - view, whose result is in the other memory order:
+    every layer after it converts or runs slowly.
+    """
+    for node in list(graph.nodes):
+        chain = [node]
+        while len(chain) < 4 and chain[-1].args and isinstance(chain[-1].args[0], Node):
+            chain.append(chain[-1].args[0])
+        if [link.target for link in chain] == ["view", "contiguous", torch.transpose, "view"]:
+            source, _, groups, *_ = chain[-1].args
+            with graph.inserting_after(node):
+                shuffled = graph.call_function(F.channel_shuffle, (source, groups))
+            node.replace_all_uses_with(shuffled)
+    graph.eliminate_dead_code()
+    graph.lint()
 
 
 def classifier_names() -> list[str]:
