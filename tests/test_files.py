@@ -37,3 +37,9 @@ def test_json_has_no_nan(tmp_path: Path) -> None:
 def test_new_folders_never_overwrite(tmp_path: Path) -> None:
     names = [new_folder(tmp_path / "runs", "train").name for _ in range(3)]
     assert names == ["train", "train-2", "train-3"]
+
+
+def test_a_folder_that_cannot_be_made_is_an_error_and_not_an_endless_search(tmp_path: Path) -> None:
+    (tmp_path / "runs").symlink_to(tmp_path / "unmounted" / "disk" / "x")
+    with pytest.raises(OSError, match="runs"):
+        new_folder(tmp_path / "runs" / "sub", "train")

@@ -85,6 +85,23 @@ def test_a_truncated_jpeg_is_refused_though_opencv_would_take_it(tmp_path: Path)
         read_image(path)
 
 
+@pytest.mark.parametrize("suffix", [".jpg", ".png", ".webp", ".tif"])
+def test_the_size_of_a_turned_image_agrees_in_every_format(tmp_path: Path, suffix: str) -> None:
+    exif = Image.Exif()
+    exif[0x0112] = 6
+    path = tmp_path / f"a{suffix}"
+    Image.fromarray(photo()).save(path, exif=exif)
+    assert read_size(path) == read_image(path).shape[:2]
+
+
+def test_a_jpeg_with_any_trailer_is_whole(tmp_path: Path) -> None:
+    # phones append a film to a photograph: its bytes may hold any marker
+    path = tmp_path / "a.jpg"
+    write_image(path, photo())
+    path.write_bytes(path.read_bytes() + b"film \xff\xda\x00 more")
+    assert read_image(path).shape == (24, 40, 3)
+
+
 def test_bytes_after_the_end_of_a_jpeg_do_no_harm(tmp_path: Path) -> None:
     path = tmp_path / "a.jpg"
     write_image(path, photo())

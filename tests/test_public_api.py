@@ -1,5 +1,9 @@
+import re
 import subprocess
 import sys
+from pathlib import Path
+
+import pytest
 
 import yolo
 
@@ -37,3 +41,13 @@ def test_no_networking_at_import() -> None:
         "yolo.transforms.presets.TrainTransform(AugmentConfig()); print('quiet')"
     )
     assert run_python(code) == "quiet"
+
+
+@pytest.mark.parametrize(
+    "page", ["README.md", "docs/design.md", "docs/results.md", "data/README.md", "weights/README.md"]
+)
+def test_every_link_of_the_documentation_leads_somewhere(page: str) -> None:
+    path = Path(__file__).parent.parent / page
+    links = re.findall(r"\]\(([^)#]+)\)", path.read_text(encoding="utf-8"))
+    local = [link for link in links if "://" not in link]
+    assert [link for link in local if not (path.parent / link).exists()] == []

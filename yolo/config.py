@@ -170,13 +170,13 @@ class TrainConfig:
         batch_size: Images per step.
         device: auto, cpu, cuda, cuda:1 or mps.
         precision: auto (bf16 or fp16 where the device is fast at it), 32, bf16 or fp16.
-        workers: Processes that load images; default: one less than the cores, at most 8.
+        workers: Processes that load images; default: from the cores and the device.
         seed: Of weights, order and augmentation.
         validations: How many times the run is validated, evenly spread.
         cache_mb: Decoded images kept in memory, at most this many MB.
         runs: Folder for run folders.
         name: Name of the run folder; an existing one is never overwritten.
-        resume: Run folder of an interrupted training to continue; all other options come from there.
+        resume: Run folder of an interrupted training to continue; beside it only data, device, workers, cache_mb.
         model: The network.
         loss: The loss.
         augment: The augmentation.
@@ -254,7 +254,7 @@ class ValConfig:
         input_size: Side of the input in pixels; default: as in training.
         batch_size: Images per step.
         device: auto, cpu, cuda, cuda:1 or mps.
-        workers: Processes that load images; default: one less than the cores, at most 8.
+        workers: Processes that load images; default: from the cores and the device.
         score_threshold: Detections below this score are left out; near 0, or the curve is cut.
         iou_threshold: Suppress a detection that overlaps a better one of its class by more than this.
         max_detections: Per image.
@@ -279,6 +279,8 @@ class ValConfig:
         _require(bool(self.weights), "--weights is required: a trained detector (*.safetensors)")
         _require(bool(self.data), "--data is required: a dataset YAML or folder")
         _require(self.batch_size >= 1, f"batch_size must be at least 1, got {self.batch_size}")
+        _require(self.workers is None or self.workers >= 0, f"workers must not be negative, got {self.workers}")
+        _check_input_size(self.input_size)
         _check_thresholds(self.score_threshold, self.iou_threshold, self.max_detections)
 
 
@@ -294,7 +296,7 @@ class PredictConfig:
         max_detections: Per image.
         input_size: Side of the input in pixels; default: as in training.
         device: auto, cpu, cuda, cuda:1 or mps.
-        save_images: Write images (or the video) with boxes drawn.
+        save_images: Write images (or the video) with boxes drawn; --no-save-images for the JSON alone.
         runs: Folder for run folders.
         name: Name of the run folder; an existing one is never overwritten.
     """
@@ -313,6 +315,7 @@ class PredictConfig:
     def __post_init__(self) -> None:
         _require(bool(self.weights), "--weights is required: a trained detector (*.safetensors)")
         _require(bool(self.source), "--source is required: an image, a folder, a glob in quotes, or a video")
+        _check_input_size(self.input_size)
         _check_thresholds(self.score_threshold, self.iou_threshold, self.max_detections)
 
 
@@ -351,6 +354,10 @@ class DemoConfig:
     def __post_init__(self) -> None:
         _require(self.max_minutes > 0, f"max_minutes must be positive, got {self.max_minutes}")
         _require(self.images >= 20, f"images must be at least 20, got {self.images}")
+
+
+def _check_input_size(input_size: int | None) -> None:
+    _require(input_size is None or input_size >= 1, f"input_size must be at least 1, got {input_size}")
 
 
 def _check_thresholds(score_threshold: float, iou_threshold: float, max_detections: int) -> None:

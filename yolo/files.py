@@ -39,11 +39,12 @@ def write_json(path: Path, value: Any) -> None:
 
 def new_folder(parent: Path, name: str) -> Path:
     """Create and return `parent/name`, or `name-2`, `name-3`, ... : the first that does not exist yet."""
+    parent.mkdir(parents=True, exist_ok=True)
     count = 1
     while True:
         folder = parent / (name if count == 1 else f"{name}-{count}")
         try:
-            folder.mkdir(parents=True)
+            folder.mkdir()
         except FileExistsError:
             count += 1
         else:

@@ -15,7 +15,7 @@ Source: Redmon et al. 2016, section 2; darknet src/detection_layer.c.
 
 from __future__ import annotations
 
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 from typing import Literal, NamedTuple
 
 import torch
@@ -74,10 +74,6 @@ class GridSpec:
     def depth(self) -> int:
         """D = B·5+C, the length of the last axis of `raw`."""
         return self.boxes_per_cell * _VALUES_PER_BOX + self.num_classes
-
-    def with_size(self, grid_size: int) -> GridSpec:
-        """The same coding on a grid of another side, as a convolutional head gives for another input size."""
-        return replace(self, grid_size=grid_size)
 
     def split(self, raw: Tensor) -> GridParts:
         """Views of the parts of `raw` (…, D), no copy and no activation. Inverse of `join`."""

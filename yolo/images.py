@@ -63,7 +63,9 @@ def read_size(path: Path) -> tuple[int, int]:
             warnings.simplefilter("ignore")  # odd EXIF blocks; pixels are not read here
             with Image.open(path) as image:
                 width, height = image.size
-                turned = image.getexif().get(_EXIF_ORIENTATION_TAG) in _EXIF_QUARTER_TURNS
+                # Pillow turns the size of TIFF files itself
+                is_tiff = image.format == "TIFF"
+                turned = not is_tiff and image.getexif().get(_EXIF_ORIENTATION_TAG) in _EXIF_QUARTER_TURNS
     except (OSError, UnidentifiedImageError, ValueError, SyntaxError, Image.DecompressionBombError) as error:
         reason = getattr(error, "strerror", None) or "is not an image that can be decoded"
         raise ImageReadError(f"{path}: {reason}") from error
@@ -80,9 +82,19 @@ def write_image(path: Path, image: NDArray[np.uint8]) -> None:
 
 
 def _is_truncated_jpeg(data: bytes) -> bool:
-    """True for a JPEG whose last scan has no end marker.
+    """True for a JPEG whose pixels have no end marker.
 
-    OpenCV returns such files half grey without an error. Neither marker can occur inside the coded pixels, and
-    an embedded thumbnail has both, so the last of each are compared.
+    OpenCV returns such files half grey without an error. The end marker cannot occur inside the coded pixels, but it
+    does in embedded thumbnails before them and in what phones append behind: it is looked for from the pixels on.
     """
-    return data.startswith(_JPEG_START) and data.rfind(_JPEG_END) < data.rfind(_JPEG_SCAN)
+    if not data.startswith(_JPEG_START):
+        return False
+    place = len(_JPEG_START)
+    while data[place : place + 1] == b"\xff" and place + 4 <= len(data):
+        if data[place : place + 2] == _JPEG_SCAN:
+            return _JPEG_END not in data[place:]
+        if data[place + 1] == 0xFF:  # fill byte
+            place += 1
+        else:
+            place += 2 + int.from_bytes(data[place + 2 : place + 4], "big")
+    return True  # the segments end before any pixels

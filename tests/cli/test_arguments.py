@@ -37,7 +37,7 @@ def test_a_file_gives_values_and_later_options_win(tmp_path: Path) -> None:
 def test_an_unknown_key_in_a_file_is_an_error(tmp_path: Path) -> None:
     file = tmp_path / "recipe.yaml"
     file.write_text("data: d\nepochz: 7\n")
-    with pytest.raises(ConfigError, match="epochz"):
+    with pytest.raises(ConfigError, match="unknown option epochz; did you mean --epochs"):
         parse("train", TrainConfig, ["--config", str(file)])
 
 
@@ -55,6 +55,7 @@ def test_an_unknown_key_in_a_file_is_an_error(tmp_path: Path) -> None:
         (["data=d", "--augment.mosaic", "2"], r"augment.mosaic must be in \[0, 1\]"),
         (["data=d", "--model.coding", "linear"], "has no logits"),
         (["data=d", "--config", "nowhere.yaml"], "nowhere.yaml"),
+        (["data=d", "stray"], "'stray' belongs to no option"),
         ([], "--data is required"),
     ],
 )

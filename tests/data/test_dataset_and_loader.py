@@ -141,4 +141,9 @@ def test_the_dataset_can_be_spawned(images: list[AnnotatedImage]) -> None:
     assert isinstance(two, Sample)
     assert (one.image == two.image).all()
     assert multiprocessing.get_all_start_methods()
-    assert default_workers() >= 1
+
+
+@pytest.mark.parametrize(("cores", "on_cpu", "beside_gpu"), [(1, 0, 1), (2, 0, 1), (8, 2, 7), (64, 8, 8)])
+def test_default_workers(cores: int, on_cpu: int, beside_gpu: int, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("os.sched_getaffinity", lambda process: set(range(cores)), raising=False)
+    assert (default_workers("cpu"), default_workers("cuda")) == (on_cpu, beside_gpu)

@@ -3,6 +3,8 @@ import io
 import json
 import os
 import signal
+import time
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -12,9 +14,10 @@ import yaml
 from rich.console import Console
 
 from tests.engine.conftest import break_image, draw_shapes, quick_config
-from yolo.config import AugmentConfig, ModelConfig, TrainConfig
+from yolo.config import AugmentConfig, LossConfig, ModelConfig, OptimizerConfig, TrainConfig
 from yolo.engine import train as train_module
-from yolo.engine.checkpoint import load_detector
+from yolo.engine.checkpoint import load_detector, save_state
+from yolo.engine.setup import make_optimizer
 from yolo.engine.train import TrainingRun, train
 from yolo.errors import ConfigError, DataError, GridYoloError, WeightsError
 from yolo.losses.yolo_loss import LossTerms, YoloLoss
@@ -70,26 +73,32 @@ def tensors_of(folder: Path) -> dict[str, torch.Tensor]:
     return tensors
 
 
-@pytest.mark.parametrize("stop_at_step", [2, 3])  # at the end of an epoch and in the middle of one
+@pytest.mark.parametrize(
+    "stop_at_step",
+    [2, 3, 6],  # at the end of an epoch, in the middle of one, and in the last step
+)
 def test_stopped_and_resumed_is_bit_for_bit_the_uninterrupted_run(
     shapes: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, stop_at_step: int
 ) -> None:
     options: dict[str, Any] = {"epochs": 3, "validations": 1, "backbone": "efficientnet_b0"}  # has random layers
     whole = train(quick_config(shapes, tmp_path, name="whole", **options))
-    update, calls = train_module._update, []
+    update, calls = train_module.update, []
 
-    def update_and_stop(*arguments: Any) -> None:
-        update(*arguments)
+    def update_and_stop(*arguments: Any) -> bool:
+        was_done = update(*arguments)
         calls.append(1)
         if len(calls) == stop_at_step:
             os.kill(os.getpid(), signal.SIGINT)
+        return was_done
 
     with monkeypatch.context() as patch:
-        patch.setattr(train_module, "_update", update_and_stop)
+        patch.setattr(train_module, "update", update_and_stop)
         stopped = train(quick_config(shapes, tmp_path, name="stopped", **options))
     assert stopped.interrupted == "SIGINT"
     assert stopped.evaluation is None
-    resumed = train(TrainConfig(resume=str(stopped.folder)))
+    with pytest.raises(ConfigError, match="leave out epochs"):
+        train(TrainConfig(resume=str(stopped.folder), epochs=9))
+    resumed = train(TrainConfig(resume=str(stopped.folder), device="cpu"))
     assert resumed.folder == stopped.folder
     first, second = tensors_of(whole.folder), tensors_of(resumed.folder)
     assert first.keys() == second.keys()
@@ -109,7 +118,8 @@ def test_a_bad_image_is_counted_and_shown_and_does_not_end_the_run(tmp_path: Pat
     console = Console(record=True, width=500, file=io.StringIO())
     run = train(quick_config(data, tmp_path, epochs=2), console)
     assert list(run.unreadable) == [str(broken)]
-    assert list(json.loads((run.folder / "data.json").read_text())["unreadable"]) == [str(broken)]
+    (told,) = json.loads((run.folder / "data.json").read_text())["unreadable"]
+    assert told["path"] == str(broken)
     assert console.export_text().count(str(broken)) == 1
 
 
@@ -131,20 +141,81 @@ def test_backgrounds_only_do_not_hurt(tmp_path: Path) -> None:
     assert run.evaluation is not None
 
 
+class LossWithNaN(YoloLoss):
+    """Not finite at the steps named."""
+
+    bad_steps: frozenset[int] = frozenset(range(1000))
+
+    def __call__(self, *arguments: Any) -> LossTerms:
+        terms = super().__call__(*arguments)
+        STEPS.append(1)
+        if len(STEPS) - 1 not in self.bad_steps:
+            return terms
+        return replace(terms, coord_wh=terms.coord_wh * torch.nan)
+
+
+STEPS: list[int] = []
+
+
 def test_a_loss_that_stays_non_finite_ends_with_names(
     shapes: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    class Broken(YoloLoss):
-        def __call__(self, *arguments: Any) -> LossTerms:
-            terms = super().__call__(*arguments)
-            values = terms.detached() | {"coord_wh": torch.tensor(torch.nan)}
-            return LossTerms(**values)
-
-    monkeypatch.setattr("yolo.engine.setup.YoloLoss", Broken)
-    with pytest.raises(GridYoloError, match=r"10 steps in a row \(coord_wh\).*optimizer.lr"):
+    STEPS.clear()
+    monkeypatch.setattr("yolo.engine.setup.YoloLoss", LossWithNaN)
+    with pytest.raises(GridYoloError, match=r"coord_wh was not finite for 10 steps in a row.*optimizer.lr"):
         train(quick_config(shapes, tmp_path, epochs=10))
     (events,) = tmp_path.rglob("events.jsonl")
-    assert "non-finite loss" in events.read_text()
+    assert "non-finite step" in events.read_text()
+
+
+def test_single_bad_steps_are_skipped_and_leave_no_trace(
+    shapes: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """A bad loss, a bad gradient, and a forward pass that overflows into the batch norms' statistics."""
+    STEPS.clear()
+    monkeypatch.setattr("yolo.engine.setup.YoloLoss", LossWithNaN)
+    monkeypatch.setattr(LossWithNaN, "bad_steps", frozenset({1}))
+    backward, calls = train_module.update, []
+
+    def sabotage(training: Any, total: torch.Tensor) -> bool:
+        calls.append(1)
+        norm = next(m for m in training.network.modules() if isinstance(m, torch.nn.BatchNorm2d))
+        assert norm.running_mean is not None
+        if len(calls) == 3:
+            norm.running_mean.data.fill_(torch.nan)
+            return backward(training, total * torch.inf)
+        return backward(training, total)
+
+    monkeypatch.setattr(train_module, "update", sabotage)
+    run = train(quick_config(shapes, tmp_path, epochs=3))
+    events = [json.loads(line) for line in (run.folder / "events.jsonl").read_text().splitlines()]
+    assert [event["terms"] for event in events if event["event"] == "non-finite step"] == [["coord_wh"], ["gradient"]]
+    state = torch.load(run.folder / "weights" / "last.ckpt", weights_only=True)
+    for part in ("network", "average"):
+        assert all(bool(value.isfinite().all()) for value in state[part].values())
+
+
+def test_fp16_needs_cuda_and_its_optimiser_can_be_clipped(shapes: Path, tmp_path: Path) -> None:
+    with pytest.raises(ConfigError, match="fp16 needs a CUDA device"):
+        train(quick_config(shapes, tmp_path, precision="fp16"))
+    assert list(tmp_path.iterdir()) == []  # a run that cannot start leaves no folder
+    network = torch.nn.Linear(2, 2)
+    for fused in (False, True):
+        optimizer = make_optimizer(network, OptimizerConfig(), fused=fused)
+        # what Fabric asks before it clips scaled gradients
+        assert getattr(optimizer, "_step_supports_amp_scaling", False) == fused
+
+
+def test_a_schedule_that_ends_between_two_validations_still_validates_its_last_weights(
+    shapes: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def slow_save(*arguments: Any) -> None:
+        save_state(*arguments)
+        time.sleep(1.2)
+
+    monkeypatch.setattr(train_module, "save_state", slow_save)
+    run = train(quick_config(shapes, tmp_path, epochs=None, max_minutes=0.02, validations=1))
+    assert run.evaluation is not None
 
 
 def test_the_time_budget_ends_the_run(shapes: Path, tmp_path: Path) -> None:
@@ -164,8 +235,6 @@ def test_the_time_budget_ends_the_run(shapes: Path, tmp_path: Path) -> None:
     ],
 )
 def test_other_recipes_run(shapes: Path, tmp_path: Path, changes: dict[str, Any]) -> None:
-    from yolo.config import LossConfig, OptimizerConfig
-
     options: dict[str, Any] = {}
     if "optimizer" in changes:
         options = {"optimizer": OptimizerConfig(name="sgd", lr=0.01), "precision": changes["precision"]}

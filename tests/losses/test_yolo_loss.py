@@ -36,7 +36,7 @@ def targets(*images: list[tuple[list[float], int]]) -> Targets:
 
 
 def terms_of(loss: YoloLoss, spec: GridSpec, raw: torch.Tensor, wanted: Targets) -> dict[str, float]:
-    return {name: value.item() for name, value in loss(spec, raw, wanted, SIZE).detached().items()}
+    return loss(spec, raw, wanted, SIZE).to_floats()
 
 
 def test_by_hand() -> None:
@@ -107,7 +107,7 @@ def test_a_batch_without_objects_costs_only_confidence() -> None:
         raw = torch.randn(2, 3, 3, spec.depth, requires_grad=True)
         result = loss(spec, raw, targets([], []), SIZE)
         result.total.backward()
-        values = {name: value.item() for name, value in result.detached().items()}
+        values = result.to_floats()
         assert values.pop("conf_noobj") > 0
         assert set(values.values()) == {0.0}
         assert raw.grad is not None

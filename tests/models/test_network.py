@@ -21,7 +21,7 @@ def settle(network: torch.nn.Module) -> None:
 @pytest.mark.parametrize("stride", [4, 8, 16, 32, 64])
 def test_raw_has_the_side_that_the_stride_gives(stride: int) -> None:
     network = GridNetwork(NetworkSpec(backbone="shufflenet_v2_x0_5", num_classes=3, stride=stride)).eval()
-    for size in (128, 192):
+    for size in (128, 192, 64 + stride, 5 * stride + 64 // stride * stride):
         raw = network(torch.zeros(2, 3, size, size, dtype=torch.uint8))
         assert raw.shape == (2, size // stride, size // stride, 13)
 

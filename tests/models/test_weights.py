@@ -11,6 +11,7 @@ from safetensors.torch import save_file
 
 from yolo.errors import WeightsError
 from yolo.models.backbones import Backbone, build_classifier
+from yolo.models.network import GridNetwork, NetworkSpec
 from yolo.models.weights import fill, load_backbone_weights, read_metadata, read_state_dict, save_weights
 
 NAME = "shufflenet_v2_x0_5"
@@ -44,7 +45,7 @@ def test_missing_and_misshapen_tensors_are_reported_and_left_alone(backbone: Bac
 
 def test_a_file_of_another_network_is_an_error_with_names_of_both(tmp_path: Path, backbone: Backbone) -> None:
     save_file({"layer1.0.conv1.weight": torch.zeros(3)}, tmp_path / "resnet.safetensors")
-    with pytest.raises(WeightsError, match=r"layer1.0.conv1.weight.*expected"):
+    with pytest.raises(WeightsError, match=r"is not of the backbone.*layer1.0.conv1.weight.*expected"):
         load_backbone_weights(backbone, str(tmp_path / "resnet.safetensors"))
 
 
@@ -127,3 +128,20 @@ def test_the_real_imagenet_backbone_fits_completely(backbone: Backbone) -> None:
     report = load_backbone_weights(backbone, str(SHARED))
     assert len(report.loaded) == len(backbone.body.state_dict())
     assert report.missing == report.unexpected == report.misshapen == ()
+
+
+def test_a_larger_sister_is_an_error_and_changes_nothing(tmp_path: Path, backbone: Backbone) -> None:
+    torch.save(build_classifier("shufflenet_v2_x1_0").state_dict(), tmp_path / "sister.pth")
+    before = {name: value.clone() for name, value in backbone.body.state_dict().items()}
+    with pytest.raises(WeightsError, match="another shape"):
+        load_backbone_weights(backbone, str(tmp_path / "sister.pth"))
+    assert all(torch.equal(value, before[name]) for name, value in backbone.body.state_dict().items())
+
+
+def test_a_trained_detector_gives_its_backbone(tmp_path: Path, backbone: Backbone) -> None:
+    network = GridNetwork(NetworkSpec(backbone=NAME, num_classes=2))
+    save_weights(tmp_path / "best.safetensors", network, {})
+    report = load_backbone_weights(backbone, str(tmp_path / "best.safetensors"))
+    assert report.missing == report.unexpected == ()
+    name, value = next(iter(network.backbone.body.state_dict().items()))
+    assert torch.equal(backbone.body.state_dict()[name], value)

@@ -39,7 +39,7 @@ def test_outside_is_grey() -> None:
     assert (pixels[:, 51:] == 255).all()
 
 
-def test_what_is_mostly_cut_away_is_difficult_and_slivers_go() -> None:
+def test_what_is_mostly_cut_away_is_difficult_and_what_is_wholly_cut_away_goes() -> None:
     boxes = [[0.0, 0, 20, 20], [0, 30, 20, 50], [30, 30, 40, 40]]
     # shifted left by 17: 3 of 20 columns of the first two remain; by 39: 1 of 10 columns of the third
     cut = crop_ground_truth(GroundTruth.from_boxes(boxes, [0, 1, 2]), Crop(1.0, (17.0, 0.0), (100, 100)))
@@ -47,7 +47,14 @@ def test_what_is_mostly_cut_away_is_difficult_and_slivers_go() -> None:
     assert cut.boxes[0].tolist() == [0, 0, 3, 20]
     assert cut.area[0] == pytest.approx(60)
     cut = crop_ground_truth(GroundTruth.from_boxes(boxes, [0, 1, 2]), Crop(1.0, (39.0, 0.0), (100, 100)))
-    assert len(cut) == 0
+    assert (cut.labels.tolist(), cut.difficult.tolist()) == ([2], [True])
+
+
+def test_small_objects_that_are_not_cut_stay_what_they_are() -> None:
+    truth = GroundTruth.from_boxes([[5.0, 5, 6.5, 6.5]], [0])
+    kept = crop_ground_truth(truth, Crop(1.0, (0.0, 0.0), (100, 100)))
+    assert kept.difficult.tolist() == [False]
+    assert crop_ground_truth(truth, Crop(0.5, (0.0, 0.0), (50, 50))).difficult.tolist() == [False]
 
 
 def test_no_objects() -> None:

@@ -67,8 +67,8 @@ def parse(command: str, config_class: type[Config], words: Sequence[str]) -> Con
 def normalise(words: Sequence[str]) -> list[str]:
     """Rewrite every spelling of an option as `--name_with_underscores`, values untouched.
 
-    >>> normalise(["batch=8", "--max-minutes", "5", "--name", "a=b"])
-    ['--batch_size=8', '--max_minutes', '5', '--name', 'a=b']
+    >>> normalise(["batch=8", "--max-minutes", "5", "--name", "a=b", "--no-save-images"])
+    ['--batch_size=8', '--max_minutes', '5', '--name', 'a=b', '--save_images=false']
     """
     result: list[str] = []
     is_value = False
@@ -82,6 +82,8 @@ def normalise(words: Sequence[str]) -> list[str]:
         if word.startswith("--"):
             name, equals, value = word[2:].partition("=")
             name = name.replace("-", "_")
+            if name.startswith("no_") and not equals:
+                name, equals, value = name.removeprefix("no_"), "=", "false"
             word = f"--{ALIASES.get(name, name)}{equals}{value}"
             is_value = not equals and word not in _NO_VALUE
         result.append(word)
@@ -115,10 +117,12 @@ def _with_dashes(text: str) -> str:
 
 def _explain(command: str, message: str, parser: ArgumentParser) -> str:
     """The library's message, with the nearest option where one was unknown."""
-    unknown = re.search(r"nrecognized arguments:\s*(\S+)", message)
+    unknown = re.search(r"nrecognized arguments:\s*(\S+)|Option '([^']+)' is not accepted", message)
     if unknown is None:
         return f"gridyolo {command}: {message}"
-    word = unknown.group(1).partition("=")[0]
+    word = (unknown.group(1) or unknown.group(2)).partition("=")[0]
+    if unknown.group(1) and not word.startswith("-"):
+        return f"gridyolo {command}: {word!r} belongs to no option (see gridyolo {command} --help)"
     options = [option[2:] for action in parser._actions for option in action.option_strings if option[:2] == "--"]
     leaves = {option.rpartition(".")[2]: option for option in options}
     near = difflib.get_close_matches(word.lstrip("-"), [*options, *leaves], n=1, cutoff=0.5)

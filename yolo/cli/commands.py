@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import math
 from collections.abc import Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING
@@ -112,7 +113,12 @@ def _print_evaluation(evaluation: Evaluation, console: Console) -> None:
         console.print(rich_table(result))
     else:
         _say(console, plain_table(result))
-    _say(console, f"P, R and F1 at score {result.score_threshold:.3f}, where the mean F1 is highest; IoU 0.5")
+    if result.num_objects == 0:
+        _say(console, "the split has no objects: there is nothing to measure")
+    elif math.isnan(result.score_threshold):
+        _say(console, "nothing was detected: P, R and F1 have no score to hold at")
+    else:
+        _say(console, f"P, R and F1 at score {result.score_threshold:.3f}, where the mean F1 is highest; IoU 0.5")
     if evaluation.skipped:
         _say(console, f"{len(evaluation.skipped)} images could not be read and are in no number:")
         for image in evaluation.skipped[:5]:

@@ -6,6 +6,7 @@ import multiprocessing
 import os
 import signal
 from collections.abc import Callable, Iterator
+from types import FrameType
 
 import cv2
 import numpy as np
@@ -94,10 +95,19 @@ def make_loader(
     )
 
 
-def default_workers() -> int:
-    """One less than the cores this process may use, at least 1, at most 8."""
+def default_workers(device_type: str) -> int:
+    """How many processes load images by default, from the cores this process may use.
+
+    Beside a GPU: one less than the cores, at most 8. Where the network runs on the CPU itself, its threads keep all
+    cores busy, and a worker that takes a core from one of them makes all of them wait: a quarter of the cores, so
+    none on one to three.
+
+    Args:
+        device_type: `cpu`, `cuda` or `mps`.
+    """
     available = len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1
-    return max(1, min(_MAX_DEFAULT_WORKERS, available - 1))
+    wanted = available // 4 if device_type == "cpu" else max(1, available - 1)
+    return min(_MAX_DEFAULT_WORKERS, wanted)
 
 
 def collate(samples: list[Sample | SkippedImage]) -> Batch:
@@ -117,11 +127,17 @@ def collate(samples: list[Sample | SkippedImage]) -> Batch:
 
 
 def _prepare_worker(worker: int) -> None:
-    # Ctrl-C reaches every process of a terminal; the training itself decides when its workers end
+    # Ctrl-C and a scheduler's SIGTERM reach every process of a job, and the training wants to save before it ends:
+    # a worker goes on, or leaves without a fuss (torch raises in the training if a worker is killed)
     signal.signal(signal.SIGINT, signal.SIG_IGN)
+    signal.signal(signal.SIGTERM, _leave)
     # the workers are the parallelism; more threads would only compete with them
     cv2.setNumThreads(0)
     torch.set_num_threads(1)
+
+
+def _leave(number: int, frame: FrameType | None) -> None:
+    os._exit(0)
 
 
 def _context() -> str:

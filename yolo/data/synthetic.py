@@ -23,9 +23,9 @@ from yolo.structures import Bool, Float32, Int64, UInt8
 Float64 = NDArray[np.float64]
 
 _BACKGROUND_SHARE = 0.05  # of the images, without any object
-_MAX_OBJECTS = 6
-_SIZES = (0.18, 0.52)  # of the patch of an object, in shorter sides of the image; the object is 0.67..0.95 of it
-_MIN_VISIBLE = 0.35  # of an object's silhouette; with less of it to be seen it is laid elsewhere
+_MIN_OBJECTS, _MAX_OBJECTS = 2, 7
+_SIZES = (0.26, 0.56)  # of the patch of an object, in shorter sides of the image; the object is 0.67..0.95 of it
+_MIN_VISIBLE = 0.5  # of an object's silhouette; with less of it to be seen it is laid elsewhere
 # Between the centres of two boxes, in shorter sides: a grid cell has room for few objects, and a cell with two at the
 # same place teaches nothing.
 _MIN_APART = 0.1
@@ -95,7 +95,7 @@ def draw_scene(size_hw: tuple[int, int], generator: np.random.Generator) -> Scen
     pile = _Pile(size_hw, generator)
     wanted = 0
     if generator.random() >= _BACKGROUND_SHARE:
-        wanted = int(generator.integers(1, _MAX_OBJECTS + 1))
+        wanted = int(generator.integers(_MIN_OBJECTS, _MAX_OBJECTS + 1))
     things = [True] * wanted + [False] * int(generator.integers(0, 5))
     for is_object in generator.permutation(np.asarray(things, np.bool_)):
         pile.add(int(generator.integers(len(CLASS_NAMES))) if is_object else None)

@@ -58,7 +58,7 @@ class Detector:
     def __init__(self, weights: str | Path, *, device: str = "auto", input_size: int | None = None) -> None:
         network, self.metadata = load_detector(Path(weights))
         self.device = choose_device(device)
-        self.input_size = input_size or self.metadata.input_size
+        self.input_size = self.metadata.input_size if input_size is None else input_size
         check_input_size(self.input_size, self.metadata.network.stride)
         self._network = fuse(network).to(self.device)
         self._grid = self.metadata.network.grid(self.input_size)
@@ -98,7 +98,6 @@ class Detector:
         )
         return self.detect_batch([pixels], settings)[0]
 
-    @torch.inference_mode()
     def detect_batch(self, images: Sequence[NDArray[np.uint8]], settings: PostprocessSettings) -> list[Detections]:
         """Detect on several (H, W, 3) uint8 RGB images, of any sizes, in one pass of the network."""
         began = time.perf_counter()
@@ -111,7 +110,9 @@ class Detector:
         placed = np.stack([place_image(image, plan) for image, plan in zip(images, geometries, strict=True)])
         batch = torch.from_numpy(placed).permute(0, 3, 1, 2).to(self.device)
         placed_at = time.perf_counter()
-        raw = self._network(batch).float().cpu()  # the copy also waits for the device
+        with torch.inference_mode():
+            answer = self._network(batch).float().cpu()  # the copy also waits for the device
+        raw = answer.clone()  # an ordinary tensor: users may change what they get
         answered_at = time.perf_counter()
         found = postprocess(self._grid, raw, geometries, settings)
         self.seconds = StageSeconds(placed_at - began, answered_at - placed_at, time.perf_counter() - answered_at)

@@ -37,6 +37,16 @@ class MovingAverage:
         for own, new in self._counters:
             own.copy_(new)
 
+    @torch.no_grad()
+    def heal_buffers(self) -> None:
+        """Give the network the average's statistics where its own are not finite.
+
+        A forward pass that overflows writes into the running statistics of batch norms even if its step is refused.
+        """
+        for own, new in zip(self._own, self._new, strict=True):
+            if not bool(new.isfinite().all()):
+                new.copy_(own)
+
 
 def _tensors(network: nn.Module) -> list[Tensor]:
     return [*network.parameters(), *network.buffers()]

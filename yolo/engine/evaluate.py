@@ -126,7 +126,7 @@ def validate(config: ValConfig) -> ValidationRun:
     """Measure a trained detector on a split of a dataset and write a run folder."""
     network, metadata = load_detector(Path(config.weights))
     device = choose_device(config.device)
-    input_size = config.input_size or metadata.input_size
+    input_size = metadata.input_size if config.input_size is None else config.input_size
     check_input_size(input_size, metadata.network.stride)
     split = read_split(find_dataset(Path(config.data)), config.split, class_names=metadata.class_names)
     loader = evaluation_loader(
@@ -134,7 +134,7 @@ def validate(config: ValConfig) -> ValidationRun:
         input_size=input_size,
         resize=metadata.resize,
         batch_size=config.batch_size,
-        workers=default_workers() if config.workers is None else config.workers,
+        workers=default_workers(device.type) if config.workers is None else config.workers,
     )
     settings = PostprocessSettings(
         score_threshold=config.score_threshold,

@@ -6,6 +6,7 @@ import json
 from collections import Counter
 from contextlib import ExitStack
 from dataclasses import asdict, dataclass, field
+from itertools import chain
 from pathlib import Path
 from types import TracebackType
 from typing import Any, Self
@@ -16,6 +17,7 @@ from rich.console import Console
 
 from yolo.config import PredictConfig
 from yolo.engine.detector import Detector
+from yolo.errors import DataError
 from yolo.files import atomic_write, new_folder
 from yolo.images import write_image
 from yolo.media.drawing import draw_detections
@@ -59,9 +61,10 @@ def predict(config: PredictConfig, console: Console | None = None) -> Prediction
         iou_threshold=config.iou_threshold,
         max_detections=config.max_detections,
     )
+    first = next(frames)  # a single image that cannot be read leaves no run folder behind
     summary = PredictionSummary(new_folder(Path(config.runs), config.name))
     with _PredictionFile(summary.folder / "predictions.json") as file, _Pictures(summary.folder) as pictures:
-        for frame in frames:
+        for frame in chain([first], frames):
             if isinstance(frame, Unreadable):
                 summary.skipped[str(frame.path)] = frame.reason
                 file.write({"image": str(frame.path), "error": frame.reason})
@@ -76,6 +79,8 @@ def predict(config: PredictConfig, console: Console | None = None) -> Prediction
                 pictures.add(frame, draw_detections(frame.image, found, detector.class_names))
             line = _console_line(frame, found, detector)
             console.print(line, markup=False, highlight=False, soft_wrap=True)
+    if not summary.num_images:
+        raise DataError(f"source {config.source}: no image could be read; {next(iter(summary.skipped.values()))}")
     return summary
 
 

@@ -14,6 +14,9 @@ from yolo.engine.setup import Position, Training
 from yolo.errors import ConfigError, WeightsError
 
 _FORMAT = 1
+# What may be another machine's when a run goes on.
+CHANGEABLE = frozenset({"resume", "data", "device", "workers", "cache_mb"})
+_DEFAULTS = TrainConfig(resume="-")
 
 
 def pack(training: Training) -> dict[str, Any]:
@@ -34,13 +37,24 @@ def pack(training: Training) -> dict[str, Any]:
     }
 
 
-def read_resumable(folder: Path) -> tuple[TrainConfig, dict[str, Any]]:
+def read_resumable(folder: Path, given: TrainConfig) -> tuple[TrainConfig, dict[str, Any]]:
     """Configuration and state of an interrupted run.
 
+    Args:
+        folder: the run folder.
+        given: options beside `resume`; only those of `CHANGEABLE` may differ from their defaults.
+
     Raises:
-        ConfigError: `folder` is no run folder.
+        ConfigError: `folder` is no run folder, or another option was given.
         WeightsError: its state is missing, damaged or from another version.
     """
+    changed = [name for name, value in asdict(given).items() if value != asdict(_DEFAULTS)[name]]
+    refused = [name for name in changed if name not in CHANGEABLE]
+    if refused:
+        raise ConfigError(
+            f"resume goes on with the options of {folder}: leave out {', '.join(refused)} "
+            f"(only {', '.join(sorted(CHANGEABLE - {'resume'}))} may be given)"
+        )
     path = folder / "weights" / "last.ckpt"
     if not folder.is_dir():
         raise ConfigError(f"resume: {folder} is not a folder; name the run folder, such as runs/train")
@@ -52,6 +66,7 @@ def read_resumable(folder: Path) -> tuple[TrainConfig, dict[str, Any]]:
     values["loss"] = LossConfig(**values["loss"])
     values["augment"] = AugmentConfig(**values["augment"])
     values["optimizer"] = OptimizerConfig(**values["optimizer"])
+    values |= {name: getattr(given, name) for name in changed if name != "resume"}
     return TrainConfig(**values), state
 
 

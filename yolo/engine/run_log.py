@@ -101,9 +101,10 @@ class RunLog:
 
     def event(self, kind: str, **values: Any) -> None:
         """Append a line to events.jsonl."""
-        line = {"time": round(time.time(), 3), "event": kind, **values}
+        finite = {name: None if value != value else value for name, value in values.items()}  # JSON has no NaN
+        line = {"time": round(time.time(), 3), "event": kind, **finite}
         with (self.folder / "events.jsonl").open("a", encoding="utf-8") as file:
-            file.write(json.dumps(line, ensure_ascii=False) + "\n")
+            file.write(json.dumps(line, ensure_ascii=False, allow_nan=False) + "\n")
 
     def plot(self) -> None:
         """Draw results.csv as results.png: the loss terms, and mAP where it was measured."""

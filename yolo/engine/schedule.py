@@ -54,14 +54,10 @@ class Schedule:
 
         >>> plan = Schedule(steps_per_epoch=10, epochs=10, seconds=None, warmup=0.1, final_lr=0.0)
         >>> [round(plan.lr_factor(step, step / 100), 2) for step in (0, 4, 10, 55, 100)]
-        [0.1, 0.5, 1.0, 0.5, 0.0]
+        [0.0, 0.4, 1.0, 0.5, 0.0]
         """
-        if self.epochs:
-            warmup_steps = min(_MAX_WARMUP_STEPS, self.warmup * self.epochs * self.steps_per_epoch)
-            rise = (step + 1) / warmup_steps if warmup_steps else 1.0
-        else:
-            # without a number of epochs the length in steps is unknown: warm up by time, and by at most 500 steps
-            rise = max(progress / self.warmup if self.warmup else 1.0, (step + 1) / _MAX_WARMUP_STEPS)
+        # by whichever comes first: a run that its time budget ends early must not end in its warm-up
+        rise = max(progress / self.warmup if self.warmup else 1.0, (step + 1) / _MAX_WARMUP_STEPS)
         if rise < 1:
             return rise
         share = (progress - self.warmup) / (1 - self.warmup) if self.warmup < 1 else 1.0

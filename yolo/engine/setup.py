@@ -12,7 +12,7 @@ from typing import Any, cast
 import torch
 from lightning_fabric import Fabric
 from rich.console import Console
-from torch import Tensor, nn
+from torch import nn
 from torch.utils.data import DataLoader
 
 from yolo.config import OptimizerConfig, TrainConfig
@@ -45,6 +45,7 @@ class Position:
         validations: how many are done.
         best: mAP@0.5:0.95 of the best validation; -1 before the first.
         best_epoch: its epoch.
+        validated_step: step of the last validation; -1 before the first.
         term_sums: summed loss terms of the running epoch.
         images_seen: images of the running epoch.
     """
@@ -56,6 +57,7 @@ class Position:
     validations: int = 0
     best: float = -1.0
     best_epoch: int = -1
+    validated_step: int = -1
     term_sums: dict[str, float] = field(default_factory=dict)
     images_seen: int = 0
 
@@ -83,6 +85,20 @@ class Training:
     unreadable: dict[str, str] = field(default_factory=dict)
     sitting_began: float = field(default_factory=time.monotonic)
     elapsed_before: float = 0.0
+    data_sha256: str = ""
+    bad_steps: int = 0
+
+    @property
+    def scales_gradients(self) -> bool:
+        """True in fp16, whose scaler finds steps that are not finite by itself."""
+        return bool(self.fabric.strategy.precision.precision == "16-mixed")
+
+    def note_step(self, terms: dict[str, float], num_images: int) -> None:
+        """Add a step's terms to those of the epoch."""
+        sums = self.position.term_sums
+        self.position.term_sums = {name: sums.get(name, 0.0) + value * num_images for name, value in terms.items()}
+        self.position.images_seen += num_images
+        self.bad_steps = 0
 
     def progress(self) -> float:
         """Share of the run that is done, in [0, 1]."""
@@ -103,15 +119,21 @@ class Training:
                 "epoch": self.position.epoch + 1,
                 "minutes": round(self.position.elapsed / 60, 2),
                 "data": self.config.data,
-                "data_sha256": fingerprint(train),
+                "data_sha256": self.data_sha256,
                 "backbone_weights": self.config.weights,
                 "seed": self.config.seed,
             },
         )
 
 
-def prepare(config: TrainConfig, log: RunLog, console: Console) -> Training:
-    """Read the data, build the network and the rest; nothing is trained yet."""
+def prepare(config: TrainConfig, console: Console, folder: Path | None = None) -> Training:
+    """Read the data, build the network and the rest; nothing is trained yet.
+
+    Args:
+        config: what is wanted.
+        console: where to tell of the data.
+        folder: run folder of a training to go on with; None makes a new one, after everything else has succeeded.
+    """
     device = choose_device(config.device)
     # Fabric announces its settings at level INFO; the run folder has them
     logging.getLogger("lightning_fabric").setLevel(logging.WARNING)
@@ -133,15 +155,18 @@ def prepare(config: TrainConfig, log: RunLog, console: Console) -> Training:
     network = GridNetwork(spec)
     if config.weights != "none":
         report = load_backbone_weights(network.backbone, config.weights)
-        console.print(f"backbone weights {config.weights}: " + "; ".join(report.summary_lines()), highlight=False)
+        line = f"backbone weights {config.weights}: " + "; ".join(report.summary_lines())
+        console.print(line, markup=False, highlight=False, soft_wrap=True)
     network = network.to(device).to(memory_format=torch.channels_last)
-    optimizer = make_optimizer(network, config.optimizer)
+    # torch's fused update does the scaler's work too, and then refuses to clip
+    is_fused = device.type in ("cpu", "cuda") and fabric.strategy.precision.precision != "16-mixed"
+    optimizer = make_optimizer(network, config.optimizer, fused=is_fused)
     model, wrapped_optimizer = fabric.setup(network, optimizer)
     steps_per_epoch = -(-len(splits["train"].images) // config.batch_size)
-    workers = default_workers() if config.workers is None else config.workers
+    workers = default_workers(device.type) if config.workers is None else config.workers
     return Training(
         config=config,
-        log=log,
+        log=RunLog.create(config) if folder is None else RunLog(folder),
         console=console,
         device=device,
         fabric=fabric,
@@ -162,6 +187,7 @@ def prepare(config: TrainConfig, log: RunLog, console: Console) -> Training:
             workers=workers,
             cache_mb=config.cache_mb // 4,
         ),
+        data_sha256=fingerprint(splits["train"]),
     )
 
 
@@ -191,7 +217,7 @@ def make_loss(config: TrainConfig) -> YoloLoss:
     )
 
 
-def make_optimizer(network: nn.Module, config: OptimizerConfig) -> torch.optim.Optimizer:
+def make_optimizer(network: nn.Module, config: OptimizerConfig, *, fused: bool) -> torch.optim.Optimizer:
     """AdamW or SGD with weight decay on matrices only."""
     parameters = [parameter for parameter in network.parameters() if parameter.requires_grad]
     groups = [
@@ -200,7 +226,6 @@ def make_optimizer(network: nn.Module, config: OptimizerConfig) -> torch.optim.O
     ]
     if config.name == "sgd":
         return torch.optim.SGD(groups, lr=config.lr, momentum=config.momentum, nesterov=config.momentum > 0)
-    fused = parameters[0].device.type in ("cpu", "cuda")
     return torch.optim.AdamW(groups, lr=config.lr, fused=fused)
 
 
@@ -214,7 +239,7 @@ def train_loader(training: Training) -> DataLoader[Batch]:
         resize=config.model.resize,
         augment=TrainTransform(config.augment),
         seed=config.seed,
-        cache=ImageCache(len(images), size_hw, limit_mb=config.cache_mb) if config.cache_mb else None,
+        cache=ImageCache(len(images), size_hw, limit_mb=config.cache_mb * 3 // 4),
     )
     plan, open_until = training.schedule, 1 - config.augment.close_mosaic
 
@@ -241,8 +266,3 @@ def fingerprint(split: Split) -> str:
         for values in (truth.boxes, truth.labels, truth.difficult, truth.iscrowd):
             digest.update(values.tobytes())
     return digest.hexdigest()
-
-
-def summed(terms: dict[str, Tensor], sums: dict[str, float], weight: int) -> dict[str, float]:
-    """`sums` with the terms of another batch of `weight` images added."""
-    return {name: sums.get(name, 0.0) + value.item() * weight for name, value in terms.items()}

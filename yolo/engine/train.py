@@ -9,7 +9,7 @@ from __future__ import annotations
 import math
 import time
 from collections.abc import Iterable
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 
 from rich.console import Console
@@ -22,11 +22,10 @@ from yolo.engine.evaluate import Evaluation, evaluate_network
 from yolo.engine.interrupt import StopWish, stop_wish
 from yolo.engine.reports import write_evaluation
 from yolo.engine.resume import pack, read_resumable, unpack
-from yolo.engine.run_log import RunLog
-from yolo.engine.setup import Training, prepare, summed, train_loader
+from yolo.engine.setup import Training, prepare, train_loader
 from yolo.errors import DataError, GridYoloError
 from yolo.files import write_json
-from yolo.losses.yolo_loss import TERM_NAMES, LossTerms
+from yolo.losses.yolo_loss import TERM_NAMES
 from yolo.models.fusion import fuse
 from yolo.models.network import count_parameters
 from yolo.postprocess.pipeline import PostprocessSettings
@@ -68,11 +67,11 @@ def train(config: TrainConfig, console: Console | None = None) -> TrainingRun:
     """
     console = console or Console(quiet=True)
     if config.resume is None:
-        training = prepare(config, RunLog.create(config), console)
+        training = prepare(replace(config, data=str(Path(config.data).absolute())), console)
     else:
         folder = Path(config.resume)
-        config, state = read_resumable(folder)
-        training = prepare(config, RunLog(folder), console)
+        config, state = read_resumable(folder, config)
+        training = prepare(config, console, folder)
         unpack(state, training)
         training.log.keep_epochs(training.position.epoch)
     _announce(training)
@@ -97,7 +96,6 @@ def _fit(training: Training, wish: StopWish, display: TrainingDisplay) -> None:
     position, schedule = training.position, training.schedule
     batches = iter(train_loader(training))
     grid, size_hw = training.spec.grid(training.config.input_size), (training.config.input_size,) * 2
-    bad_steps = 0
     while training.progress() < 1 and not wish:
         training.model.train()
         began, images_before = time.monotonic(), position.images_seen
@@ -108,13 +106,11 @@ def _fit(training: Training, wish: StopWish, display: TrainingDisplay) -> None:
             if len(batch):
                 raw = training.model(batch.images)
                 terms = training.loss(grid, raw, batch.targets, size_hw)
-                if _is_finite(terms.total):
-                    _update(training, terms.total)
-                    position.term_sums = summed(terms.detached(), position.term_sums, len(batch))
-                    position.images_seen += len(batch)
-                    bad_steps = 0
+                values = terms.to_floats()  # the one wait for the device before the update
+                if math.isfinite(sum(values.values())) and update(training, terms.total):
+                    training.note_step(values, len(batch))
                 else:
-                    bad_steps = _refuse_step(training, batch, terms, bad_steps, display)
+                    _refuse_step(training, batch, values, display)
             position.step += 1
             position.step_in_epoch += 1
             progress = training.progress()
@@ -126,18 +122,35 @@ def _fit(training: Training, wish: StopWish, display: TrainingDisplay) -> None:
             speed = (position.images_seen - images_before) / (time.monotonic() - began)
             _end_epoch(training, display, images_per_second=speed)
         save_state(training.log.last, pack(training))
+    if not wish:
+        _settle(training, display)
 
 
-def _update(training: Training, total: Tensor) -> None:
-    """One step of the optimiser and of the moving average."""
+def update(training: Training, total: Tensor) -> bool:
+    """One step of the optimiser and of the moving average; False, and no step, if the gradient is not finite."""
     training.fabric.backward(total)
-    if training.config.optimizer.clip_norm:
-        training.fabric.clip_gradients(
-            training.model, training.optimizer, max_norm=training.config.optimizer.clip_norm, error_if_nonfinite=False
-        )
+    # without a limit the norm is only measured
+    limit = training.config.optimizer.clip_norm or math.inf
+    norm = training.fabric.clip_gradients(training.model, training.optimizer, max_norm=limit, error_if_nonfinite=False)
+    # fp16's scaler expects such gradients now and then, and leaves out the step by itself
+    if not training.scales_gradients and norm is not None and not bool(norm.isfinite()):
+        training.optimizer.zero_grad(set_to_none=True)
+        return False
     training.optimizer.step()
     training.optimizer.zero_grad(set_to_none=True)
     training.average.update()
+    return True
+
+
+def _settle(training: Training, display: TrainingDisplay) -> None:
+    """Validate the last weights if the schedule ended between two validations, or in an interrupted epoch."""
+    if training.position.step_in_epoch:
+        _end_epoch(training, display, images_per_second=0.0)
+    elif training.position.validated_step != training.position.step:
+        training.position.epoch -= 1  # the epoch of these weights is the one that has just ended
+        _validate(training)
+        training.position.epoch += 1
+    save_state(training.log.last, pack(training))
 
 
 def _end_epoch(training: Training, display: TrainingDisplay, *, images_per_second: float) -> None:
@@ -173,6 +186,7 @@ def _end_epoch(training: Training, display: TrainingDisplay, *, images_per_secon
 def _validate(training: Training) -> Evaluation:
     """Measure the moving average on the val split; save it if it is the best so far."""
     position = training.position
+    position.validated_step = position.step
     evaluation = evaluate_network(
         training.average.network,
         training.val_loader,
@@ -220,24 +234,22 @@ def _seconds_left(training: Training, progress: float) -> float:
     return elapsed * (1 - progress) / progress if progress > 0 else 0.0
 
 
-def _is_finite(total: Tensor) -> bool:
-    return bool(total.isfinite())
-
-
-def _refuse_step(training: Training, batch: Batch, terms: LossTerms, bad_steps: int, display: TrainingDisplay) -> int:
-    """Pass over a step whose loss is not finite; give up after many in a row."""
-    bad = [name for name, value in terms.detached().items() if not value.isfinite()]
+def _refuse_step(training: Training, batch: Batch, values: dict[str, float], display: TrainingDisplay) -> None:
+    """Pass over a step that is not finite, undo what it did to the batch norms; give up after many in a row."""
+    training.bad_steps += 1
+    training.average.heal_buffers()
+    bad = [name for name, value in values.items() if not math.isfinite(value)] or ["gradient"]
     images = training.splits["train"].images
     paths = [str(images[index].path) for index in batch.indices]
-    training.log.event("non-finite loss", step=training.position.step, terms=bad, images=paths)
-    message = f"step {training.position.step}: {', '.join(bad)} not finite, step skipped (images in events.jsonl)"
-    display.say(message)
-    if bad_steps + 1 >= _MAX_BAD_STEPS:
+    training.log.event("non-finite step", step=training.position.step, terms=bad, images=paths)
+    display.say(
+        f"step {training.position.step}: {', '.join(bad)} not finite, step skipped (its images are in events.jsonl)"
+    )
+    if training.bad_steps >= _MAX_BAD_STEPS:
         raise GridYoloError(
-            f"the loss was not finite for {_MAX_BAD_STEPS} steps in a row ({', '.join(bad)}); "
+            f"{', '.join(bad)} was not finite for {_MAX_BAD_STEPS} steps in a row; "
             f"lower --optimizer.lr (now {training.config.optimizer.lr}) or use --precision 32"
         )
-    return bad_steps + 1
 
 
 def _note_skipped(training: Training, skipped: Iterable[SkippedImage], display: TrainingDisplay) -> None:
@@ -270,4 +282,5 @@ def _announce(training: Training) -> None:
 
 def _write_data_account(training: Training) -> None:
     account = {name: split.account.to_dict() for name, split in training.splits.items()}
-    write_json(training.log.folder / "data.json", account | {"unreadable": dict(training.unreadable)})
+    unreadable = [{"path": path, "reason": reason} for path, reason in training.unreadable.items()]
+    write_json(training.log.folder / "data.json", account | {"unreadable": unreadable})

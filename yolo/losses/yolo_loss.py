@@ -50,9 +50,10 @@ class LossTerms:
         """What training minimises: the sum."""
         return self.coord_xy + self.coord_wh + self.conf_obj + self.conf_noobj + self.class_prob
 
-    def detached(self) -> dict[str, Tensor]:
-        """Terms by name, for logs."""
-        return {field.name: getattr(self, field.name).detach() for field in fields(self)}
+    def to_floats(self) -> dict[str, float]:
+        """Terms by name, for logs; waits for the device once."""
+        names = [field.name for field in fields(self)]
+        return dict(zip(names, torch.stack([getattr(self, name).detach() for name in names]).tolist(), strict=True))
 
 
 TERM_NAMES = tuple(field.name for field in fields(LossTerms))

@@ -45,7 +45,7 @@ class _BackboneAndHead(nn.Module):
         self.backbone, self.head = network.backbone, network.head
 
     def forward(self, normalised: Tensor) -> Any:
-        return self.head(self.backbone(normalised))
+        return self.head(self.backbone(normalised), normalised)
 
 
 def _fold_batch_norms(traced: GraphModule) -> GraphModule:

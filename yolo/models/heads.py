@@ -39,10 +39,12 @@ class GridHead(nn.Module):
         self.predict = nn.Conv2d(width, grid.depth, kernel_size=1)
         _initialise(self.predict, grid)
 
-    def forward(self, maps: list[Tensor]) -> Tensor:
-        """Maps (N, channels, side, side) to raw (N, S, S, D)."""
+    def forward(self, maps: list[Tensor], images: Tensor) -> Tensor:
+        """Maps (N, channels, side, side) of `images` (N, 3, H, W) to raw (N, S, S, D)."""
+        height, width = images.shape[2] // self.stride, images.shape[3] // self.stride
         projected = [
-            _to_stride(lateral(feature_map), stride, self.stride)
+            # a deep map of an odd grid covers a cell too much: ceil(S / 2) * 2 = S + 1
+            _to_stride(lateral(feature_map), stride, self.stride)[:, :, :height, :width]
             for feature_map, lateral, stride in zip(maps, self.lateral, self.strides, strict=True)
         ]
         merged = functools.reduce(torch.add, projected)

@@ -94,7 +94,7 @@ class GridNetwork(nn.Module):
 
     def forward(self, images: Tensor) -> Tensor:
         """Images (N, 3, H, W), uint8 or float 0..1, to raw (N, S, S, D)."""
-        raw: Tensor = self.head(self.backbone(self.normalise(images)))
+        raw: Tensor = self.head(self.backbone(self.normalise(images)), images)
         return raw
 
 

@@ -58,22 +58,25 @@ def load_backbone_weights(backbone: Backbone, source: str) -> LoadReport:
 
     Args:
         backbone: changed in place.
-        source: path of a `.safetensors` or `.pth` file of a state dict with torchvision's names, or the name of
-            torchvision weights such as `DEFAULT` or `IMAGENET1K_V1`, which are downloaded if they are not in
-            torch's cache.
+        source: path of a `.safetensors` or `.pth` file of a state dict with torchvision's names, or of a trained
+            detector with the same backbone; or the name of torchvision weights such as `DEFAULT` or
+            `IMAGENET1K_V1`, which are downloaded if they are not in torch's cache.
 
     Raises:
         WeightsError: no such file or name, a damaged file, no network, or a file of another network.
     """
     if Path(source).suffix or Path(source).exists():
-        state = read_state_dict(Path(source))
+        state = _backbone_of_detector(read_state_dict(Path(source)))
     else:
         state = _torchvision_state(backbone.name, source)
+    before = {name: value.clone() for name, value in backbone.body.state_dict().items()}
     report = fill(backbone.body, state)
-    if not report.loaded:
+    if report.misshapen or 2 * len(report.loaded) < len(before):
+        backbone.body.load_state_dict(before)
         raise WeightsError(
-            f"{source}: none of its {len(state)} tensors fits the backbone {backbone.name}; "
-            f"it holds e.g. {next(iter(state), 'nothing')!r}, expected e.g. {report.missing[0]!r}"
+            f"{source}: is not of the backbone {backbone.name}: {len(report.loaded)} of {len(before)} tensors fit, "
+            f"{len(report.misshapen)} have another shape; the file holds e.g. {next(iter(state), 'nothing')!r}, "
+            f"expected e.g. {next(iter(before))!r}. Name the backbone the file was made for with --backbone"
         )
     return report
 
@@ -135,6 +138,13 @@ def read_metadata(path: Path) -> dict[str, Any]:
         )
     metadata: dict[str, Any] = json.loads(header[_METADATA_KEY])
     return metadata
+
+
+def _backbone_of_detector(state: dict[str, Tensor]) -> dict[str, Tensor]:
+    """The backbone's part if the file is a detector of ours; other files as they are."""
+    prefix = "backbone.body."
+    own = {name.removeprefix(prefix): value for name, value in state.items() if name.startswith(prefix)}
+    return own or state
 
 
 def _require_file(path: Path) -> None:

@@ -14,10 +14,11 @@ from numpy.typing import NDArray
 from yolo.geometry import PADDING_GREY
 from yolo.structures import GroundTruth
 
-# Objects with less than this share of their area left are neither taught nor punished ...
+# Cut objects with less than this share of their area left, or thinner than this many pixels, are neither taught
+# nor punished.
 _MIN_VISIBLE = 0.25
-# ... and slivers thinner than this many pixels are gone.
 _MIN_SIDE = 2.0
+_ROUNDING = 1e-3
 
 
 @dataclass(frozen=True, slots=True)
@@ -80,5 +81,7 @@ def crop_ground_truth(ground_truth: GroundTruth, crop: Crop) -> GroundTruth:
     clipped = np.clip(moved, 0, limit)
     before, after = moved[:, 2:] - moved[:, :2], clipped[:, 2:] - clipped[:, :2]
     visible = after.prod(axis=1) / np.maximum(before.prod(axis=1), np.float32(1e-9))
-    cut = replace(ground_truth.with_boxes(clipped), difficult=ground_truth.difficult | (visible < _MIN_VISIBLE))
-    return cut[(after >= _MIN_SIDE).all(axis=1)]
+    was_cut = (after < before - _ROUNDING).any(axis=1)
+    mostly_gone = was_cut & ((visible < _MIN_VISIBLE) | (after < _MIN_SIDE).any(axis=1))
+    cut = replace(ground_truth.with_boxes(clipped), difficult=ground_truth.difficult | mostly_gone)
+    return cut[(after > 0).all(axis=1)]
