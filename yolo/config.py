@@ -339,14 +339,14 @@ class DemoConfig:
 
     Attributes:
         max_minutes: Time budget of the training.
-        images: Training images to make; a fifth as many are made for validation.
+        images: Training images to make; an eighth as many are made for validation.
         seed: Of images, weights and order.
         runs: Folder for run folders.
         name: Name of the run folder; an existing one is never overwritten.
     """
 
-    max_minutes: float = 2.5
-    images: int = 400
+    max_minutes: float = 3.1
+    images: int = 800
     seed: int = 0
     runs: str = "runs"
     name: str = "demo"

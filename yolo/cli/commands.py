@@ -86,7 +86,7 @@ def demo_command(words: Sequence[str]) -> int:
     _say(console, "")
     _say(console, "Look at:")
     for what, path in outcome.look_at.items():
-        _say(console, f"  {what:<34}{path}")
+        _say(console, f"  {what:<37}{path}")
     return _SUCCESS
 
 
