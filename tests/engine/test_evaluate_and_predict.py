@@ -1,4 +1,5 @@
 import json
+from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
@@ -9,11 +10,13 @@ from tests.engine.conftest import break_image, draw_shapes
 from yolo import Detector
 from yolo.config import PredictConfig, ValConfig
 from yolo.engine.evaluate import validate
-from yolo.engine.predict import predict
+from yolo.engine.predict import describe, predict
 from yolo.engine.train import TrainingRun
 from yolo.errors import ConfigError, DataError, WeightsError
 from yolo.images import read_image, write_image
+from yolo.media.sources import Frame
 from yolo.media.video import VideoWriter
+from yolo.structures import Detections
 
 
 @pytest.fixture(scope="module")
@@ -148,3 +151,11 @@ def test_a_source_that_does_not_exist_makes_no_run_folder(weights: Path, tmp_pat
     with pytest.raises(DataError, match="nowhere"):
         predict(PredictConfig(weights=str(weights), source="nowhere.jpg", runs=str(tmp_path / "runs")))
     assert not (tmp_path / "runs").exists()
+
+
+def test_category_ids_of_a_coco_dataset_come_with_the_labels(weights: Path) -> None:
+    metadata = replace(Detector(weights, device="cpu").metadata, category_ids=(7, 90))
+    found = Detections(torch.zeros(1, 4), torch.ones(1), torch.tensor([1]), (4, 4))
+    entry = describe(Frame(np.zeros((4, 4, 3), np.uint8), Path("a.jpg")), found, metadata)
+    (detection,) = entry["detections"]
+    assert (detection["class"], detection["label"], detection["category_id"]) == ("blue", 1, 90)

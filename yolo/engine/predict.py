@@ -16,6 +16,7 @@ from numpy.typing import NDArray
 from rich.console import Console
 
 from yolo.config import PredictConfig
+from yolo.engine.checkpoint import DetectorMetadata
 from yolo.engine.detector import Detector
 from yolo.errors import DataError
 from yolo.files import atomic_write, new_folder
@@ -74,7 +75,7 @@ def predict(config: PredictConfig, console: Console | None = None) -> Prediction
             summary.num_images += 1
             summary.num_detections += len(found)
             summary.seconds.update(asdict(detector.seconds))
-            file.write(describe(frame, found, detector.class_names))
+            file.write(describe(frame, found, detector.metadata))
             if config.save_images:
                 pictures.add(frame, draw_detections(frame.image, found, detector.class_names))
             line = _console_line(frame, found, detector)
@@ -84,15 +85,24 @@ def predict(config: PredictConfig, console: Console | None = None) -> Prediction
     return summary
 
 
-def describe(frame: Frame, found: Detections, class_names: tuple[str, ...]) -> dict[str, Any]:
-    """One image's entry of predictions.json; boxes are [x1, y1, x2, y2] in its pixels."""
+def describe(frame: Frame, found: Detections, metadata: DetectorMetadata) -> dict[str, Any]:
+    """One image's entry of predictions.json; boxes are [x1, y1, x2, y2] in its pixels.
+
+    A detector that was trained on a COCO dataset also gives that dataset's own category ids.
+    """
     height, width = found.size_hw
     entry: dict[str, Any] = {"image": str(frame.path), "width": width, "height": height}
     if frame.index is not None:
         entry |= {"frame": frame.index, "time": None if frame.time is None else round(frame.time, 4)}
     rows = zip(found.boxes.tolist(), found.scores.tolist(), found.labels.tolist(), strict=True)
     entry["detections"] = [
-        {"class": class_names[label], "label": label, "score": round(score, 5), "box": [round(x, 2) for x in box]}
+        {
+            "class": metadata.class_names[label],
+            "label": label,
+            **({"category_id": metadata.category_ids[label]} if metadata.category_ids else {}),
+            "score": round(score, 5),
+            "box": [round(x, 2) for x in box],
+        }
         for box, score, label in rows
     ]
     return entry
