@@ -41,8 +41,7 @@ def area(boxes: Tensor) -> Tensor:
 def clip_to_image(boxes: Tensor, size_hw: tuple[int, int]) -> Tensor:
     """Move corners that lie outside [0, width] x [0, height] onto the border."""
     height, width = size_hw
-    x1, y1, x2, y2 = boxes.unbind(-1)
-    return torch.stack((x1.clamp(0, width), y1.clamp(0, height), x2.clamp(0, width), y2.clamp(0, height)), dim=-1)
+    return boxes.clamp_min(0).minimum(boxes.new_tensor((width, height, width, height)))
 
 
 def iou(a: Tensor, b: Tensor) -> Tensor:

@@ -95,7 +95,11 @@ class GridSpec:
 
     def activate(self, parts: GridParts) -> GridParts:
         """From the network's outputs to the numbers they stand for."""
-        return parts if self.coding == "linear" else GridParts(*(part.sigmoid() for part in parts))
+        return GridParts(*(self.activate_part(part) for part in parts))
+
+    def activate_part(self, part: Tensor) -> Tensor:
+        """One part of the network's outputs as the numbers it stands for."""
+        return part if self.coding == "linear" else part.sigmoid()
 
     def encode(self, boxes: Tensor, size_hw: tuple[int, int]) -> CellTargets:
         """Owner cell and regression target of each object.

@@ -5,6 +5,7 @@ score = confidence x class probability; every class of a box whose score passes 
 Shape letters: N batch, S grid side, B predictors per cell, C classes, P = S·S·B predictors, K candidates.
 """
 
+import numpy as np
 import torch
 from torch import Tensor
 
@@ -25,7 +26,7 @@ def decode(
 
     Args:
         grid: the grid of `raw`.
-        raw: (N, S, S, D) network output.
+        raw: (N, S, S, D) network output, on the CPU.
         input_hw: height and width of the network's input; boxes are clipped to it.
         score_threshold: candidates must score more than this.
         max_candidates: keep at most this many per image, the best ones.
@@ -35,8 +36,8 @@ def decode(
         order row, column, predictor, class.
     """
     parts = grid.split(raw.float())
-    activated = grid.activate(parts)
-    scores = activated.confidence[..., None] * activated.class_probs[..., None, :]  # (N, S, S, B, C)
+    confidence, class_probs = grid.activate_part(parts.confidence), grid.activate_part(parts.class_probs)
+    scores = confidence[..., None] * class_probs[..., None, :]  # (N, S, S, B, C)
     return [
         _candidates(
             grid,
@@ -64,7 +65,9 @@ def _candidates(
     passing = torch.nonzero(flat > score_threshold).squeeze(1)
     best_first = flat[passing].argsort(descending=True, stable=True)[:max_candidates]
     chosen = passing[best_first]  # (K)
-    row, col, predictor, label = torch.unravel_index(chosen, scores.shape)  # each (K)
+    # numpy's is one step where torch's is a dozen; post-processing is on the CPU
+    places = np.unravel_index(chosen.numpy(), tuple(scores.shape))
+    row, col, predictor, label = (torch.from_numpy(place) for place in places)  # each (K)
     # only the boxes of candidates are decoded: they are few among all predictors
     own = GridParts(
         offset_xy=parts.offset_xy[row, col, predictor][:, None],  # (K, 1, 2)
