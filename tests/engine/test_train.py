@@ -21,6 +21,7 @@ from yolo.engine.setup import make_optimizer
 from yolo.engine.train import TrainingRun, train
 from yolo.errors import ConfigError, DataError, GridYoloError, WeightsError
 from yolo.losses.yolo_loss import LossTerms, YoloLoss
+from yolo.models.backbones import build_classifier
 
 
 def rows_of(folder: Path) -> list[dict[str, str]]:
@@ -249,6 +250,14 @@ def test_other_recipes_run(shapes: Path, tmp_path: Path, changes: dict[str, Any]
     network, metadata = load_detector(run.folder / "weights" / "best.safetensors")
     assert network.spec == metadata.network
     assert run.evaluation is not None
+
+
+def test_a_resumed_run_needs_its_first_weights_no_more(shapes: Path, tmp_path: Path) -> None:
+    weights = tmp_path / "start.pth"
+    torch.save(build_classifier("shufflenet_v2_x0_5").state_dict(), weights)
+    run = train(quick_config(shapes, tmp_path, epochs=1, weights=str(weights)))
+    weights.unlink()
+    assert train(TrainConfig(resume=str(run.folder))).evaluation is not None
 
 
 def test_resume_of_nothing_of_damage_and_of_other_classes(shapes: Path, tmp_path: Path) -> None:

@@ -5,7 +5,7 @@ from __future__ import annotations
 import hashlib
 import logging
 import time
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import Any, cast
 
@@ -143,20 +143,9 @@ def prepare(config: TrainConfig, console: Console, folder: Path | None = None) -
         precision=cast(Any, choose_precision(config.precision, device)),
     )
     splits = read_splits(config, console)
-    spec = NetworkSpec(
-        backbone=config.backbone,
-        num_classes=len(splits["train"].class_names),
-        boxes_per_cell=config.model.boxes_per_cell,
-        stride=config.stride,
-        width=config.model.width,
-        coding=config.model.coding,
-    )
-    torch.manual_seed(config.seed)
-    network = GridNetwork(spec)
-    if config.weights != "none":
-        report = load_backbone_weights(network.backbone, config.weights)
-        line = f"backbone weights {config.weights}: " + "; ".join(report.summary_lines())
-        console.print(line, markup=False, highlight=False, soft_wrap=True)
+    # a resumed training brings its own weights; the file of its start may be gone
+    start = config if folder is None else replace(config, weights="none")
+    network = build_network(start, len(splits["train"].class_names), console)
     network = network.to(device).to(memory_format=torch.channels_last)
     # torch's fused update does the scaler's work too, and then refuses to clip
     is_fused = device.type in ("cpu", "cuda") and fabric.strategy.precision.precision != "16-mixed"
@@ -171,7 +160,7 @@ def prepare(config: TrainConfig, console: Console, folder: Path | None = None) -
         device=device,
         fabric=fabric,
         splits=splits,
-        spec=spec,
+        spec=network.spec,
         network=network,
         model=model,
         average=MovingAverage(network, config.optimizer.ema),
@@ -189,6 +178,25 @@ def prepare(config: TrainConfig, console: Console, folder: Path | None = None) -
         ),
         data_sha256=fingerprint(splits["train"]),
     )
+
+
+def build_network(config: TrainConfig, num_classes: int, console: Console) -> GridNetwork:
+    """The network of a configuration on the CPU, its weights drawn from the seed or loaded."""
+    spec = NetworkSpec(
+        backbone=config.backbone,
+        num_classes=num_classes,
+        boxes_per_cell=config.model.boxes_per_cell,
+        stride=config.stride,
+        width=config.model.width,
+        coding=config.model.coding,
+    )
+    torch.manual_seed(config.seed)
+    network = GridNetwork(spec)
+    if config.weights != "none":
+        report = load_backbone_weights(network.backbone, config.weights)
+        line = f"backbone weights {config.weights}: " + "; ".join(report.summary_lines())
+        console.print(line, markup=False, highlight=False, soft_wrap=True)
+    return network
 
 
 def read_splits(config: TrainConfig, console: Console) -> dict[str, Split]:
