@@ -98,7 +98,7 @@ class GridSpec:
         return GridParts(*(self.activate_part(part) for part in parts))
 
     def activate_part(self, part: Tensor) -> Tensor:
-        """One part of the network's outputs as the numbers it stands for."""
+        """One part of the network's outputs, or `raw` itself, as the numbers it stands for."""
         return part if self.coding == "linear" else part.sigmoid()
 
     def encode(self, boxes: Tensor, size_hw: tuple[int, int]) -> CellTargets:

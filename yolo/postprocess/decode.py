@@ -35,9 +35,9 @@ def decode(
         One `Detections` per image in pixels of the input, ordered by falling score; equal scores keep the
         order row, column, predictor, class.
     """
-    parts = grid.split(raw.float())
-    confidence, class_probs = grid.activate_part(parts.confidence), grid.activate_part(parts.class_probs)
-    scores = confidence[..., None] * class_probs[..., None, :]  # (N, S, S, B, C)
+    # activated as a whole: one pass over contiguous memory
+    parts = grid.split(grid.activate_part(raw.float()))
+    scores = parts.confidence[..., None] * parts.class_probs[..., None, :]  # (N, S, S, B, C)
     return [
         _candidates(
             grid,
@@ -60,7 +60,7 @@ def _candidates(
     score_threshold: float,
     max_candidates: int,
 ) -> Detections:
-    """Candidates of one image from its parts (S, S, …) and scores (S, S, B, C)."""
+    """Candidates of one image from its activated parts (S, S, …) and scores (S, S, B, C)."""
     flat = scores.flatten()
     passing = torch.nonzero(flat > score_threshold).squeeze(1)
     best_first = flat[passing].argsort(descending=True, stable=True)[:max_candidates]
@@ -75,7 +75,7 @@ def _candidates(
         confidence=parts.confidence[row, col, predictor][:, None],
         class_probs=parts.class_probs[row, col],
     )
-    boxes = grid.decode_cells(grid.activate(own), row=row, col=col).squeeze(1)  # (K, 4)
+    boxes = grid.decode_cells(own, row=row, col=col).squeeze(1)  # (K, 4)
     height, width = input_hw
     in_pixels = boxes * boxes.new_tensor((width, height, width, height))
     return Detections(boxes=clip_to_image(in_pixels, input_hw), scores=flat[chosen], labels=label, size_hw=input_hw)
