@@ -2,15 +2,18 @@
 
 import copy
 import math
+from typing import Generic, TypeVar
 
 import torch
 from torch import Tensor, nn
+
+Network = TypeVar("Network", bound=nn.Module)
 
 # The average forgets the first random weights faster than later ones: the decay rises over this many steps.
 _RISE_STEPS = 200
 
 
-class MovingAverage:
+class MovingAverage(Generic[Network]):
     """Exponential moving average of all floating-point tensors of a network.
 
     Args:
@@ -18,8 +21,9 @@ class MovingAverage:
         decay: per step, in [0, 1); 0 makes the average a copy of the latest weights.
     """
 
-    def __init__(self, network: nn.Module, decay: float) -> None:
-        self.network = copy.deepcopy(network).eval().requires_grad_(False)
+    def __init__(self, network: Network, decay: float) -> None:
+        self.network = copy.deepcopy(network)
+        self.network.eval().requires_grad_(False)
         self.decay = decay
         self.steps = 0
         # the tensors stay the same objects while their values change: list them once

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import time
-from dataclasses import dataclass
+from dataclasses import asdict, dataclass
 from pathlib import Path
 
 import torch
@@ -145,7 +145,7 @@ def validate(config: ValConfig) -> ValidationRun:
     evaluation = evaluate_network(fused, loader, split, spec=metadata.network, settings=settings, device=device)
     folder = new_folder(Path(config.runs), config.name)
     write_evaluation(folder, evaluation.result, evaluation.detections, split)
-    account = split.account.to_dict() | {"unreadable": [vars_of(image) for image in evaluation.skipped]}
+    account = split.account.to_dict() | {"unreadable": [asdict(image) for image in evaluation.skipped]}
     write_json(folder / "data.json", {split.name: account})
     return ValidationRun(folder, evaluation, split.account)
 
@@ -158,8 +158,3 @@ def check_input_size(input_size: int, stride: int) -> None:
             f"input_size {input_size} is not a multiple of the network's stride {stride}; "
             f"the nearest are {lower} and {lower + stride}"
         )
-
-
-def vars_of(image: SkippedImage) -> dict[str, str]:
-    """A skipped image for JSON."""
-    return {"path": image.path, "reason": image.reason}

@@ -75,7 +75,7 @@ class Training:
     spec: NetworkSpec
     network: GridNetwork
     model: nn.Module  # the network as Fabric wraps it
-    average: MovingAverage
+    average: MovingAverage[GridNetwork]
     optimizer: torch.optim.Optimizer
     loss: YoloLoss
     schedule: Schedule
@@ -105,8 +105,8 @@ class Training:
         self.position.elapsed = self.elapsed_before + time.monotonic() - self.sitting_began
         return self.schedule.progress(self.position.step, self.position.elapsed)
 
-    def metadata(self, metrics: dict[str, Any]) -> DetectorMetadata:
-        """What a weights file saved now says of itself."""
+    def metadata(self, metrics: dict[str, Any], epoch: int) -> DetectorMetadata:
+        """What a weights file saved after `epoch`, from 0, says of itself."""
         train = self.splits["train"]
         return DetectorMetadata(
             network=self.spec,
@@ -116,7 +116,7 @@ class Training:
             resize=self.config.model.resize,
             metrics=metrics,
             training={
-                "epoch": self.position.epoch + 1,
+                "epoch": epoch + 1,
                 "minutes": round(self.position.elapsed / 60, 2),
                 "data": self.config.data,
                 "data_sha256": self.data_sha256,

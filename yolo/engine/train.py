@@ -147,9 +147,7 @@ def _settle(training: Training, display: TrainingDisplay) -> None:
     if training.position.step_in_epoch:
         _end_epoch(training, display, images_per_second=0.0)
     elif training.position.validated_step != training.position.step:
-        training.position.epoch -= 1  # the epoch of these weights is the one that has just ended
-        _validate(training)
-        training.position.epoch += 1
+        _validate(training, training.position.epoch - 1)  # the epoch that has just ended
     save_state(training.log.last, pack(training))
 
 
@@ -165,7 +163,7 @@ def _end_epoch(training: Training, display: TrainingDisplay, *, images_per_secon
     metrics = None
     if int(progress * training.config.validations) > position.validations or progress >= 1:
         position.validations = int(progress * training.config.validations)
-        result = _validate(training).result
+        result = _validate(training, position.epoch).result
         metrics = (result.map_50, result.map_50_95)
         row |= {"metrics/precision": result.precision, "metrics/recall": result.recall}
         row |= {"metrics/mAP50": result.map_50, "metrics/mAP50-95": result.map_50_95}
@@ -183,8 +181,8 @@ def _end_epoch(training: Training, display: TrainingDisplay, *, images_per_secon
     position.term_sums, position.images_seen = {}, 0
 
 
-def _validate(training: Training) -> Evaluation:
-    """Measure the moving average on the val split; save it if it is the best so far."""
+def _validate(training: Training, epoch: int) -> Evaluation:
+    """Measure the moving average after `epoch` on the val split; save it if it is the best so far."""
     position = training.position
     position.validated_step = position.step
     evaluation = evaluate_network(
@@ -199,11 +197,11 @@ def _validate(training: Training) -> Evaluation:
     # NaN, where val has no objects, counts as 0: the first weights are saved all the same
     score = result.map_50_95 if result.map_50_95 == result.map_50_95 else 0.0
     if score >= position.best:
-        position.best, position.best_epoch = score, position.epoch
+        position.best, position.best_epoch = score, epoch
         metrics = {"split": "val", "map_50": result.map_50, "map_50_95": result.map_50_95}
         finite = {name: value for name, value in metrics.items() if value == value}
-        save_detector(training.log.best, training.average.network, training.metadata(finite))  # type: ignore[arg-type]
-    training.log.event("validated", epoch=position.epoch + 1, map_50=result.map_50, map_50_95=result.map_50_95)
+        save_detector(training.log.best, training.average.network, training.metadata(finite, epoch))
+    training.log.event("validated", epoch=epoch + 1, map_50=result.map_50, map_50_95=result.map_50_95)
     return evaluation
 
 

@@ -1,7 +1,7 @@
 """Assignment: which predictor is responsible for which object, and which are left in peace.
 
 Returns indices and masks only; the loss puts numbers on them. Everything here is without gradient, vectorised
-over objects, and never waits for the device.
+over objects, with no read of device values by the host.
 
 The rule of the paper and of darknet: the cell that holds an object's centre owns it; of that cell's predictors
 the one whose box has the highest IoU is responsible, the first one on ties; where no box meets the object at
