@@ -14,7 +14,7 @@ def test_the_channel_layout_is_b_times_xywhc_then_classes() -> None:
     raw = torch.arange(13.0).expand(1, 4, 4, 13)
     parts = spec().split(raw)
     assert parts.offset_xy[0, 0, 0].tolist() == [[0, 1], [5, 6]]
-    assert parts.sqrt_wh[0, 0, 0].tolist() == [[2, 3], [7, 8]]
+    assert parts.size_wh[0, 0, 0].tolist() == [[2, 3], [7, 8]]
     assert parts.confidence[0, 0, 0].tolist() == [4, 9]
     assert parts.class_probs[0, 0, 0].tolist() == [10, 11, 12]
 
@@ -37,7 +37,7 @@ def test_encode_by_hand() -> None:
     cells = spec().encode(torch.tensor([[80.0, 40.0, 120.0, 60.0]]), (100, 200))
     assert (cells.row.item(), cells.col.item()) == (2, 2)
     assert cells.offset_xy.tolist() == [[0.0, 0.0]]
-    assert cells.sqrt_wh[0].tolist() == pytest.approx([0.2**0.5, 0.2**0.5])
+    assert cells.size_wh[0].tolist() == pytest.approx([0.2**0.5, 0.2**0.5])
 
 
 def test_row_is_y_and_column_is_x() -> None:
@@ -70,7 +70,7 @@ def test_decode_of_encode_is_the_box(side: int, numbers: tuple[float, ...], codi
     cells = grid.encode(box, (300, 400))
     parts = GridParts(
         offset_xy=cells.offset_xy[:, None].expand(1, 2, 2),
-        sqrt_wh=cells.sqrt_wh[:, None].expand(1, 2, 2),
+        size_wh=cells.size_wh[:, None].expand(1, 2, 2),
         confidence=torch.zeros(1, 2),
         class_probs=torch.zeros(1, 3),
     )
@@ -93,7 +93,7 @@ def test_a_negative_root_is_squared() -> None:
     grid = spec("linear")
     parts = GridParts(
         offset_xy=torch.zeros(1, 2, 2),
-        sqrt_wh=torch.full((1, 2, 2), -0.5),
+        size_wh=torch.full((1, 2, 2), -0.5),
         confidence=torch.zeros(1, 2),
         class_probs=torch.zeros(1, 3),
     )
@@ -113,3 +113,54 @@ def test_logistic_is_the_sigmoid_of_linear() -> None:
 def test_impossible_grids_are_refused(side: int, boxes: int, classes: int) -> None:
     with pytest.raises(ValueError, match="must be at least 1"):
         GridSpec(grid_size=side, boxes_per_cell=boxes, num_classes=classes)
+
+
+def test_blocks_hold_classes_then_confidences_then_boxes() -> None:
+    """S = 2, B = 2, C = 3: 12 class values, 8 confidences, 32 coordinates, each block by row, then column."""
+    spec = GridSpec(grid_size=2, boxes_per_cell=2, num_classes=3, coding="linear")
+    flat = torch.arange(2 * 2 * 13, dtype=torch.float32)[None]
+    parts = spec.split(spec.from_blocks(flat))
+    row, col, predictor = 1, 0, 1
+    cell = row * 2 + col
+    assert parts.class_probs[0, row, col].tolist() == [cell * 3, cell * 3 + 1, cell * 3 + 2]
+    assert float(parts.confidence[0, row, col, predictor]) == 12 + cell * 2 + predictor
+    first = 20 + (cell * 2 + predictor) * 4
+    assert parts.offset_xy[0, row, col, predictor].tolist() == [first, first + 1]
+    assert parts.size_wh[0, row, col, predictor].tolist() == [first + 2, first + 3]
+
+
+@pytest.mark.parametrize(("side", "boxes", "classes"), [(1, 1, 1), (7, 3, 20), (3, 2, 1)])
+def test_blocks_there_and_back(side: int, boxes: int, classes: int) -> None:
+    spec = GridSpec(grid_size=side, boxes_per_cell=boxes, num_classes=classes, coding="linear")
+    flat = torch.rand(4, spec.num_values)
+    assert torch.equal(spec.to_blocks(spec.from_blocks(flat)), flat)
+    raw = torch.rand(2, side, side, spec.depth)
+    assert torch.equal(spec.from_blocks(spec.to_blocks(raw)), raw)
+
+
+def test_blocks_of_another_length_are_refused() -> None:
+    with pytest.raises(ValueError, match="1470"):
+        GridSpec(grid_size=7, boxes_per_cell=2, num_classes=20).from_blocks(torch.zeros(1, 1715))
+
+
+def test_plain_sizes_are_no_roots() -> None:
+    spec = GridSpec(grid_size=1, boxes_per_cell=1, num_classes=1, coding="linear", root_sizes=False)
+    box = torch.tensor([[0.25, 0.3, 0.75, 0.5]])
+    cells = spec.encode(box, (1, 1))
+    assert cells.size_wh[0].tolist() == pytest.approx([0.5, 0.2])
+    parts = GridParts(cells.offset_xy[:, None], cells.size_wh[:, None], torch.ones(1, 1), torch.ones(1, 1))
+    assert spec.decode_cells(parts, row=cells.row, col=cells.col)[0, 0].tolist() == pytest.approx(box[0].tolist())
+
+
+def test_a_class_softmax_touches_class_values_only() -> None:
+    spec = GridSpec(grid_size=2, boxes_per_cell=1, num_classes=3, coding="linear", class_softmax=True)
+    raw = torch.randn(1, 2, 2, spec.depth)
+    parts, plain = spec.activate_raw(raw), spec.split(raw)
+    assert parts.class_probs.sum(dim=-1).flatten().tolist() == pytest.approx([1.0] * 4)
+    for name in ("offset_xy", "size_wh", "confidence"):
+        assert torch.equal(getattr(parts, name), getattr(plain, name))
+
+
+def test_a_class_softmax_needs_the_linear_coding() -> None:
+    with pytest.raises(ValueError, match="linear"):
+        GridSpec(grid_size=2, boxes_per_cell=1, num_classes=3, coding="logistic", class_softmax=True)

@@ -45,7 +45,7 @@ def busy_answer(grid: GridSpec) -> torch.Tensor:
     parts = grid.split(raw)
     parts.confidence.sub_(6)
     parts.class_probs.sub_(4)
-    parts.sqrt_wh.sub_(1)
+    parts.size_wh.sub_(1)
     for _ in range(OBJECTS):
         row, col = torch.randint(1, grid.grid_size - 1, (2,), generator=generator).tolist()
         label = int(torch.randint(grid.num_classes, (1,), generator=generator))

@@ -55,6 +55,12 @@ def intersection_over_area(a: Tensor, b: Tensor) -> Tensor:
     return _divide(_intersection_and_union(a, b)[0], area(a))
 
 
+def rmse(a: Tensor, b: Tensor) -> Tensor:
+    """Root of the summed squared differences of centres and sizes; darknet calls it so although it takes no mean."""
+    difference = xyxy_to_cxcywh(a) - xyxy_to_cxcywh(b)
+    return difference.square().sum(dim=-1).sqrt()
+
+
 def giou(a: Tensor, b: Tensor) -> Tensor:
     """Generalised IoU in [-1, 1]: IoU minus the empty share of the enclosing box."""
     intersection, union = _intersection_and_union(a, b)

@@ -3,11 +3,14 @@
 Per cell `raw` holds B times (x, y, w, h, confidence), then C class values. Axis 1 is the row of the cell (y,
 from the top), axis 2 its column (x). x and y are the centre's offset in its cell, w and h square roots of the
 size relative to the whole image (the root is what the network answers, as in darknet, so no root is ever
-taken of a prediction).
+taken of a prediction; darknet's option sqrt=0 makes them the sizes themselves).
 
 Two codings of the same numbers:
     linear    the original: the network's outputs are these numbers.
     logistic  the modern one: a sigmoid of the outputs is.
+
+darknet's networks answer with one flat vector of three blocks, each in the order of the cells: all class values,
+all confidences, all boxes. `from_blocks` and `to_blocks` convert between that and `raw`.
 
 Shape letters: N batch, S grid side, B predictors per cell, C classes, T objects; D = B·5+C.
 Source: Redmon et al. 2016, section 2; darknet src/detection_layer.c.
@@ -33,7 +36,7 @@ class GridParts(NamedTuple):
     """The named parts of `raw`, with its leading axes (…): (N, S, S) for a batch, (T,) for single cells."""
 
     offset_xy: Tensor  # (…, B, 2) centre in the cell, 0..1
-    sqrt_wh: Tensor  # (…, B, 2) square root of width and height relative to the image
+    size_wh: Tensor  # (…, B, 2) square root (where the grid has `root_sizes`) of width and height over the image's
     confidence: Tensor  # (…, B) Pr(object) * IoU
     class_probs: Tensor  # (…, C) Pr(class | object), one vector for all B boxes of a cell
 
@@ -44,7 +47,7 @@ class CellTargets(NamedTuple):
     row: Tensor  # (T,) int64
     col: Tensor  # (T,) int64
     offset_xy: Tensor  # (T, 2)
-    sqrt_wh: Tensor  # (T, 2)
+    size_wh: Tensor  # (T, 2)
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -56,12 +59,16 @@ class GridSpec:
         boxes_per_cell: B, predictors per cell.
         num_classes: C.
         coding: `linear` or `logistic`, see the head of this file.
+        root_sizes: w and h are square roots (darknet's sqrt=1, the paper) and not the sizes themselves.
+        class_softmax: the class values of a cell pass a softmax (darknet's softmax=1); only with `linear`.
     """
 
     grid_size: int
     boxes_per_cell: int
     num_classes: int
     coding: Coding = "logistic"
+    root_sizes: bool = True
+    class_softmax: bool = False
 
     def __post_init__(self) -> None:
         for name in ("grid_size", "boxes_per_cell", "num_classes"):
@@ -69,6 +76,8 @@ class GridSpec:
                 raise ValueError(f"{name} must be at least 1, got {getattr(self, name)}")
         if self.coding not in ("linear", "logistic"):
             raise ValueError(f"coding must be 'linear' or 'logistic', got {self.coding!r}")
+        if self.class_softmax and self.coding != "linear":
+            raise ValueError("class_softmax needs the linear coding: a sigmoid already bounds logistic class values")
 
     @property
     def depth(self) -> int:
@@ -83,23 +92,59 @@ class GridSpec:
         boxes = raw[..., :num_box_values].unflatten(-1, (self.boxes_per_cell, _VALUES_PER_BOX))  # (…, B, 5)
         return GridParts(
             offset_xy=boxes[..., _XY],
-            sqrt_wh=boxes[..., _WH],
+            size_wh=boxes[..., _WH],
             confidence=boxes[..., _CONFIDENCE],
             class_probs=raw[..., num_box_values:],
         )
 
     def join(self, parts: GridParts) -> Tensor:
         """The tensor (…, D) that `split` would take apart into `parts`."""
-        boxes = torch.cat((parts.offset_xy, parts.sqrt_wh, parts.confidence[..., None]), dim=-1)  # (…, B, 5)
+        boxes = torch.cat((parts.offset_xy, parts.size_wh, parts.confidence[..., None]), dim=-1)  # (…, B, 5)
         return torch.cat((boxes.flatten(-2), parts.class_probs), dim=-1)
+
+    @property
+    def num_values(self) -> int:
+        """K = S·S·D, the length of darknet's flat output."""
+        return self.grid_size**2 * self.depth
+
+    def from_blocks(self, flat: Tensor) -> Tensor:
+        """darknet's flat output (…, K), its three blocks one after the other, as raw (…, S, S, D)."""
+        if flat.shape[-1] != self.num_values:
+            raise ValueError(f"expected S·S·(B·5+C) = {self.num_values} values, got shape {tuple(flat.shape)}")
+        side, boxes = self.grid_size, self.boxes_per_cell
+        lengths = [side * side * count for count in (self.num_classes, boxes, boxes * (_VALUES_PER_BOX - 1))]
+        class_probs, confidence, coordinates = flat.split(lengths, dim=-1)
+        box = coordinates.unflatten(-1, (side, side, boxes, _VALUES_PER_BOX - 1))  # (…, S, S, B, 4)
+        return self.join(
+            GridParts(
+                offset_xy=box[..., _XY],
+                size_wh=box[..., _WH],
+                confidence=confidence.unflatten(-1, (side, side, boxes)),
+                class_probs=class_probs.unflatten(-1, (side, side, self.num_classes)),
+            )
+        )
+
+    def to_blocks(self, raw: Tensor) -> Tensor:
+        """Inverse of `from_blocks`: raw (…, S, S, D) to (…, K)."""
+        parts = self.split(raw)
+        coordinates = torch.cat((parts.offset_xy, parts.size_wh), dim=-1)
+        blocks = (parts.class_probs.flatten(-3), parts.confidence.flatten(-3), coordinates.flatten(-4))
+        return torch.cat(blocks, dim=-1)
 
     def activate(self, parts: GridParts) -> GridParts:
         """From the network's outputs to the numbers they stand for."""
-        return GridParts(*(self.activate_part(part) for part in parts))
+        if self.coding == "logistic":
+            return GridParts(*(part.sigmoid() for part in parts))
+        return parts._replace(class_probs=parts.class_probs.softmax(dim=-1)) if self.class_softmax else parts
 
-    def activate_part(self, part: Tensor) -> Tensor:
-        """One part of the network's outputs, or `raw` itself, as the numbers it stands for."""
-        return part if self.coding == "linear" else part.sigmoid()
+    def activate_raw(self, raw: Tensor) -> GridParts:
+        """The activated parts of `raw` (…, D), faster than `activate` of its `split` for a whole grid."""
+        # one pass over contiguous memory
+        return self.split(raw.sigmoid()) if self.coding == "logistic" else self.activate(self.split(raw))
+
+    def size_of(self, size_wh: Tensor) -> Tensor:
+        """Width and height relative to the image from the part `size_wh`, any shape."""
+        return size_wh.square() if self.root_sizes else size_wh
 
     def encode(self, boxes: Tensor, size_hw: tuple[int, int]) -> CellTargets:
         """Owner cell and regression target of each object.
@@ -113,13 +158,14 @@ class GridSpec:
         scale = boxes.new_tensor((width, height, width, height))
         cx, cy, w, h = xyxy_to_cxcywh(boxes / scale).unbind(-1)
         x, y = cx * self.grid_size, cy * self.grid_size
+        size = torch.stack((w, h), dim=-1)
         last = self.grid_size - 1
         col, row = x.floor().clamp(0, last), y.floor().clamp(0, last)
         return CellTargets(
             row=row.long(),
             col=col.long(),
             offset_xy=torch.stack((x - col, y - row), dim=-1),
-            sqrt_wh=torch.stack((w, h), dim=-1).clamp_min(0).sqrt(),
+            size_wh=size.clamp_min(0).sqrt() if self.root_sizes else size,
         )
 
     def decode_boxes(self, parts: GridParts) -> Tensor:
@@ -147,5 +193,5 @@ class GridSpec:
         """
         corner = torch.stack(torch.broadcast_tensors(col, row), dim=-1)[..., None, :]  # (…, 1, 2)
         centre = (parts.offset_xy + corner) / self.grid_size
-        half = parts.sqrt_wh**2 / 2
+        half = self.size_of(parts.size_wh) / 2
         return torch.cat((centre - half, centre + half), dim=-1)

@@ -69,7 +69,7 @@ def test_the_target_iou_does_not_move_the_boxes() -> None:
     YoloLoss()(spec, raw, targets([([30.0, 30, 70, 70], 0)]), SIZE).conf_obj.backward()
     assert raw.grad is not None
     parts = spec.split(raw.grad)
-    assert float(parts.offset_xy.abs().sum() + parts.sqrt_wh.abs().sum()) == 0
+    assert float(parts.offset_xy.abs().sum() + parts.size_wh.abs().sum()) == 0
     assert int((parts.confidence != 0).sum()) == 1
 
 
@@ -167,7 +167,7 @@ def test_perfect_predictions_cost_nothing() -> None:
     for t in range(len(wanted)):
         here = GridParts(
             offset_xy=torch.stack((cells.offset_xy[t], torch.zeros(2))),
-            sqrt_wh=torch.stack((cells.sqrt_wh[t], torch.zeros(2))),
+            size_wh=torch.stack((cells.size_wh[t], torch.zeros(2))),
             confidence=torch.tensor([1.0, 0.0]),
             class_probs=torch.nn.functional.one_hot(wanted.labels[t], 3).float(),
         )

@@ -65,7 +65,7 @@ def test_the_head_starts_with_graded_boxes_and_little_confidence(coding: str) ->
     assert head.predict.bias is not None
     parts = grid.activate(grid.split(head.predict.bias.detach()))
     assert parts.confidence.tolist() == pytest.approx([0.01] * 3, rel=1e-4)
-    assert parts.sqrt_wh.square().mean(dim=1).tolist() == pytest.approx([0.15, 0.3, 0.45], rel=1e-4)
+    assert parts.size_wh.square().mean(dim=1).tolist() == pytest.approx([0.15, 0.3, 0.45], rel=1e-4)
     assert parts.offset_xy.flatten().tolist() == pytest.approx([0.5] * 6)
 
 

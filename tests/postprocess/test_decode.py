@@ -13,7 +13,7 @@ def raw(confidence: float = 0.8, class_probs: tuple[float, float] = (0.5, 0.25))
     values = torch.zeros(1, 2, 2, GRID.depth)
     parts = GridParts(
         offset_xy=torch.tensor([[0.5, 0.5]]),
-        sqrt_wh=torch.full((1, 2), 0.5**0.5),
+        size_wh=torch.full((1, 2), 0.5**0.5),
         confidence=torch.tensor([confidence]),
         class_probs=torch.tensor(class_probs),
     )
@@ -23,7 +23,7 @@ def raw(confidence: float = 0.8, class_probs: tuple[float, float] = (0.5, 0.25))
 
 def test_by_hand() -> None:
     (found,) = decode(GRID, raw(), input_hw=SIZE, score_threshold=0.1)
-    # score = confidence x class probability, each class of its own; the box is cut at the image's lower border
+    # score = confidence x class probability, each class of its own; the box may leave the image
     assert found.labels.tolist() == [0, 1]
     assert found.scores.tolist() == pytest.approx([0.4, 0.2])
     assert found.boxes[0].tolist() == pytest.approx([0, 50, 100, 100], abs=1e-4)
@@ -61,5 +61,5 @@ def test_equal_scores_keep_the_order_of_cells() -> None:
     (found,) = decode(GRID, values, input_hw=SIZE, score_threshold=0.5)
     centres = (found.boxes[:, :2] + found.boxes[:, 2:]) / 2
     assert found.labels.tolist() == [0, 1] * 4
-    # boxes as large as the image around the far corner of each cell, cut at the border; row by row
-    assert centres[::2].tolist() == [[100, 50], [150, 50], [100, 75], [150, 75]]
+    # boxes around the far corner of each cell, row by row
+    assert centres[::2].tolist() == [[100, 50], [200, 50], [100, 100], [200, 100]]

@@ -9,10 +9,13 @@ all, the one with the smallest root mean square distance (darknet src/detection_
 first object that claims it. `objects_per_cell` > 1 lets later objects of a cell choose among the predictors that
 are still free, so that crowded cells lose fewer objects.
 
+darknet's two other rules choose the predictor without looking at its box: `forced`, by the size of the object,
+and `random`, which it uses for the first images of a training.
+
 Shape letters: N batch, S grid side, B predictors per cell, C classes, T objects of the batch.
 """
 
-from typing import NamedTuple
+from typing import Literal, NamedTuple
 
 import torch
 from torch import Tensor
@@ -23,6 +26,10 @@ from yolo.structures import Targets
 
 # Pairs of all predictors with this many objects of an image are held at a time: bounds the memory.
 _OBJECTS_AT_A_TIME = 16
+
+PredictorRule = Literal["best", "forced", "random"]
+# `forced`: predictor 1 learns objects that cover less than this share of the image, predictor 0 the others.
+_SMALL_OBJECT_AREA = 0.1
 
 
 class Assignment(NamedTuple):
@@ -56,7 +63,8 @@ def assign_targets(
     row: Tensor,
     col: Tensor,
     num_images: int,
-    objects_per_cell: int,
+    objects_per_cell: int = 1,
+    rule: PredictorRule = "best",
 ) -> Assignment:
     """Find the responsible predictor of every object.
 
@@ -68,13 +76,14 @@ def assign_targets(
         col: (T,) column of each object's owner cell.
         num_images: N.
         objects_per_cell: how many objects of a cell may find a predictor, 1 to B.
+        rule: how the first object of a cell gets its predictor; those after it always choose the best that is left.
     """
     num_cells = num_images * grid.grid_size**2
     cell = (targets.image_index * grid.grid_size + row) * grid.grid_size + col  # (T,)
     ious = box_ops.iou(predicted_boxes, targets.boxes[:, None])  # (T, B)
     preference = _preference(ious, predicted_boxes, targets.boxes)
     place = _place_in_cell(cell, counted=~targets.ignored)
-    predictor = preference.argmax(dim=1)
+    predictor = _choose(rule, preference, targets.boxes)
 
     # Later objects of a cell choose among the predictors that earlier ones left. B is small: a round for each.
     taken = torch.zeros_like(ious, dtype=torch.bool)  # (T, B), as seen by each object
@@ -133,10 +142,18 @@ def sum_in_cell(values: Tensor, cell: Tensor, num_cells: int) -> Tensor:
     return table.index_add_(0, cell, values)[cell]
 
 
+def _choose(rule: PredictorRule, preference: Tensor, object_boxes: Tensor) -> Tensor:
+    """(T,) predictors by one of darknet's three rules."""
+    if rule == "forced":
+        return (box_ops.area(object_boxes) < _SMALL_OBJECT_AREA).long()
+    if rule == "random":
+        return torch.randint(preference.shape[1], preference.shape[:1], device=preference.device)
+    return preference.argmax(dim=1)
+
+
 def _preference(ious: Tensor, predicted_boxes: Tensor, object_boxes: Tensor) -> Tensor:
     """(T, B), higher is better: IoU where any predictor overlaps the object, else minus the RMSE."""
-    difference = box_ops.xyxy_to_cxcywh(predicted_boxes) - box_ops.xyxy_to_cxcywh(object_boxes)[:, None]
-    rmse = difference.square().sum(dim=-1).sqrt()  # darknet calls the root of the sum by this name
+    rmse = box_ops.rmse(predicted_boxes, object_boxes[:, None])
     any_overlap = (ious > 0).any(dim=1, keepdim=True)
     return torch.where(any_overlap, ious, -rmse)
 

@@ -10,7 +10,8 @@ Every term is half the weighted sum over the batch divided by the number of imag
     conf_noobj    C^2                                      `cross_entropy` with the target 0
     class_prob    sum over classes (p - p^)^2              `cross_entropy`, one per class
 
-The target IoU is a constant for the gradient. Who is responsible is decided in `assignment`; nothing here knows
+The target IoU is a constant for the gradient; `rescore=False` makes the target 1 instead. So is the softmax that
+a grid may put on its class values: darknet passes their gradient straight through. Who is responsible is decided in `assignment`; nothing here knows
 of thresholds or NMS. Computed in float32 whatever the precision of `raw`.
 
 Shape letters: N batch, S grid side, B predictors per cell, C classes, T objects of the batch.
@@ -28,7 +29,7 @@ from torch import Tensor
 
 from yolo import boxes as box_ops
 from yolo.grid import GridParts, GridSpec
-from yolo.losses.assignment import Assignment, assign_targets, spared_predictors, sum_in_cell
+from yolo.losses.assignment import Assignment, PredictorRule, assign_targets, spared_predictors, sum_in_cell
 from yolo.structures import Targets
 
 CoordLoss = Literal["squared", "iou"]
@@ -47,7 +48,7 @@ class LossTerms:
 
     @property
     def total(self) -> Tensor:
-        """What training minimises: the sum."""
+        """What training minimises: the sum. Times the number of images, its gradient is minus darknet's delta."""
         return self.coord_xy + self.coord_wh + self.conf_obj + self.conf_noobj + self.class_prob
 
     def to_floats(self) -> dict[str, float]:
@@ -74,6 +75,8 @@ class YoloLoss:
         ignore_iou: a predictor that overlaps any object by more than this is not taught "nothing here"; None
             for the paper's rule, which has no such exception.
         objects_per_cell: objects of a cell that may be assigned (paper and darknet: 1).
+        rescore: the target confidence of a responsible predictor is its IoU (darknet's rescore=1), else 1.
+        rule: which predictor becomes responsible, see `assignment`.
     """
 
     lambda_coord: float = 5.0
@@ -85,6 +88,8 @@ class YoloLoss:
     class_prob: ValueLoss = "squared"
     ignore_iou: float | None = None
     objects_per_cell: int = 1
+    rescore: bool = True
+    rule: PredictorRule = "best"
 
     def __call__(self, grid: GridSpec, raw: Tensor, targets: Targets, size_hw: tuple[int, int]) -> LossTerms:
         """Compute the terms of a batch.
@@ -100,7 +105,7 @@ class YoloLoss:
         relative = _relative_to_image(targets, size_hw)
         wanted = grid.encode(relative.boxes, (1, 1))
         own_raw = grid.split(raw[targets.image_index, wanted.row, wanted.col])  # (T, …): the owner cells
-        own = grid.activate(own_raw)
+        own = _activate(grid, own_raw)
         own_boxes = grid.decode_cells(own, row=wanted.row, col=wanted.col)  # (T, B, 4)
         assignment = assign_targets(
             grid,
@@ -110,18 +115,20 @@ class YoloLoss:
             col=wanted.col,
             num_images=num_images,
             objects_per_cell=min(self.objects_per_cell, grid.boxes_per_cell),
+            rule=self.rule,
         )
         weight = assignment.assigned.float()  # (T,)
         half_per_image = 0.5 / num_images
 
         if self.coord == "squared":
             xy = _squared(_responsible(own.offset_xy, assignment), wanted.offset_xy)
-            wh = _squared(_responsible(own.sqrt_wh, assignment), wanted.sqrt_wh)
+            wh = _squared(_responsible(own.size_wh, assignment), wanted.size_wh)
         else:
             xy, wh = ciou_parts(_responsible(own_boxes, assignment), relative.boxes)
         parts = own_raw if self.confidence == "cross_entropy" else own
+        wanted_confidence = assignment.iou if self.rescore else torch.ones_like(assignment.iou)
         conf_obj = _value_loss(
-            _responsible(parts.confidence[..., None], assignment).squeeze(-1), assignment.iou, self.confidence
+            _responsible(parts.confidence[..., None], assignment).squeeze(-1), wanted_confidence, self.confidence
         )
         class_rows = own_raw if self.class_prob == "cross_entropy" else own
         class_term = _value_loss(
@@ -135,6 +142,20 @@ class YoloLoss:
             class_prob=self.lambda_class * half_per_image * (assignment.owns_class.float() * class_term).sum(),
         )
 
+    def darknet_cost(self, terms: LossTerms, num_images: int) -> Tensor:
+        """What darknet prints for these terms of `num_images` images: the sum of its squared deltas.
+
+        It is not what darknet minimises: the weight of each term enters squared, and the sum over the images is not
+        halved. Only the squared readings have it.
+        """
+        weighted = (
+            self.lambda_coord * (terms.coord_xy + terms.coord_wh)
+            + self.lambda_obj * terms.conf_obj
+            + self.lambda_noobj * terms.conf_noobj
+            + self.lambda_class * terms.class_prob
+        )
+        return 2 * num_images * weighted
+
     def _conf_noobj(self, grid: GridSpec, raw: Tensor, targets: Targets, assignment: Assignment) -> Tensor:
         """Sum over every predictor that is neither responsible nor spared, object cells included."""
         parts = grid.split(raw)
@@ -147,6 +168,15 @@ class YoloLoss:
         counts = ~(excused | (responsible > 0))
         value = (parts if self.confidence == "cross_entropy" else activated).confidence
         return (counts * _value_loss(value, torch.zeros_like(value), self.confidence)).sum()
+
+
+def _activate(grid: GridSpec, own_raw: GridParts) -> GridParts:
+    """`grid.activate`, with a class softmax that passes the gradient straight through."""
+    own = grid.activate(own_raw)
+    if not grid.class_softmax:
+        return own
+    through = own.class_probs.detach() + (own_raw.class_probs - own_raw.class_probs.detach())
+    return own._replace(class_probs=through)
 
 
 def ciou_parts(predicted: Tensor, wanted: Tensor) -> tuple[Tensor, Tensor]:

@@ -86,7 +86,7 @@ def _initialise(predict: nn.Conv2d, grid: GridSpec) -> None:
     side = _SMALLEST_START + (_LARGEST_START - _SMALLEST_START) * share  # (B,)
     start = GridParts(
         offset_xy=torch.full((grid.boxes_per_cell, 2), 0.5),
-        sqrt_wh=side.sqrt()[:, None].expand(-1, 2),
+        size_wh=side.sqrt()[:, None].expand(-1, 2),
         confidence=torch.full((grid.boxes_per_cell,), _INITIAL_CONFIDENCE),
         class_probs=torch.full((grid.num_classes,), 1 / max(grid.num_classes, 2)),
     )

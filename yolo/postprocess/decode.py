@@ -9,7 +9,6 @@ import numpy as np
 import torch
 from torch import Tensor
 
-from yolo.boxes import clip_to_image
 from yolo.grid import GridParts, GridSpec
 from yolo.structures import Detections
 
@@ -27,16 +26,16 @@ def decode(
     Args:
         grid: the grid of `raw`.
         raw: (N, S, S, D) network output, on the CPU.
-        input_hw: height and width of the network's input; boxes are clipped to it.
+        input_hw: height and width of the network's input.
         score_threshold: candidates must score more than this.
         max_candidates: keep at most this many per image, the best ones.
 
     Returns:
         One `Detections` per image in pixels of the input, ordered by falling score; equal scores keep the
-        order row, column, predictor, class.
+        order row, column, predictor, class. Boxes may reach beyond the input: suppression compares what the
+        network answered, as darknet's does.
     """
-    # activated as a whole: one pass over contiguous memory
-    parts = grid.split(grid.activate_part(raw.float()))
+    parts = grid.activate_raw(raw.float())
     scores = parts.confidence[..., None] * parts.class_probs[..., None, :]  # (N, S, S, B, C)
     return [
         _candidates(
@@ -71,11 +70,11 @@ def _candidates(
     # only the boxes of candidates are decoded: they are few among all predictors
     own = GridParts(
         offset_xy=parts.offset_xy[row, col, predictor][:, None],  # (K, 1, 2)
-        sqrt_wh=parts.sqrt_wh[row, col, predictor][:, None],
+        size_wh=parts.size_wh[row, col, predictor][:, None],
         confidence=parts.confidence[row, col, predictor][:, None],
         class_probs=parts.class_probs[row, col],
     )
     boxes = grid.decode_cells(own, row=row, col=col).squeeze(1)  # (K, 4)
     height, width = input_hw
     in_pixels = boxes * boxes.new_tensor((width, height, width, height))
-    return Detections(boxes=clip_to_image(in_pixels, input_hw), scores=flat[chosen], labels=label, size_hw=input_hw)
+    return Detections(boxes=in_pixels, scores=flat[chosen], labels=label, size_hw=input_hw)
