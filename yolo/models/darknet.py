@@ -1,0 +1,106 @@
+"""Networks from a darknet cfg: the same function, the same numbers, in torch.
+
+A detection network answers with `raw` (N, S, S, D) like every network here; a classifier with the last layer's
+values. Losses are no part of a network: [detection] and [cost] only pass values on.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from functools import lru_cache
+from typing import Any
+
+import torch
+from torch import Tensor, nn
+
+from yolo.darknet.layers import Detection
+from yolo.darknet.plan import NetworkPlan, plan_network
+from yolo.grid import GridSpec
+from yolo.models.batch_norm import BatchNormKind
+from yolo.models.darknet_layers import make_layer
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class DarknetSpec:
+    """Everything that is needed to build a darknet network again; saved with its weights.
+
+    Attributes:
+        cfg: text of the cfg.
+        batch_norm: arithmetic of batch norms in training, see `models.batch_norm`.
+    """
+
+    cfg: str
+    batch_norm: BatchNormKind = "standard"
+
+    @property
+    def plan(self) -> NetworkPlan:
+        """The checked cfg."""
+        return _plan(self.cfg)
+
+    @property
+    def name(self) -> str:
+        """What to call the network in a line of text."""
+        return f"darknet network of {len(self.plan.layers)} layers"
+
+    @property
+    def input_hw(self) -> tuple[int, int]:
+        """Height and width of the input; connected layers allow no other."""
+        return self.plan.net.height, self.plan.net.width
+
+    def grid(self, input_hw: tuple[int, int]) -> GridSpec:
+        """The grid; ValueError for an input of another size, or where the network is no detector."""
+        if input_hw != self.input_hw:
+            height, width = self.input_hw
+            raise ValueError(f"the cfg's input is {width}x{height} (width x height), not {input_hw[1]}x{input_hw[0]}")
+        detection = self.plan.detection
+        if detection is None:
+            raise ValueError("the cfg has no [detection] layer: the network is no detector")
+        return grid_of(detection)
+
+    def to_dict(self) -> dict[str, Any]:
+        """Plain values for JSON."""
+        return {"cfg": self.cfg, "batch_norm": self.batch_norm}
+
+
+class DarknetNetwork(nn.Module):
+    """The layers of a cfg, one after the other.
+
+    Args:
+        spec: what to build. Initial weights are darknet's random ones.
+    """
+
+    def __init__(self, spec: DarknetSpec) -> None:
+        super().__init__()
+        self.spec = spec
+        self.layers = nn.ModuleList(make_layer(layer, spec.batch_norm) for layer in spec.plan.layers)
+        self.grid = None if spec.plan.detection is None else grid_of(spec.plan.detection)
+
+    def forward(self, images: Tensor) -> Tensor:
+        """Images (N, channels, H, W), uint8 or float 0..1, to raw (N, S, S, D), or a classifier's (N, K)."""
+        values = images.float() / 255 if images.dtype == torch.uint8 else images
+        for layer in self.layers:
+            values = layer(values)
+        return as_answer(values, self.grid)
+
+
+def as_answer(values: Tensor, grid: GridSpec | None) -> Tensor:
+    """The last layer's values (N, C, H, W) as raw (N, S, S, D), or flat (N, K) where there is no grid."""
+    flat = values.flatten(1)
+    return flat if grid is None else grid.from_blocks(flat)
+
+
+def grid_of(detection: Detection) -> GridSpec:
+    """The grid that a [detection] layer describes."""
+    return GridSpec(
+        grid_size=detection.side,
+        boxes_per_cell=detection.boxes_per_cell,
+        num_classes=detection.num_classes,
+        coding="linear",
+        root_sizes=detection.sqrt,
+        class_softmax=detection.softmax,
+    )
+
+
+@lru_cache(maxsize=8)
+def _plan(text: str) -> NetworkPlan:
+    return plan_network(text)

@@ -1,0 +1,195 @@
+"""darknet's layers as modules: one for each kind in `yolo.darknet.layers`, made from its record.
+
+Parameters and buffers have the names and shapes that they have in a weights file (`biases`, `weights`, `scales`,
+`rolling_mean`, `rolling_variance`; see `block_tensors`), so that reading and writing files needs no table. Initial
+values are darknet's.
+
+Shape letters: N batch, C channels, H height, W width, L output places.
+Source: darknet src/*_layer.c.
+"""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Callable
+from typing import Any
+
+import torch
+import torch.nn.functional as F
+from torch import Tensor, nn
+
+from yolo.darknet import layers as plan
+from yolo.models.activations import ACTIVATIONS
+from yolo.models.batch_norm import BatchNorm, BatchNormKind
+
+
+class Convolutional(nn.Module):
+    """Convolution, batch norm or bias, activation."""
+
+    def __init__(self, layer: plan.Convolutional, batch_norm: BatchNormKind) -> None:
+        super().__init__()
+        self.layer = layer
+        shape = layer.blocks[-1].shape
+        self.weights = nn.Parameter(torch.randn(shape) * math.sqrt(2 / math.prod(shape[1:])))
+        self.norm = BatchNorm(layer.filters, batch_norm) if layer.batch_normalize else None
+        if self.norm is None:
+            self.biases = nn.Parameter(torch.zeros(layer.filters))
+
+    def forward(self, x: Tensor) -> Tensor:
+        """(N, C, H, W) to (N, filters, H', W')."""
+        layer = self.layer
+        bias = self.biases if self.norm is None else None
+        y = F.conv2d(x, self.weights, bias, layer.stride, layer.padding, groups=layer.groups)
+        return ACTIVATIONS[layer.activation](y if self.norm is None else self.norm(y))
+
+
+class Connected(nn.Module):
+    """Full connection, batch norm or bias, activation."""
+
+    def __init__(self, layer: plan.Connected, batch_norm: BatchNormKind) -> None:
+        super().__init__()
+        self.layer = layer
+        inputs = layer.in_shape.size
+        self.weights = nn.Parameter(torch.empty(layer.outputs, inputs).uniform_(-1, 1) * math.sqrt(2 / inputs))
+        self.norm = BatchNorm(layer.outputs, batch_norm) if layer.batch_normalize else None
+        if self.norm is None:
+            self.biases = nn.Parameter(torch.zeros(layer.outputs))
+
+    def forward(self, x: Tensor) -> Tensor:
+        """(N, C, H, W), read in that order, to (N, outputs, 1, 1)."""
+        y = F.linear(x.flatten(1), self.weights, self.biases if self.norm is None else None)
+        y = y if self.norm is None else self.norm(y)
+        return ACTIVATIONS[self.layer.activation](y)[:, :, None, None]
+
+
+class Local(nn.Module):
+    """A convolution with weights and biases of its own at every output place."""
+
+    def __init__(self, layer: plan.Local) -> None:
+        super().__init__()
+        self.layer = layer
+        biases, weights = layer.blocks
+        self.biases = nn.Parameter(torch.zeros(biases.shape))
+        self.weights = nn.Parameter(torch.zeros(weights.shape))
+        # darknet fills the weights of the first place only, surely by mistake; the others learn from 0
+        with torch.no_grad():
+            inputs = math.prod(weights.shape[3:])
+            self.weights[0, 0].uniform_(-1, 1).mul_(math.sqrt(2 / inputs))
+
+    def forward(self, x: Tensor) -> Tensor:
+        """(N, C, H, W) to (N, filters, H', W')."""
+        return local(x, self.weights, self.biases, self.layer)
+
+
+def local(x: Tensor, weights: Tensor, biases: Tensor, layer: plan.Local) -> Tensor:
+    """What a local layer computes, with weights and biases in the shapes of its blocks."""
+    patches = F.unfold(x, layer.size, padding=layer.padding, stride=layer.stride)  # (N, C·k·k, L)
+    by_place = weights.flatten(0, 1).flatten(2)  # (L, filters, C·k·k)
+    y = torch.bmm(by_place, patches.permute(2, 1, 0))  # (L, filters, N)
+    return ACTIVATIONS[layer.activation](y.permute(2, 1, 0).unflatten(2, layer.out_shape[1:]) + biases)
+
+
+class Maxpool(nn.Module):
+    """Maximum of windows; the output's side is (in + padding - size) // stride + 1."""
+
+    def __init__(self, layer: plan.Maxpool) -> None:
+        super().__init__()
+        self.layer = layer
+        before = layer.padding // 2
+        sides = zip(layer.in_shape[1:], layer.out_shape[1:], strict=True)
+        # the last window may end before the image does, or reach beyond it
+        after_h, after_w = [max(0, (out - 1) * layer.stride + layer.size - before - side) for side, out in sides]
+        self.padding = (before, after_w, before, after_h)
+
+    def forward(self, x: Tensor) -> Tensor:
+        """(N, C, H, W) to (N, C, H', W')."""
+        _, height, width = self.layer.out_shape
+        if any(self.padding):
+            # what darknet takes for minus infinity where a window lies outside the image
+            x = F.pad(x, self.padding, value=torch.finfo(x.dtype).min)
+        return F.max_pool2d(x, self.layer.size, self.layer.stride)[:, :, :height, :width]
+
+
+class Avgpool(nn.Module):
+    """Mean of each channel."""
+
+    def forward(self, x: Tensor) -> Tensor:
+        """(N, C, H, W) to (N, C, 1, 1)."""
+        return x.mean(dim=(2, 3), keepdim=True)
+
+
+class Crop(nn.Module):
+    """A window of the image: central, in training at a random place and sometimes mirrored, one draw a batch.
+
+    Values are moved from [0, 1] to [-1, 1] unless the layer says `noadjust`. The change of colours that darknet's GPU
+    code makes here is part of the training samples instead.
+    """
+
+    def __init__(self, layer: plan.Crop) -> None:
+        super().__init__()
+        self.layer = layer
+
+    def forward(self, x: Tensor) -> Tensor:
+        """(N, C, H, W) to (N, C, H', W')."""
+        _, height, width = self.layer.out_shape
+        spare_h, spare_w = x.shape[2] - height, x.shape[3] - width
+        top, left, mirrored = spare_h // 2, spare_w // 2, False
+        if self.training:
+            top, left = (int(torch.randint(spare + 1, ())) for spare in (spare_h, spare_w))
+            mirrored = self.layer.flip and bool(torch.randint(2, ()))
+        x = x.flip(3) if mirrored else x
+        window = x[:, :, top : top + height, left : left + width]
+        return window if self.layer.noadjust else 2 * window - 1
+
+
+class Softmax(nn.Module):
+    """Softmax over each of the layer's groups of values."""
+
+    def __init__(self, layer: plan.Softmax) -> None:
+        super().__init__()
+        self.layer = layer
+
+    def forward(self, x: Tensor) -> Tensor:
+        """(N, C, H, W) to the same shape."""
+        groups = x.flatten(1).unflatten(1, (self.layer.groups, -1))
+        return (groups / self.layer.temperature).softmax(dim=-1).reshape(x.shape)
+
+
+class Activation(nn.Module):
+    """An activation on its own."""
+
+    def __init__(self, layer: plan.Activation) -> None:
+        super().__init__()
+        self.layer = layer
+
+    def forward(self, x: Tensor) -> Tensor:
+        """Elementwise."""
+        return ACTIVATIONS[self.layer.activation](x)
+
+
+_MAKERS: dict[type[plan.Layer], Callable[[Any, BatchNormKind], nn.Module]] = {
+    plan.Convolutional: Convolutional,
+    plan.Connected: Connected,
+    plan.Batchnorm: lambda layer, batch_norm: BatchNorm(layer.in_shape.channels, batch_norm),
+    plan.Local: lambda layer, _: Local(layer),
+    plan.Maxpool: lambda layer, _: Maxpool(layer),
+    plan.Avgpool: lambda layer, _: Avgpool(),
+    plan.Dropout: lambda layer, _: nn.Dropout(layer.probability),
+    plan.Crop: lambda layer, _: Crop(layer),
+    plan.Softmax: lambda layer, _: Softmax(layer),
+    plan.Activation: lambda layer, _: Activation(layer),
+    # these only pass values on: darknet's losses are not part of the network here
+    plan.Cost: lambda layer, _: nn.Identity(),
+    plan.Detection: lambda layer, _: nn.Identity(),
+}
+
+
+def make_layer(layer: plan.Layer, batch_norm: BatchNormKind) -> nn.Module:
+    """The module of a layer's record, with darknet's initial values."""
+    return _MAKERS[type(layer)](layer, batch_norm)
+
+
+def block_tensors(module: nn.Module) -> dict[str, Tensor]:
+    """A layer's parameters and buffers under the names that they have in a weights file."""
+    named = [*module.named_parameters(), *module.named_buffers()]
+    return {name.rpartition(".")[2]: tensor for name, tensor in named}
