@@ -4,7 +4,7 @@ VENV ?= .venv
 BIN := $(VENV)/bin
 READY := $(VENV)/.installed
 
-.PHONY: install demo test test-slow check format bench clean
+.PHONY: install demo test test-slow check format fuzz bench clean
 
 install: $(READY)
 
@@ -33,6 +33,10 @@ check: $(READY)  ## format, lint, types, layering
 format: $(READY)
 	$(BIN)/ruff format .
 	$(BIN)/ruff check --fix .
+
+fuzz: $(READY)  ## a minute of damaged cfgs and weights files
+	$(BIN)/python -m pip install --quiet --constraint constraints.txt --editable '.[fuzz]'
+	$(BIN)/python tools/fuzz_darknet.py --seconds 60
 
 bench: $(READY)  ## the measured numbers of docs/results.md
 	$(BIN)/python tools/bench_loss.py

@@ -59,13 +59,13 @@ def measure(backbone: str, input_size: int, *, repeats: int) -> dict[str, float]
     torch.manual_seed(0)
     spec = NetworkSpec(backbone=backbone, num_classes=3)
     network = GridNetwork(spec).eval()
-    fused, grid = fuse(network), spec.grid(input_size)
+    fused, grid = fuse(network), spec.grid((input_size, input_size))
     image = np.random.default_rng(0).integers(0, 256, (480, 640, 3), dtype=np.uint8)
-    geometry = plan_resize((480, 640), input_size, "letterbox")
+    geometry = plan_resize((480, 640), (input_size, input_size), "letterbox")
     settings = PostprocessSettings(score_threshold=0.25, iou_threshold=0.5, max_detections=300)
 
     def preprocess() -> torch.Tensor:
-        return torch.from_numpy(place_image(image, geometry)).permute(2, 0, 1)[None]
+        return torch.from_numpy(place_image(image, geometry, "letterbox")).permute(2, 0, 1)[None]
 
     batch = preprocess()
     plain = batch.contiguous(memory_format=torch.contiguous_format)

@@ -56,7 +56,7 @@ def main() -> None:
     spec = NetworkSpec(backbone=options.backbone, num_classes=options.classes, stride=config.stride)
     network = GridNetwork(spec).to(memory_format=torch.channels_last).train()
     optimizer, loss = make_optimizer(network, config.optimizer, fused=True), make_loss(config)
-    grid, size_hw = spec.grid(options.input_size), (options.input_size, options.input_size)
+    grid, size_hw = spec.grid((options.input_size,) * 2), (options.input_size,) * 2
     print(f"{platform.processor() or platform.machine()}, {torch.get_num_threads()} threads, torch {torch.__version__}")
     print(f"{options.backbone}, {options.input_size} px, {options.objects} objects an image, {options.classes} classes")
     print(f"{'batch':>6}{'step ms':>10}{'loss ms':>10}{'share':>8}{'loss ms/image':>15}")

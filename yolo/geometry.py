@@ -1,44 +1,58 @@
-"""Placing an image on the network's input: letterbox and stretch, with the geometry recorded."""
+"""Placing an image on the network's input, with the geometry recorded.
 
-from typing import Literal
+letterbox        keeps the aspect ratio, centred on grey
+stretch          fills the input; averages where it shrinks much
+stretch_corners  darknet's: fills the input, corner pixels on corner pixels, no averaging, in floats
+"""
+
+from typing import Any, Literal
 
 import cv2
 import numpy as np
 from numpy.typing import NDArray
 
+from yolo.resampling import stretch_corners
 from yolo.structures import GroundTruth, ImageGeometry
 
-ResizeMode = Literal["letterbox", "stretch"]
+ResizeMode = Literal["letterbox", "stretch", "stretch_corners"]
 
 # The grey of padding, far from black and white and known to every YOLO.
 PADDING_GREY = 114
 
 
-def plan_resize(original_hw: tuple[int, int], input_size: int, mode: ResizeMode) -> ImageGeometry:
-    """Decide where an image lands on a square input, without touching pixels.
+def plan_resize(original_hw: tuple[int, int], input_hw: tuple[int, int], mode: ResizeMode) -> ImageGeometry:
+    """Decide where an image lands on an input, without touching pixels.
 
     Args:
         original_hw: height and width of the image.
-        input_size: side of the input.
-        mode: `letterbox` keeps the aspect ratio and centres the image; `stretch` fills the input.
+        input_hw: height and width of the input.
+        mode: see the head of this file. Both stretches record the same geometry: darknet, too, relates boxes to the
+            whole image.
     """
     height, width = original_hw
-    if mode == "stretch":
-        new_h = new_w = input_size
+    input_h, input_w = input_hw
+    if mode != "letterbox":
+        new_h, new_w = input_h, input_w
     else:
-        ratio = min(input_size / height, input_size / width)
+        ratio = min(input_h / height, input_w / width)
         new_h, new_w = max(1, round(height * ratio)), max(1, round(width * ratio))
     return ImageGeometry(
         original_hw=original_hw,
-        input_hw=(input_size, input_size),
+        input_hw=input_hw,
         # exact scales of the rounded size, so that boxes fit the pixels
         scale_xy=(new_w / width, new_h / height),
-        offset_xy=(float((input_size - new_w) // 2), float((input_size - new_h) // 2)),
+        offset_xy=(float((input_w - new_w) // 2), float((input_h - new_h) // 2)),
     )
 
 
-def place_image(image: NDArray[np.uint8], geometry: ImageGeometry) -> NDArray[np.uint8]:
-    """Resize an (H, W, 3) image and put it on its input, padding grey: (input_h, input_w, 3) uint8."""
+def place_image(image: NDArray[np.uint8], geometry: ImageGeometry, mode: ResizeMode) -> NDArray[Any]:
+    """Resize an (H, W, 3) uint8 image and put it on its input, padding grey.
+
+    Returns:
+        (input_h, input_w, 3) uint8; with `stretch_corners` float32 in [0, 1], because darknet does not round either.
+    """
+    if mode == "stretch_corners":
+        return stretch_corners(image, geometry.input_hw)
     input_h, input_w = geometry.input_hw
     height, width = image.shape[:2]
     scale_x, scale_y = geometry.scale_xy

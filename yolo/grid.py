@@ -108,7 +108,7 @@ class GridSpec:
         return self.grid_size**2 * self.depth
 
     def from_blocks(self, flat: Tensor) -> Tensor:
-        """darknet's flat output (…, K), its three blocks one after the other, as raw (…, S, S, D)."""
+        """The flat output (…, K) of darknet, its three blocks one after the other, as raw (…, S, S, D)."""
         if flat.shape[-1] != self.num_values:
             raise ValueError(f"expected S·S·(B·5+C) = {self.num_values} values, got shape {tuple(flat.shape)}")
         side, boxes = self.grid_size, self.boxes_per_cell

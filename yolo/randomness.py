@@ -11,21 +11,27 @@ from numpy.typing import NDArray
 _SAMPLE_STREAM, _ORDER_STREAM = 0, 1
 
 
-def sample_generator(seed: int, epoch: int, index: int) -> np.random.Generator:
+def sample_generator(seed: int, epoch: int, index: int, *, repeat: int = 0) -> np.random.Generator:
     """Generator for everything drawn for one sample in one epoch.
 
     Args:
         seed: of the run, >= 0.
         epoch: >= 0.
         index: place of the sample in the dataset, >= 0.
+        repeat: how often the epoch has drawn this sample before, >= 0.
 
     >>> sample_generator(0, 1, 2).integers(100) == sample_generator(0, 1, 2).integers(100)
     np.True_
     """
-    return np.random.Generator(np.random.Philox(np.random.SeedSequence((seed, _SAMPLE_STREAM, epoch, index))))
+    key = (seed, _SAMPLE_STREAM, epoch, index, *((repeat,) if repeat else ()))
+    return np.random.Generator(np.random.Philox(np.random.SeedSequence(key)))
 
 
-def epoch_order(seed: int, epoch: int, length: int) -> NDArray[np.int64]:
-    """Order in which an epoch visits a dataset: a permutation of range(length), int64."""
-    sequence = np.random.SeedSequence((seed, _ORDER_STREAM, epoch))
-    return np.random.Generator(np.random.Philox(sequence)).permutation(length).astype(np.int64)
+def epoch_order(seed: int, epoch: int, length: int, *, replacement: bool = False) -> NDArray[np.int64]:
+    """Order in which an epoch visits a dataset: a permutation of range(length), int64.
+
+    With `replacement` each place of the order is drawn by itself: an image may come twice, or not at all.
+    """
+    generator = np.random.Generator(np.random.Philox(np.random.SeedSequence((seed, _ORDER_STREAM, epoch))))
+    order = generator.integers(length, size=length) if replacement else generator.permutation(length)
+    return order.astype(np.int64)

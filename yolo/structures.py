@@ -142,21 +142,21 @@ class Sample:
     """One image as the network will see it.
 
     Attributes:
-        image: (H, W, 3) uint8 RGB.
+        image: (H, W, 3) RGB: uint8, or float32 in [0, 1] from an augmentation that counts in fractions.
         ground_truth: boxes in pixels of `image`.
         index: place in the dataset.
         geometry: how `image` came from the file; None where augmentation mixed several files.
     """
 
-    image: UInt8
+    image: NDArray[Any]
     ground_truth: GroundTruth
     index: int
     geometry: ImageGeometry | None = None
 
     def __post_init__(self) -> None:
         _check(
-            self.image.ndim == 3 and self.image.shape[2] == 3 and self.image.dtype == np.uint8,
-            f"image must be (H, W, 3) uint8, got {self.image.shape} {self.image.dtype}",
+            self.image.ndim == 3 and self.image.shape[2] == 3 and self.image.dtype in (np.uint8, np.float32),
+            f"image must be (H, W, 3) uint8 or float32, got {self.image.shape} {self.image.dtype}",
         )
 
 
@@ -173,7 +173,7 @@ class Batch:
     """What one training or validation step receives.
 
     Attributes:
-        images: (N, 3, H, W) uint8 RGB.
+        images: (N, 3, H, W) RGB, uint8 or float32 in [0, 1].
         targets: the objects of all N images.
         indices: place of each image in the dataset, length N.
         geometries: how each image was placed, length N.
@@ -203,6 +203,20 @@ class Batch:
             self,
             images=self.images.to(device, non_blocking=non_blocking),
             targets=self.targets.to(device, non_blocking=non_blocking),
+        )
+
+    def split(self, parts: int) -> list[Batch]:
+        """At most `parts` batches of one size, the last perhaps smaller; `skipped` stays with the first."""
+        size = max(1, -(-len(self) // parts))
+        return [self._slice(start, start + size) for start in range(0, len(self), size)]
+
+    def _slice(self, start: int, stop: int) -> Batch:
+        return Batch(
+            images=self.images[start:stop],
+            targets=self.targets.of_images(start, stop),
+            indices=self.indices[start:stop],
+            geometries=self.geometries[start:stop],
+            skipped=() if start else self.skipped,
         )
 
     def pin_memory(self) -> Batch:
@@ -250,6 +264,17 @@ class Targets:
 
     def __len__(self) -> int:
         return len(self.boxes)
+
+    def of_images(self, start: int, stop: int) -> Targets:
+        """The objects of the images `start` to `stop` (exclusive), counted from 0 again."""
+        own = (self.image_index >= start) & (self.image_index < stop)
+        return Targets(
+            boxes=self.boxes[own],
+            labels=self.labels[own],
+            image_index=self.image_index[own] - start,
+            ignored=self.ignored[own],
+            max_per_image=self.max_per_image,
+        )
 
     def to(self, device: torch.device | str, *, non_blocking: bool = False) -> Targets:
         """The same targets on another device."""

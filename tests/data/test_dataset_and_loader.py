@@ -35,7 +35,7 @@ def images(tmp_path: Path) -> list[AnnotatedImage]:
 def dataset(images: list[AnnotatedImage], *, cache_mb: int = 0) -> DetectionDataset:
     cache = ImageCache(len(images), (32, 32), limit_mb=cache_mb) if cache_mb else None
     return DetectionDataset(
-        images, input_size=32, resize="letterbox", augment=TrainTransform(AugmentConfig()), seed=5, cache=cache
+        images, input_hw=(32, 32), resize="letterbox", augment=TrainTransform(AugmentConfig()), seed=5, cache=cache
     )
 
 
@@ -76,7 +76,7 @@ def test_an_epoch_sees_every_image_once(images: list[AnnotatedImage]) -> None:
 
 
 def test_evaluation_sees_every_image_in_order_unchanged(images: list[AnnotatedImage]) -> None:
-    data = DetectionDataset(images, input_size=32, resize="letterbox")
+    data = DetectionDataset(images, input_hw=(32, 32), resize="letterbox")
     found = list(make_loader(data, EvaluationBatches(7, 3), workers=0))
     assert [batch.indices for batch in found] == [(0, 1, 2), (3, 4, 5), (6,)]
     assert all(geometry is not None for batch in found for geometry in batch.geometries)
@@ -114,7 +114,7 @@ def test_targets_are_flat_and_know_their_image() -> None:
 def test_a_changed_size_is_a_read_error(images: list[AnnotatedImage]) -> None:
     write_image(images[0].path, np.zeros((10, 10, 3), np.uint8))
     with pytest.raises(ImageReadError, match="changed its size"):
-        DetectionDataset(images, input_size=32, resize="letterbox").load(0)
+        DetectionDataset(images, input_hw=(32, 32), resize="letterbox").load(0)
 
 
 def test_the_cache_keeps_what_fits(images: list[AnnotatedImage]) -> None:

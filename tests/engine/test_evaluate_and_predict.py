@@ -9,9 +9,9 @@ import torch
 from tests.engine.conftest import break_image, draw_shapes
 from yolo import Detector
 from yolo.config import PredictConfig, ValConfig
-from yolo.engine.evaluate import validate
 from yolo.engine.predict import describe, predict
 from yolo.engine.train import TrainingRun
+from yolo.engine.validate import validate
 from yolo.errors import ConfigError, DataError, WeightsError
 from yolo.images import read_image, write_image
 from yolo.media.sources import Frame
@@ -29,6 +29,7 @@ def test_val_gives_the_numbers_of_the_training(
 ) -> None:
     run = validate(ValConfig(weights=str(weights), data=str(shapes), runs=str(tmp_path), device="cpu", workers=0))
     assert trained.evaluation is not None
+    assert run.evaluation is not None
     assert run.evaluation.result.map_50_95 == pytest.approx(trained.evaluation.result.map_50_95, abs=1e-3)
     assert (run.folder / "metrics.json").is_file()
     assert json.loads((run.folder / "data.json").read_text())["val"]["objects_kept"] == 8
@@ -36,6 +37,7 @@ def test_val_gives_the_numbers_of_the_training(
 
 def test_val_of_another_split_and_of_one_that_is_not_there(weights: Path, shapes: Path, tmp_path: Path) -> None:
     run = validate(ValConfig(weights=str(weights), data=str(shapes), split="train", runs=str(tmp_path), workers=0))
+    assert run.evaluation is not None
     assert run.evaluation.result.num_images == 8
     with pytest.raises(DataError, match="test"):
         validate(ValConfig(weights=str(weights), data=str(shapes), split="test", runs=str(tmp_path)))
@@ -46,6 +48,7 @@ def test_val_counts_images_that_cannot_be_read(weights: Path, tmp_path: Path) ->
     broken = tmp_path / "data" / "images" / "val" / "2.png"
     break_image(broken)
     run = validate(ValConfig(weights=str(weights), data=str(data), runs=str(tmp_path), workers=0))
+    assert run.evaluation is not None
     assert run.evaluation.result.num_images == 3
     assert [Path(one.path).name for one in run.evaluation.skipped] == ["2.png"]
     assert len(json.loads((run.folder / "data.json").read_text())["val"]["unreadable"]) == 1

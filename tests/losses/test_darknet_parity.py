@@ -89,9 +89,8 @@ def grid(**options: Any) -> GridSpec:
 
 
 def test_forced_teaches_small_objects_to_predictor_1() -> None:
-    raw = torch.zeros(1, 1, 1, 12, requires_grad=True)
     for box, predictor in (([0.4, 0.4, 0.6, 0.6], 1), ([0.1, 0.1, 0.9, 0.9], 0)):
-        raw.grad = None
+        raw = torch.zeros(1, 1, 1, 12, requires_grad=True)
         terms = YoloLoss(rule="forced")(grid(), raw, one_object(box), (1, 1))
         terms.coord_wh.backward()
         assert raw.grad is not None

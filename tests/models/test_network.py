@@ -33,8 +33,8 @@ def test_raw_is_the_same_in_training_and_evaluation_form() -> None:
 
 
 def test_a_size_that_the_stride_does_not_divide_is_refused() -> None:
-    with pytest.raises(ValueError, match="multiple of the stride"):
-        SMALL.grid(330)
+    with pytest.raises(ValueError, match=r"multiple of the network.s stride"):
+        SMALL.grid((330, 330))
 
 
 @pytest.mark.parametrize("memory", [torch.contiguous_format, torch.channels_last])

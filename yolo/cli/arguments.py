@@ -10,8 +10,10 @@ from __future__ import annotations
 import argparse
 import difflib
 import re
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import asdict
+from importlib import resources
+from pathlib import Path
 from typing import TYPE_CHECKING, Any, TypeVar
 
 import yaml
@@ -35,12 +37,21 @@ ALIASES = {
     "weight_decay": "optimizer.weight_decay",
     "momentum": "optimizer.momentum",
 }
+_NAME = re.compile(r"[\w-]+")
 _KEY_VALUE = re.compile(r"[A-Za-z_][\w.-]*=.*", re.DOTALL)
 _NO_VALUE = frozenset({"--help", "--help_all", "--print_config"})
 
 
-def parse(command: str, config_class: type[Config], words: Sequence[str]) -> Config:
+def parse(
+    command: str, config_class: type[Config], words: Sequence[str], *, defaults: Mapping[str, Any] | None = None
+) -> Config:
     """Make the configuration of a command.
+
+    Args:
+        command: its name, for help and messages.
+        config_class: what to make.
+        words: the command line after the command.
+        defaults: by dotted key, in place of those of `config_class`.
 
     Raises:
         ConfigError: an unknown option, a value of the wrong kind, or a combination that makes no sense.
@@ -48,6 +59,7 @@ def parse(command: str, config_class: type[Config], words: Sequence[str]) -> Con
     """
     words = normalise(words)
     parser = _build_parser(command, config_class, show_all="--help_all" in words)
+    parser.set_defaults(dict(defaults or {}))
     if "--help_all" in words or "--help" in words or "-h" in words:
         print(_with_dashes(parser.format_help()))
         raise SystemExit(0)
@@ -64,6 +76,24 @@ def parse(command: str, config_class: type[Config], words: Sequence[str]) -> Con
     return config
 
 
+def value_of(name: str, words: Sequence[str]) -> Any:
+    """Value of a top-level option as given on a command line or in its --config file; None where it is not.
+
+    >>> value_of("cfg", ["data=d", "--cfg", "yolov1"])
+    'yolov1'
+    """
+    found = None
+    words = normalise(words)
+    for place, word in enumerate(words):
+        key, equals, value = word.partition("=")
+        value = value if equals else "".join(words[place + 1 : place + 2])
+        if key == "--config":
+            found = _from_yaml(Path(value), name, found)
+        elif key == f"--{name}":
+            found = value
+    return found
+
+
 def normalise(words: Sequence[str]) -> list[str]:
     """Rewrite every spelling of an option as `--name_with_underscores`, values untouched.
 
@@ -74,7 +104,7 @@ def normalise(words: Sequence[str]) -> list[str]:
     is_value = False
     for word in words:
         if is_value:
-            result.append(word)
+            result.append(_recipe(word) if result[-1] == "--config" else word)
             is_value = False
             continue
         if _KEY_VALUE.fullmatch(word):
@@ -84,10 +114,26 @@ def normalise(words: Sequence[str]) -> list[str]:
             name = name.replace("-", "_")
             if name.startswith("no_") and not equals:
                 name, equals, value = name.removeprefix("no_"), "=", "false"
-            word = f"--{ALIASES.get(name, name)}{equals}{value}"
+            name = ALIASES.get(name, name)
+            word = f"--{name}{equals}{_recipe(value) if name == 'config' else value}"
             is_value = not equals and word not in _NO_VALUE
         result.append(word)
     return result
+
+
+def _recipe(value: str) -> str:
+    """Path of a shipped recipe where `value` is the name of one and no file."""
+    shipped = resources.files("yolo") / "recipes" / f"{value}.yaml"
+    return str(shipped) if _NAME.fullmatch(value) and not Path(value).exists() and shipped.is_file() else value
+
+
+def _from_yaml(path: Path, name: str, otherwise: Any) -> Any:
+    """Value of a key in a YAML file; `otherwise` where it has none. What is wrong with the file, parsing will say."""
+    try:
+        values = yaml.safe_load(path.read_text(encoding="utf-8"))
+    except (OSError, ValueError, yaml.YAMLError):
+        return otherwise
+    return values.get(name, otherwise) if isinstance(values, dict) else otherwise
 
 
 def _build_parser(command: str, config_class: type[Any], *, show_all: bool) -> ArgumentParser:

@@ -2,27 +2,47 @@
 
 from __future__ import annotations
 
+import difflib
 import json
 import math
 from collections.abc import Sequence
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 from rich.console import Console
 
-from yolo.cli.arguments import parse
-from yolo.config import DemoConfig, InfoConfig, PredictConfig, TrainConfig, ValConfig
+from yolo.cli.arguments import parse, value_of
+from yolo.config import (
+    DarknetExportConfig,
+    DarknetImportConfig,
+    DarknetShowConfig,
+    DemoConfig,
+    InfoConfig,
+    PredictConfig,
+    TrainConfig,
+    ValConfig,
+)
+from yolo.errors import ConfigError
 
 if TYPE_CHECKING:
     from yolo.engine.evaluate import Evaluation
     from yolo.engine.train import TrainingRun
 
 _SUCCESS, _INTERRUPTED = 0, 130
+_DARKNET_HELP = """\
+gridyolo darknet: darknet's cfg and weights files
+
+  gridyolo darknet show    --cfg CFG [--weights W]   the layers of a network; does a weights file fit it?
+  gridyolo darknet import  --weights W [--cfg CFG]   one *.safetensors of a weights file, its cfg and names
+  gridyolo darknet export  --weights W               weights, cfg and names of a *.safetensors, for darknet
+
+CFG is a file or one of yolov1, yolov1-tiny, yolo, yolo-small, yolo-tiny, extraction.
+predict, val and train take weights files and cfgs as they are: import is for keeping them as one file."""
 
 
 def train_command(words: Sequence[str]) -> int:
     """Train a detector."""
-    config = parse("train", TrainConfig, words)
+    config = parse("train", TrainConfig, words, defaults=_cfg_defaults(words))
     console = Console()
     from yolo.engine.train import train
 
@@ -35,15 +55,18 @@ def val_command(words: Sequence[str]) -> int:
     """Measure a detector."""
     config = parse("val", ValConfig, words)
     console = Console()
-    from yolo.engine.evaluate import validate
+    from yolo.engine.validate import validate
 
     run = validate(config)
     for line in run.account.summary_lines():
         _say(console, line)
-    _print_evaluation(run.evaluation, console)
-    count = run.evaluation.result.num_images
-    stages = ", ".join(f"{name} {1000 * value / count:.1f}" for name, value in run.evaluation.seconds.items())
-    _say(console, f"milliseconds per image: {stages}")
+    if run.evaluation is not None:
+        _print_evaluation(run.evaluation, console)
+        count = run.evaluation.result.num_images
+        stages = ", ".join(f"{name} {1000 * value / count:.1f}" for name, value in run.evaluation.seconds.items())
+        _say(console, f"milliseconds per image: {stages}")
+    if run.voc is not None:
+        _say(console, run.voc.summary())
     _say(console, f"results: {run.folder}")
     return _SUCCESS
 
@@ -71,6 +94,61 @@ def info_command(words: Sequence[str]) -> int:
 
     print(json.dumps(read_metadata(Path(config.weights)), indent=2, ensure_ascii=False))
     return _SUCCESS
+
+
+def darknet_command(words: Sequence[str]) -> int:
+    """Show, import or export darknet's files."""
+    actions = {"show": _darknet_show, "import": _darknet_import, "export": _darknet_export}
+    if not words or words[0] in ("--help", "-h"):
+        print(_DARKNET_HELP)
+        return _SUCCESS
+    if words[0] not in actions:
+        near = difflib.get_close_matches(words[0], actions, n=1)
+        hint = f"; did you mean {near[0]}?" if near else ""
+        raise ConfigError(f"gridyolo darknet: {words[0]!r} is none of show, import, export{hint}")
+    return actions[words[0]](words[1:])
+
+
+def _darknet_show(words: Sequence[str]) -> int:
+    config = parse("darknet show", DarknetShowConfig, words)
+    from yolo.engine.darknet_files import show
+
+    description = show(config)
+    for line in (*description.table, *description.notes, *description.weights):
+        print(line)
+    return _SUCCESS
+
+
+def _darknet_import(words: Sequence[str]) -> int:
+    config = parse("darknet import", DarknetImportConfig, words)
+    from yolo.engine.darknet_files import import_darknet
+
+    output = import_darknet(config)
+    print(f"written: {output}")
+    print(f"use it: gridyolo predict --weights {output} --source IMAGE_OR_FOLDER")
+    return _SUCCESS
+
+
+def _darknet_export(words: Sequence[str]) -> int:
+    config = parse("darknet export", DarknetExportConfig, words)
+    from yolo.engine.darknet_files import export_darknet
+
+    for path in export_darknet(config):
+        print(f"written: {path}")
+    return _SUCCESS
+
+
+def _cfg_defaults(words: Sequence[str]) -> dict[str, Any]:
+    """The options that a darknet cfg on the command line sets, where there is one."""
+    cfg = value_of("cfg", words)
+    if not cfg:
+        return {}
+    from yolo.engine.darknet_recipe import training_defaults
+
+    defaults = training_defaults(str(cfg))
+    if value_of("epochs", words) is not None:  # the user's measure of length replaces darknet's
+        del defaults["max_batches"]
+    return defaults
 
 
 def demo_command(words: Sequence[str]) -> int:

@@ -21,8 +21,10 @@ gridyolo {version}: detect objects with a grid
   gridyolo val      --weights W --data DATA          measure a trained detector: mAP and more
   gridyolo predict  --weights W --source SOURCE      draw boxes on images or video, write JSON
   gridyolo info     --weights W                      what a weights file says of itself
+  gridyolo darknet  show|import|export               darknet's cfg and weights files
   gridyolo demo                                      all of it, on images it makes itself
 
+W is a trained detector (*.safetensors) or a darknet weights file (*.weights).
 DATA is a dataset YAML or a folder in Pascal VOC, COCO or YOLO layout.
 SOURCE is an image, a folder, a glob in quotes or a video.
 `gridyolo COMMAND --help` shows the options of a command."""
@@ -65,6 +67,7 @@ def _run(words: Sequence[str]) -> int:
         "predict": commands.predict_command,
         "info": commands.info_command,
         "demo": commands.demo_command,
+        "darknet": commands.darknet_command,
     }
     if command not in known:
         near = difflib.get_close_matches(command, known, n=1)

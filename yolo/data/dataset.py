@@ -26,10 +26,17 @@ class SampleKey(NamedTuple):
     epoch: int
     image_index: int
     with_mosaic: bool = False
+    repeat: int = 0  # how often the epoch has drawn this image before
 
 
 class Augment(Protocol):
-    """Augmentation of one sample; see `transforms.presets.TrainTransform`."""
+    """Augmentation of one sample; see `transforms.presets.TrainTransform`.
+
+    Attributes:
+        wants_original: it takes the image as it is in the file and places it on the input itself.
+    """
+
+    wants_original: bool
 
     def __call__(
         self,
@@ -47,7 +54,7 @@ class DetectionDataset(Dataset[Sample | SkippedImage]):
 
     Args:
         images: the annotated images.
-        input_size: side of the network's input.
+        input_hw: height and width of the network's input.
         resize: how images are placed on it.
         augment: changes a placed sample; None for validation.
         seed: of the run.
@@ -58,14 +65,14 @@ class DetectionDataset(Dataset[Sample | SkippedImage]):
         self,
         images: Sequence[AnnotatedImage],
         *,
-        input_size: int,
+        input_hw: tuple[int, int],
         resize: ResizeMode,
         augment: Augment | None = None,
         seed: int = 0,
         cache: ImageCache | None = None,
     ) -> None:
         self.images = images
-        self.input_size = input_size
+        self.input_hw = input_hw
         self.resize: ResizeMode = resize
         self.augment = augment
         self.seed = seed
@@ -77,27 +84,33 @@ class DetectionDataset(Dataset[Sample | SkippedImage]):
     def __getitem__(self, key: SampleKey) -> Sample | SkippedImage:
         """The sample of a key, or the reason why there is none."""
         try:
-            sample = self.load(key.image_index)
+            as_it_is = self.augment is not None and self.augment.wants_original
+            sample = self.load_original(key.image_index) if as_it_is else self.load(key.image_index)
         except ImageReadError as error:
             return SkippedImage(str(self.images[key.image_index].path), str(error))
         if self.augment is None:
             return sample
-        generator = sample_generator(self.seed, key.epoch, key.image_index)
+        generator = sample_generator(self.seed, key.epoch, key.image_index, repeat=key.repeat)
         return self.augment(sample, generator, self._load_another, with_mosaic=key.with_mosaic)
 
     def load(self, index: int) -> Sample:
         """The placed, not augmented sample; ImageReadError if the file cannot be read."""
         annotated = self.images[index]
-        geometry = plan_resize(annotated.size_hw, self.input_size, self.resize)
+        geometry = plan_resize(annotated.size_hw, self.input_hw, self.resize)
         placed = self.cache.get(index) if self.cache else None
         if placed is None:
-            image = read_image(annotated.path)
-            if image.shape[:2] != annotated.size_hw:
-                raise ImageReadError(f"{annotated.path}: changed its size since the dataset was read")
-            placed = place_image(image, geometry)
+            placed = place_image(self.load_original(index).image, geometry, self.resize)
             if self.cache:
                 self.cache.put(index, placed)
         return Sample(placed, place_boxes(annotated.ground_truth, geometry), index, geometry)
+
+    def load_original(self, index: int) -> Sample:
+        """The image as it is in the file, boxes in its own pixels; ImageReadError if the file cannot be read."""
+        annotated = self.images[index]
+        image = read_image(annotated.path)
+        if image.shape[:2] != annotated.size_hw:
+            raise ImageReadError(f"{annotated.path}: changed its size since the dataset was read")
+        return Sample(image, annotated.ground_truth, index)
 
     def _load_another(self, generator: np.random.Generator) -> Sample | None:
         index = int(generator.integers(len(self.images)))

@@ -5,6 +5,7 @@ from __future__ import annotations
 import multiprocessing
 import os
 import signal
+from collections import Counter
 from collections.abc import Callable, Iterator
 from types import FrameType
 
@@ -29,6 +30,7 @@ class TrainBatches(Sampler[list[SampleKey]]):
         seed: of the run.
         start: (epoch, step in the epoch) to begin with, for a resumed run.
         with_mosaic: asked once per epoch.
+        replacement: draw every image anew (darknet) where an epoch otherwise visits each once.
     """
 
     def __init__(
@@ -39,12 +41,14 @@ class TrainBatches(Sampler[list[SampleKey]]):
         seed: int,
         start: tuple[int, int] = (0, 0),
         with_mosaic: Callable[[int], bool],
+        replacement: bool = False,
     ) -> None:
         self.num_images = num_images
         self.batch_size = batch_size
         self.seed = seed
         self.start = start
         self.with_mosaic = with_mosaic
+        self.replacement = replacement
 
     @property
     def steps_per_epoch(self) -> int:
@@ -54,11 +58,15 @@ class TrainBatches(Sampler[list[SampleKey]]):
     def __iter__(self) -> Iterator[list[SampleKey]]:
         epoch, first_step = self.start
         while True:
-            order = epoch_order(self.seed, epoch, self.num_images)
+            order = epoch_order(self.seed, epoch, self.num_images, replacement=self.replacement)
             mosaic = self.with_mosaic(epoch)
+            drawn: Counter[int] = Counter()
+            keys = []
+            for index in order.tolist():
+                keys.append(SampleKey(epoch, index, mosaic, drawn[index]))
+                drawn[index] += 1
             for step in range(first_step, self.steps_per_epoch):
-                chosen = order[step * self.batch_size : (step + 1) * self.batch_size]
-                yield [SampleKey(epoch, int(index), mosaic) for index in chosen]
+                yield keys[step * self.batch_size : (step + 1) * self.batch_size]
             epoch, first_step = epoch + 1, 0
 
 

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import platform
-from dataclasses import dataclass
+from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import Any
 
@@ -13,10 +13,15 @@ from yolo._version import __version__
 from yolo.errors import WeightsError
 from yolo.files import atomic_write
 from yolo.geometry import ResizeMode
-from yolo.models.network import GridNetwork, NetworkSpec
+from yolo.models.build import Network, Spec, build_network, spec_from_dict
+from yolo.models.darknet import DarknetSpec
 from yolo.models.weights import fill, read_metadata, read_state_dict, save_weights
+from yolo.postprocess.pipeline import PostprocessSettings
 
-_FORMAT = 1
+_FORMAT = 2
+
+_PREDICT = PostprocessSettings(score_threshold=0.25, iou_threshold=0.5, max_detections=300)
+_VAL = PostprocessSettings(score_threshold=0.001, iou_threshold=0.6, max_detections=300)
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -27,19 +32,25 @@ class DetectorMetadata:
         network: what to build.
         class_names: by label.
         category_ids: the dataset's own ids by label (COCO), or None.
-        input_size: side of the input in training.
+        input_hw: height and width of the input in training.
         resize: how images were placed.
+        predict: settings of `predict` where the user gives none.
+        val: settings of `val` where the user gives none.
+        seen: images the network was trained on in all, as darknet counts them.
         metrics: of the validation that chose these weights; empty before the first.
         training: epoch, dataset and its fingerprint, backbone weights; for people.
     """
 
-    network: NetworkSpec
+    network: Spec
     class_names: tuple[str, ...]
     category_ids: tuple[int, ...] | None
-    input_size: int
+    input_hw: tuple[int, int]
     resize: ResizeMode
     metrics: dict[str, Any]
     training: dict[str, Any]
+    predict: PostprocessSettings
+    val: PostprocessSettings
+    seen: int = 0
 
     def to_dict(self) -> dict[str, Any]:
         """Plain values for JSON, with the versions that made them."""
@@ -48,8 +59,11 @@ class DetectorMetadata:
             "network": self.network.to_dict(),
             "class_names": list(self.class_names),
             "category_ids": None if self.category_ids is None else list(self.category_ids),
-            "input_size": self.input_size,
+            "input_hw": list(self.input_hw),
             "resize": self.resize,
+            "predict": asdict(self.predict),
+            "val": asdict(self.val),
+            "seen": self.seen,
             "metrics": self.metrics,
             "training": self.training,
             "versions": {"gridyolo": __version__, "torch": torch.__version__, "python": platform.python_version()},
@@ -66,11 +80,14 @@ class DetectorMetadata:
         try:
             category_ids = values["category_ids"]
             return cls(
-                network=NetworkSpec(**values["network"]),
+                network=spec_from_dict(values["network"]),
                 class_names=tuple(values["class_names"]),
                 category_ids=None if category_ids is None else tuple(category_ids),
-                input_size=values["input_size"],
+                input_hw=(values["input_hw"][0], values["input_hw"][1]),
                 resize=values["resize"],
+                predict=PostprocessSettings(**values["predict"]),
+                val=PostprocessSettings(**values["val"]),
+                seen=values["seen"],
                 metrics=values["metrics"],
                 training=values["training"],
             )
@@ -78,12 +95,27 @@ class DetectorMetadata:
             raise WeightsError(f"{path}: its metadata lacks or misspells {error}") from error
 
 
-def save_detector(path: Path, network: GridNetwork, metadata: DetectorMetadata) -> None:
+def default_settings(spec: Spec) -> tuple[PostprocessSettings, PostprocessSettings]:
+    """What `predict` shows and what `val` measures of a network where nobody says otherwise.
+
+    For darknet's networks the thresholds of its `yolo test` and `yolo valid`, and no limit to the detections.
+    """
+    if not isinstance(spec, DarknetSpec):
+        return _PREDICT, _VAL
+    grid = spec.grid(spec.input_hw)
+    every = grid.grid_size**2 * grid.boxes_per_cell * grid.num_classes
+    return (
+        PostprocessSettings(score_threshold=0.2, iou_threshold=0.4, max_detections=every),
+        PostprocessSettings(score_threshold=0.001, iou_threshold=0.5, max_detections=every),
+    )
+
+
+def save_detector(path: Path, network: Network, metadata: DetectorMetadata) -> None:
     """Write a detector that `load_detector` reads."""
     save_weights(path, network, metadata.to_dict())
 
 
-def load_detector(path: Path) -> tuple[GridNetwork, DetectorMetadata]:
+def load_detector(path: Path) -> tuple[Network, DetectorMetadata]:
     """Build the network of a weights file and fill it; every tensor must fit.
 
     Raises:
@@ -92,7 +124,7 @@ def load_detector(path: Path) -> tuple[GridNetwork, DetectorMetadata]:
     if path.suffix == ".ckpt":
         raise WeightsError(f"{path}: is a training state; predict and val take best.safetensors beside it")
     metadata = DetectorMetadata.from_dict(read_metadata(path), path=path)
-    network = GridNetwork(metadata.network)
+    network = build_network(metadata.network)
     report = fill(network, read_state_dict(path))
     if report.missing or report.unexpected or report.misshapen:
         raise WeightsError(f"{path}: does not fit its own network: " + "; ".join(report.summary_lines()))

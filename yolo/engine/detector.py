@@ -11,9 +11,9 @@ import numpy as np
 import torch
 from numpy.typing import NDArray
 
-from yolo.engine.checkpoint import load_detector
-from yolo.engine.devices import choose_device
-from yolo.engine.evaluate import check_input_size
+from yolo.engine.darknet_files import open_detector
+from yolo.engine.devices import choose_device, choose_dtype
+from yolo.engine.evaluate import grid_on
 from yolo.geometry import place_image, plan_resize
 from yolo.images import read_image
 from yolo.models.fusion import fuse
@@ -40,13 +40,16 @@ class Detector:
     """A trained detector, ready to be called on images.
 
     Args:
-        weights: a `*.safetensors` file written by `gridyolo train`.
+        weights: a `*.safetensors` file written by `gridyolo train`, or a darknet `*.weights` file.
         device: auto, cpu, cuda, cuda:1 or mps.
         input_size: side of the input in pixels, a multiple of the network's stride; default: as in training.
+        cfg: of a darknet file: its cfg or the name of a shipped network; default: by the file's name.
+        names: of a darknet file: text file with a class name in each line; default: VOC's for 20 classes.
+        precision: 32, bf16 or fp16 (the latter on CUDA).
 
     Raises:
         WeightsError: the file is missing, damaged or no detector.
-        ConfigError: an impossible device or input size.
+        ConfigError: an impossible device, input size, precision or cfg.
 
     Example:
         detector = Detector("runs/train/weights/best.safetensors")
@@ -55,13 +58,21 @@ class Detector:
             print(detector.class_names[label], float(score), box.tolist())
     """
 
-    def __init__(self, weights: str | Path, *, device: str = "auto", input_size: int | None = None) -> None:
-        network, self.metadata = load_detector(Path(weights))
+    def __init__(
+        self,
+        weights: str | Path,
+        *,
+        device: str = "auto",
+        input_size: int | None = None,
+        cfg: str = "",
+        names: str = "",
+        precision: str = "32",
+    ) -> None:
+        network, self.metadata = open_detector(Path(weights), cfg=cfg, names=names)
         self.device = choose_device(device)
-        self.input_size = self.metadata.input_size if input_size is None else input_size
-        check_input_size(self.input_size, self.metadata.network.stride)
-        self._network = fuse(network).to(self.device)
-        self._grid = self.metadata.network.grid(self.input_size)
+        self.input_hw = self.metadata.input_hw if input_size is None else (input_size, input_size)
+        self._grid = grid_on(self.metadata.network, self.input_hw)
+        self._network = fuse(network, device=self.device, dtype=choose_dtype(precision, self.device))
         self.seconds = StageSeconds(0.0, 0.0, 0.0)
 
     @property
@@ -73,17 +84,18 @@ class Detector:
         self,
         image: str | Path | NDArray[np.uint8],
         *,
-        score_threshold: float = 0.25,
-        iou_threshold: float = 0.5,
-        max_detections: int = 300,
+        score_threshold: float | None = None,
+        iou_threshold: float | None = None,
+        max_detections: int | None = None,
     ) -> Detections:
         """Detect on one image.
 
         Args:
             image: a file, or (H, W, 3) uint8 RGB (OpenCV's own images are BGR: pass `image[:, :, ::-1]`).
-            score_threshold: keep what scores more than this, 0..1.
-            iou_threshold: suppress what overlaps a better one of its class by more than this, 0..1.
-            max_detections: keep at most this many.
+            score_threshold: keep what scores more than this, 0..1; default: what the file says, mostly 0.25.
+            iou_threshold: suppress what overlaps a better one of its class by more than this, 0..1; default: what
+                the file says, mostly 0.5.
+            max_detections: keep at most this many; default: what the file says, mostly 300.
 
         Returns:
             Detections in pixels of `image`, by falling score, on the CPU.
@@ -93,7 +105,7 @@ class Detector:
             ValueError: an array that is no (H, W, 3) uint8 image.
         """
         pixels = read_image(Path(image)) if isinstance(image, str | Path) else image
-        settings = PostprocessSettings(
+        settings = self.metadata.predict.changed(
             score_threshold=score_threshold, iou_threshold=iou_threshold, max_detections=max_detections
         )
         return self.detect_batch([pixels], settings)[0]
@@ -105,9 +117,11 @@ class Detector:
             if image.ndim != 3 or image.shape[2] != 3 or image.dtype != np.uint8 or 0 in image.shape:
                 raise ValueError(f"an image must be (H, W, 3) uint8 RGB, got {image.shape} {image.dtype}")
         geometries = [
-            plan_resize((image.shape[0], image.shape[1]), self.input_size, self.metadata.resize) for image in images
+            plan_resize((image.shape[0], image.shape[1]), self.input_hw, self.metadata.resize) for image in images
         ]
-        placed = np.stack([place_image(image, plan) for image, plan in zip(images, geometries, strict=True)])
+        placed = np.stack(
+            [place_image(image, plan, self.metadata.resize) for image, plan in zip(images, geometries, strict=True)]
+        )
         batch = torch.from_numpy(placed).permute(0, 3, 1, 2).to(self.device)
         placed_at = time.perf_counter()
         with torch.inference_mode():

@@ -36,6 +36,13 @@ def choose_device(name: str) -> torch.device:
     return torch.device("cuda", index)
 
 
+def choose_dtype(name: str, device: torch.device) -> torch.dtype:
+    """The float type of a network in use, from 32, bf16 or fp16; ConfigError for fp16 without CUDA."""
+    if name == "fp16" and device.type != "cuda":
+        raise ConfigError(f"precision fp16 needs a CUDA device, this is {device.type}; use bf16 or 32")
+    return {"32": torch.float32, "bf16": torch.bfloat16, "fp16": torch.float16}[name]
+
+
 def choose_precision(name: str, device: torch.device) -> str:
     """Fabric's name for a precision; `auto` takes bf16 or fp16 on CUDA and 32 elsewhere."""
     if name == "auto":

@@ -1,31 +1,24 @@
-"""Measuring a network on a split, and writing down what was measured."""
+"""Measuring a network on a split."""
 
 from __future__ import annotations
 
 import time
-from dataclasses import asdict, dataclass
-from pathlib import Path
+from dataclasses import dataclass
 
 import torch
 from torch import nn
 from torch.utils.data import DataLoader
 
-from yolo.config import ValConfig
-from yolo.data.account import DataAccount
 from yolo.data.cache import ImageCache
 from yolo.data.dataset import DetectionDataset
-from yolo.data.descriptor import Split, find_dataset, read_split
-from yolo.data.loader import EvaluationBatches, default_workers, make_loader
-from yolo.engine.checkpoint import load_detector
-from yolo.engine.devices import choose_device
-from yolo.engine.reports import write_evaluation
+from yolo.data.descriptor import Split
+from yolo.data.loader import EvaluationBatches, make_loader
 from yolo.errors import ConfigError, DataError
 from yolo.evaluation.evaluator import Evaluator
 from yolo.evaluation.result import EvaluationResult
-from yolo.files import new_folder, write_json
 from yolo.geometry import ResizeMode
-from yolo.models.fusion import fuse
-from yolo.models.network import NetworkSpec
+from yolo.grid import GridSpec
+from yolo.models.build import Spec
 from yolo.postprocess.pipeline import PostprocessSettings, postprocess
 from yolo.structures import Batch, Detections, SkippedImage
 
@@ -47,27 +40,14 @@ class Evaluation:
     seconds: dict[str, float]
 
 
-@dataclass(frozen=True, slots=True)
-class ValidationRun:
-    """What `gridyolo val` reports.
-
-    Attributes:
-        folder: where everything was written.
-        evaluation: what was measured.
-        account: how the split was read.
-    """
-
-    folder: Path
-    evaluation: Evaluation
-    account: DataAccount
-
-
 def evaluation_loader(
-    split: Split, *, input_size: int, resize: ResizeMode, batch_size: int, workers: int, cache_mb: int = 0
+    split: Split, *, input_hw: tuple[int, int], resize: ResizeMode, batch_size: int, workers: int, cache_mb: int = 0
 ) -> DataLoader[Batch]:
     """A loader over every image of a split, in order."""
-    cache = ImageCache(len(split.images), (input_size, input_size), limit_mb=cache_mb) if cache_mb else None
-    dataset = DetectionDataset(split.images, input_size=input_size, resize=resize, cache=cache)
+    # the cache holds bytes, and darknet's resize makes floats
+    cache_mb = 0 if resize == "stretch_corners" else cache_mb
+    cache = ImageCache(len(split.images), input_hw, limit_mb=cache_mb) if cache_mb else None
+    dataset = DetectionDataset(split.images, input_hw=input_hw, resize=resize, cache=cache)
     return make_loader(dataset, EvaluationBatches(len(split.images), batch_size), workers=workers)
 
 
@@ -77,7 +57,7 @@ def evaluate_network(
     loader: DataLoader[Batch],
     split: Split,
     *,
-    spec: NetworkSpec,
+    spec: Spec,
     settings: PostprocessSettings,
     device: torch.device,
 ) -> Evaluation:
@@ -111,7 +91,7 @@ def evaluate_network(
         raw = network(batch.images.to(device)).float().cpu()  # the copy also waits for the device
         lap("inference")
         geometries = [geometry for geometry in batch.geometries if geometry is not None]
-        grid = spec.grid(batch.images.shape[-1])
+        grid = spec.grid((batch.images.shape[2], batch.images.shape[3]))
         for index, found in zip(batch.indices, postprocess(grid, raw, geometries, settings), strict=True):
             annotated = split.images[index]
             detections[annotated.image_id] = found
@@ -122,39 +102,9 @@ def evaluate_network(
     return Evaluation(result=evaluator.compute(), detections=detections, skipped=tuple(skipped), seconds=seconds)
 
 
-def validate(config: ValConfig) -> ValidationRun:
-    """Measure a trained detector on a split of a dataset and write a run folder."""
-    network, metadata = load_detector(Path(config.weights))
-    device = choose_device(config.device)
-    input_size = metadata.input_size if config.input_size is None else config.input_size
-    check_input_size(input_size, metadata.network.stride)
-    split = read_split(find_dataset(Path(config.data)), config.split, class_names=metadata.class_names)
-    loader = evaluation_loader(
-        split,
-        input_size=input_size,
-        resize=metadata.resize,
-        batch_size=config.batch_size,
-        workers=default_workers(device.type) if config.workers is None else config.workers,
-    )
-    settings = PostprocessSettings(
-        score_threshold=config.score_threshold,
-        iou_threshold=config.iou_threshold,
-        max_detections=config.max_detections,
-    )
-    fused = fuse(network).to(device)
-    evaluation = evaluate_network(fused, loader, split, spec=metadata.network, settings=settings, device=device)
-    folder = new_folder(Path(config.runs), config.name)
-    write_evaluation(folder, evaluation.result, evaluation.detections, split)
-    account = split.account.to_dict() | {"unreadable": [asdict(image) for image in evaluation.skipped]}
-    write_json(folder / "data.json", {split.name: account})
-    return ValidationRun(folder, evaluation, split.account)
-
-
-def check_input_size(input_size: int, stride: int) -> None:
-    """ConfigError unless the stride divides the input's side."""
-    if input_size < stride or input_size % stride:
-        lower = max(stride, input_size // stride * stride)
-        raise ConfigError(
-            f"input_size {input_size} is not a multiple of the network's stride {stride}; "
-            f"the nearest are {lower} and {lower + stride}"
-        )
+def grid_on(spec: Spec, input_hw: tuple[int, int]) -> GridSpec:
+    """The grid of a network on an input of that height and width; ConfigError where it has none."""
+    try:
+        return spec.grid(input_hw)
+    except ValueError as error:
+        raise ConfigError(str(error)) from error

@@ -24,7 +24,6 @@ from yolo.images import write_image
 from yolo.media.drawing import draw_detections
 from yolo.media.sources import Frame, Unreadable, open_source
 from yolo.media.video import VideoWriter
-from yolo.postprocess.pipeline import PostprocessSettings
 from yolo.structures import Detections
 
 
@@ -56,8 +55,15 @@ def predict(config: PredictConfig, console: Console | None = None) -> Prediction
     """
     console = console or Console(quiet=True)
     frames = open_source(config.source)  # before the network is built: a mistyped source fails at once
-    detector = Detector(config.weights, device=config.device, input_size=config.input_size)
-    settings = PostprocessSettings(
+    detector = Detector(
+        config.weights,
+        device=config.device,
+        input_size=config.input_size,
+        cfg=config.cfg,
+        names=config.names,
+        precision=config.precision,
+    )
+    settings = detector.metadata.predict.changed(
         score_threshold=config.score_threshold,
         iou_threshold=config.iou_threshold,
         max_detections=config.max_detections,

@@ -8,12 +8,13 @@ from typing import Any
 
 import torch
 
-from yolo.config import AugmentConfig, LossConfig, ModelConfig, OptimizerConfig, TrainConfig
+from yolo.config import AugmentConfig, LossConfig, ModelConfig, OptimizerConfig, RateConfig, TrainConfig
 from yolo.engine.checkpoint import load_state
+from yolo.engine.schedule import Schedule
 from yolo.engine.setup import Position, Training
 from yolo.errors import ConfigError, WeightsError
 
-_FORMAT = 1
+_FORMAT = 2
 # What may be another machine's when a run goes on.
 CHANGEABLE = frozenset({"resume", "data", "device", "workers", "cache_mb"})
 _DEFAULTS = TrainConfig(resume="-")
@@ -65,8 +66,12 @@ def read_resumable(folder: Path, given: TrainConfig) -> tuple[TrainConfig, dict[
     values["model"] = ModelConfig(**values["model"])
     values["loss"] = LossConfig(**values["loss"])
     values["augment"] = AugmentConfig(**values["augment"])
-    values["optimizer"] = OptimizerConfig(**values["optimizer"])
+    optimizer = dict(values["optimizer"])
+    optimizer["rate"] = RateConfig(**optimizer["rate"])
+    values["optimizer"] = OptimizerConfig(**optimizer)
     values |= {name: getattr(given, name) for name in changed if name != "resume"}
+    if values["cfg"]:  # as it was trained: the file that was named may have changed since
+        values["cfg"] = str(folder / "network.cfg")
     return TrainConfig(**values), state
 
 
@@ -91,5 +96,7 @@ def unpack(state: dict[str, Any], training: Training) -> None:
     if training.device.type == "cuda":
         torch.cuda.set_rng_state_all(state["cuda_rng"])
     training.position = Position(**state["position"])
+    plan, seen = training.schedule, training.position.start_seen
+    training.schedule = Schedule.from_config(training.config, plan.steps_per_epoch, seen=seen)
     training.unreadable = dict(state["unreadable"])
     training.elapsed_before = training.position.elapsed

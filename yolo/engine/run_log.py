@@ -21,6 +21,8 @@ from yolo._version import __version__
 from yolo.config import TrainConfig
 from yolo.files import atomic_write, new_folder, write_json
 from yolo.losses.yolo_loss import TERM_NAMES
+from yolo.models.build import Spec
+from yolo.models.darknet import DarknetSpec
 
 _VERSIONS_OF = ("torch", "torchvision", "albumentations", "opencv-python", "numpy", "lightning-fabric", "safetensors")
 # The names that people's scripts already parse.
@@ -49,12 +51,20 @@ class RunLog:
         self.weights.mkdir(exist_ok=True)
 
     @classmethod
-    def create(cls, config: TrainConfig) -> RunLog:
+    def create(cls, config: TrainConfig, spec: Spec) -> RunLog:
         """Make a new folder and write what is known before the training."""
         log = cls(new_folder(Path(config.runs), config.name))
+        if isinstance(spec, DarknetSpec):
+            with atomic_write(log.cfg) as temporary:
+                temporary.write_text(spec.cfg, encoding="utf-8")
         with atomic_write(log.folder / "config.yaml") as temporary:
             temporary.write_text(yaml.safe_dump(asdict(config), sort_keys=False), encoding="utf-8")
         return log
+
+    @property
+    def cfg(self) -> Path:
+        """The cfg of the network that is trained, where it has one; with it the run resumes."""
+        return self.folder / "network.cfg"
 
     @property
     def last(self) -> Path:

@@ -20,16 +20,18 @@ from yolo.data.cache import ImageCache
 from yolo.data.dataset import DetectionDataset
 from yolo.data.descriptor import Split, find_dataset, read_split
 from yolo.data.loader import TrainBatches, default_workers, make_loader
-from yolo.engine.checkpoint import DetectorMetadata
+from yolo.engine.checkpoint import DetectorMetadata, default_settings
 from yolo.engine.devices import choose_device, choose_precision
 from yolo.engine.ema import MovingAverage
-from yolo.engine.evaluate import evaluation_loader
+from yolo.engine.evaluate import evaluation_loader, grid_on
 from yolo.engine.run_log import RunLog
 from yolo.engine.schedule import Schedule
+from yolo.engine.start import build_start
 from yolo.losses.yolo_loss import YoloLoss
-from yolo.models.network import GridNetwork, NetworkSpec
-from yolo.models.weights import load_backbone_weights
+from yolo.models.build import Network, Spec
+from yolo.models.darknet import DarknetSpec
 from yolo.structures import Batch
+from yolo.transforms.darknet_augment import DarknetAugment
 from yolo.transforms.presets import TrainTransform
 
 
@@ -48,6 +50,8 @@ class Position:
         validated_step: step of the last validation; -1 before the first.
         term_sums: summed loss terms of the running epoch.
         images_seen: images of the running epoch.
+        seen: images in all, those that the first weights had seen included, as darknet counts them.
+        start_seen: images that the first weights had seen.
     """
 
     epoch: int = 0
@@ -60,6 +64,8 @@ class Position:
     validated_step: int = -1
     term_sums: dict[str, float] = field(default_factory=dict)
     images_seen: int = 0
+    seen: int = 0
+    start_seen: int = 0
 
 
 @dataclass(kw_only=True)
@@ -72,10 +78,11 @@ class Training:
     device: torch.device
     fabric: Fabric
     splits: dict[str, Split]
-    spec: NetworkSpec
-    network: GridNetwork
+    spec: Spec
+    input_hw: tuple[int, int]
+    network: Network
     model: nn.Module  # the network as Fabric wraps it
-    average: MovingAverage[GridNetwork]
+    average: MovingAverage[Network]
     optimizer: torch.optim.Optimizer
     loss: YoloLoss
     schedule: Schedule
@@ -93,6 +100,11 @@ class Training:
         """True in fp16, whose scaler finds steps that are not finite by itself."""
         return bool(self.fabric.strategy.precision.precision == "16-mixed")
 
+    def loss_now(self) -> YoloLoss:
+        """The loss of this step: darknet draws the responsible predictor for the first images of some trainings."""
+        drawn = self.position.seen < self.config.loss.random_images
+        return replace(self.loss, rule="random") if drawn else self.loss
+
     def note_step(self, terms: dict[str, float], num_images: int) -> None:
         """Add a step's terms to those of the epoch."""
         sums = self.position.term_sums
@@ -108,19 +120,23 @@ class Training:
     def metadata(self, metrics: dict[str, Any], epoch: int) -> DetectorMetadata:
         """What a weights file saved after `epoch`, from 0, says of itself."""
         train = self.splits["train"]
+        predict, val = default_settings(self.spec)
         return DetectorMetadata(
             network=self.spec,
             class_names=train.class_names,
             category_ids=train.category_ids,
-            input_size=self.config.input_size,
+            input_hw=self.input_hw,
             resize=self.config.model.resize,
+            predict=predict,
+            val=val,
             metrics=metrics,
+            seen=self.position.seen,
             training={
                 "epoch": epoch + 1,
                 "minutes": round(self.position.elapsed / 60, 2),
                 "data": self.config.data,
                 "data_sha256": self.data_sha256,
-                "backbone_weights": self.config.weights,
+                "start_weights": self.config.weights,
                 "seed": self.config.seed,
             },
         )
@@ -145,7 +161,9 @@ def prepare(config: TrainConfig, console: Console, folder: Path | None = None) -
     splits = read_splits(config, console)
     # a resumed training brings its own weights; the file of its start may be gone
     start = config if folder is None else replace(config, weights="none")
-    network = build_network(start, len(splits["train"].class_names), console)
+    network, seen = build_start(start, len(splits["train"].class_names), console)
+    input_hw = network.spec.input_hw if isinstance(network.spec, DarknetSpec) else (config.input_size,) * 2
+    grid_on(network.spec, input_hw)
     network = network.to(device).to(memory_format=torch.channels_last)
     # torch's fused update does the scaler's work too, and then refuses to clip
     is_fused = device.type in ("cpu", "cuda") and fabric.strategy.precision.precision != "16-mixed"
@@ -155,22 +173,24 @@ def prepare(config: TrainConfig, console: Console, folder: Path | None = None) -
     workers = default_workers(device.type) if config.workers is None else config.workers
     return Training(
         config=config,
-        log=RunLog.create(config) if folder is None else RunLog(folder),
+        log=RunLog.create(config, network.spec) if folder is None else RunLog(folder),
         console=console,
         device=device,
         fabric=fabric,
         splits=splits,
         spec=network.spec,
+        input_hw=input_hw,
         network=network,
         model=model,
         average=MovingAverage(network, config.optimizer.ema),
         optimizer=wrapped_optimizer,
         loss=make_loss(config),
-        schedule=Schedule.from_config(config, steps_per_epoch),
+        schedule=Schedule.from_config(config, steps_per_epoch, seen=seen),
+        position=Position(seen=seen, start_seen=seen),
         workers=workers,
         val_loader=evaluation_loader(
             splits["val"],
-            input_size=config.input_size,
+            input_hw=input_hw,
             resize=config.model.resize,
             batch_size=config.batch_size,
             workers=workers,
@@ -178,25 +198,6 @@ def prepare(config: TrainConfig, console: Console, folder: Path | None = None) -
         ),
         data_sha256=fingerprint(splits["train"]),
     )
-
-
-def build_network(config: TrainConfig, num_classes: int, console: Console) -> GridNetwork:
-    """The network of a configuration on the CPU, its weights drawn from the seed or loaded."""
-    spec = NetworkSpec(
-        backbone=config.backbone,
-        num_classes=num_classes,
-        boxes_per_cell=config.model.boxes_per_cell,
-        stride=config.stride,
-        width=config.model.width,
-        coding=config.model.coding,
-    )
-    torch.manual_seed(config.seed)
-    network = GridNetwork(spec)
-    if config.weights != "none":
-        report = load_backbone_weights(network.backbone, config.weights)
-        line = f"backbone weights {config.weights}: " + "; ".join(report.summary_lines())
-        console.print(line, markup=False, highlight=False, soft_wrap=True)
-    return network
 
 
 def read_splits(config: TrainConfig, console: Console) -> dict[str, Split]:
@@ -209,8 +210,23 @@ def read_splits(config: TrainConfig, console: Console) -> dict[str, Split]:
     return {"train": train, "val": val}
 
 
+def make_augment(config: TrainConfig, input_hw: tuple[int, int]) -> TrainTransform | DarknetAugment:
+    """The augmentation of a configuration."""
+    augment = config.augment
+    if augment.style == "modern":
+        return TrainTransform(augment)
+    return DarknetAugment(
+        input_hw,
+        augment.jitter,
+        hue=augment.hue,
+        saturation=1 + augment.saturation,
+        exposure=1 + augment.value,
+        flip=augment.flip_horizontal,
+    )
+
+
 def make_loss(config: TrainConfig) -> YoloLoss:
-    """The loss of a configuration."""
+    """The loss of a configuration, after the images for which the predictor is drawn at random."""
     loss = config.loss
     return YoloLoss(
         lambda_coord=loss.lambda_coord,
@@ -222,32 +238,43 @@ def make_loss(config: TrainConfig) -> YoloLoss:
         class_prob=loss.class_prob,
         ignore_iou=loss.ignore_iou,
         objects_per_cell=loss.objects_per_cell,
+        rescore=loss.rescore,
+        rule="forced" if loss.forced else "best",
     )
 
 
 def make_optimizer(network: nn.Module, config: OptimizerConfig, *, fused: bool) -> torch.optim.Optimizer:
-    """AdamW or SGD with weight decay on matrices only."""
-    parameters = [parameter for parameter in network.parameters() if parameter.requires_grad]
+    """AdamW or SGD with weight decay on matrices only.
+
+    With nesterov=False and a loss divided by the number of images, SGD is darknet's update.
+    """
+    named = [(name, parameter) for name, parameter in network.named_parameters() if parameter.requires_grad]
+    # the biases of a local layer have three axes, but are biases
+    matrices = {name for name, parameter in named if parameter.ndim > 1 and not name.endswith("biases")}
     groups = [
-        {"params": [p for p in parameters if p.ndim > 1], "weight_decay": config.weight_decay},
-        {"params": [p for p in parameters if p.ndim <= 1], "weight_decay": 0.0},
+        {"params": [p for name, p in named if name in matrices], "weight_decay": config.weight_decay},
+        {"params": [p for name, p in named if name not in matrices], "weight_decay": 0.0},
     ]
     if config.name == "sgd":
-        return torch.optim.SGD(groups, lr=config.lr, momentum=config.momentum, nesterov=config.momentum > 0)
+        nesterov = config.nesterov and config.momentum > 0
+        return torch.optim.SGD(groups, lr=config.lr, momentum=config.momentum, nesterov=nesterov)
     return torch.optim.AdamW(groups, lr=config.lr, fused=fused)
 
 
 def train_loader(training: Training) -> DataLoader[Batch]:
     """Batches from the training's position on, without end."""
     config, images = training.config, training.splits["train"].images
-    size_hw = (config.input_size, config.input_size)
+    augment = make_augment(config, training.input_hw)
+    # the cache holds placed images
+    cache_mb = 0 if augment.wants_original else config.cache_mb * 3 // 4
     dataset = DetectionDataset(
         images,
-        input_size=config.input_size,
-        resize=config.model.resize,
-        augment=TrainTransform(config.augment),
+        input_hw=training.input_hw,
+        # modern augmentation resamples bytes; the difference to darknet's stretch is lost in it
+        resize="stretch" if config.model.resize == "stretch_corners" else config.model.resize,
+        augment=augment,
         seed=config.seed,
-        cache=ImageCache(len(images), size_hw, limit_mb=config.cache_mb * 3 // 4),
+        cache=ImageCache(len(images), training.input_hw, limit_mb=cache_mb) if cache_mb else None,
     )
     plan, open_until = training.schedule, 1 - config.augment.close_mosaic
 
@@ -261,6 +288,7 @@ def train_loader(training: Training) -> DataLoader[Batch]:
         seed=config.seed,
         start=(position.epoch, position.step_in_epoch),
         with_mosaic=with_mosaic,
+        replacement=config.sampling == "replacement",
     )
     return make_loader(dataset, batches, workers=training.workers, pin_memory=training.device.type == "cuda")
 

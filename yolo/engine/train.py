@@ -12,11 +12,11 @@ from collections.abc import Iterable
 from dataclasses import dataclass, replace
 from pathlib import Path
 
+import torch
 from rich.console import Console
-from torch import Tensor
 
 from yolo.config import TrainConfig
-from yolo.engine.checkpoint import load_detector, save_detector, save_state
+from yolo.engine.checkpoint import default_settings, load_detector, save_detector, save_state
 from yolo.engine.display import TrainingDisplay
 from yolo.engine.evaluate import Evaluation, evaluate_network
 from yolo.engine.interrupt import StopWish, stop_wish
@@ -28,10 +28,8 @@ from yolo.files import write_json
 from yolo.losses.yolo_loss import TERM_NAMES
 from yolo.models.fusion import fuse
 from yolo.models.network import count_parameters
-from yolo.postprocess.pipeline import PostprocessSettings
 from yolo.structures import Batch, SkippedImage
 
-VALIDATION_SETTINGS = PostprocessSettings(score_threshold=0.001, iou_threshold=0.6, max_detections=300)
 _MAX_BAD_STEPS = 10
 
 
@@ -95,7 +93,6 @@ def _fit(training: Training, wish: StopWish, display: TrainingDisplay) -> None:
     """The loop: epochs until the schedule is over or somebody wishes to stop."""
     position, schedule = training.position, training.schedule
     batches = iter(train_loader(training))
-    grid, size_hw = training.spec.grid(training.config.input_size), (training.config.input_size,) * 2
     while training.progress() < 1 and not wish:
         training.model.train()
         began, images_before = time.monotonic(), position.images_seen
@@ -103,11 +100,10 @@ def _fit(training: Training, wish: StopWish, display: TrainingDisplay) -> None:
             batch: Batch = next(batches).to(training.device, non_blocking=True)
             _set_learning_rate(training)
             _note_skipped(training, batch.skipped, display)
+            position.seen += len(batch)
             if len(batch):
-                raw = training.model(batch.images)
-                terms = training.loss(grid, raw, batch.targets, size_hw)
-                values = terms.to_floats()  # the one wait for the device before the update
-                if math.isfinite(sum(values.values())) and update(training, terms.total):
+                values = learn(training, batch)
+                if math.isfinite(sum(values.values())) and update(training):
                     training.note_step(values, len(batch))
                 else:
                     _refuse_step(training, batch, values, display)
@@ -126,9 +122,20 @@ def _fit(training: Training, wish: StopWish, display: TrainingDisplay) -> None:
         _settle(training, display)
 
 
-def update(training: Training, total: Tensor) -> bool:
+def learn(training: Training, batch: Batch) -> dict[str, float]:
+    """Add up the gradients of a batch, in as many parts as configured; its loss terms, means over its images."""
+    grid, loss = training.spec.grid(training.input_hw), training.loss_now()
+    values = torch.zeros(len(TERM_NAMES), device=training.device)
+    for part in batch.split(training.config.subdivisions):
+        terms = loss(grid, training.model(part.images), part.targets, training.input_hw)
+        share = len(part) / len(batch)
+        training.fabric.backward(terms.total * share)
+        values += terms.to_tensor() * share
+    return dict(zip(TERM_NAMES, values.tolist(), strict=True))  # the one wait for the device before the update
+
+
+def update(training: Training) -> bool:
     """One step of the optimiser and of the moving average; False, and no step, if the gradient is not finite."""
-    training.fabric.backward(total)
     # without a limit the norm is only measured
     limit = training.config.optimizer.clip_norm or math.inf
     norm = training.fabric.clip_gradients(training.model, training.optimizer, max_norm=limit, error_if_nonfinite=False)
@@ -190,7 +197,7 @@ def _validate(training: Training, epoch: int) -> Evaluation:
         training.val_loader,
         training.splits["val"],
         spec=training.spec,
-        settings=VALIDATION_SETTINGS,
+        settings=default_settings(training.spec)[1],
         device=training.device,
     )
     result = evaluation.result
@@ -209,11 +216,11 @@ def _finish(training: Training) -> Evaluation:
     """Measure the saved best weights once more, as a user will load them, and write the reports."""
     network, _ = load_detector(training.log.best)
     evaluation = evaluate_network(
-        fuse(network).to(training.device),
+        fuse(network, device=training.device),
         training.val_loader,
         training.splits["val"],
         spec=training.spec,
-        settings=VALIDATION_SETTINGS,
+        settings=default_settings(training.spec)[1],
         device=training.device,
     )
     write_evaluation(training.log.folder, evaluation.result, evaluation.detections, training.splits["val"])
@@ -235,6 +242,7 @@ def _seconds_left(training: Training, progress: float) -> float:
 def _refuse_step(training: Training, batch: Batch, values: dict[str, float], display: TrainingDisplay) -> None:
     """Pass over a step that is not finite, undo what it did to the batch norms; give up after many in a row."""
     training.bad_steps += 1
+    training.optimizer.zero_grad(set_to_none=True)
     training.average.heal_buffers()
     bad = [name for name, value in values.items() if not math.isfinite(value)] or ["gradient"]
     images = training.splits["train"].images
@@ -265,11 +273,13 @@ def _announce(training: Training) -> None:
     log.event("started", epoch=training.position.epoch, step=training.position.step)
     _write_data_account(training)
     budget = [f"{schedule.epochs} epochs"] if schedule.epochs else []
+    budget += [f"{schedule.updates:,} updates"] if schedule.updates else []
     budget += [f"{schedule.seconds / 60:g} minutes"] if schedule.seconds else []
-    grid = training.spec.grid(training.config.input_size)
+    grid = training.spec.grid(training.input_hw)
+    height, width = training.input_hw
     lines = [
-        f"{training.spec.backbone}: {count_parameters(training.network) / 1e6:.2f} M parameters, "
-        f"input {training.config.input_size}, grid {grid.grid_size}x{grid.grid_size}x({grid.boxes_per_cell}·5"
+        f"{training.spec.name}: {count_parameters(training.network) / 1e6:.2f} M parameters, "
+        f"input {width}x{height}, grid {grid.grid_size}x{grid.grid_size}x({grid.boxes_per_cell}·5"
         f"+{grid.num_classes}), on {training.device}",
         f"training for {' or '.join(budget)}, {schedule.steps_per_epoch} steps of {training.config.batch_size} "
         f"an epoch; {len(splits['val'].images)} images to validate on; everything goes to {log.folder}",

@@ -11,8 +11,8 @@ Every term is half the weighted sum over the batch divided by the number of imag
     class_prob    sum over classes (p - p^)^2              `cross_entropy`, one per class
 
 The target IoU is a constant for the gradient; `rescore=False` makes the target 1 instead. So is the softmax that
-a grid may put on its class values: darknet passes their gradient straight through. Who is responsible is decided in `assignment`; nothing here knows
-of thresholds or NMS. Computed in float32 whatever the precision of `raw`.
+a grid may put on its class values: darknet passes their gradient straight through. Who is responsible is decided in
+`assignment`; nothing here knows of thresholds or NMS. Computed in float32 whatever the precision of `raw`.
 
 Shape letters: N batch, S grid side, B predictors per cell, C classes, T objects of the batch.
 Source: Redmon et al. 2016, equation 3; darknet src/detection_layer.c.
@@ -51,10 +51,13 @@ class LossTerms:
         """What training minimises: the sum. Times the number of images, its gradient is minus darknet's delta."""
         return self.coord_xy + self.coord_wh + self.conf_obj + self.conf_noobj + self.class_prob
 
+    def to_tensor(self) -> Tensor:
+        """The terms in the order of `TERM_NAMES`, (5,), without gradient."""
+        return torch.stack([getattr(self, field.name).detach() for field in fields(self)])
+
     def to_floats(self) -> dict[str, float]:
         """Terms by name, for logs; waits for the device once."""
-        names = [field.name for field in fields(self)]
-        return dict(zip(names, torch.stack([getattr(self, name).detach() for name in names]).tolist(), strict=True))
+        return dict(zip(TERM_NAMES, self.to_tensor().tolist(), strict=True))
 
 
 TERM_NAMES = tuple(field.name for field in fields(LossTerms))

@@ -1,7 +1,7 @@
 """darknet's activation functions by name.
 
-Source: darknet src/activations.h. Gradients are the true derivatives; darknet's own are approximations for a few of
-the rare ones (loggy, plse).
+Gradients are the true derivatives, as darknet's are, which computes them from the answers.
+Source: darknet src/activations.h.
 """
 
 from collections.abc import Callable, Mapping

@@ -45,7 +45,11 @@ class BatchNorm(nn.Module):
         self.rolling_variance: Tensor
 
     def forward(self, x: Tensor) -> Tensor:
-        """Normalise; in training also update the running statistics."""
+        """Normalise; in training also update the running statistics.
+
+        Raises:
+            ValueError: in training, one value per channel only, which has no variance.
+        """
         if not self.training:
             factor, shift = self.as_affine()
             return torch.addcmul(_over_channels(shift, x), x, _over_channels(factor, x))
@@ -60,6 +64,8 @@ class BatchNorm(nn.Module):
                 momentum=_MOMENTUM,
                 eps=_EPS_INSIDE,
             )
+        if x.numel() == x.shape[1]:
+            raise ValueError(f"training needs more than one value per channel, not an input of {tuple(x.shape)}")
         normalised, mean, variance = _Normalise.apply(x.float())
         with torch.no_grad():
             self.rolling_mean.lerp_(mean, _MOMENTUM)
@@ -93,11 +99,12 @@ class _Normalise(torch.autograd.Function):
         inverse_root = (variance + _EPS_INSIDE).rsqrt()
         to_mean = -inverse_root * gradient.sum(axes)
         to_variance = -0.5 * inverse_root**3 * (gradient * centred).sum(axes)
-        return (
+        to_x: Tensor = (
             gradient * _over_channels(inverse_root, x)
             + centred * _over_channels(to_variance * 2 / count, x)
             + _over_channels(to_mean / count, x)
         )
+        return to_x
 
 
 def _all_but_channels(x: Tensor) -> list[int]:

@@ -8,13 +8,14 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 from functools import lru_cache
-from typing import Any
+from typing import Any, get_args
 
 import torch
 from torch import Tensor, nn
 
-from yolo.darknet.layers import Detection
+from yolo.darknet.layers import Detection, Shape
 from yolo.darknet.plan import NetworkPlan, plan_network
+from yolo.errors import ConfigError
 from yolo.grid import GridSpec
 from yolo.models.batch_norm import BatchNormKind
 from yolo.models.darknet_layers import make_layer
@@ -27,10 +28,21 @@ class DarknetSpec:
     Attributes:
         cfg: text of the cfg.
         batch_norm: arithmetic of batch norms in training, see `models.batch_norm`.
+
+    Raises:
+        ConfigError: no such arithmetic.
+        TypeError: `cfg` is no text.
     """
 
     cfg: str
     batch_norm: BatchNormKind = "standard"
+
+    def __post_init__(self) -> None:
+        if not isinstance(self.cfg, str):
+            raise TypeError(f"cfg must be text, not {self.cfg!r}")
+        if self.batch_norm not in get_args(BatchNormKind):
+            kinds = " or ".join(get_args(BatchNormKind))
+            raise ConfigError(f"batch_norm must be {kinds}, not {self.batch_norm!r}")
 
     @property
     def plan(self) -> NetworkPlan:
@@ -73,14 +85,26 @@ class DarknetNetwork(nn.Module):
         super().__init__()
         self.spec = spec
         self.layers = nn.ModuleList(make_layer(layer, spec.batch_norm) for layer in spec.plan.layers)
+        self.in_shape = spec.plan.in_shape
         self.grid = None if spec.plan.detection is None else grid_of(spec.plan.detection)
 
     def forward(self, images: Tensor) -> Tensor:
-        """Images (N, channels, H, W), uint8 or float 0..1, to raw (N, S, S, D), or a classifier's (N, K)."""
+        """Images (N, channels, H, W), uint8 or float 0..1, to raw (N, S, S, D), or a classifier's (N, K).
+
+        Raises:
+            ValueError: images of another shape than the cfg's.
+        """
+        check_images(images, self.in_shape)
         values = images.float() / 255 if images.dtype == torch.uint8 else images
         for layer in self.layers:
             values = layer(values)
         return as_answer(values, self.grid)
+
+
+def check_images(images: Tensor, in_shape: Shape) -> None:
+    """Refuse images of another shape: pools have the windows of the cfg's, and would leave out the rest."""
+    if tuple(images.shape[1:]) != in_shape:
+        raise ValueError(f"the cfg's input is (N, {', '.join(map(str, in_shape))}), not {tuple(images.shape)}")
 
 
 def as_answer(values: Tensor, grid: GridSpec | None) -> Tensor:

@@ -11,7 +11,7 @@ from torch import Tensor, nn
 from yolo.models import onednn
 from yolo.models.activations import ACTIVATIONS
 from yolo.models.batch_norm import BatchNorm
-from yolo.models.darknet import DarknetNetwork, as_answer
+from yolo.models.darknet import DarknetNetwork, as_answer, check_images
 from yolo.models.darknet_layers import Connected, Convolutional, Local, local
 
 
@@ -29,15 +29,20 @@ class DarknetInference(nn.Module):
     def __init__(self, network: DarknetNetwork, device: torch.device, dtype: torch.dtype) -> None:
         super().__init__()
         self.spec, self.grid, self.dtype = network.spec, network.grid, dtype
-        # half precision on a CPU is worth it only where the library has it
-        packed = device.type == "cpu" and dtype != torch.float16 and onednn.is_available()
+        self.in_shape = network.in_shape
+        packed = device.type == "cpu" and onednn.is_available(dtype)
         with torch.no_grad():
             self.layers = nn.ModuleList(_inference_layer(layer, packed=packed, dtype=dtype) for layer in network.layers)
         self.requires_grad_(False)
         self.to(device).eval()
 
     def forward(self, images: Tensor) -> Tensor:
-        """Images (N, channels, H, W), uint8 or float 0..1, to raw (N, S, S, D), or a classifier's (N, K)."""
+        """Images (N, channels, H, W), uint8 or float 0..1, to raw (N, S, S, D), or a classifier's (N, K).
+
+        Raises:
+            ValueError: images of another shape than the cfg's.
+        """
+        check_images(images, self.in_shape)
         values = images.contiguous(memory_format=torch.channels_last)
         values = values.to(self.dtype) / 255 if images.dtype == torch.uint8 else values.to(self.dtype)
         for layer in self.layers:

@@ -97,17 +97,16 @@ class Maxpool(nn.Module):
         self.layer = layer
         before = layer.padding // 2
         sides = zip(layer.in_shape[1:], layer.out_shape[1:], strict=True)
-        # the last window may end before the image does, or reach beyond it
+        # no more than the last window needs, or there would be one window more
         after_h, after_w = [max(0, (out - 1) * layer.stride + layer.size - before - side) for side, out in sides]
         self.padding = (before, after_w, before, after_h)
 
     def forward(self, x: Tensor) -> Tensor:
         """(N, C, H, W) to (N, C, H', W')."""
-        _, height, width = self.layer.out_shape
         if any(self.padding):
             # what darknet takes for minus infinity where a window lies outside the image
             x = F.pad(x, self.padding, value=torch.finfo(x.dtype).min)
-        return F.max_pool2d(x, self.layer.size, self.layer.stride)[:, :, :height, :width]
+        return F.max_pool2d(x, self.layer.size, self.layer.stride)
 
 
 class Avgpool(nn.Module):
@@ -151,7 +150,7 @@ class Softmax(nn.Module):
 
     def forward(self, x: Tensor) -> Tensor:
         """(N, C, H, W) to the same shape."""
-        groups = x.flatten(1).unflatten(1, (self.layer.groups, -1))
+        groups: Tensor = x.flatten(1).unflatten(1, (self.layer.groups, -1))
         return (groups / self.layer.temperature).softmax(dim=-1).reshape(x.shape)
 
 

@@ -1,4 +1,4 @@
-"""The inference copy of a network: batch norms folded into convolutions, channels-last memory."""
+"""The inference copy of a network: batch norms folded into convolutions, channels-last memory, any float type."""
 
 import copy
 from typing import Any, cast
@@ -8,6 +8,9 @@ from torch import Tensor, nn
 from torch.fx import GraphModule, symbolic_trace
 from torch.nn.utils.fusion import fuse_conv_bn_eval
 
+from yolo.models.build import Network
+from yolo.models.darknet import DarknetNetwork
+from yolo.models.darknet_fusion import DarknetInference
 from yolo.models.network import GridNetwork, InputNorm
 
 
@@ -28,15 +31,25 @@ class InferenceNetwork(nn.Module):
         self.requires_grad_(False)
 
     def forward(self, images: Tensor) -> Tensor:
-        """Images (N, 3, H, W), uint8 or float 0..1, to raw (N, S, S, D)."""
+        """Images (N, 3, H, W), uint8 or float 0..1, to raw (N, S, S, D) in the network's float type."""
         images = images.contiguous(memory_format=torch.channels_last)
         raw: Tensor = self.body(self.normalise(images))
         return raw
 
 
-def fuse(network: GridNetwork) -> InferenceNetwork:
-    """The fused, channels-last copy of a network for inference."""
-    return InferenceNetwork(network)
+def fuse(
+    network: Network, *, device: torch.device | str = "cpu", dtype: torch.dtype = torch.float32
+) -> InferenceNetwork | DarknetInference:
+    """The fused, channels-last copy of a network for inference.
+
+    Args:
+        network: on the CPU; not changed.
+        device: where the copy will run.
+        dtype: of its weights and arithmetic: float32, bfloat16 or float16.
+    """
+    if isinstance(network, DarknetNetwork):
+        return DarknetInference(network, torch.device(device), dtype)
+    return InferenceNetwork(network).to(device=device, dtype=dtype)
 
 
 class _BackboneAndHead(nn.Module):

@@ -36,12 +36,24 @@ class NetworkSpec:
     width: int = 96
     coding: Coding = "logistic"
 
-    def grid(self, input_size: int) -> GridSpec:
-        """The grid on an input of that side; ValueError if the stride does not divide it."""
-        if input_size % self.stride:
-            raise ValueError(f"input size {input_size} is not a multiple of the stride {self.stride}")
+    @property
+    def name(self) -> str:
+        """What to call the network in a line of text."""
+        return self.backbone
+
+    def grid(self, input_hw: tuple[int, int]) -> GridSpec:
+        """The grid on an input of that height and width; ValueError if the stride does not divide it."""
+        height, width = input_hw
+        if height != width:
+            raise ValueError(f"the input must be square, not {width}x{height} (width x height)")
+        if height < self.stride or height % self.stride:
+            lower = max(self.stride, height // self.stride * self.stride)
+            raise ValueError(
+                f"input_size {height} is not a multiple of the network's stride {self.stride}; "
+                f"the nearest are {lower} and {lower + self.stride}"
+            )
         return GridSpec(
-            grid_size=input_size // self.stride,
+            grid_size=height // self.stride,
             boxes_per_cell=self.boxes_per_cell,
             num_classes=self.num_classes,
             coding=self.coding,
@@ -89,7 +101,7 @@ class GridNetwork(nn.Module):
         self.normalise = InputNorm()
         # One finer map adds detail; all deeper ones add context.
         self.backbone = Backbone(spec.backbone, lowest_stride=max(spec.stride // 2, 4), highest_stride=32)
-        any_size = spec.grid(spec.stride)
+        any_size = spec.grid((spec.stride, spec.stride))
         self.head = GridHead(self.backbone.taps, stride=spec.stride, width=spec.width, grid=any_size)
 
     def forward(self, images: Tensor) -> Tensor:

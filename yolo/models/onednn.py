@@ -7,6 +7,8 @@ they need no compiler. Where a build of torch lacks them (`is_available`), ordin
 
 from __future__ import annotations
 
+from typing import Any
+
 import torch
 from torch import Tensor, nn
 
@@ -22,10 +24,13 @@ _FUSED_ACTIVATIONS: dict[str, tuple[str, list[float]]] = {
 }
 
 
-def is_available() -> bool:
-    """True if this build of torch has the operators."""
+def is_available(dtype: torch.dtype) -> bool:
+    """True if this build of torch has the operators, and they this type on this processor."""
+    if dtype == torch.bfloat16 and not torch.ops.mkldnn._is_mkldnn_bf16_supported():
+        return False
     return (
-        torch.backends.mkldnn.is_available()
+        dtype in (torch.float32, torch.bfloat16)
+        and torch.backends.mkldnn.is_available()
         and hasattr(torch.ops.mkldnn, "_convolution_pointwise")
         and hasattr(torch.ops.mkldnn, "_linear_pointwise")
         and hasattr(torch._C._nn, "mkldnn_reorder_conv2d_weight")
@@ -59,7 +64,8 @@ class PackedConv2d(nn.Module):
         super().__init__()
         self.geometry = ([padding, padding], [stride, stride], [1, 1], groups)
         self.bias = bias
-        self.weights = torch._C._nn.mkldnn_reorder_conv2d_weight(weights.to_mkldnn(), *self.geometry, list(input_shape))
+        reorder: Any = torch._C._nn.mkldnn_reorder_conv2d_weight  # its annotation lacks the last argument
+        self.weights = reorder(weights.to_mkldnn(), *self.geometry, list(input_shape))
         self.fused = _FUSED_ACTIVATIONS.get(activation)
         self.activation = ACTIVATIONS[activation]
 

@@ -1,7 +1,10 @@
 """The whole way from `raw` to detections in pixels of the original images: decode, suppress, restore."""
 
+from __future__ import annotations
+
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
+from typing import Any
 
 from torch import Tensor
 
@@ -25,6 +28,17 @@ class PostprocessSettings:
     score_threshold: float
     iou_threshold: float
     max_detections: int
+
+    def changed(
+        self, *, score_threshold: float | None, iou_threshold: float | None, max_detections: int | None
+    ) -> PostprocessSettings:
+        """These settings with those values in place of its own that are not None."""
+        given: dict[str, Any] = {
+            "score_threshold": score_threshold,
+            "iou_threshold": iou_threshold,
+            "max_detections": max_detections,
+        }
+        return replace(self, **{name: value for name, value in given.items() if value is not None})
 
 
 def postprocess(

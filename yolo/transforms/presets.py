@@ -26,6 +26,8 @@ class TrainTransform:
         config: strengths and probabilities.
     """
 
+    wants_original = False
+
     def __init__(self, config: AugmentConfig) -> None:
         self.config = config
         album = import_albumentations()

@@ -1,0 +1,211 @@
+"""The sections of a training's configuration: network, loss, augmentation, optimiser."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, field
+from typing import Literal
+
+from yolo.errors import ConfigError
+
+
+def require(condition: bool, message: str) -> None:
+    """ConfigError with that message unless the condition holds."""
+    if not condition:
+        raise ConfigError(message)
+
+
+@dataclass(frozen=True, kw_only=True)
+class ModelConfig:
+    """The network.
+
+    Attributes:
+        boxes_per_cell: Predictors per cell (B).
+        grid_size: Cells along each side (S); input_size / grid_size must be 4, 8, 16, 32 or 64. Default: stride 16.
+        width: Channels of the neck that merges the backbone's maps.
+        coding: What the network's numbers mean: logistic (modern) or linear (the original).
+        resize: How images reach the input: letterbox keeps the aspect ratio, stretch fills the input, stretch_corners
+            fills it as darknet does (corner pixels on corner pixels, in floats).
+        batch_norm: Of networks from a cfg: standard (as cuDNN) or darknet (the arithmetic of its CPU code).
+    """
+
+    boxes_per_cell: int = 2
+    grid_size: int | None = None
+    width: int = 96
+    coding: Literal["logistic", "linear"] = "logistic"
+    resize: Literal["letterbox", "stretch", "stretch_corners"] = "letterbox"
+    batch_norm: Literal["standard", "darknet"] = "standard"
+
+    def __post_init__(self) -> None:
+        require(self.boxes_per_cell >= 1, f"model.boxes_per_cell must be at least 1, got {self.boxes_per_cell}")
+        require(self.width >= 8, f"model.width must be at least 8, got {self.width}")
+
+
+@dataclass(frozen=True, kw_only=True)
+class LossConfig:
+    """Weights and readings of the loss's five terms.
+
+    Attributes:
+        lambda_coord: Weight of the two coordinate terms.
+        lambda_obj: Weight of the confidence of responsible predictors.
+        lambda_noobj: Weight of the confidence of all others.
+        lambda_class: Weight of the class term.
+        coord: Coordinates by CIoU (iou) or by squared differences (squared, the original).
+        confidence: Confidence by cross_entropy or squared (the original).
+        class_prob: Classes by cross_entropy or squared (the original).
+        ignore_iou: Spare predictors that overlap an object by more than this; null for the original rule.
+        objects_per_cell: Objects of one cell that may find a predictor; the original has 1.
+        rescore: Confidence of a responsible predictor is taught its IoU; false teaches 1.
+        forced: Responsible is predictor 1 for small objects and 0 for others, whatever their boxes (darknet).
+        random_images: Responsible is a random predictor until this many images were seen (darknet: 0 or 64000).
+    """
+
+    lambda_coord: float = 5.0
+    lambda_obj: float = 1.0
+    lambda_noobj: float = 0.5
+    lambda_class: float = 1.0
+    coord: Literal["iou", "squared"] = "iou"
+    confidence: Literal["cross_entropy", "squared"] = "cross_entropy"
+    class_prob: Literal["cross_entropy", "squared"] = "cross_entropy"
+    ignore_iou: float | None = 0.5
+    objects_per_cell: int = 2
+    rescore: bool = True
+    forced: bool = False
+    random_images: int = 0
+
+    def __post_init__(self) -> None:
+        for name in ("lambda_coord", "lambda_obj", "lambda_noobj", "lambda_class"):
+            require(getattr(self, name) >= 0, f"loss.{name} must not be negative, got {getattr(self, name)}")
+        require(
+            self.objects_per_cell >= 1,
+            f"loss.objects_per_cell must be at least 1, got {self.objects_per_cell}",
+        )
+        require(
+            self.ignore_iou is None or 0 <= self.ignore_iou <= 1,
+            f"loss.ignore_iou must be in [0, 1] or null, got {self.ignore_iou}",
+        )
+        require(self.random_images >= 0, f"loss.random_images must not be negative, got {self.random_images}")
+
+
+@dataclass(frozen=True, kw_only=True)
+class AugmentConfig:
+    """How training images are varied; 0 turns a step off.
+
+    Attributes:
+        style: modern, or darknet: random crops by jitter, a flip, its change of colours, and nothing else.
+        jitter: Of the style darknet: largest shift of each edge of the crop, as a share of the side.
+        mosaic: Probability that four images share one input.
+        close_mosaic: Last share of the training that sees no mosaic.
+        scale: Images are scaled by a factor between 1 / (1 + scale) and 1 + scale.
+        translate: Largest shift, as a share of the input's side.
+        flip_horizontal: Probability of a left-right flip.
+        flip_vertical: Probability of an upside-down flip.
+        hue: Largest change of hue, as a share of the colour circle.
+        saturation: Largest relative change of saturation; 0.5 is 0.5 to 1.5, in the style darknet 1 / 1.5 to 1.5.
+        value: Largest relative change of brightness, likewise.
+    """
+
+    style: Literal["modern", "darknet"] = "modern"
+    jitter: float = 0.2
+    mosaic: float = 0.5
+    close_mosaic: float = 0.15
+    scale: float = 0.4
+    translate: float = 0.1
+    flip_horizontal: float = 0.5
+    flip_vertical: float = 0.0
+    hue: float = 0.015
+    saturation: float = 0.5
+    value: float = 0.3
+
+    def __post_init__(self) -> None:
+        for name in (
+            "jitter",
+            "mosaic",
+            "close_mosaic",
+            "flip_horizontal",
+            "flip_vertical",
+            "translate",
+        ):
+            require(0 <= getattr(self, name) <= 1, f"augment.{name} must be in [0, 1], got {getattr(self, name)}")
+        # darknet's are factors up to 1 + x and down to 1 / (1 + x); the modern ones go down to 1 - x
+        largest = 1.0 if self.style == "modern" else float("inf")
+        for name in ("saturation", "value"):
+            require(
+                0 <= getattr(self, name) <= largest,
+                f"augment.{name} must be in [0, {largest:g}], got {getattr(self, name)}",
+            )
+        require(0 <= self.hue <= 0.5, f"augment.hue must be in [0, 0.5], got {self.hue}")
+        require(self.scale >= 0, f"augment.scale must not be negative, got {self.scale}")
+
+
+@dataclass(frozen=True, kw_only=True)
+class RateConfig:
+    """How the learning rate changes.
+
+    Attributes:
+        policy: cosine (with warm-up, fits epochs and minutes alike), or one of darknet's: constant, step, steps, exp,
+            poly, sigmoid, random. Those count updates.
+        steps: Of steps: updates at which the rate is multiplied.
+        scales: Of steps: what it is multiplied with there.
+        step: Of step: updates between changes; of sigmoid: its middle.
+        scale: Of step: factor of each change.
+        gamma: Of exp: its base; of sigmoid: its slope.
+        power: Of poly, random and burn_in: the exponent.
+        burn_in: Updates at the start over which the rate of darknet's policies rises from 0.
+    """
+
+    policy: Literal["cosine", "constant", "step", "steps", "exp", "poly", "sigmoid", "random"] = "cosine"
+    steps: tuple[int, ...] = ()
+    scales: tuple[float, ...] = ()
+    step: int = 1
+    scale: float = 1.0
+    gamma: float = 1.0
+    power: float = 4.0
+    burn_in: int = 0
+
+    def __post_init__(self) -> None:
+        require(
+            len(self.steps) == len(self.scales),
+            f"optimizer.rate.steps and scales must be of one length, got {len(self.steps)} and {len(self.scales)}",
+        )
+        require(self.step >= 1, f"optimizer.rate.step must be at least 1, got {self.step}")
+        require(self.burn_in >= 0, f"optimizer.rate.burn_in must not be negative, got {self.burn_in}")
+
+
+@dataclass(frozen=True, kw_only=True)
+class OptimizerConfig:
+    """How weights are updated.
+
+    Attributes:
+        name: adamw or sgd.
+        lr: Peak learning rate.
+        final_lr: Of the policy cosine: learning rate at the end, as a share of the peak.
+        warmup: Of the policy cosine: share of the training over which the rate rises from 0 (at most 500 steps).
+        momentum: Of SGD.
+        nesterov: Of SGD: look ahead along the momentum; darknet does not.
+        weight_decay: On weight matrices only, not on biases and norms.
+        clip_norm: Largest norm of the gradient; 0 for no clipping.
+        ema: Decay per step of the moving average of the weights that is validated and saved; 0 for none.
+        rate: How the learning rate changes.
+    """
+
+    name: Literal["adamw", "sgd"] = "adamw"
+    lr: float = 2e-3
+    final_lr: float = 0.01
+    warmup: float = 0.03
+    momentum: float = 0.9
+    nesterov: bool = True
+    weight_decay: float = 0.02
+    clip_norm: float = 10.0
+    ema: float = 0.998
+    rate: RateConfig = field(default_factory=RateConfig)
+
+    def __post_init__(self) -> None:
+        require(self.lr > 0, f"optimizer.lr must be positive, got {self.lr}")
+        for name in ("final_lr", "warmup", "momentum"):
+            require(
+                0 <= getattr(self, name) <= 1,
+                f"optimizer.{name} must be in [0, 1], got {getattr(self, name)}",
+            )
+        require(0 <= self.ema < 1, f"optimizer.ema must be in [0, 1), got {self.ema}")
+        for name in ("weight_decay", "clip_norm"):
+            require(getattr(self, name) >= 0, f"optimizer.{name} must not be negative, got {getattr(self, name)}")

@@ -1,0 +1,252 @@
+"""The grammar of darknet's `.cfg` files: text to sections of options. Knows which sections exist, not what they mean.
+
+The rules, each of them darknet's own:
+    * every space and tab of a line is removed, inside values too;
+    * empty lines and lines that start with `#` or `;` are comments, there are none at the end of a line;
+    * a line that starts with `[` opens a section, and all of it is the section's name;
+    * other lines split at their first `=`. `key=` is ignored, `key` alone counts as not given;
+    * the first of several equal keys wins;
+    * numbers are the longest numeric start of a value, and 0 where there is none: `filters=64#x` is 64.
+
+Where darknet would crash or go on with nonsense (an option before any section, an unknown section, a number out of
+range) this raises an error that names the line. Source: darknet src/parser.c, option_list.c, utils.c.
+"""
+
+from __future__ import annotations
+
+import difflib
+import math
+import re
+from dataclasses import dataclass, field
+from pathlib import Path
+
+from yolo.errors import ConfigError
+
+MAX_CFG_BYTES = 1_000_000
+MAX_INTEGER = 2**31 - 1
+MAX_NUMBER = 3.4028234663852886e38  # the largest float32: darknet keeps every number as one
+
+BUILT_SECTIONS = frozenset(
+    (
+        "net", "convolutional", "connected", "local", "maxpool", "avgpool", "dropout", "crop", "softmax", "cost",
+        "detection", "batchnorm", "activation",
+    )
+)  # fmt: skip
+_OTHER_SECTIONS = frozenset(
+    (
+        "crnn", "deconvolutional", "gru", "iseg", "l2norm", "logistic", "lstm", "normalization", "region", "reorg",
+        "rnn", "route", "shortcut", "upsample", "yolo",
+    )
+)  # fmt: skip
+_ALIASES = {
+    "network": "net",
+    "conv": "convolutional",
+    "conn": "connected",
+    "max": "maxpool",
+    "avg": "avgpool",
+    "soft": "softmax",
+    "lrn": "normalization",
+    "deconv": "deconvolutional",
+}
+
+_INTEGER_START = re.compile(r"[+-]?[0-9]+")
+_NUMBER_START = re.compile(r"[+-]?(?:[0-9]+\.?[0-9]*|\.[0-9]+)(?:[eE][+-]?[0-9]+)?")
+_UNWANTED_NUMBER = re.compile(r"[+-]?(?:inf|nan|0x)", re.IGNORECASE)
+_LONGEST_SHOWN = 40
+
+
+@dataclass(frozen=True, slots=True)
+class Option:
+    """One `key=value` line.
+
+    Attributes:
+        key: text before the first `=`.
+        value: text after it; None for a line without `=`, which counts as not given.
+        line: 1-based line of the file.
+    """
+
+    key: str
+    value: str | None
+    line: int
+
+
+@dataclass(frozen=True, slots=True)
+class Section:
+    """One section. The readers return the default where `key` is missing or has no value.
+
+    Attributes:
+        name: without brackets, aliases resolved: `convolutional` for `[conv]`.
+        line: 1-based line of its head.
+        options: in file order, with duplicates.
+        source: the file, for messages.
+    """
+
+    name: str
+    line: int
+    options: tuple[Option, ...]
+    source: str = "cfg"
+
+    def find(self, key: str) -> Option | None:
+        """The option that counts for `key`: the first one."""
+        return next((option for option in self.options if option.key == key), None)
+
+    def text(self, key: str, default: str) -> str:
+        """The value as it stands."""
+        option = self.find(key)
+        return default if option is None or option.value is None else option.value
+
+    def integer(self, key: str, default: int) -> int:
+        """The value as C's `atoi` reads it: `0.5` and `abc` are 0.
+
+        Raises:
+            ConfigError: it does not fit into 32 bits, where C would answer anything.
+        """
+        option = self.find(key)
+        return default if option is None or option.value is None else self._to_integer(option, option.value)
+
+    def number(self, key: str, default: float) -> float:
+        """The value as C's `atof` reads it: `.5`, `1e-3`; `abc` is 0.
+
+        Raises:
+            ConfigError: it is infinite, not a number, hexadecimal, or too large for 32 bits.
+        """
+        option = self.find(key)
+        return default if option is None or option.value is None else self._to_number(option, option.value)
+
+    def integers(self, key: str) -> tuple[int, ...]:
+        """The comma-separated value, each part read as by `integer`; empty where the key is missing."""
+        option = self.find(key)
+        if option is None or option.value is None:
+            return ()
+        return tuple(self._to_integer(option, part) for part in option.value.split(","))
+
+    def numbers(self, key: str) -> tuple[float, ...]:
+        """The comma-separated value, each part read as by `number`; empty where the key is missing."""
+        option = self.find(key)
+        if option is None or option.value is None:
+            return ()
+        return tuple(self._to_number(option, part) for part in option.value.split(","))
+
+    def error(self, problem: str, *, key: str | None = None) -> ConfigError:
+        """An error that names the line of `key`, or of the section where the key is missing or none is given."""
+        option = None if key is None else self.find(key)
+        line = self.line if option is None else option.line
+        return ConfigError(f"{self.source}:{line}: [{self.name}] {problem}")
+
+    def _to_integer(self, option: Option, text: str) -> int:
+        start = _INTEGER_START.match(text)
+        digits = start.group().lstrip("+-").lstrip("0") if start else ""
+        # the length first: a number of a million digits takes Python minutes, if it takes it at all
+        magnitude = int(digits or "0") if len(digits) <= len(str(MAX_INTEGER)) else MAX_INTEGER + 1
+        if magnitude > MAX_INTEGER:
+            raise self.error(f"{option.key}={shown(text)} does not fit into 32 bits", key=option.key)
+        return -magnitude if text.startswith("-") else magnitude
+
+    def _to_number(self, option: Option, text: str) -> float:
+        start = _NUMBER_START.match(text)
+        value = float(start.group()) if start else 0.0
+        if _UNWANTED_NUMBER.match(text) or not math.isfinite(value) or abs(value) > MAX_NUMBER:
+            raise self.error(f"{option.key}={shown(text)} is not a finite decimal number", key=option.key)
+        return value
+
+
+@dataclass(frozen=True)
+class Cfg:
+    """A parsed file.
+
+    Attributes:
+        source: its name, for messages.
+        text: the original text; darknet has no way to write one, so this is kept.
+        sections: in file order, the first one is `net`.
+        notes: lines that were skipped although they are no comments, as sentences.
+    """
+
+    source: str
+    text: str
+    sections: tuple[Section, ...]
+    notes: tuple[str, ...] = field(default=())
+
+
+def read_cfg(path: Path) -> Cfg:
+    """Read and parse a `.cfg` file.
+
+    Raises:
+        ConfigError: it cannot be read, is larger than `MAX_CFG_BYTES`, is not text, or breaks the grammar.
+    """
+    try:
+        with path.open("rb") as file:
+            content = file.read(MAX_CFG_BYTES + 1)
+    except OSError as error:
+        raise ConfigError(f"{path}: cannot read this cfg: {error.strerror or error}") from error
+    if len(content) > MAX_CFG_BYTES:
+        raise ConfigError(f"{path} is no cfg: it has more than {MAX_CFG_BYTES:,} bytes")
+    try:
+        text = content.decode("utf-8-sig")
+    except UnicodeDecodeError as error:
+        raise ConfigError(f"{path} is no cfg: byte {error.start} is no UTF-8 text (is it a weights file?)") from error
+    return parse_cfg(text, source=str(path))
+
+
+def parse_cfg(text: str, *, source: str) -> Cfg:
+    """Sections of a cfg text.
+
+    Args:
+        text: the whole file.
+        source: its name, for messages.
+
+    Raises:
+        ConfigError: `SOURCE:LINE: ...` for everything the grammar does not allow.
+    """
+    if len(text) > MAX_CFG_BYTES:
+        raise ConfigError(f"{source} is no cfg: it has more than {MAX_CFG_BYTES:,} characters")
+    if "\0" in text:
+        raise ConfigError(f"{source} is no cfg: it holds binary data")
+    heads: list[tuple[str, int, list[Option]]] = []
+    notes: list[str] = []
+    for number, raw_line in enumerate(text.split("\n"), start=1):
+        # darknet keeps the '\r' of Windows line ends, which breaks its section and activation names; no value can
+        # depend on it, so it is removed here.
+        line = raw_line.removesuffix("\r").replace(" ", "").replace("\t", "")
+        if not line or line[0] in "#;":
+            continue
+        if line[0] == "[":
+            heads.append((_section_name(line, where=f"{source}:{number}", first=not heads), number, []))
+        elif not heads:
+            raise ConfigError(f"{source}:{number}: {shown(line)} stands before any section; a cfg begins with [net]")
+        elif line.find("=") == len(line) - 1:
+            notes.append(f"line {number}: {shown(line)} has no value and is ignored")
+        else:
+            key, equals, value = line.partition("=")
+            heads[-1][2].append(Option(key, value if equals else None, number))
+    if not heads:
+        raise ConfigError(f"{source}: this cfg is empty; it must begin with [net]")
+    sections = tuple(Section(name, line, tuple(options), source) for name, line, options in heads)
+    return Cfg(source=source, text=text, sections=sections, notes=tuple(notes))
+
+
+def shown(text: str) -> str:
+    """`text` quoted for a message, its end left out where it is long.
+
+    >>> shown("leaky")
+    "'leaky'"
+    """
+    return repr(text if len(text) <= _LONGEST_SHOWN else text[:_LONGEST_SHOWN] + "...")
+
+
+def _section_name(line: str, *, where: str, first: bool) -> str:
+    """Canonical name of the section that `line` opens, or the reason why there is none."""
+    written = line[1:-1] if line.endswith("]") else line
+    name = _ALIASES.get(written, written)
+    if name in _OTHER_SECTIONS:
+        raise ConfigError(
+            f"{where}: [{written}] is a section of darknet that gridyolo does not build; it builds what YOLOv1 and "
+            f"its classifiers need: {', '.join(sorted(BUILT_SECTIONS))}"
+        )
+    if name not in BUILT_SECTIONS:
+        close = difflib.get_close_matches(written.lower()[:_LONGEST_SHOWN], (*BUILT_SECTIONS, *_ALIASES), n=1)
+        hint = f"; did you mean [{close[0]}]?" if close else ""
+        raise ConfigError(f"{where}: unknown section {shown(line)}{hint}")
+    if first != (name == "net"):
+        problem = "must be [net] or [network]" if first else "may stand only once, at the start"
+        raise ConfigError(f"{where}: {'the first section' if first else '[net]'} {problem}")
+    return name

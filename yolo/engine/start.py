@@ -1,0 +1,87 @@
+"""The network that a training starts with, its weights drawn from the seed or loaded."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import torch
+from rich.console import Console
+
+from yolo.config import TrainConfig
+from yolo.darknet.adapt import with_classes
+from yolo.darknet.catalogue import find_cfg
+from yolo.darknet.plan import NetworkPlan, plan_cfg
+from yolo.engine.checkpoint import load_detector
+from yolo.engine.darknet_files import WEIGHTS_SUFFIX, detector_classes
+from yolo.errors import WeightsError
+from yolo.models.build import Network
+from yolo.models.darknet import DarknetNetwork, DarknetSpec
+from yolo.models.darknet_weights import fill_from_darknet
+from yolo.models.network import GridNetwork, NetworkSpec
+from yolo.models.weights import fill, load_backbone_weights
+
+_NO_WEIGHTS = "none"
+
+
+def build_start(config: TrainConfig, num_classes: int, console: Console) -> tuple[Network, int]:
+    """The network of a configuration on the CPU, and the images that its weights have seen.
+
+    Raises:
+        ConfigError: a cfg that cannot be built.
+        WeightsError: weights that are missing, damaged, or of another network.
+    """
+    torch.manual_seed(config.seed)
+    return _darknet(config, num_classes, console) if config.cfg else (_grid_network(config, num_classes, console), 0)
+
+
+def _grid_network(config: TrainConfig, num_classes: int, console: Console) -> GridNetwork:
+    network = GridNetwork(
+        NetworkSpec(
+            backbone=config.backbone,
+            num_classes=num_classes,
+            boxes_per_cell=config.model.boxes_per_cell,
+            stride=config.stride,
+            width=config.model.width,
+            coding=config.model.coding,
+        )
+    )
+    if config.weights != _NO_WEIGHTS:
+        report = load_backbone_weights(network.backbone, config.weights)
+        _say(console, f"backbone weights {config.weights}: " + "; ".join(report.summary_lines()))
+    return network
+
+
+def _darknet(config: TrainConfig, num_classes: int, console: Console) -> tuple[DarknetNetwork, int]:
+    cfg = find_cfg(config.cfg)
+    original = plan_cfg(cfg)
+    own_classes = detector_classes(original)
+    if own_classes != num_classes:
+        cfg = with_classes(cfg, num_classes)
+        _say(console, f"{cfg.source} has {own_classes} classes, the data {num_classes}: its last layer was changed")
+    for note in original.unused:
+        _say(console, f"{cfg.source}: {note}")
+    network = DarknetNetwork(DarknetSpec(cfg=cfg.text, batch_norm=config.model.batch_norm))
+    if config.weights == _NO_WEIGHTS:
+        return network, 0
+    path = Path(config.weights)
+    seen = _fill_darknet(network, path, original, console)
+    return network, 0 if config.clear_seen else seen
+
+
+def _fill_darknet(network: DarknetNetwork, path: Path, original: NetworkPlan, console: Console) -> int:
+    """Load what fits of a weights file; returns the images it has seen, 0 where a layer did not fit."""
+    if path.suffix == WEIGHTS_SUFFIX:
+        weights, misfits = fill_from_darknet(network, path, original)
+        covered = f"{weights.loaded_layers} of {len(network.layers)} layers"
+        _say(console, f"weights {path}: {covered}" + (f"; not the last, layer {misfits[0]}" if misfits else ""))
+        return 0 if misfits else weights.header.seen
+    other, metadata = load_detector(path)
+    report = fill(network, other.state_dict())
+    if not report.loaded:
+        raise WeightsError(f"{path}: nothing in it fits the network; it holds {metadata.network.name}")
+    _say(console, f"weights {path}: " + "; ".join(report.summary_lines()))
+    return 0 if report.misshapen or report.missing else metadata.seen
+
+
+def _say(console: Console, line: str) -> None:
+    console.print(line, markup=False, highlight=False, soft_wrap=True)

@@ -1,0 +1,107 @@
+"""`val`: a trained detector, or the files of any detector, measured on a split of a dataset."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import asdict, dataclass
+from pathlib import Path
+from typing import Literal
+
+from yolo.config import ValConfig
+from yolo.data.account import DataAccount
+from yolo.data.descriptor import Split, find_dataset, read_split
+from yolo.data.loader import default_workers
+from yolo.engine.darknet_files import open_detector
+from yolo.engine.devices import choose_device, choose_dtype
+from yolo.engine.evaluate import Evaluation, evaluate_network, evaluation_loader, grid_on
+from yolo.engine.reports import write_evaluation
+from yolo.evaluation.comp4 import read_comp4, write_comp4
+from yolo.evaluation.voc import VocEvaluator, VocResult
+from yolo.files import new_folder, write_json
+from yolo.models.fusion import fuse
+from yolo.structures import Detections
+
+_INTERPOLATIONS: dict[str, Literal["11-point", "all-point"]] = {"voc07": "11-point", "voc10": "all-point"}
+
+
+@dataclass(frozen=True, slots=True)
+class ValidationRun:
+    """What `gridyolo val` reports.
+
+    Attributes:
+        folder: where everything was written.
+        account: how the split was read.
+        evaluation: what was measured by COCO's rules; None where files were measured instead of a network.
+        voc: what was measured by VOC's rules; None where nobody asked for them.
+    """
+
+    folder: Path
+    account: DataAccount
+    evaluation: Evaluation | None
+    voc: VocResult | None
+
+
+def validate(config: ValConfig) -> ValidationRun:
+    """Measure on a split of a dataset and write a run folder; see `ValConfig`.
+
+    Raises:
+        ConfigError: options that make no sense together.
+        DataError: a dataset or detection files that cannot be used.
+        WeightsError: weights that cannot be loaded.
+    """
+    return _validate_files(config) if config.detections else _validate_network(config)
+
+
+def measure_by_voc(
+    split: Split, detections: Mapping[str, Detections], protocol: Literal["voc07", "voc10"]
+) -> VocResult:
+    """VOC's numbers of detections on the images of a split; images without an entry are left out."""
+    evaluator = VocEvaluator(split.class_names, interpolation=_INTERPOLATIONS[protocol])
+    for image in split.images:
+        if image.image_id in detections:
+            evaluator.update(image.image_id, detections[image.image_id], image.ground_truth)
+    return evaluator.compute()
+
+
+def _validate_network(config: ValConfig) -> ValidationRun:
+    network, metadata = open_detector(Path(config.weights), cfg=config.cfg, names=config.names)
+    device = choose_device(config.device)
+    input_hw = metadata.input_hw if config.input_size is None else (config.input_size, config.input_size)
+    grid_on(metadata.network, input_hw)
+    split = read_split(find_dataset(Path(config.data)), config.split, class_names=metadata.class_names)
+    loader = evaluation_loader(
+        split,
+        input_hw=input_hw,
+        resize=metadata.resize,
+        batch_size=config.batch_size,
+        workers=default_workers(device.type) if config.workers is None else config.workers,
+    )
+    settings = metadata.val.changed(
+        score_threshold=config.score_threshold,
+        iou_threshold=config.iou_threshold,
+        max_detections=config.max_detections,
+    )
+    fused = fuse(network, device=device, dtype=choose_dtype(config.precision, device))
+    evaluation = evaluate_network(fused, loader, split, spec=metadata.network, settings=settings, device=device)
+    folder = new_folder(Path(config.runs), config.name)
+    write_evaluation(folder, evaluation.result, evaluation.detections, split)
+    account = split.account.to_dict() | {"unreadable": [asdict(image) for image in evaluation.skipped]}
+    write_json(folder / "data.json", {split.name: account})
+    voc = None
+    if config.protocol != "coco":
+        voc = measure_by_voc(split, evaluation.detections, config.protocol)
+        write_json(folder / "voc.json", voc.to_dict())
+        write_comp4(folder / "comp4", evaluation.detections, split.class_names)
+    return ValidationRun(folder, split.account, evaluation, voc)
+
+
+def _validate_files(config: ValConfig) -> ValidationRun:
+    assert config.protocol != "coco"
+    split = read_split(find_dataset(Path(config.data)), config.split)
+    sizes = {image.image_id: image.size_hw for image in split.images}
+    detections = read_comp4(Path(config.detections), split.class_names, sizes=sizes)
+    voc = measure_by_voc(split, detections, config.protocol)
+    folder = new_folder(Path(config.runs), config.name)
+    write_json(folder / "voc.json", voc.to_dict())
+    write_json(folder / "data.json", {split.name: split.account.to_dict()})
+    return ValidationRun(folder, split.account, None, voc)

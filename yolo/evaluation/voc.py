@@ -1,0 +1,279 @@
+"""The evaluator with the rule of the Pascal VOC devkit, the one behind the numbers of VOC papers.
+
+The rule and the boxes it sees are described in `voc_rule`; COCO's rule (`evaluator`) differs in matching, in
+difficult objects and in the interpolation. Evaluating detections here gives what the devkit gives for the files
+that `comp4.write_comp4` writes, up to the decimals in them.
+
+COCO's crowd regions, which the devkit does not know, are treated as difficult objects: ordinary IoU, any number of
+detections. There is no limit on the number of detections, as the devkit has none.
+
+Shape letters: C classes, K detections of all images, k detections of one class.
+"""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Sequence
+from dataclasses import dataclass
+from itertools import pairwise
+from typing import Any, NamedTuple, get_args
+
+import numpy as np
+from numpy.typing import NDArray
+
+from yolo.errors import DataError
+from yolo.evaluation.voc_rule import (
+    Interpolation,
+    average_precision,
+    best_objects,
+    judge,
+    precision_after_each,
+    recall_after_each,
+)
+from yolo.structures import Detections, GroundTruth
+
+Float32 = NDArray[np.float32]
+Float64 = NDArray[np.float64]
+Int64 = NDArray[np.int64]
+Bool = NDArray[np.bool_]
+
+
+@dataclass(frozen=True, slots=True, kw_only=True, eq=False)
+class VocResult:
+    """Average precisions by the devkit's rule, and how they were computed.
+
+    Attributes:
+        class_names: C names.
+        ap_per_class: (C,) 0..1; 0 without detections, NaN for a class without objects to be found.
+        mean_ap: mean over the classes that have objects to be found; NaN if none has.
+        npos: (C,) objects to be found; difficult objects and crowd regions are not counted.
+        num_detections: (C,) all detections, also those that count neither for nor against.
+        precision: C arrays (k,), after each detection by descending score.
+        recall: C arrays (k,), likewise; NaN for a class without objects to be found.
+        num_images: images evaluated.
+        interpolation: "11-point" (VOC2007) or "all-point" (from VOC2010 on, the area under the envelope).
+        match_iou: IoU that a match has to pass.
+        plus_one: whether widths and heights of the VOC file's boxes got 1 added.
+        strict: whether the IoU has to exceed `match_iou` (Python port) or may equal it (MATLAB devkit).
+    """
+
+    class_names: tuple[str, ...]
+    ap_per_class: Float64
+    mean_ap: float
+    npos: Int64
+    num_detections: Int64
+    precision: tuple[Float64, ...]
+    recall: tuple[Float64, ...]
+    num_images: int
+    interpolation: Interpolation
+    match_iou: float
+    plus_one: bool
+    strict: bool
+
+    @property
+    def left_out(self) -> tuple[str, ...]:
+        """Classes that take no part in the mean, because they have no objects to be found."""
+        return tuple(name for name, count in zip(self.class_names, self.npos, strict=True) if not count)
+
+    @property
+    def rule(self) -> str:
+        """The settings in words, for a caption."""
+        relation, pixels = ">" if self.strict else ">=", "with +1" if self.plus_one else "without +1"
+        return f"Pascal VOC, {self.interpolation} AP, IoU {relation} {self.match_iou:g}, pixels {pixels}"
+
+    def to_dict(self, *, curves: bool = False) -> dict[str, Any]:
+        """Field name -> value of JSON's own types, and `left_out`; NaN becomes None.
+
+        Args:
+            curves: include `precision` and `recall`, which have a number for each detection.
+        """
+        values: dict[str, Any] = {
+            "class_names": list(self.class_names),
+            "ap_per_class": _numbers(self.ap_per_class),
+            "mean_ap": None if math.isnan(self.mean_ap) else self.mean_ap,
+            "npos": self.npos.tolist(),
+            "num_detections": self.num_detections.tolist(),
+            "left_out": list(self.left_out),
+            "num_images": self.num_images,
+            "interpolation": self.interpolation,
+            "match_iou": self.match_iou,
+            "plus_one": self.plus_one,
+            "strict": self.strict,
+        }
+        if curves:
+            values["precision"] = [_numbers(one) for one in self.precision]
+            values["recall"] = [_numbers(one) for one in self.recall]
+        return values
+
+    def summary(self) -> str:
+        """Aligned text: a row for all classes, a row for each, the rule; no line break at the end."""
+        rows = [("Class", "Instances", "Detections", "AP")]
+        rows.append(("all", str(self.npos.sum()), str(self.num_detections.sum()), _rate(self.mean_ap)))
+        counts = zip(self.npos.tolist(), self.num_detections.tolist(), self.ap_per_class.tolist(), strict=True)
+        rows += [
+            (name, str(objects), str(found), _rate(ap))
+            for name, (objects, found, ap) in zip(self.class_names, counts, strict=True)
+        ]
+        name_width, *widths = (max(map(len, column)) for column in zip(*rows, strict=True))
+        lines = [
+            "  ".join((name.ljust(name_width), *(cell.rjust(width) for cell, width in zip(cells, widths, strict=True))))
+            for name, *cells in rows
+        ]
+        lines.append(f"({self.rule})")
+        if self.left_out:
+            lines.append(f"(no objects to be found, left out of the mean: {', '.join(self.left_out)})")
+        return "\n".join(lines)
+
+
+class _Found(NamedTuple):
+    """Detections of one image or, with their images, of all."""
+
+    boxes: Float32  # (K, 4) xyxy
+    scores: Float32  # (K,)
+    labels: Int64  # (K,)
+
+
+class VocEvaluator:
+    """Measures detections against ground truth by the rule of the Pascal VOC devkit.
+
+    Pass every image of the set, also those on which nothing was found: their objects count. Memory grows with the
+    detections and objects. On equal scores the order of the images matters; the devkit has the order of the set.
+
+    Args:
+        class_names: names of the classes, at least one.
+        interpolation: "11-point" for VOC2007, "all-point" from VOC2010 on.
+        match_iou: IoU that a match has to pass, above 0 up to 1.
+        plus_one: whether widths and heights of the VOC file's boxes get 1 added, as in the devkit; see `voc_rule`.
+        strict: whether an IoU equal to `match_iou` is too little, as in the Python port, or enough, as in the
+            MATLAB devkit.
+
+    Raises:
+        ValueError: no class names, another interpolation, or `match_iou` out of range.
+    """
+
+    def __init__(
+        self,
+        class_names: Sequence[str],
+        *,
+        interpolation: Interpolation,
+        match_iou: float = 0.5,
+        plus_one: bool = True,
+        strict: bool = True,
+    ) -> None:
+        if not class_names:
+            raise ValueError("class_names must name at least one class")
+        if interpolation not in get_args(Interpolation):
+            raise ValueError(f"interpolation must be one of {get_args(Interpolation)}, got {interpolation!r}")
+        if not 0 < match_iou <= 1:
+            raise ValueError(f"match_iou must be above 0 and at most 1, got {match_iou}")
+        self.class_names = tuple(class_names)
+        self.interpolation: Interpolation = interpolation
+        self.match_iou = match_iou
+        self.plus_one = plus_one
+        self.strict = strict
+        self._found: dict[str, _Found] = {}
+        self._truth: dict[str, GroundTruth] = {}
+
+    def __len__(self) -> int:
+        """Images so far."""
+        return len(self._found)
+
+    def update(self, image_id: str, detections: Detections, ground_truth: GroundTruth) -> None:
+        """Add one image; both may be empty. Boxes of both are in pixels of the same image.
+
+        Raises:
+            ValueError: the image was added before, or a detection is not finite.
+            DataError: a class index that `class_names` does not reach, or an object that is not finite.
+        """
+        if image_id in self._found:
+            raise ValueError(f"image {image_id!r} was evaluated twice")
+        found = _Found(
+            # copies: a view would keep the tensors of the whole batch alive
+            np.array(detections.boxes.detach().float().cpu().numpy(), np.float32),
+            np.array(detections.scores.detach().float().cpu().numpy(), np.float32),
+            np.array(detections.labels.cpu().numpy(), np.int64),
+        )
+        if not (np.isfinite(found.boxes).all() and np.isfinite(found.scores).all()):
+            raise ValueError(f"image {image_id!r}: a detection has a box or score that is not finite")
+        if not np.isfinite(ground_truth.boxes).all():
+            raise DataError(f"image {image_id!r}: an annotated box is not finite; correct the annotation")
+        self._check_labels(image_id, found.labels, "a detection")
+        self._check_labels(image_id, ground_truth.labels, "an annotated object")
+        self._found[image_id] = found
+        self._truth[image_id] = ground_truth
+
+    def reset(self) -> None:
+        """Forget all images."""
+        self._found.clear()
+        self._truth.clear()
+
+    def compute(self) -> VocResult:
+        """Average precision of each class over the images so far, and their mean."""
+        truth = GroundTruth.concatenate(list(self._truth.values()))
+        npos = np.bincount(truth.labels[~_reusable(truth)], minlength=len(self.class_names))
+        found, image = _by_class_and_score(list(self._found.values()))
+        hit, miss = self._verdicts(found, image, truth)
+        bounds = np.searchsorted(found.labels, np.arange(len(self.class_names) + 1)).tolist()
+        # by class: true positives, false positives, objects to be found
+        classes = [(hit[a:b], miss[a:b], count) for (a, b), count in zip(pairwise(bounds), npos.tolist(), strict=True)]
+        ap = np.array([average_precision(*one, interpolation=self.interpolation) for one in classes])
+        return VocResult(
+            class_names=self.class_names,
+            ap_per_class=ap,
+            mean_ap=float(ap[npos > 0].mean()) if npos.any() else math.nan,
+            npos=npos,
+            num_detections=np.diff(bounds),
+            precision=tuple(precision_after_each(hits, misses) for hits, misses, _ in classes),
+            recall=tuple(recall_after_each(hits, count) for hits, _, count in classes),
+            num_images=len(self),
+            interpolation=self.interpolation,
+            match_iou=self.match_iou,
+            plus_one=self.plus_one,
+            strict=self.strict,
+        )
+
+    def _verdicts(self, found: _Found, image: Int64, truth: GroundTruth) -> tuple[Bool, Bool]:
+        """(K,) true positive and (K,) false positive."""
+        num_classes = len(self.class_names)
+        truth_image = np.repeat(np.arange(len(self)), [len(one) for one in self._truth.values()])
+        best, iou = best_objects(
+            found.boxes,
+            image * num_classes + found.labels,
+            truth_boxes=truth.boxes,
+            truth_group=truth_image * num_classes + truth.labels,
+            plus_one=self.plus_one,
+        )
+        passes = iou > self.match_iou if self.strict else iou >= self.match_iou
+        return judge(np.where(passes, best, -1), _reusable(truth))
+
+    def _check_labels(self, image_id: str, labels: Int64, what: str) -> None:
+        wrong = labels[(labels < 0) | (labels >= len(self.class_names))]
+        if wrong.size:
+            raise DataError(
+                f"image {image_id!r}: {what} has class {wrong[0]} (counted from 0), but there are "
+                f"{len(self.class_names)} class names; check that weights and dataset have the same classes"
+            )
+
+
+def _by_class_and_score(images: list[_Found]) -> tuple[_Found, Int64]:
+    """The detections of all images by class, then by descending score, stable; and the place of their image."""
+    # an empty head, because nothing can be concatenated of no images
+    scores = np.concatenate([np.zeros(0, np.float32), *(one.scores for one in images)])
+    labels = np.concatenate([np.zeros(0, np.int64), *(one.labels for one in images)])
+    boxes = np.concatenate([np.zeros((0, 4), np.float32), *(one.boxes for one in images)])
+    image = np.repeat(np.arange(len(images)), [len(one.scores) for one in images])
+    order = np.lexsort((-scores, labels))
+    return _Found(boxes[order], scores[order], labels[order]), image[order]
+
+
+def _reusable(truth: GroundTruth) -> Bool:
+    """(M,) objects that need not be found, and excuse any number of detections."""
+    return truth.difficult | truth.iscrowd
+
+
+def _numbers(values: Float64) -> list[float | None]:
+    return [None if math.isnan(value) else value for value in values.tolist()]
+
+
+def _rate(value: float) -> str:
+    return "-" if math.isnan(value) else f"{value:.3f}"
