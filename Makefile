@@ -41,6 +41,7 @@ fuzz: $(READY)  ## a minute of damaged cfgs and weights files
 bench: $(READY)  ## the measured numbers of docs/results.md
 	$(BIN)/python tools/bench_loss.py
 	$(BIN)/python tools/bench_inference.py
+	$(BIN)/python tools/bench_darknet.py
 
 clean:
 	rm -rf build dist .mypy_cache .ruff_cache .pytest_cache .hypothesis

@@ -7,6 +7,7 @@ import pytest
 import torch
 
 from tests.models.darknet_networks import NUM_CONV_FLOATS, TWO_LAYERS, fill_in, network_of, spec_of, written
+from yolo.darknet.plan import plan_network
 from yolo.darknet.weights import WeightsHeader
 from yolo.errors import WeightsError
 from yolo.models.darknet import DarknetNetwork, DarknetSpec
@@ -135,3 +136,12 @@ def test_a_layer_with_dontsave_is_left_out(tmp_path: Path) -> None:
     path, network = written(tmp_path, TWO_LAYERS + "dontsave=1\n")
     assert path.stat().st_size == 20 + 4 * NUM_CONV_FLOATS
     assert network.spec.plan.num_floats > NUM_CONV_FLOATS
+
+
+def test_messages_name_the_cfg_as_the_user_knows_it(tmp_path: Path) -> None:
+    path, network = written(tmp_path)
+    with path.open("r+b") as file:
+        file.truncate(40)
+    named = plan_network(network.spec.cfg, source="mine.cfg")
+    with pytest.raises(WeightsError, match=r"ends inside layer 0 \(convolutional\) of mine\.cfg"):
+        load_darknet(path, network.spec, named)

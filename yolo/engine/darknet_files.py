@@ -54,7 +54,7 @@ def open_darknet(weights: Path, *, cfg: str = "", names: str = "") -> tuple[Dark
     plan = plan_cfg(found)
     num_classes = detector_classes(plan)
     class_names = read_names(Path(names), num_classes) if names else default_names(num_classes)
-    network, header = load_darknet(weights, DarknetSpec(cfg=found.text))
+    network, header = load_darknet(weights, DarknetSpec(cfg=found.text), plan)
     predict, val = default_settings(network.spec)
     return network, DetectorMetadata(
         network=network.spec,

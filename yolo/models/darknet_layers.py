@@ -2,7 +2,7 @@
 
 Parameters and buffers have the names and shapes that they have in a weights file (`biases`, `weights`, `scales`,
 `rolling_mean`, `rolling_variance`; see `block_tensors`), so that reading and writing files needs no table. Initial
-values are darknet's.
+values are darknet's, made in place: there is no second copy, and none at all on the meta device.
 
 Shape letters: N batch, C channels, H height, W width, L output places.
 Source: darknet src/*_layer.c.
@@ -30,7 +30,9 @@ class Convolutional(nn.Module):
         super().__init__()
         self.layer = layer
         shape = layer.blocks[-1].shape
-        self.weights = nn.Parameter(torch.randn(shape) * math.sqrt(2 / math.prod(shape[1:])))
+        self.weights = nn.Parameter(torch.empty(shape))
+        if not self.weights.is_meta:  # there torch would import its compilers for it, which takes a second and 150 MB
+            nn.init.normal_(self.weights, std=math.sqrt(2 / math.prod(shape[1:])))
         self.norm = BatchNorm(layer.filters, batch_norm) if layer.batch_normalize else None
         if self.norm is None:
             self.biases = nn.Parameter(torch.zeros(layer.filters))
@@ -50,7 +52,8 @@ class Connected(nn.Module):
         super().__init__()
         self.layer = layer
         inputs = layer.in_shape.size
-        self.weights = nn.Parameter(torch.empty(layer.outputs, inputs).uniform_(-1, 1) * math.sqrt(2 / inputs))
+        limit = math.sqrt(2 / inputs)
+        self.weights = nn.Parameter(torch.empty(layer.outputs, inputs).uniform_(-limit, limit))
         self.norm = BatchNorm(layer.outputs, batch_norm) if layer.batch_normalize else None
         if self.norm is None:
             self.biases = nn.Parameter(torch.zeros(layer.outputs))
@@ -72,9 +75,9 @@ class Local(nn.Module):
         self.biases = nn.Parameter(torch.zeros(biases.shape))
         self.weights = nn.Parameter(torch.zeros(weights.shape))
         # darknet fills the weights of the first place only, surely by mistake; the others learn from 0
+        limit = math.sqrt(2 / math.prod(weights.shape[3:]))
         with torch.no_grad():
-            inputs = math.prod(weights.shape[3:])
-            self.weights[0, 0].uniform_(-1, 1).mul_(math.sqrt(2 / inputs))
+            self.weights[0, 0].uniform_(-limit, limit)
 
     def forward(self, x: Tensor) -> Tensor:
         """(N, C, H, W) to (N, filters, H', W')."""

@@ -18,16 +18,23 @@ from yolo.models.darknet_layers import block_tensors
 _FLOATS_AT_ONCE = 4_000_000
 
 
-def load_darknet(path: Path, spec: DarknetSpec) -> tuple[DarknetNetwork, WeightsHeader]:
+def load_darknet(
+    path: Path, spec: DarknetSpec, plan: NetworkPlan | None = None
+) -> tuple[DarknetNetwork, WeightsHeader]:
     """Build a network with the weights of a file that holds all of them.
 
     The file is mapped, and each block copied once into the network's own memory: no second copy exists at any time,
     not even one of the system's that counts as this process's.
 
+    Args:
+        path: the file.
+        spec: what to build.
+        plan: the spec's plan under the name that the user knows its cfg by, for messages.
+
     Raises:
         WeightsError: the file is missing, of another network, cut off, or holds numbers that are not finite.
     """
-    weights = read_weights(path, spec.plan)
+    weights = read_weights(path, plan or spec.plan)
     check_finite(weights)
     if any(layer.loaded_blocks != layer.blocks for layer in spec.plan.layers):  # the cfg says the file has not all
         network = DarknetNetwork(spec)
@@ -104,8 +111,10 @@ def _fill(network: DarknetNetwork, weights: DarknetWeights, without: tuple[int, 
 
 
 def _copy(array: np.ndarray, into: Tensor) -> None:
-    """Copy a mapped array piece by piece, and let go of each before the next."""
-    if array.flags.c_contiguous and into.is_contiguous():  # rows can be large: one of a [local] has a whole map's
+    """Copy a mapped array piece by piece in the order of the file, and let go of each before the next."""
+    if not array.flags.c_contiguous:  # the file has it with its outputs last
+        array, into = np.moveaxis(array, 0, -1), into.movedim(0, -1)
+    elif into.is_contiguous():  # its rows can be large: the first of a [local] has a seventh of a network's numbers
         array, into = array.reshape(-1), into.view(-1)
     rows = max(1, _FLOATS_AT_ONCE * len(array) // array.size)
     for start in range(0, len(array), rows):
