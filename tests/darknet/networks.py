@@ -63,3 +63,46 @@ def assert_equal(weights: DarknetWeights, expected: Arrays) -> None:
         assert set(weights.arrays[index]) == set(blocks)
         for name, array in blocks.items():
             np.testing.assert_array_equal(weights.arrays[index][name], array, err_msg=f"{index} {name}")
+
+
+_NET = {"batch": 4, "width": 32, "height": 32, "channels": 3, "learning_rate": 0.001, "max_batches": 100}
+BODY = (
+    "[convolutional]\nbatch_normalize=1\nfilters=4\nsize=3\nstride=2\npad=1\nactivation=leaky\n\n"
+    "[maxpool]\nsize=2\nstride=2\n\n"
+    "[convolutional]\nfilters=3\nsize=3\nstride=2\npad=1\nactivation=leaky\n\n"
+)
+
+
+def detector_cfg(
+    *,
+    classes: int = 2,
+    side: int = 2,
+    num: int = 2,
+    net: Mapping[str, Any] | None = None,
+    detection: Mapping[str, Any] | None = None,
+    body: str = BODY,
+    before: str = "",
+) -> str:
+    """A small detector for images of 32 x 32: two convolutions, the matrix that the grid needs, [detection].
+
+    Args:
+        classes: C.
+        side: S.
+        num: B.
+        net: options of [net] beside or in place of its own.
+        detection: options of [detection] beside its own.
+        body: sections between [net] and the last matrix.
+        before: sections between that matrix and [detection].
+    """
+    grid = {"classes": classes, "coords": 4, "side": side, "num": num, "sqrt": 1, "rescore": 1}
+    return (
+        _section("net", _NET | dict(net or {}))
+        + body
+        + _section("connected", {"output": side**2 * (5 * num + classes), "activation": "linear"})
+        + before
+        + _section("detection", grid | dict(detection or {}))
+    )
+
+
+def _section(kind: str, options: Mapping[str, Any]) -> str:
+    return f"[{kind}]\n" + "".join(f"{key}={value}\n" for key, value in options.items()) + "\n"

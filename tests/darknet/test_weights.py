@@ -193,6 +193,15 @@ def test_values_that_are_not_finite_are_found_with_layer_and_block(tmp_path: Pat
     check_finite(read_weights(tmp_path / "a.weights", plan))
 
 
+def test_a_negative_variance_is_found(tmp_path: Path) -> None:
+    plan = plan_of()
+    arrays = numbered(plan)
+    arrays[0]["rolling_variance"].flat[0] = -1e-9
+    write_weights(tmp_path / "a.weights", plan, arrays, OLDEST)
+    with pytest.raises(WeightsError, match="rolling_variance of layer 0 has negative values"):
+        check_finite(read_weights(tmp_path / "a.weights", plan))
+
+
 @pytest.mark.parametrize(
     ("change", "message"),
     [

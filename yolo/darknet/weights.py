@@ -89,7 +89,7 @@ def read_weights(path: Path, plan: NetworkPlan, *, partial: bool = False) -> Dar
 
 
 def check_finite(weights: DarknetWeights) -> None:
-    """Read every number once and refuse NaN and infinity, in constant memory.
+    """Read every number once and refuse NaN, infinity and negative variances, in constant memory.
 
     Raises:
         WeightsError: naming the first layer and block that has one.
@@ -97,8 +97,11 @@ def check_finite(weights: DarknetWeights) -> None:
     for index, blocks in weights.arrays.items():
         for name, array in blocks.items():
             # minimum and maximum hand NaN on, and need no array of answers
-            if not (np.isfinite(array.min()) and np.isfinite(array.max())):
+            smallest, largest = array.min(), array.max()
+            if not (np.isfinite(smallest) and np.isfinite(largest)):
                 raise WeightsError(f"{weights.source}: {name} of layer {index} have values that are no finite numbers")
+            if name == "rolling_variance" and smallest < 0:
+                raise WeightsError(f"{weights.source}: {name} of layer {index} has negative values")
 
 
 def write_weights(

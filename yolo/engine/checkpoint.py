@@ -8,13 +8,14 @@ from pathlib import Path
 from typing import Any
 
 import torch
+from torch import Tensor
 
 from yolo._version import __version__
 from yolo.errors import WeightsError
 from yolo.files import atomic_write
 from yolo.geometry import ResizeMode
 from yolo.models.build import Network, Spec, build_network, spec_from_dict
-from yolo.models.darknet import DarknetSpec
+from yolo.models.darknet import DarknetNetwork, DarknetSpec
 from yolo.models.weights import fill, read_metadata, read_state_dict, save_weights
 from yolo.postprocess.pipeline import PostprocessSettings
 
@@ -124,11 +125,27 @@ def load_detector(path: Path) -> tuple[Network, DetectorMetadata]:
     if path.suffix == ".ckpt":
         raise WeightsError(f"{path}: is a training state; predict and val take best.safetensors beside it")
     metadata = DetectorMetadata.from_dict(read_metadata(path), path=path)
+    state = read_state_dict(path)
+    if isinstance(metadata.network, DarknetSpec):
+        return _load_darknet(path, metadata.network, state), metadata
     network = build_network(metadata.network)
-    report = fill(network, read_state_dict(path))
+    report = fill(network, state)
     if report.missing or report.unexpected or report.misshapen:
         raise WeightsError(f"{path}: does not fit its own network: " + "; ".join(report.summary_lines()))
     return network.eval(), metadata
+
+
+def _load_darknet(path: Path, spec: DarknetSpec, state: dict[str, Tensor]) -> DarknetNetwork:
+    """A darknet network that takes the tensors of a file as its own: they may be most of the memory."""
+    with torch.device("meta"):  # shapes without memory
+        network = DarknetNetwork(spec)
+    wanted = {name: tensor.shape for name, tensor in network.state_dict().items()}
+    found = {name: tensor.shape for name, tensor in state.items()}
+    if wanted != found:
+        odd = sorted(name for name in wanted.keys() | found.keys() if wanted.get(name) != found.get(name))
+        raise WeightsError(f"{path}: does not fit its own network: {len(odd)} tensors differ, such as {odd[0]}")
+    network.load_state_dict({name: tensor.float() for name, tensor in state.items()}, assign=True)
+    return network.eval()
 
 
 def save_state(path: Path, state: dict[str, Any]) -> None:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections import Counter
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -18,6 +19,8 @@ from yolo.models.darknet import DarknetNetwork, DarknetSpec
 from yolo.models.darknet_weights import load_darknet, save_darknet
 
 WEIGHTS_SUFFIX = ".weights"
+# Files of gridyolo, in which nothing of darknet is to be found.
+OWN_SUFFIXES = (".safetensors", ".ckpt")
 VOC_NAMES = (
     "aeroplane", "bicycle", "bird", "boat", "bottle", "bus", "car", "cat", "chair", "cow", "diningtable", "dog",
     "horse", "motorbike", "person", "pottedplant", "sheep", "sofa", "train", "tvmonitor",
@@ -50,15 +53,18 @@ def open_darknet(weights: Path, *, cfg: str = "", names: str = "") -> tuple[Dark
         DataError: names that are not as many as the classes.
         WeightsError: weights that are missing, damaged or of another network.
     """
+    if weights.suffix in OWN_SUFFIXES:
+        raise WeightsError(f"{weights}: is a file of gridyolo already, with a network and names of its own")
     found = find_cfg(cfg) if cfg else _cfg_by_name(weights)
     plan = plan_cfg(found)
     num_classes = detector_classes(plan)
-    class_names = read_names(Path(names), num_classes) if names else default_names(num_classes)
+    class_names = read_names(Path(names), num_classes) if names else ()
     network, header = load_darknet(weights, DarknetSpec(cfg=found.text), plan)
     predict, val = default_settings(network.spec)
     return network, DetectorMetadata(
         network=network.spec,
-        class_names=class_names,
+        # made up only now: a cfg can claim more classes than there is memory for, a weights file cannot
+        class_names=class_names or default_names(num_classes),
         category_ids=None,
         input_hw=network.spec.input_hw,
         resize="stretch_corners",
@@ -66,7 +72,8 @@ def open_darknet(weights: Path, *, cfg: str = "", names: str = "") -> tuple[Dark
         val=val,
         metrics={},
         training={},
-        seen=header.seen,
+        # below 0 a count of 32 bits has overflowed, and says nothing
+        seen=max(0, header.seen),
     )
 
 
@@ -91,9 +98,13 @@ def default_names(num_classes: int) -> tuple[str, ...]:
 def read_names(path: Path, num_classes: int) -> tuple[str, ...]:
     """Class names from a text file, one in each line; DataError if they are not `num_classes` different ones."""
     try:
-        if path.stat().st_size > _MAX_NAMES_BYTES:
+        if path.exists() and not path.is_file() and not path.is_dir():  # a pipe, say, would wait for ever
+            raise DataError(f"{path}: is no file of class names")
+        with path.open("rb") as file:
+            content = file.read(_MAX_NAMES_BYTES + 1)
+        if len(content) > _MAX_NAMES_BYTES:
             raise DataError(f"{path}: is too large for a file of class names")
-        lines = path.read_text(encoding="utf-8-sig").splitlines()
+        lines = content.decode("utf-8-sig").splitlines()
     except UnicodeDecodeError as error:
         raise DataError(f"{path}: is no UTF-8 text; a names file has a class name in each line") from error
     except OSError as error:
@@ -101,7 +112,7 @@ def read_names(path: Path, num_classes: int) -> tuple[str, ...]:
     names = tuple(line.strip() for line in lines if line.strip())
     if len(names) != num_classes:
         raise DataError(f"{path}: has {len(names)} class names, the network has {num_classes} classes")
-    twice = next((name for name in names if names.count(name) > 1), None)
+    twice = next((name for name, count in Counter(names).items() if count > 1), None)
     if twice is not None:
         raise DataError(f"{path}: {twice!r} is there twice; every class needs a name of its own")
     return names
@@ -124,6 +135,8 @@ def export_darknet(config: DarknetExportConfig) -> tuple[Path, Path, Path]:
         ConfigError: `upto` is more than the network has layers.
     """
     source = Path(config.weights)
+    if source.suffix == WEIGHTS_SUFFIX:
+        raise WeightsError(f"{source}: is a file of darknet already; export takes a *.safetensors detector")
     network, metadata = load_detector(source)
     if not isinstance(network, DarknetNetwork):
         raise WeightsError(

@@ -12,6 +12,9 @@ from torch import Tensor
 from yolo.grid import GridParts, GridSpec
 from yolo.structures import Detections
 
+# Far more than an image has objects, few enough for a quick suppression.
+MAX_CANDIDATES = 4096
+
 
 def decode(
     grid: GridSpec,
@@ -19,7 +22,7 @@ def decode(
     *,
     input_hw: tuple[int, int],
     score_threshold: float,
-    max_candidates: int = 4096,
+    max_candidates: int = MAX_CANDIDATES,
 ) -> list[Detections]:
     """Candidates of each image of a batch.
 

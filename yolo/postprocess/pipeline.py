@@ -9,7 +9,7 @@ from typing import Any
 from torch import Tensor
 
 from yolo.grid import GridSpec
-from yolo.postprocess.decode import decode
+from yolo.postprocess.decode import MAX_CANDIDATES, decode
 from yolo.postprocess.nms import suppress
 from yolo.postprocess.restore import restore
 from yolo.structures import Detections, ImageGeometry
@@ -56,7 +56,12 @@ def postprocess(
         return []
     # decoding is many small steps: on the CPU they cost less than their launches on a GPU would
     candidates = decode(
-        grid, raw.float().cpu(), input_hw=geometries[0].input_hw, score_threshold=settings.score_threshold
+        grid,
+        raw.float().cpu(),
+        input_hw=geometries[0].input_hw,
+        score_threshold=settings.score_threshold,
+        # who asks for more detections than decoding keeps by default gets them
+        max_candidates=max(MAX_CANDIDATES, settings.max_detections),
     )
     return [
         restore(suppress(found, iou_threshold=settings.iou_threshold, max_detections=settings.max_detections), geometry)

@@ -1,0 +1,38 @@
+"""Small darknet detectors as files, for the tests of the engine and of the command line."""
+
+from pathlib import Path
+from typing import Any
+
+import torch
+
+from tests.darknet.networks import detector_cfg
+from yolo.darknet.weights import WeightsHeader
+from yolo.models.darknet import DarknetNetwork, DarknetSpec
+from yolo.models.darknet_layers import block_tensors
+from yolo.models.darknet_weights import save_darknet
+
+
+def network_from(cfg: str, seed: int = 0) -> DarknetNetwork:
+    """A network whose predictors are confident enough to detect something, in evaluation mode."""
+    torch.manual_seed(seed)
+    network = DarknetNetwork(DarknetSpec(cfg=cfg)).eval()
+    with torch.no_grad():
+        for layer in network.layers:
+            for name, tensor in block_tensors(layer).items():
+                if name == "rolling_variance":
+                    tensor.uniform_(0.5, 1.5)
+                elif name != "weights":
+                    tensor.uniform_(0.3, 0.9)
+    return network
+
+
+def write_darknet(
+    folder: Path, cfg: str | None = None, *, name: str = "small", header: WeightsHeader | None = None, **options: Any
+) -> Path:
+    """Write NAME.cfg and NAME.weights; returns the path of the weights. `options` go to `save_darknet`."""
+    cfg = detector_cfg() if cfg is None else cfg
+    folder.mkdir(parents=True, exist_ok=True)
+    (folder / f"{name}.cfg").write_bytes(cfg.encode())
+    path = folder / f"{name}.weights"
+    save_darknet(path, network_from(cfg), header or WeightsHeader.new(seen=640), **options)
+    return path
