@@ -16,3 +16,21 @@ def test_an_epoch_visits_every_image_once_in_its_own_order() -> None:
     assert sorted(first.tolist()) == list(range(50))
     assert first.tolist() != second.tolist()
     assert epoch_order(0, 1, 50).tolist() == second.tolist()
+
+
+def test_with_replacement_every_place_is_drawn_by_itself() -> None:
+    order = epoch_order(0, 0, 50, draws=5000)
+    assert order.dtype == "int64"
+    counts = [int((order == index).sum()) for index in range(50)]
+    assert sum(counts) == 5000  # no other index
+    assert 50 < min(counts) < 100 < max(counts) < 150  # 100 is the mean, 10 the deviation
+    assert epoch_order(0, 0, 50, draws=5000).tolist() == order.tolist()
+    assert epoch_order(0, 1, 50, draws=5000).tolist() != order.tolist()
+
+
+def test_a_repeat_has_draws_of_its_own() -> None:
+    def repeated(repeat: int) -> tuple[int, ...]:
+        return tuple(sample_generator(1, 2, 3, repeat=repeat).integers(2**32, size=4).tolist())
+
+    assert repeated(0) == draws(1, 2, 3)
+    assert len({repeated(repeat) for repeat in range(50)} | {draws(1, 2, index) for index in range(50)}) == 99

@@ -27,11 +27,11 @@ def sample_generator(seed: int, epoch: int, index: int, *, repeat: int = 0) -> n
     return np.random.Generator(np.random.Philox(np.random.SeedSequence(key)))
 
 
-def epoch_order(seed: int, epoch: int, length: int, *, replacement: bool = False) -> NDArray[np.int64]:
+def epoch_order(seed: int, epoch: int, length: int, *, draws: int | None = None) -> NDArray[np.int64]:
     """Order in which an epoch visits a dataset: a permutation of range(length), int64.
 
-    With `replacement` each place of the order is drawn by itself: an image may come twice, or not at all.
+    With `draws` the order has that many places, each drawn by itself: an image may come twice, or not at all.
     """
     generator = np.random.Generator(np.random.Philox(np.random.SeedSequence((seed, _ORDER_STREAM, epoch))))
-    order = generator.integers(length, size=length) if replacement else generator.permutation(length)
+    order = generator.permutation(length) if draws is None else generator.integers(length, size=draws)
     return order.astype(np.int64)

@@ -75,6 +75,69 @@ def test_an_epoch_sees_every_image_once(images: list[AnnotatedImage]) -> None:
     assert sorted(index for batch in epoch for index in batch.indices) == list(range(7))
 
 
+def drawn_batches(data: DetectionDataset, workers: int, count: int, start: tuple[int, int] = (0, 0)) -> list[Batch]:
+    plan = TrainBatches(len(data), 4, seed=5, start=start, with_mosaic=lambda epoch: True, replacement=True)
+    return list(islice(iter(make_loader(data, plan, workers=workers)), count))
+
+
+def test_with_replacement_images_repeat_with_other_draws_in_full_batches(images: list[AnnotatedImage]) -> None:
+    plan = TrainBatches(7, 4, seed=5, with_mosaic=lambda epoch: False, replacement=True)
+    batches = list(islice(plan, 2 * 20))
+    assert {len(keys) for keys in batches} == {4}  # darknet's last batch is no smaller
+    for epoch in range(20):
+        keys = [key for batch in batches[2 * epoch : 2 * epoch + 2] for key in batch]
+        assert {key.epoch for key in keys} == {epoch}
+        assert len(set(keys)) == 8  # of 7 images: at least one comes twice
+        for index in range(7):
+            own = [key.repeat for key in keys if key.image_index == index]
+            assert own == list(range(len(own)))
+    data = dataset(images)
+    twice = [key for batch in batches for key in batch if key.repeat == 1][0]
+    first, again = data[twice._replace(repeat=0)], data[twice]
+    assert isinstance(first, Sample)
+    assert isinstance(again, Sample)
+    assert (first.image != again.image).any()
+
+
+def test_more_images_are_drawn_than_there_are_where_the_batch_wants_them() -> None:
+    (keys,) = islice(TrainBatches(3, 64, seed=0, with_mosaic=lambda epoch: False, replacement=True), 1)
+    assert len(keys) == 64
+    assert {key.image_index for key in keys} == {0, 1, 2}
+
+
+def test_drawn_batches_are_the_same_for_any_workers_and_after_a_resume(images: list[AnnotatedImage]) -> None:
+    alone = drawn_batches(dataset(images), 0, 5)
+    assert same(alone, drawn_batches(dataset(images), 2, 5))
+    assert same(alone[3:], drawn_batches(dataset(images), 0, 2, start=(1, 1)))
+
+
+class WantsOriginal:
+    """Remembers what it is given."""
+
+    wants_original = True
+
+    def __call__(self, sample: Sample, generator: np.random.Generator, load_another: object, **options: bool) -> Sample:
+        return sample
+
+
+def test_an_augmentation_can_have_the_original(images: list[AnnotatedImage]) -> None:
+    data = DetectionDataset(images, input_hw=(32, 32), resize="stretch_corners", augment=WantsOriginal())
+    sample = data[SampleKey(0, 1)]
+    assert isinstance(sample, Sample)
+    assert sample.image.shape == (40, 48, 3)
+    assert (sample.ground_truth.boxes == images[1].ground_truth.boxes).all()
+    images[1].path.unlink()
+    assert isinstance(data[SampleKey(0, 1)], SkippedImage)
+
+
+def test_float_images_travel_as_they_are(images: list[AnnotatedImage]) -> None:
+    data = DetectionDataset(images, input_hw=(32, 24), resize="stretch_corners")
+    (batch, *_) = make_loader(data, EvaluationBatches(7, 7), workers=0)
+    assert batch.images.shape == (7, 3, 32, 24)
+    assert batch.images.dtype == torch.float32
+    assert 0.9 < float(batch.images.max()) <= 1
+
+
 def test_evaluation_sees_every_image_in_order_unchanged(images: list[AnnotatedImage]) -> None:
     data = DetectionDataset(images, input_hw=(32, 32), resize="letterbox")
     found = list(make_loader(data, EvaluationBatches(7, 3), workers=0))

@@ -2,11 +2,13 @@ from pathlib import Path
 
 import numpy as np
 import pytest
+import torch
 
 from tests.reference.coco_oracle import Problem, random_problem
 from yolo.evaluation import EvaluationResult, Evaluator
 from yolo.evaluation.plots import MAX_LEGEND_CLASSES, plot_confusion, plot_f1_curves, plot_pr_curves
 from yolo.images import read_image
+from yolo.structures import Detections, GroundTruth
 
 
 def check_picture(path: Path) -> None:
@@ -51,3 +53,11 @@ def test_hundreds_of_classes_do_not_make_a_huge_picture(tmp_path: Path) -> None:
     empty = Problem({}, {}, 400)
     plot_confusion(empty.evaluate(), tmp_path / "matrix.png", normalise=True)
     check_picture(tmp_path / "matrix.png")
+
+
+def test_scores_far_above_one_as_the_linear_coding_may_give(tmp_path: Path) -> None:
+    evaluator = Evaluator(["cat"])
+    box = torch.tensor([[0.0, 0, 10, 10]])
+    found = Detections(box, torch.tensor([1e8]), torch.tensor([0]), (20, 20))
+    evaluator.update("image", found, GroundTruth.from_boxes(box.numpy(), [0]))
+    draw_all(evaluator.compute(), tmp_path)

@@ -8,6 +8,8 @@ from typing import Literal
 from yolo.config.parts import AugmentConfig, LossConfig, ModelConfig, OptimizerConfig, require
 from yolo.errors import ConfigError
 
+DEFAULT_BACKBONE = "shufflenet_v2_x0_5"
+
 
 @dataclass(frozen=True, kw_only=True)
 class TrainConfig:
@@ -45,7 +47,7 @@ class TrainConfig:
 
     data: str = ""
     cfg: str = ""
-    backbone: str = "shufflenet_v2_x0_5"
+    backbone: str = DEFAULT_BACKBONE
     weights: str = "none"
     clear_seen: bool = False
     input_size: int = 320
@@ -71,7 +73,8 @@ class TrainConfig:
 
     def __post_init__(self) -> None:
         require(bool(self.data) or self.resume is not None, "--data is required: a dataset YAML or folder")
-        require(self.input_size >= 32, f"input_size must be at least 32, got {self.input_size}")
+        # a cfg's own check allows any input that its layers do
+        require(bool(self.cfg) or self.input_size >= 32, f"input_size must be at least 32, got {self.input_size}")
         require(self.epochs is None or self.epochs >= 1, f"epochs must be at least 1, got {self.epochs}")
         require(
             self.max_minutes is None or self.max_minutes > 0,
@@ -110,6 +113,14 @@ class TrainConfig:
 
     def _check_coding(self) -> None:
         uses_logits = "cross_entropy" in (self.loss.confidence, self.loss.class_prob)
+        require(
+            not self.loss.forced or self.model.boxes_per_cell > 1,
+            "loss.forced chooses between predictors 0 and 1: it needs model.boxes_per_cell of at least 2",
+        )
+        require(
+            not self.cfg or self.backbone == DEFAULT_BACKBONE,
+            f"give backbone or cfg, not both: {self.cfg} is a whole network",
+        )
         require(
             not self.cfg or self.model.coding == "linear",
             "networks from a cfg answer in the linear coding: leave out model.coding",

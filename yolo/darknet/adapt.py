@@ -35,9 +35,11 @@ def _set_option(cfg: Cfg, section_line: int, key: str, value: int) -> str:
     """Text of the cfg with another value of a key in the section that begins at a line."""
     lines = cfg.text.split("\n")  # as the parser counts them
     section = next(section for section in cfg.sections if section.line == section_line)
+    # Windows line ends stay Windows line ends
+    written = f"{key} = {value}" + ("\r" if lines[section_line - 1].endswith("\r") else "")
     option = section.find(key)
     if option is None:  # it was left to its default
-        lines.insert(section.line, f"{key} = {value}")
+        lines.insert(section_line, written)
     else:
-        lines[option.line - 1] = f"{key} = {value}"
+        lines[option.line - 1] = written
     return "\n".join(lines)

@@ -30,7 +30,8 @@ class TrainBatches(Sampler[list[SampleKey]]):
         seed: of the run.
         start: (epoch, step in the epoch) to begin with, for a resumed run.
         with_mosaic: asked once per epoch.
-        replacement: draw every image anew (darknet) where an epoch otherwise visits each once.
+        replacement: draw every image anew, and fill the last batch (darknet), where an epoch otherwise visits each
+            image once.
     """
 
     def __init__(
@@ -57,8 +58,10 @@ class TrainBatches(Sampler[list[SampleKey]]):
 
     def __iter__(self) -> Iterator[list[SampleKey]]:
         epoch, first_step = self.start
+        # darknet has no smaller last batch
+        draws = self.steps_per_epoch * self.batch_size if self.replacement else None
         while True:
-            order = epoch_order(self.seed, epoch, self.num_images, replacement=self.replacement)
+            order = epoch_order(self.seed, epoch, self.num_images, draws=draws)
             mosaic = self.with_mosaic(epoch)
             drawn: Counter[int] = Counter()
             keys = []

@@ -12,8 +12,8 @@ from yolo.darknet.adapt import with_classes
 from yolo.darknet.catalogue import find_cfg
 from yolo.darknet.plan import NetworkPlan, plan_cfg
 from yolo.engine.checkpoint import load_detector
-from yolo.engine.darknet_files import WEIGHTS_SUFFIX, detector_classes
-from yolo.errors import WeightsError
+from yolo.engine.darknet_files import OWN_SUFFIXES, detector_classes
+from yolo.errors import ConfigError, WeightsError
 from yolo.models.build import Network
 from yolo.models.darknet import DarknetNetwork, DarknetSpec
 from yolo.models.darknet_weights import fill_from_darknet
@@ -55,6 +55,7 @@ def _darknet(config: TrainConfig, num_classes: int, console: Console) -> tuple[D
     cfg = find_cfg(config.cfg)
     original = plan_cfg(cfg)
     own_classes = detector_classes(original)
+    _check_options(config, original)
     if own_classes != num_classes:
         cfg = with_classes(cfg, num_classes)
         _say(console, f"{cfg.source} has {own_classes} classes, the data {num_classes}: its last layer was changed")
@@ -68,13 +69,26 @@ def _darknet(config: TrainConfig, num_classes: int, console: Console) -> tuple[D
     return network, 0 if config.clear_seen else seen
 
 
+def _check_options(config: TrainConfig, plan: NetworkPlan) -> None:
+    """ConfigError where an option says otherwise than the cfg; only the cfg can change its network."""
+    assert plan.detection is not None
+    model = config.model
+    for name, wanted, own in (
+        ("input_size", config.input_size, plan.net.width),
+        ("model.grid_size", model.grid_size or plan.detection.side, plan.detection.side),
+        ("model.boxes_per_cell", model.boxes_per_cell, plan.detection.boxes_per_cell),
+    ):
+        if wanted != own:
+            raise ConfigError(f"{name} is {wanted}, but {plan.source} has {own}; leave it out, or change the cfg")
+
+
 def _fill_darknet(network: DarknetNetwork, path: Path, original: NetworkPlan, console: Console) -> int:
     """Load what fits of a weights file; returns the images it has seen, 0 where a layer did not fit."""
-    if path.suffix == WEIGHTS_SUFFIX:
+    if path.suffix not in OWN_SUFFIXES:  # such as extraction.conv.weights, or darknet19.conv.23
         weights, misfits = fill_from_darknet(network, path, original)
         covered = f"{weights.loaded_layers} of {len(network.layers)} layers"
         _say(console, f"weights {path}: {covered}" + (f"; not the last, layer {misfits[0]}" if misfits else ""))
-        return 0 if misfits else weights.header.seen
+        return 0 if misfits else max(0, weights.header.seen)  # below 0 a count of 32 bits has overflowed
     other, metadata = load_detector(path)
     report = fill(network, other.state_dict())
     if not report.loaded:

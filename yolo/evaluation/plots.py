@@ -51,7 +51,8 @@ def plot_f1_curves(result: EvaluationResult, path: Path) -> None:
     mean_label = f"{result.f1:.3f}  all classes"
     title = "F1" if math.isnan(result.score_threshold) else f"F1 at {result.score_threshold:.3f}"
     _draw_curves(axes, SCORE_POINTS, result.f1_curves, labels, mean_label, legend_title=title)
-    if not math.isnan(result.score_threshold):
+    # the linear coding does not bound scores: a point outside the picture is only named in its title
+    if result.score_threshold <= 1:
         axes.axvline(result.score_threshold, color=_MEAN_COLOUR, linewidth=1, linestyle=(0, (4, 3)))
         axes.plot(result.score_threshold, result.f1, "o", color=_MEAN_COLOUR, markersize=6, zorder=5, clip_on=False)
     _save(figure, path)

@@ -144,6 +144,8 @@ def sum_in_cell(values: Tensor, cell: Tensor, num_cells: int) -> Tensor:
 
 def _choose(rule: PredictorRule, preference: Tensor, object_boxes: Tensor) -> Tensor:
     """(T,) predictors by one of darknet's three rules."""
+    if rule == "forced" and preference.shape[1] < 2:
+        raise ValueError("the rule 'forced' chooses between predictors 0 and 1: the grid has only one per cell")
     if rule == "forced":
         return (box_ops.area(object_boxes) < _SMALL_OBJECT_AREA).long()
     if rule == "random":
