@@ -37,7 +37,6 @@ ALIASES = {
     "weight_decay": "optimizer.weight_decay",
     "momentum": "optimizer.momentum",
 }
-_NAME = re.compile(r"[\w-]+")
 _KEY_VALUE = re.compile(r"[A-Za-z_][\w.-]*=.*", re.DOTALL)
 _NO_VALUE = frozenset({"--help", "--help_all", "--print_config"})
 
@@ -122,9 +121,14 @@ def normalise(words: Sequence[str]) -> list[str]:
 
 
 def _recipe(value: str) -> str:
-    """Path of a shipped recipe where `value` is the name of one and no file."""
-    shipped = resources.files("yolo") / "recipes" / f"{value}.yaml"
-    return str(shipped) if _NAME.fullmatch(value) and not Path(value).exists() and shipped.is_file() else value
+    """Path of a shipped recipe where `value` is the name of one and no file; ConfigError where it is neither."""
+    if Path(value).exists():
+        return value
+    folder = resources.files("yolo") / "recipes"
+    names = sorted(entry.name.removesuffix(".yaml") for entry in folder.iterdir() if entry.name.endswith(".yaml"))
+    if value not in names:
+        raise ConfigError(f"--config {value}: no such file, nor a recipe; recipes are {', '.join(names)}")
+    return str(folder / f"{value}.yaml")
 
 
 def _from_yaml(path: Path, name: str, otherwise: Any) -> Any:

@@ -6,23 +6,16 @@ batches, so nothing is averaged before `compute`.
 
 from __future__ import annotations
 
-from typing import NamedTuple, Self
+from typing import Self
 
 import numpy as np
-from numpy.typing import NDArray
 
-from yolo.errors import DataError
 from yolo.evaluation.coco_json import coco_image_ids
+from yolo.evaluation.intake import FoundOnImage, take_in
 from yolo.evaluation.matching import DetectionSet, TruthSet, xyxy_to_xywh
 from yolo.evaluation.result import EvaluationResult
 from yolo.evaluation.summary import Problem, limit_detections, summarise
 from yolo.structures import Detections, GroundTruth
-
-
-class _FoundOnImage(NamedTuple):
-    boxes: NDArray[np.float32]  # (K, 4) xyxy
-    scores: NDArray[np.float32]  # (K,)
-    labels: NDArray[np.int64]  # (K,)
 
 
 class Evaluator:
@@ -50,7 +43,7 @@ class Evaluator:
             raise ValueError(f"max_detections must be three ascending numbers from 1, got {max_detections}")
         self.class_names = tuple(class_names)
         self.max_detections = max_detections
-        self._found: dict[str, _FoundOnImage] = {}
+        self._found: dict[str, FoundOnImage] = {}
         self._truth: dict[str, GroundTruth] = {}
 
     def __len__(self) -> int:
@@ -66,18 +59,7 @@ class Evaluator:
         """
         if image_id in self._found:
             raise ValueError(f"image {image_id!r} was evaluated twice")
-        found = _FoundOnImage(
-            # copies: a view would keep the tensors of the whole batch alive
-            np.array(detections.boxes.detach().float().cpu().numpy(), np.float32),
-            np.array(detections.scores.detach().float().cpu().numpy(), np.float32),
-            np.array(detections.labels.cpu().numpy(), np.int64),
-        )
-        if not (np.isfinite(found.boxes).all() and np.isfinite(found.scores).all()):
-            raise ValueError(f"image {image_id!r}: a detection has a box or score that is not finite")
-        if not (np.isfinite(ground_truth.boxes).all() and np.isfinite(ground_truth.area).all()):
-            raise DataError(f"image {image_id!r}: an annotated box or area is not finite; correct the annotation")
-        self._check_labels(image_id, found.labels, "a detection")
-        self._check_labels(image_id, ground_truth.labels, "an annotated object")
+        found = take_in(image_id, detections, ground_truth, len(self.class_names))
         self._found[image_id] = found
         self._truth[image_id] = ground_truth
 
@@ -121,16 +103,8 @@ class Evaluator:
             )
         )
 
-    def _check_labels(self, image_id: str, labels: NDArray[np.int64], what: str) -> None:
-        wrong = labels[(labels < 0) | (labels >= len(self.class_names))]
-        if wrong.size:
-            raise DataError(
-                f"image {image_id!r}: {what} has class {wrong[0]} (counted from 0), but there are "
-                f"{len(self.class_names)} class names; check that weights and dataset have the same classes"
-            )
 
-
-def _gather_detections(images: list[_FoundOnImage]) -> DetectionSet:
+def _gather_detections(images: list[FoundOnImage]) -> DetectionSet:
     # an empty head, because nothing can be concatenated of no images
     return DetectionSet(
         boxes_xywh=xyxy_to_xywh(np.concatenate([np.zeros((0, 4), np.float32), *(one.boxes for one in images)])),

@@ -16,12 +16,12 @@ import math
 from collections.abc import Sequence
 from dataclasses import dataclass
 from itertools import pairwise
-from typing import Any, NamedTuple, get_args
+from typing import Any, get_args
 
 import numpy as np
 from numpy.typing import NDArray
 
-from yolo.errors import DataError
+from yolo.evaluation.intake import FoundOnImage, take_in
 from yolo.evaluation.voc_rule import (
     Interpolation,
     average_precision,
@@ -125,14 +125,6 @@ class VocResult:
         return "\n".join(lines)
 
 
-class _Found(NamedTuple):
-    """Detections of one image or, with their images, of all."""
-
-    boxes: Float32  # (K, 4) xyxy
-    scores: Float32  # (K,)
-    labels: Int64  # (K,)
-
-
 class VocEvaluator:
     """Measures detections against ground truth by the rule of the Pascal VOC devkit.
 
@@ -171,7 +163,7 @@ class VocEvaluator:
         self.match_iou = match_iou
         self.plus_one = plus_one
         self.strict = strict
-        self._found: dict[str, _Found] = {}
+        self._found: dict[str, FoundOnImage] = {}
         self._truth: dict[str, GroundTruth] = {}
 
     def __len__(self) -> int:
@@ -187,18 +179,7 @@ class VocEvaluator:
         """
         if image_id in self._found:
             raise ValueError(f"image {image_id!r} was evaluated twice")
-        found = _Found(
-            # copies: a view would keep the tensors of the whole batch alive
-            np.array(detections.boxes.detach().float().cpu().numpy(), np.float32),
-            np.array(detections.scores.detach().float().cpu().numpy(), np.float32),
-            np.array(detections.labels.cpu().numpy(), np.int64),
-        )
-        if not (np.isfinite(found.boxes).all() and np.isfinite(found.scores).all()):
-            raise ValueError(f"image {image_id!r}: a detection has a box or score that is not finite")
-        if not np.isfinite(ground_truth.boxes).all():
-            raise DataError(f"image {image_id!r}: an annotated box is not finite; correct the annotation")
-        self._check_labels(image_id, found.labels, "a detection")
-        self._check_labels(image_id, ground_truth.labels, "an annotated object")
+        found = take_in(image_id, detections, ground_truth, len(self.class_names))
         self._found[image_id] = found
         self._truth[image_id] = ground_truth
 
@@ -232,7 +213,7 @@ class VocEvaluator:
             strict=self.strict,
         )
 
-    def _verdicts(self, found: _Found, image: Int64, truth: GroundTruth) -> tuple[Bool, Bool]:
+    def _verdicts(self, found: FoundOnImage, image: Int64, truth: GroundTruth) -> tuple[Bool, Bool]:
         """(K,) true positive and (K,) false positive."""
         num_classes = len(self.class_names)
         truth_image = np.repeat(np.arange(len(self)), [len(one) for one in self._truth.values()])
@@ -246,16 +227,8 @@ class VocEvaluator:
         passes = iou > self.match_iou if self.strict else iou >= self.match_iou
         return judge(np.where(passes, best, -1), _reusable(truth))
 
-    def _check_labels(self, image_id: str, labels: Int64, what: str) -> None:
-        wrong = labels[(labels < 0) | (labels >= len(self.class_names))]
-        if wrong.size:
-            raise DataError(
-                f"image {image_id!r}: {what} has class {wrong[0]} (counted from 0), but there are "
-                f"{len(self.class_names)} class names; check that weights and dataset have the same classes"
-            )
 
-
-def _by_class_and_score(images: list[_Found]) -> tuple[_Found, Int64]:
+def _by_class_and_score(images: list[FoundOnImage]) -> tuple[FoundOnImage, Int64]:
     """The detections of all images by class, then by descending score, stable; and the place of their image."""
     # an empty head, because nothing can be concatenated of no images
     scores = np.concatenate([np.zeros(0, np.float32), *(one.scores for one in images)])
@@ -263,7 +236,7 @@ def _by_class_and_score(images: list[_Found]) -> tuple[_Found, Int64]:
     boxes = np.concatenate([np.zeros((0, 4), np.float32), *(one.boxes for one in images)])
     image = np.repeat(np.arange(len(images)), [len(one.scores) for one in images])
     order = np.lexsort((-scores, labels))
-    return _Found(boxes[order], scores[order], labels[order]), image[order]
+    return FoundOnImage(boxes[order], scores[order], labels[order]), image[order]
 
 
 def _reusable(truth: GroundTruth) -> Bool:
