@@ -288,7 +288,7 @@ def main() -> None:
     parser.add_argument("--objects-per-cell", type=int, default=1)
     parser.add_argument("--rule", choices=("best", "forced"), default="best")
     parser.add_argument("--ignore-iou", type=float)
-    parser.add_argument("--width", type=int, default=1350)
+    parser.add_argument("--width", type=int, default=1260)
     options = parser.parse_args()
     scene = look(options)
     draw(scene, Path(options.output), options.width)

@@ -2,7 +2,7 @@ from pathlib import Path
 
 import pytest
 
-from yolo.cli.arguments import normalise, parse
+from yolo.cli.arguments import normalise, parse, value_of
 from yolo.config import PredictConfig, TrainConfig
 from yolo.errors import ConfigError
 
@@ -89,3 +89,50 @@ def test_the_resolved_configuration_can_be_printed(capsys: pytest.CaptureFixture
         parse("train", TrainConfig, ["data=d", "--print-config"])
     assert exit_request.value.code in (0, None)
     assert "ignore_iou: 0.5" in capsys.readouterr().out
+
+
+@pytest.mark.parametrize(
+    ("words", "value"),
+    [
+        (["--cfg", "a"], "a"),
+        (["--cfg=a"], "a"),
+        (["cfg=a=b"], "a=b"),
+        (["--cfg", "a", "--cfg", "b"], "b"),
+        (["--name", "cfg=a"], None),
+        (["--cfgs", "a"], None),
+        (["--cfg"], ""),
+        ([], None),
+    ],
+)
+def test_the_value_of_one_option_can_be_asked(words: list[str], value: str | None) -> None:
+    assert value_of("cfg", words) == value
+
+
+def test_the_value_may_come_from_a_file_and_later_words_win(tmp_path: Path) -> None:
+    file = tmp_path / "recipe.yaml"
+    file.write_text("cfg: from_file\nepochs: 7\n")
+    config = ["--config", str(file)]
+    assert value_of("cfg", config) == "from_file"
+    assert value_of("cfg", [*config, "cfg=a"]) == "a"
+    assert value_of("cfg", ["cfg=a", f"--config={file}"]) == "from_file"
+    assert value_of("max_batches", ["max-batches=3", *config]) == "3"
+    assert value_of("epochs", config) == 7
+
+
+@pytest.mark.parametrize("content", [b"- a list\n", b"{", b"\xff\xfe\x00", b""])
+def test_a_file_without_options_has_no_value(content: bytes, tmp_path: Path) -> None:
+    file = tmp_path / "recipe.yaml"
+    file.write_bytes(content)
+    assert value_of("cfg", ["--config", str(file)]) is None
+    # and its folder is no recipe
+    with pytest.raises(ConfigError, match="no such file, nor a recipe"):
+        value_of("cfg", ["--config", str(tmp_path)])
+
+
+def test_defaults_stand_behind_files_and_words(tmp_path: Path) -> None:
+    file = tmp_path / "recipe.yaml"
+    file.write_text("epochs: 7\nloss:\n  lambda_coord: 2\n")
+    defaults = {"epochs": 5, "batch_size": 3, "loss.lambda_coord": 9.0, "loss.lambda_obj": 8.0, "optimizer.lr": 0.5}
+    config = parse("train", TrainConfig, ["data=d", "--config", str(file), "lr0=0.25"], defaults=defaults)
+    assert (config.epochs, config.batch_size) == (7, 3)
+    assert (config.loss.lambda_coord, config.loss.lambda_obj, config.optimizer.lr) == (2.0, 8.0, 0.25)

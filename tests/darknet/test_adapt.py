@@ -22,7 +22,10 @@ def test_two_numbers_change_and_nothing_else(classes: int) -> None:
     text = "# odd\tspaces ,\f and\u2028ends stay\n" + detector_cfg(before="; last\f one\n\n") + "\n\n# end"
     cfg = with_classes(parsed(text), classes)
     outputs = 2 * 2 * (5 * 2 + classes)
-    assert changed_lines(text, cfg.text) == [("output=48", f"output = {outputs}"), ("classes=2", f"classes = {classes}")]
+    assert changed_lines(text, cfg.text) == [
+        ("output=48", f"output = {outputs}"),
+        ("classes=2", f"classes = {classes}"),
+    ]
     assert cfg.source == "small.cfg"
     plan = plan_cfg(cfg)
     assert plan.detection is not None
@@ -47,7 +50,9 @@ def test_a_number_that_was_left_to_its_default_is_written(line: str) -> None:
 
 
 def test_the_first_of_two_equal_keys_is_the_one_that_counts() -> None:
-    text = detector_cfg().replace("classes=2\n", "classes=2\nclasses=7\n").replace("output=48\n", "output=48\noutput=9\n")
+    text = (
+        detector_cfg().replace("classes=2\n", "classes=2\nclasses=7\n").replace("output=48\n", "output=48\noutput=9\n")
+    )
     after = with_classes(parsed(text), 4).text
     assert changed_lines(text, after) == [("output=48", "output = 56"), ("classes=2", "classes = 4")]
 

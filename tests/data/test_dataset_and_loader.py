@@ -92,7 +92,7 @@ def test_with_replacement_images_repeat_with_other_draws_in_full_batches(images:
             own = [key.repeat for key in keys if key.image_index == index]
             assert own == list(range(len(own)))
     data = dataset(images)
-    twice = [key for batch in batches for key in batch if key.repeat == 1][0]
+    twice = next(key for batch in batches for key in batch if key.repeat == 1)
     first, again = data[twice._replace(repeat=0)], data[twice]
     assert isinstance(first, Sample)
     assert isinstance(again, Sample)

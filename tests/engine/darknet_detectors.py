@@ -6,7 +6,9 @@ from typing import Any
 import torch
 
 from tests.darknet.networks import detector_cfg
+from yolo.config import TrainConfig
 from yolo.darknet.weights import WeightsHeader
+from yolo.engine.darknet_recipe import darknet_train_config
 from yolo.models.darknet import DarknetNetwork, DarknetSpec
 from yolo.models.darknet_layers import block_tensors
 from yolo.models.darknet_weights import save_darknet
@@ -36,3 +38,16 @@ def write_darknet(
     path = folder / f"{name}.weights"
     save_darknet(path, network_from(cfg), header or WeightsHeader.new(seen=640), **options)
     return path
+
+
+def write_cfg(folder: Path, text: str) -> Path:
+    """small.cfg with that text."""
+    path = folder / "small.cfg"
+    path.write_text(text)
+    return path
+
+
+def config_of(cfg: Path, data: Path, runs: Path, **changes: Any) -> TrainConfig:
+    """A short training of a cfg on the CPU."""
+    values: dict[str, Any] = {"data": str(data), "runs": str(runs), "workers": 0, "device": "cpu", "validations": 1}
+    return darknet_train_config(cfg=str(cfg), **(values | changes))

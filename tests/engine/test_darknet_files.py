@@ -2,19 +2,15 @@ import os
 from collections.abc import Callable
 from pathlib import Path
 
-import numpy as np
 import pytest
 import torch
 
 from tests.darknet.networks import HEADERS, detector_cfg
-from tests.engine.darknet_detectors import network_from, write_darknet
-from yolo import Detector
-from yolo.boxes import clip_to_image
+from tests.engine.darknet_detectors import write_darknet
 from yolo.config import DarknetExportConfig, DarknetImportConfig, DarknetShowConfig
-from yolo.darknet.catalogue import NETWORKS, find_cfg
+from yolo.darknet.catalogue import find_cfg
 from yolo.darknet.plan import plan_cfg
 from yolo.darknet.weights import WeightsHeader, read_header
-from yolo.engine.checkpoint import load_detector
 from yolo.engine.darknet_files import (
     VOC_NAMES,
     default_names,
@@ -28,18 +24,11 @@ from yolo.engine.darknet_files import (
 )
 from yolo.engine.train import TrainingRun
 from yolo.errors import ConfigError, DataError, GridYoloError, WeightsError
-from yolo.models.darknet_weights import load_darknet
-from yolo.postprocess.darknet_nms import nms_by_class
-from yolo.resampling import stretch_corners
 
 
 def write(path: Path, content: str | bytes) -> Path:
     path.write_bytes(content if isinstance(content, bytes) else content.encode())
     return path
-
-
-def image_of(size_hw: tuple[int, int], seed: int = 0) -> np.ndarray:
-    return np.random.default_rng(seed).integers(0, 255, (*size_hw, 3), dtype=np.uint8)
 
 
 def test_the_cfg_beside_the_weights_is_taken(tmp_path: Path) -> None:
@@ -111,8 +100,10 @@ def test_a_safetensors_file_needs_no_cfg_and_gets_none(tmp_path: Path) -> None:
     for options in ({"cfg": "yolov1"}, {"names": "a.names"}):
         with pytest.raises(GridYoloError, match=r"small\.safetensors.*(its own|already)"):
             open_detector(detector, **options)
-    with pytest.raises(GridYoloError, match=r"small\.safetensors.*already"):
+    with pytest.raises(GridYoloError, match=r"small\.safetensors.*of gridyolo already"):
         import_darknet(DarknetImportConfig(weights=str(detector)))
+    with pytest.raises(GridYoloError, match=r"small\.safetensors.*of gridyolo already"):
+        show(DarknetShowConfig(weights=str(detector)))
 
 
 def test_the_settings_are_those_of_darknets_own_commands(tmp_path: Path) -> None:
@@ -179,7 +170,9 @@ def test_names_that_nobody_gives_are_vocs_or_numbers() -> None:
 
 def test_import_and_export_give_the_same_bytes(tmp_path: Path) -> None:
     # comments, odd spaces and Windows line ends: the text is kept, not written anew
-    cfg = "# a network\r\n" + detector_cfg(body="[conv]\nfilters = 3\nsize=3\nstride=8\npad=1\n; end\n").replace("=", " = ")
+    cfg = "# a network\r\n" + detector_cfg(body="[conv]\nfilters = 3\nsize=3\nstride=8\npad=1\n; end\n").replace(
+        "=", " = "
+    )
     weights = write_darknet(tmp_path, cfg, header=WeightsHeader.new(seen=2**33 + 5))
     names = write(tmp_path / "small.names", "Häuser\nbig dog\n")
     imported = import_darknet(
@@ -224,6 +217,32 @@ def test_export_of_the_first_layers_starts_from_zero_images(tmp_path: Path) -> N
         exported(seen=2**64)
 
 
+def test_a_file_that_nobody_named_is_not_overwritten(tmp_path: Path) -> None:
+    weights = write_darknet(tmp_path)
+    detector = import_darknet(DarknetImportConfig(weights=str(weights)))
+    before = {path: path.read_bytes() for path in tmp_path.iterdir()}
+    with pytest.raises(ConfigError, match=r"small\.safetensors: exists already.*--output"):
+        import_darknet(DarknetImportConfig(weights=str(weights)))
+    with pytest.raises(ConfigError, match=r"small\.weights: exists already.*--output"):
+        export_darknet(DarknetExportConfig(weights=str(detector)))
+    assert {path: path.read_bytes() for path in tmp_path.iterdir()} == before
+    # named, it is replaced
+    assert import_darknet(DarknetImportConfig(weights=str(weights), output=str(detector))) == detector
+    export_darknet(DarknetExportConfig(weights=str(detector), output=str(weights), seen=5))
+    assert read_header(weights).seen == 5
+
+
+def test_another_cfg_beside_the_output_is_somebodys_own_and_stays(tmp_path: Path) -> None:
+    detector = import_darknet(DarknetImportConfig(weights=str(write_darknet(tmp_path))))
+    for suffix in (".cfg", ".names"):
+        mine = write(tmp_path / f"mine{suffix}", "something else\n")
+        with pytest.raises(ConfigError, match=rf"mine\{suffix}: is another than would be written"):
+            export_darknet(DarknetExportConfig(weights=str(detector), output=str(tmp_path / "mine.weights")))
+        assert mine.read_text() == "something else\n"
+        assert not (tmp_path / "mine.weights").exists()
+        mine.unlink()
+
+
 def test_detectors_that_darknet_lacks_cannot_be_exported(trained: TrainingRun, tmp_path: Path) -> None:
     best = trained.folder / "weights" / "best.safetensors"
     with pytest.raises(WeightsError, match=r"best\.safetensors: its network is .* which darknet does not have"):
@@ -235,106 +254,6 @@ def test_a_darknet_file_is_no_input_of_export(tmp_path: Path) -> None:
     weights = write_darknet(tmp_path)
     with pytest.raises(WeightsError, match=r"small\.weights: is .*darknet.*already"):
         export_darknet(DarknetExportConfig(weights=str(weights)))
-
-
-@pytest.mark.parametrize("name", NETWORKS)
-def test_every_shipped_network_can_be_shown(name: str) -> None:
-    description = show(DarknetShowConfig(cfg=name))
-    assert "GFLOP per image" in description.table[-1]
-    assert description.weights == []
-
-
-def test_show_tells_what_a_weights_file_holds(tmp_path: Path) -> None:
-    weights = write_darknet(tmp_path, header=WeightsHeader.new(seen=6400))
-    (header, covers) = show(DarknetShowConfig(weights=str(weights))).weights
-    assert header.endswith("small.weights: header of the form 'current', version 0.2.0, 6,400 images seen")
-    assert covers == "it holds the whole network"
-    partial = write_darknet(tmp_path, name="part", upto=2)
-    assert "the first 2 of 5 layers" in show(DarknetShowConfig(weights=str(partial))).weights[-1]
-    old = write_darknet(tmp_path, name="old", header=HEADERS[2])
-    assert "learning rate 0.001, momentum 0.9, decay 0.0005" in show(DarknetShowConfig(weights=str(old))).weights
-    cfg = write(tmp_path / "typo.cfg", detector_cfg(body="[conv]\nfilters=3\nsize=3\nstride=8\npad=1\nfoo=1\n"))
-    assert "unused key 'foo'" in show(DarknetShowConfig(cfg=str(cfg))).notes[0]
-
-
-def by_hand(weights: Path, image: np.ndarray, score_threshold: float, iou_threshold: float) -> set[tuple[float, ...]]:
-    """Rows (label, score, x1, y1, x2, y2), rounded, of darknet's own steps one after the other."""
-    plan = plan_cfg(find_cfg(weights.with_suffix(".cfg")))
-    network, _ = load_darknet(weights, network_from(plan.text).spec)
-    assert network.grid is not None
-    height, width = plan.net.height, plan.net.width
-    placed = torch.from_numpy(stretch_corners(image, (height, width))).permute(2, 0, 1)[None]
-    with torch.no_grad():
-        parts = network.grid.split(network(placed))
-    boxes = network.grid.decode_boxes(network.grid.activate(parts))[0].flatten(0, 2)
-    confidence = parts.confidence[0].flatten()
-    classes = parts.class_probs[0][:, :, None].expand(-1, -1, network.grid.boxes_per_cell, -1).flatten(0, 2)
-    scores = confidence[:, None] * classes
-    scores[scores <= score_threshold] = 0
-    boxes = boxes * boxes.new_tensor(image.shape[1::-1] * 2)
-    kept = nms_by_class(boxes, confidence, scores, iou_threshold=iou_threshold)
-    boxes = clip_to_image(boxes[kept.order], image.shape[:2])
-    return {
-        (label, *(round(value, 2) for value in (float(kept.scores[place, label]), *boxes[place].tolist())))
-        for place, label in kept.scores.nonzero().tolist()
-        if (boxes[place, 2:] > boxes[place, :2]).all()
-    }
-
-
-@pytest.mark.parametrize("size", [{}, {"width": 48, "height": 32}, {"width": 32, "height": 40}], ids=str)
-@pytest.mark.parametrize("thresholds", [(0.2, 0.4), (0.001, 0.1)])
-def test_detections_are_those_of_darknets_steps_by_hand(
-    size: dict[str, int], thresholds: tuple[float, float], tmp_path: Path
-) -> None:
-    weights = write_darknet(tmp_path, detector_cfg(side=3, classes=3, net=size))
-    image = image_of((37, 53))
-    found = Detector(weights, device="cpu")(image, score_threshold=thresholds[0], iou_threshold=thresholds[1])
-    rows = zip(found.labels.tolist(), found.scores.tolist(), found.boxes.tolist(), strict=True)
-    expected = by_hand(weights, image, *thresholds)
-    assert len(expected) > 3
-    assert {(label, *(round(value, 2) for value in (score, *box))) for label, score, box in rows} == expected
-    assert len(found) == len(expected)
-
-
-def test_no_detection_is_lost_to_a_limit(tmp_path: Path) -> None:
-    # 5 * 5 * 4 * 50 = 5000 classes of boxes, about half of them with a score above 0
-    cfg = detector_cfg(classes=90, side=5, num=4)
-    weights, image = write_darknet(tmp_path, cfg), image_of((20, 30))
-    network = network_from(cfg)
-    assert network.grid is not None
-    with torch.no_grad():
-        parts = network.grid.split(network(torch.from_numpy(stretch_corners(image, (32, 32))).permute(2, 0, 1)[None]))
-    found = Detector(weights, device="cpu")(image, score_threshold=0.0, iou_threshold=1.0)
-    wanted = (parts.confidence[..., None] * parts.class_probs[..., None, :])[parts.size_wh.abs().amin(dim=-1) > 0]
-    assert 4096 < len(found) <= int((wanted > 0).sum())
-
-
-def test_the_input_size_of_a_cfg_cannot_be_changed(tmp_path: Path) -> None:
-    with pytest.raises(ConfigError, match="the cfg's input is 32x32"):
-        Detector(write_darknet(tmp_path), device="cpu", input_size=64)
-
-
-def test_bf16_is_near_and_fp16_needs_cuda(tmp_path: Path) -> None:
-    weights, image = write_darknet(tmp_path), image_of((40, 30))
-    exact, near = (
-        Detector(weights, device="cpu", precision=precision)(image, score_threshold=0.0, iou_threshold=1.0)
-        for precision in ("32", "bf16")
-    )
-    assert len(exact) == len(near) > 0
-    assert (exact.scores - near.scores).abs().max() < 0.05 * exact.scores.max()
-    assert not torch.equal(exact.scores, near.scores)
-    with pytest.raises(ConfigError, match="fp16 needs a CUDA device"):
-        Detector(weights, device="cpu", precision="fp16")
-
-
-def test_an_imported_detector_answers_like_its_files(tmp_path: Path) -> None:
-    weights, image = write_darknet(tmp_path), image_of((40, 30))
-    imported = import_darknet(DarknetImportConfig(weights=str(weights)))
-    assert imported == weights.with_suffix(".safetensors")
-    one, two = Detector(weights, device="cpu")(image), Detector(imported, device="cpu")(image)
-    assert len(one) > 0
-    assert torch.equal(one.boxes, two.boxes)
-    assert load_detector(imported)[0].spec.input_hw == (32, 32)
 
 
 def damage_end(data: bytes) -> bytes:

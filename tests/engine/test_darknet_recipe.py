@@ -80,9 +80,7 @@ def test_every_option_of_net_arrives(net: dict[str, Any], expected: dict[str, An
     ],
     ids=str,
 )
-def test_every_option_of_detection_arrives(
-    detection: dict[str, Any], expected: dict[str, Any], tmp_path: Path
-) -> None:
+def test_every_option_of_detection_arrives(detection: dict[str, Any], expected: dict[str, Any], tmp_path: Path) -> None:
     text = detector_cfg().replace("rescore=1\n", "")
     text += "".join(f"{key}={value}\n" for key, value in detection.items())
     values = defaults_of(tmp_path, text)
@@ -185,6 +183,9 @@ def test_changes_go_before_the_cfg_and_reach_the_sections(tmp_path: Path) -> Non
 def test_epochs_take_the_place_of_max_batches() -> None:
     config = darknet_train_config(cfg="yolov1", data="d", epochs=3)
     assert (config.epochs, config.max_batches) == (3, None)
+    assert darknet_train_config(cfg="yolov1", data="d", epochs=None).max_batches == 40_000
+    with pytest.raises(ConfigError, match="not both"):
+        darknet_train_config(cfg="yolov1", data="d", epochs=3, max_batches=5)
 
 
 def test_what_is_no_option_is_refused() -> None:
@@ -204,6 +205,15 @@ def test_networks_that_are_no_detectors_have_no_training() -> None:
 def test_a_network_from_a_cfg_needs_the_linear_coding() -> None:
     with pytest.raises(ConfigError, match=r"leave out model\.coding"):
         TrainConfig(data="d", cfg="yolov1")
+
+
+def test_training_and_validation_must_place_images_alike() -> None:
+    for resize in ("stretch", "stretch_corners"):
+        assert darknet_train_config(cfg="yolov1", data="d", model__resize=resize).model.resize == resize
+    with pytest.raises(ConfigError, match=r"style=darknet stretches.*resize=stretch_corners"):
+        darknet_train_config(cfg="yolov1", data="d", model__resize="letterbox")
+    modern = darknet_train_config(cfg="yolov1", data="d", model__resize="letterbox", augment__style="modern")
+    assert modern.model.resize == "letterbox"
 
 
 def test_a_cfg_may_have_a_small_input(tmp_path: Path) -> None:

@@ -124,7 +124,7 @@ def test_rates_equal_darknets() -> None:
     compared = 0
     for case in cases:
         text = str(golden[f"{case}__net_section"])
-        net = plan_network(detector_cfg().replace("[net]\n", text.strip() + "\n", 1)).net
+        net = plan_network(detector_cfg().replace("[net]", f"[net]\n{text}", 1)).net
         if net.policy == "random":
             continue
         names = ("policy", "steps", "scales", "step", "scale", "gamma", "power", "burn_in")

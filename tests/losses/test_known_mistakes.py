@@ -83,7 +83,7 @@ def plain_loss(raw: Tensor, mistake: str = "") -> Tensor:
         owners: dict[Cell, list[Object]] = {}
         for one in objects:
             owners.setdefault(cell_of(one, mistake), []).append(one)
-        for cell in product(range(SIDE), repeat=2):
+        for cell in product(range(SIDE), range(SIDE)):
             if objects or mistake != "images without objects are left out":
                 total = total + cell_loss(GRID.split(image[cell]), owners.get(cell, []), cell, mistake)
     total = total if mistake == "not divided by the number of images" else total / len(raw)

@@ -114,7 +114,7 @@ def normalise(words: Sequence[str]) -> list[str]:
             if name.startswith("no_") and not equals:
                 name, equals, value = name.removeprefix("no_"), "=", "false"
             name = ALIASES.get(name, name)
-            word = f"--{name}{equals}{_recipe(value) if name == 'config' else value}"
+            word = f"--{name}{equals}{_recipe(value) if equals and name == 'config' else value}"
             is_value = not equals and word not in _NO_VALUE
         result.append(word)
     return result
@@ -122,7 +122,7 @@ def normalise(words: Sequence[str]) -> list[str]:
 
 def _recipe(value: str) -> str:
     """Path of a shipped recipe where `value` is the name of one and no file; ConfigError where it is neither."""
-    if Path(value).exists():
+    if Path(value).exists() and not Path(value).is_dir():
         return value
     folder = resources.files("yolo") / "recipes"
     names = sorted(entry.name.removesuffix(".yaml") for entry in folder.iterdir() if entry.name.endswith(".yaml"))

@@ -60,6 +60,12 @@ class ValConfig:
             not self.detections or self.protocol != "coco",
             "--detections of comp4 files are measured by VOC's rules: add --protocol voc07 or voc10",
         )
+        names = ("cfg", "names", "input_size", "score_threshold", "iou_threshold", "max_detections")
+        given = [name for name in names if getattr(self, name)]
+        require(
+            not (self.detections and given),
+            f"--detections are measured as they are, without a network: leave out {', '.join(given)}",
+        )
         require(bool(self.data), "--data is required: a dataset YAML or folder")
         require(self.batch_size >= 1, f"batch_size must be at least 1, got {self.batch_size}")
         require(self.workers is None or self.workers >= 0, f"workers must not be negative, got {self.workers}")
@@ -121,6 +127,10 @@ class InfoConfig:
 
     def __post_init__(self) -> None:
         require(bool(self.weights), "--weights is required: a trained detector (*.safetensors)")
+        require(
+            not self.weights.endswith(".weights"),
+            f"info reads *.safetensors; for a darknet file: gridyolo darknet show --weights {self.weights}",
+        )
 
 
 @dataclass(frozen=True, kw_only=True)

@@ -126,6 +126,10 @@ class AugmentConfig:
             "translate",
         ):
             require(0 <= getattr(self, name) <= 1, f"augment.{name} must be in [0, 1], got {getattr(self, name)}")
+        require(
+            self.style == "modern" or self.jitter < 0.5,
+            f"augment.jitter must be below 0.5, or nothing may be left of an image, got {self.jitter}",
+        )
         # darknet's are factors up to 1 + x and down to 1 / (1 + x); the modern ones go down to 1 - x
         largest = 1.0 if self.style == "modern" else float("inf")
         for name in ("saturation", "value"):

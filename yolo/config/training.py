@@ -88,6 +88,10 @@ class TrainConfig:
             self.optimizer.rate.policy != "poly" or self.max_batches is not None,
             "optimizer.rate.policy=poly needs max_batches: the rate reaches 0 there",
         )
+        require(
+            self.augment.style == "modern" or self.model.resize != "letterbox",
+            "augment.style=darknet stretches images in training: set model.resize=stretch_corners for validation, too",
+        )
         for name in ("batch_size", "validations", "subdivisions"):
             require(getattr(self, name) >= 1, f"{name} must be at least 1, got {getattr(self, name)}")
         for name in ("seed", "cache_mb"):

@@ -53,8 +53,7 @@ def open_darknet(weights: Path, *, cfg: str = "", names: str = "") -> tuple[Dark
         DataError: names that are not as many as the classes.
         WeightsError: weights that are missing, damaged or of another network.
     """
-    if weights.suffix in OWN_SUFFIXES:
-        raise WeightsError(f"{weights}: is a file of gridyolo already, with a network and names of its own")
+    _check_is_darknets(weights)
     found = find_cfg(cfg) if cfg else _cfg_by_name(weights)
     plan = plan_cfg(found)
     num_classes = detector_classes(plan)
@@ -119,10 +118,16 @@ def read_names(path: Path, num_classes: int) -> tuple[str, ...]:
 
 
 def import_darknet(config: DarknetImportConfig) -> Path:
-    """Write darknet's files as one detector file; returns its path. Errors as `open_darknet`."""
+    """Write darknet's files as one detector file; returns its path.
+
+    Raises:
+        ConfigError: nobody named the output, and there is such a file.
+        GridYoloError: as `open_darknet`.
+    """
     weights = Path(config.weights)
+    _check_is_darknets(weights)
+    output = _output(config.output, weights, ".safetensors")
     network, metadata = open_darknet(weights, cfg=config.cfg, names=config.names)
-    output = Path(config.output) if config.output else weights.with_suffix(".safetensors")
     save_detector(output, network, metadata)
     return output
 
@@ -132,7 +137,8 @@ def export_darknet(config: DarknetExportConfig) -> tuple[Path, Path, Path]:
 
     Raises:
         WeightsError: the file is no detector, or its network is not darknet's.
-        ConfigError: `upto` is more than the network has layers.
+        ConfigError: `upto` is more than the network has layers; or files would be lost: one that nobody named as
+            the output, or a cfg or names beside it that are others.
     """
     source = Path(config.weights)
     if source.suffix == WEIGHTS_SUFFIX:
@@ -149,13 +155,25 @@ def export_darknet(config: DarknetExportConfig) -> tuple[Path, Path, Path]:
     if seen is None:
         # a file to start from must say 0, or the learning rate of the next training would start late
         seen = metadata.seen if config.upto is None else 0
-    output = Path(config.output) if config.output else source.with_suffix(WEIGHTS_SUFFIX)
-    save_darknet(output, network, WeightsHeader.new(seen), upto=config.upto)
+    output = _output(config.output, source, WEIGHTS_SUFFIX)
     cfg, names = output.with_suffix(".cfg"), output.with_suffix(".names")
-    for path, text in ((cfg, network.spec.cfg), (names, "\n".join(metadata.class_names) + "\n")):
+    texts = {cfg: network.spec.cfg, names: "\n".join(metadata.class_names) + "\n"}
+    for path, text in texts.items():
+        if path.exists() and path.read_bytes() != text.encode():
+            raise ConfigError(f"{path}: is another than would be written; choose another place with --output")
+    save_darknet(output, network, WeightsHeader.new(seen), upto=config.upto)
+    for path, text in texts.items():
         with atomic_write(path) as temporary:
-            temporary.write_text(text, encoding="utf-8")
+            temporary.write_bytes(text.encode())  # with the line ends that it has
     return output, cfg, names
+
+
+def _output(wanted: str, source: Path, suffix: str) -> Path:
+    """The file to write; one that the user has not named must not exist, or something could be lost unseen."""
+    output = Path(wanted) if wanted else source.with_suffix(suffix)
+    if not wanted and output.exists():
+        raise ConfigError(f"{output}: exists already; name it, or another, with --output")
+    return output
 
 
 @dataclass(frozen=True, slots=True)
@@ -176,6 +194,8 @@ class DarknetDescription:
 def show(config: DarknetShowConfig) -> DarknetDescription:
     """Describe a cfg, and a weights file beside it; errors as `open_darknet`, but classifiers are welcome."""
     weights = Path(config.weights) if config.weights else None
+    if weights is not None:
+        _check_is_darknets(weights)
     if config.cfg:
         plan = plan_cfg(find_cfg(config.cfg))
     else:
@@ -200,6 +220,11 @@ def _describe_weights(path: Path, plan: NetworkPlan) -> list[str]:
     else:
         lines.append(f"it holds the first {weights.loaded_layers} of {len(plan.layers)} layers: a start for training")
     return lines
+
+
+def _check_is_darknets(weights: Path) -> None:
+    if weights.suffix in OWN_SUFFIXES:
+        raise WeightsError(f"{weights}: is a file of gridyolo already, with a network and names of its own")
 
 
 def _cfg_by_name(weights: Path) -> Cfg:

@@ -52,9 +52,10 @@ def darknet_train_config(*, cfg: str, **changes: Any) -> TrainConfig:
         cfg: a cfg file or the name of a shipped network.
         changes: options of `TrainConfig`, those of its sections with two underscores: `optimizer__lr=0.001`.
     """
-    values = training_defaults(cfg) | {key.replace("__", "."): value for key, value in changes.items()}
-    if "epochs" in changes:
-        values.pop("max_batches", None)
+    values = training_defaults(cfg)
+    if changes.get("epochs") is not None:  # the caller's measure of length replaces darknet's
+        del values["max_batches"]
+    values |= {key.replace("__", "."): value for key, value in changes.items()}
     made: TrainConfig = _build(TrainConfig, {"cfg": cfg, **values})
     return made
 

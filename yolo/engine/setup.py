@@ -173,7 +173,6 @@ def prepare(config: TrainConfig, console: Console, folder: Path | None = None) -
     workers = default_workers(device.type) if config.workers is None else config.workers
     return Training(
         config=config,
-        log=RunLog.create(config, network.spec) if folder is None else RunLog(folder),
         console=console,
         device=device,
         fabric=fabric,
@@ -197,6 +196,8 @@ def prepare(config: TrainConfig, console: Console, folder: Path | None = None) -
             cache_mb=config.cache_mb // 4,
         ),
         data_sha256=fingerprint(splits["train"]),
+        # last: a training that cannot start leaves no folder
+        log=RunLog.create(config, network.spec) if folder is None else RunLog(folder),
     )
 
 

@@ -12,7 +12,7 @@ from yolo.darknet.adapt import with_classes
 from yolo.darknet.catalogue import find_cfg
 from yolo.darknet.plan import NetworkPlan, plan_cfg
 from yolo.engine.checkpoint import load_detector
-from yolo.engine.darknet_files import OWN_SUFFIXES, detector_classes
+from yolo.engine.darknet_files import OWN_SUFFIXES, WEIGHTS_SUFFIX, detector_classes
 from yolo.errors import ConfigError, WeightsError
 from yolo.models.build import Network
 from yolo.models.darknet import DarknetNetwork, DarknetSpec
@@ -45,6 +45,8 @@ def _grid_network(config: TrainConfig, num_classes: int, console: Console) -> Gr
             coding=config.model.coding,
         )
     )
+    if config.weights.endswith(WEIGHTS_SUFFIX):
+        raise ConfigError(f"{config.weights}: is a file of darknet, whose network --cfg names; there is no cfg")
     if config.weights != _NO_WEIGHTS:
         report = load_backbone_weights(network.backbone, config.weights)
         _say(console, f"backbone weights {config.weights}: " + "; ".join(report.summary_lines()))

@@ -161,7 +161,9 @@ def _settle(training: Training, display: TrainingDisplay) -> None:
 def _end_epoch(training: Training, display: TrainingDisplay, *, images_per_second: float) -> None:
     """Validate if it is time to, write the epoch's row and line, move on."""
     position = training.position
-    if len(training.unreadable) == len(training.splits["train"].images):
+    # with replacement an epoch may pass over some images: that none was seen says as much
+    nothing_seen = position.seen == position.start_seen
+    if nothing_seen or len(training.unreadable) == len(training.splits["train"].images):
         raise DataError("no training image could be read; the first: " + next(iter(training.unreadable.values())))
     # NaN where every step of the epoch was refused
     terms = {name: position.term_sums.get(name, math.nan) / max(1, position.images_seen) for name in TERM_NAMES}

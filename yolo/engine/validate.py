@@ -11,11 +11,12 @@ from yolo.config import ValConfig
 from yolo.data.account import DataAccount
 from yolo.data.descriptor import Split, find_dataset, read_split
 from yolo.data.loader import default_workers
-from yolo.engine.darknet_files import open_detector
+from yolo.engine.darknet_files import OWN_SUFFIXES, open_detector
 from yolo.engine.devices import choose_device, choose_dtype
 from yolo.engine.evaluate import Evaluation, evaluate_network, evaluation_loader, grid_on
 from yolo.engine.reports import write_evaluation
-from yolo.evaluation.comp4 import read_comp4, write_comp4
+from yolo.errors import DataError
+from yolo.evaluation.comp4 import check_names, read_comp4, write_comp4
 from yolo.evaluation.voc import VocEvaluator, VocResult
 from yolo.files import new_folder, write_json
 from yolo.models.fusion import fuse
@@ -68,7 +69,9 @@ def _validate_network(config: ValConfig) -> ValidationRun:
     device = choose_device(config.device)
     input_hw = metadata.input_hw if config.input_size is None else (config.input_size, config.input_size)
     grid_on(metadata.network, input_hw)
-    split = read_split(find_dataset(Path(config.data)), config.split, class_names=metadata.class_names)
+    split = _read_split(config, metadata.class_names)
+    if config.protocol != "coco":  # before the work: its files come last
+        check_names(split.class_names, (image.image_id for image in split.images))
     loader = evaluation_loader(
         split,
         input_hw=input_hw,
@@ -93,6 +96,16 @@ def _validate_network(config: ValConfig) -> ValidationRun:
         write_json(folder / "voc.json", voc.to_dict())
         write_comp4(folder / "comp4", evaluation.detections, split.class_names)
     return ValidationRun(folder, split.account, evaluation, voc)
+
+
+def _read_split(config: ValConfig, class_names: tuple[str, ...]) -> Split:
+    try:
+        return read_split(find_dataset(Path(config.data)), config.split, class_names=class_names)
+    except DataError as error:
+        if config.names or Path(config.weights).suffix in OWN_SUFFIXES:
+            raise
+        shown = ", ".join(class_names[:3]) + (", ..." if len(class_names) > 3 else "")
+        raise DataError(f"{error}\n  (without --names the classes of {config.weights} are {shown})") from error
 
 
 def _validate_files(config: ValConfig) -> ValidationRun:

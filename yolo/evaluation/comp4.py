@@ -14,7 +14,7 @@ from __future__ import annotations
 
 import re
 from array import array
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from itertools import pairwise
 from pathlib import Path
 from typing import BinaryIO, NamedTuple
@@ -80,10 +80,10 @@ def write_comp4(
     """
     if not 0 <= decimals <= _MOST_DECIMALS:
         raise ValueError(f"decimals must be 0 to {_MOST_DECIMALS}, got {decimals}")
-    _check_class_names(class_names)
-    for image_id, found in detections.items():
-        _check_image(image_id, found, len(class_names))
     image_ids = list(detections)
+    check_names(class_names, image_ids)
+    for image_id, found in detections.items():
+        _check_detections(image_id, found, len(class_names))
     found_on = list(detections.values())
     labels = torch.cat([torch.zeros(0, dtype=torch.int64), *(one.labels.cpu() for one in found_on)]).numpy()
     image_index = np.repeat(np.arange(len(found_on)), [len(one) for one in found_on])
@@ -159,6 +159,13 @@ def read_comp4(
     return result
 
 
+def check_names(class_names: Sequence[str], image_ids: Iterable[str]) -> None:
+    """Refuse names that the files cannot hold, as `write_comp4` does, before there are detections."""
+    _check_class_names(class_names)
+    for image_id in image_ids:
+        _check_image_id(image_id)
+
+
 def _check_class_names(class_names: Sequence[str]) -> None:
     if not class_names:
         raise ValueError("class_names must name at least one class")
@@ -178,7 +185,7 @@ def _check_class_names(class_names: Sequence[str]) -> None:
         raise DataError(f"class name {twice!r} is there twice, and comp4 has one file for each name; rename one")
 
 
-def _check_image(image_id: str, found: Detections, num_classes: int) -> None:
+def _check_image_id(image_id: str) -> None:
     try:
         image_id.encode("utf-8")
     except UnicodeEncodeError as error:
@@ -188,6 +195,9 @@ def _check_image(image_id: str, found: Detections, num_classes: int) -> None:
             f"image id {image_id!r} is empty or has a space or line break, which a line of a comp4 file, {_LAYOUT}, "
             "cannot hold; rename the image"
         )
+
+
+def _check_detections(image_id: str, found: Detections, num_classes: int) -> None:
     if not (found.boxes.isfinite().all() and found.scores.isfinite().all()):
         raise ValueError(f"image {image_id!r}: a detection has a box or score that is not finite")
     wrong = found.labels[(found.labels < 0) | (found.labels >= num_classes)].tolist()

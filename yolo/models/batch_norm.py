@@ -17,6 +17,8 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
 
+from yolo.errors import ConfigError
+
 BatchNormKind = Literal["standard", "darknet"]
 
 _MOMENTUM = 0.01
@@ -48,11 +50,17 @@ class BatchNorm(nn.Module):
         """Normalise; in training also update the running statistics.
 
         Raises:
-            ValueError: in training, one value per channel only, which has no variance.
+            ConfigError: in training, one value per channel only, which has no variance.
         """
         if not self.training:
             factor, shift = self.as_affine()
             return torch.addcmul(_over_channels(shift, x), x, _over_channels(factor, x))
+        if x.numel() == x.shape[1]:
+            raise ConfigError(
+                f"a batch norm cannot train on one value per channel, an input of {tuple(x.shape)}: let more images "
+                "pass at a time, with a larger batch_size or fewer subdivisions (the last batch of an epoch may be "
+                "smaller, with sampling=replacement it is not)"
+            )
         if self.kind == "standard":
             return F.batch_norm(
                 x,
@@ -64,8 +72,6 @@ class BatchNorm(nn.Module):
                 momentum=_MOMENTUM,
                 eps=_EPS_INSIDE,
             )
-        if x.numel() == x.shape[1]:
-            raise ValueError(f"training needs more than one value per channel, not an input of {tuple(x.shape)}")
         normalised, mean, variance = _Normalise.apply(x.float())
         with torch.no_grad():
             self.rolling_mean.lerp_(mean, _MOMENTUM)
