@@ -125,6 +125,12 @@ def test_names_are_read_line_by_line(tmp_path: Path) -> None:
     assert open_darknet(write_darknet(tmp_path), names=str(names))[1].class_names == ("cat", "big dog")
 
 
+def test_names_beside_the_weights_are_found(tmp_path: Path) -> None:
+    weights = write_darknet(tmp_path)
+    write(weights.with_suffix(".names"), "cat\nbig dog\n")
+    assert open_darknet(weights)[1].class_names == ("cat", "big dog")
+
+
 @pytest.mark.parametrize(
     ("content", "message"),
     [

@@ -67,6 +67,8 @@ def val_command(words: Sequence[str]) -> int:
         _say(console, f"milliseconds per image: {stages}")
     if run.voc is not None:
         _say(console, run.voc.summary())
+    if run.note:
+        _say(console, run.note)
     _say(console, f"results: {run.folder}")
     return _SUCCESS
 

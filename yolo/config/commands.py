@@ -16,7 +16,7 @@ class ValConfig:
         weights: A trained detector, such as runs/train/weights/best.safetensors, or a darknet weights file.
         detections: In place of weights: a folder of comp4_det_test_CLASS.txt files, whatever detector made them.
         cfg: Of a darknet weights file: its cfg or the name of a shipped network; default: by the file's name.
-        names: Of a darknet weights file: text file with a class name in each line; default: VOC's for 20 classes.
+        names: Of a darknet weights file: text file of class names, one a line; default: that beside it, or VOC's.
         data: Dataset: a YAML file or a folder in Pascal VOC, COCO or YOLO layout.
         split: Which part of the dataset.
         protocol: coco, voc07 (the devkit's 11-point AP) or voc10 (its all-point AP).
@@ -81,7 +81,7 @@ class PredictConfig:
         weights: A trained detector, such as runs/train/weights/best.safetensors, or a darknet weights file.
         source: An image, a folder, a glob in quotes, or a video.
         cfg: Of a darknet weights file: its cfg or the name of a shipped network; default: by the file's name.
-        names: Of a darknet weights file: text file with a class name in each line; default: VOC's for 20 classes.
+        names: Of a darknet weights file: text file of class names, one a line; default: that beside it, or VOC's.
         score_threshold: Show detections that score more than this. Default 0.25; 0.2 for darknet weights, as there.
         iou_threshold: Suppress a detection that overlaps a better one of its class by more than this. Default 0.5;
             0.4 for darknet weights, as there.
@@ -140,7 +140,7 @@ class DarknetImportConfig:
     Attributes:
         weights: The darknet weights file.
         cfg: Its cfg, or the name of a shipped network; default: by the file's name.
-        names: Text file with a class name in each line; default: VOC's for 20 classes.
+        names: Text file with a class name in each line; default: the one beside the weights, VOC's for 20.
         output: The file to write; default: beside the weights, with the suffix .safetensors.
     """
 

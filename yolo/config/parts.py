@@ -130,6 +130,11 @@ class AugmentConfig:
             self.style == "modern" or self.jitter < 0.5,
             f"augment.jitter must be below 0.5, or nothing may be left of an image, got {self.jitter}",
         )
+        unused = [name for name in ("mosaic", "scale", "translate", "flip_vertical") if getattr(self, name)]
+        require(
+            self.style == "modern" or not unused,
+            f"augment.style=darknet has no {', '.join(unused)}: set it to 0",
+        )
         # darknet's are factors up to 1 + x and down to 1 / (1 + x); the modern ones go down to 1 - x
         largest = 1.0 if self.style == "modern" else float("inf")
         for name in ("saturation", "value"):

@@ -46,7 +46,8 @@ def open_darknet(weights: Path, *, cfg: str = "", names: str = "") -> tuple[Dark
     Args:
         weights: a weights file that holds the whole network.
         cfg: path of its cfg or name of a shipped network; "" looks for a cfg of the same name, beside it or shipped.
-        names: path of a text file with a class name in each line; "" takes VOC's for 20 classes, numbers otherwise.
+        names: path of a text file with a class name in each line; "" takes the `.names` beside the weights, else
+            VOC's for 20 classes, else numbers.
 
     Raises:
         ConfigError: no such cfg, one that cannot be built, or of a network that is no detector of RGB images.
@@ -57,7 +58,9 @@ def open_darknet(weights: Path, *, cfg: str = "", names: str = "") -> tuple[Dark
     found = find_cfg(cfg) if cfg else _cfg_by_name(weights)
     plan = plan_cfg(found)
     num_classes = detector_classes(plan)
-    class_names = read_names(Path(names), num_classes) if names else ()
+    beside = weights.with_suffix(".names")
+    names_path = Path(names) if names else beside if beside.is_file() else None
+    class_names = () if names_path is None else read_names(names_path, num_classes)
     network, header = load_darknet(weights, DarknetSpec(cfg=found.text), plan)
     predict, val = default_settings(network.spec)
     return network, DetectorMetadata(

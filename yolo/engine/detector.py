@@ -44,7 +44,7 @@ class Detector:
         device: auto, cpu, cuda, cuda:1 or mps.
         input_size: side of the input in pixels, a multiple of the network's stride; default: as in training.
         cfg: of a darknet file: its cfg or the name of a shipped network; default: by the file's name.
-        names: of a darknet file: text file with a class name in each line; default: VOC's for 20 classes.
+        names: of a darknet file: text file with a class name in each line; default: the one beside it, VOC's for 20.
         precision: 32, bf16 or fp16 (the latter on CUDA).
 
     Raises:

@@ -34,12 +34,14 @@ class ValidationRun:
         account: how the split was read.
         evaluation: what was measured by COCO's rules; None where files were measured instead of a network.
         voc: what was measured by VOC's rules; None where nobody asked for them.
+        note: why there are no comp4 files, where they were asked for.
     """
 
     folder: Path
     account: DataAccount
     evaluation: Evaluation | None
     voc: VocResult | None
+    note: str = ""
 
 
 def validate(config: ValConfig) -> ValidationRun:
@@ -70,8 +72,6 @@ def _validate_network(config: ValConfig) -> ValidationRun:
     input_hw = metadata.input_hw if config.input_size is None else (config.input_size, config.input_size)
     grid_on(metadata.network, input_hw)
     split = _read_split(config, metadata.class_names)
-    if config.protocol != "coco":  # before the work: its files come last
-        check_names(split.class_names, (image.image_id for image in split.images))
     loader = evaluation_loader(
         split,
         input_hw=input_hw,
@@ -90,12 +90,22 @@ def _validate_network(config: ValConfig) -> ValidationRun:
     write_evaluation(folder, evaluation.result, evaluation.detections, split)
     account = split.account.to_dict() | {"unreadable": [asdict(image) for image in evaluation.skipped]}
     write_json(folder / "data.json", {split.name: account})
-    voc = None
+    voc, note = None, ""
     if config.protocol != "coco":
         voc = measure_by_voc(split, evaluation.detections, config.protocol)
         write_json(folder / "voc.json", voc.to_dict())
-        write_comp4(folder / "comp4", evaluation.detections, split.class_names)
-    return ValidationRun(folder, split.account, evaluation, voc)
+        note = _write_comp4(folder / "comp4", evaluation.detections, split)
+    return ValidationRun(folder, split.account, evaluation, voc, note)
+
+
+def _write_comp4(folder: Path, detections: Mapping[str, Detections], split: Split) -> str:
+    """Write the devkit's files, or say why they cannot be: the numbers do not need them."""
+    try:
+        check_names(split.class_names, (image.image_id for image in split.images))
+    except DataError as error:
+        return f"no comp4 files: {error}"
+    write_comp4(folder, detections, split.class_names)
+    return ""
 
 
 def _read_split(config: ValConfig, class_names: tuple[str, ...]) -> Split:
