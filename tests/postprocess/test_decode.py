@@ -63,3 +63,11 @@ def test_equal_scores_keep_the_order_of_cells() -> None:
     assert found.labels.tolist() == [0, 1] * 4
     # boxes around the far corner of each cell, row by row
     assert centres[::2].tolist() == [[100, 50], [200, 50], [100, 100], [200, 100]]
+
+
+def test_what_is_not_finite_is_no_detection() -> None:
+    values = raw()
+    for bad in (float("inf"), float("nan")):
+        values[0, 0, 0] = bad
+        (found,) = decode(GRID, values, input_hw=SIZE, score_threshold=0.1)
+        assert found.scores.tolist() == pytest.approx([0.4, 0.2])

@@ -64,7 +64,8 @@ def _candidates(
 ) -> Detections:
     """Candidates of one image from its activated parts (S, S, …) and scores (S, S, B, C)."""
     flat = scores.flatten()
-    passing = torch.nonzero(flat > score_threshold).squeeze(1)
+    # a network whose answers overflow (darknet's batch norms in their first updates) has not found anything
+    passing = torch.nonzero((flat > score_threshold) & flat.isfinite()).squeeze(1)
     best_first = flat[passing].argsort(descending=True, stable=True)[:max_candidates]
     chosen = passing[best_first]  # (K)
     # numpy's is one step where torch's is a dozen; post-processing is on the CPU
