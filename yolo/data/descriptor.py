@@ -10,6 +10,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from yolo.data.account import DataAccount, printable
+from yolo.data.annotations import AnnotatedImages
 from yolo.data.coco import (
     CocoEntry,
     CocoFile,
@@ -79,7 +80,7 @@ class Split:
     """
 
     name: str
-    images: tuple[AnnotatedImage, ...]
+    images: AnnotatedImages
     class_names: Names
     category_ids: tuple[int, ...] | None
     account: DataAccount
@@ -132,7 +133,7 @@ def read_split(descriptor: DatasetDescriptor, split: str, *, class_names: Sequen
     read = {"voc": _read_voc, "coco": _read_coco, "yolo": _read_yolo}[descriptor.format]
     images, names, category_ids = read(descriptor, name, wanted, account)
     _check_something_left(descriptor, name, names, account)
-    return Split(name, tuple(with_unique_ids(images, descriptor.root)), names, category_ids, account)
+    return Split(name, AnnotatedImages.of(with_unique_ids(images, descriptor.root)), names, category_ids, account)
 
 
 def _from_folder(folder: Path) -> DatasetDescriptor:
