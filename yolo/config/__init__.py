@@ -3,7 +3,8 @@
 Plain values only, so that `gridyolo --help` need not import torch. Classes elsewhere receive plain arguments;
 only `engine`, `cli` and the transform presets read these.
 
-`parts` are the sections of a training's configuration, `training` is the whole of it, `commands` are the others'.
+`parts` are the sections of a training's configuration, `training` is the whole of it, `commands` and
+`data_commands` are the others'.
 """
 
 from yolo.config.commands import (
@@ -15,14 +16,34 @@ from yolo.config.commands import (
     PredictConfig,
     ValConfig,
 )
+from yolo.config.data_commands import (
+    BoxPolicy,
+    DataCheckConfig,
+    DataConvertConfig,
+    DataDownloadConfig,
+    DataPreviewConfig,
+    DatasetFormat,
+    DataSplitConfig,
+    DataStatsConfig,
+    DataSynthConfig,
+)
 from yolo.config.parts import AugmentConfig, LossConfig, ModelConfig, OptimizerConfig, RateConfig
 from yolo.config.training import TrainConfig
 
 __all__ = [
     "AugmentConfig",
+    "BoxPolicy",
     "DarknetExportConfig",
     "DarknetImportConfig",
     "DarknetShowConfig",
+    "DataCheckConfig",
+    "DataConvertConfig",
+    "DataDownloadConfig",
+    "DataPreviewConfig",
+    "DataSplitConfig",
+    "DataStatsConfig",
+    "DataSynthConfig",
+    "DatasetFormat",
     "DemoConfig",
     "InfoConfig",
     "LossConfig",
