@@ -1,7 +1,7 @@
 import numpy as np
 import pytest
 
-from yolo.geometry import PADDING_GREY, place_boxes, place_image, plan_resize
+from yolo.geometry import PADDING_GREY, ResizeMode, place_boxes, place_image, plan_resize, plan_resizes
 from yolo.structures import GroundTruth
 
 
@@ -43,3 +43,18 @@ def test_boxes_follow_the_pixels() -> None:
     assert (placed[y1 + 1 : y2 - 1, x1 + 1 : x2 - 1] == 255).all()
     assert placed[y1 - 2, 32, 0] < 128
     assert placed[y2 + 2, 32, 0] < 128
+
+
+@pytest.mark.parametrize("mode", ["letterbox", "stretch", "stretch_corners"])
+def test_many_plans_at_once_are_the_single_ones(mode: ResizeMode) -> None:
+    sizes = np.random.default_rng(0).integers(1, 2000, (300, 2))
+    sizes = np.concatenate([sizes, [[1, 2000], [2000, 1], [1, 1], [224, 224]]])
+    scales, offsets = plan_resizes(sizes, (224, 320), mode)
+    plans = [plan_resize((height, width), (224, 320), mode) for height, width in sizes.tolist()]
+    assert scales.tolist() == [list(plan.scale_xy) for plan in plans]
+    assert offsets.tolist() == [list(plan.offset_xy) for plan in plans]
+
+
+def test_no_images_have_no_plans() -> None:
+    scales, offsets = plan_resizes(np.zeros((0, 2), np.int32), (32, 32), "letterbox")
+    assert scales.shape == offsets.shape == (0, 2)

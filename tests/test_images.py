@@ -1,3 +1,7 @@
+import struct
+import zlib
+from collections.abc import Callable
+from io import BytesIO
 from pathlib import Path
 
 import cv2
@@ -6,7 +10,7 @@ import pytest
 from PIL import Image
 
 from yolo.errors import ImageReadError
-from yolo.images import read_image, read_size, write_image
+from yolo.images import decode_image, possible_reduction, read_image, read_size, write_image
 
 
 def photo(height: int = 24, width: int = 40) -> np.ndarray:
@@ -112,3 +116,113 @@ def test_bytes_after_the_end_of_a_jpeg_do_no_harm(tmp_path: Path) -> None:
 def test_a_folder_is_no_image(tmp_path: Path) -> None:
     with pytest.raises(ImageReadError, match="cannot be read"):
         read_image(tmp_path)
+
+
+def noisy_photo(height: int, width: int) -> np.ndarray:
+    """Soft shapes with a little noise, as a camera sees them."""
+    generator = np.random.default_rng(0)
+    coarse = generator.integers(0, 256, (height // 25 + 2, width // 25 + 2, 3), dtype=np.uint8)
+    smooth = cv2.resize(coarse, (width, height), interpolation=cv2.INTER_CUBIC).astype(np.float32)
+    return (smooth + generator.normal(0, 5, smooth.shape)).clip(0, 255).astype(np.uint8)
+
+
+@pytest.mark.parametrize("reduction", [2, 4, 8])
+@pytest.mark.parametrize("size_hw", [(240, 320), (241, 323), (37, 500)])
+def test_reduced_decoding_is_close_to_decoding_and_averaging(reduction: int, size_hw: tuple[int, int]) -> None:
+    data = cv2.imencode(".jpg", noisy_photo(*size_hw)[..., ::-1], [cv2.IMWRITE_JPEG_QUALITY, 90])[1].tobytes()
+    reduced = decode_image(data, name="a", reduction=reduction)
+    assert reduced.shape == (-(-size_hw[0] // reduction), -(-size_hw[1] // reduction), 3)
+    # whole blocks of pixels only; the rest stands for less
+    rows, cols = size_hw[0] // reduction, size_hw[1] // reduction
+    whole = decode_image(data, name="a")[: rows * reduction, : cols * reduction]
+    averaged = whole.reshape(rows, reduction, cols, reduction, 3).astype(np.float32).mean(axis=(1, 3))
+    difference = np.abs(reduced[:rows, :cols] - averaged)
+    assert difference.mean() < 1
+    assert np.quantile(difference, 0.999) < 10
+
+
+def test_what_is_reduced_is_rgb_and_turned_by_exif() -> None:
+    exif = Image.Exif()
+    exif[0x0112] = 6
+    written = BytesIO()
+    Image.fromarray(photo(80, 160)).save(written, "JPEG", exif=exif, quality=95)
+    image = decode_image(written.getvalue(), name="a", reduction=4)
+    assert image.shape == (40, 20, 3)
+    assert image[5, 10, 0] > 200  # the red half is above
+    assert image[35, 10, 2] > 200
+
+
+def with_exif(data: bytes) -> bytes:
+    return data[:2] + b"\xff\xe1\x00\x08Exif\0\0" + data[2:]
+
+
+def test_how_much_may_be_reduced() -> None:
+    def jpeg(height: int, width: int) -> bytes:
+        return cv2.imencode(".jpg", np.zeros((height, width, 3), np.uint8))[1].tobytes()
+
+    even = jpeg(800, 1600)
+    assert possible_reduction(even, (800, 1600), (100, 200)) == 8
+    assert possible_reduction(even, (800, 1600), (101, 200)) == 4
+    assert possible_reduction(even, (800, 1600), (320, 640)) == 2
+    assert possible_reduction(even, (800, 1600), (400, 801)) == 1
+    assert possible_reduction(even, (1600, 800), (400, 200)) == 4  # turned by EXIF
+    assert possible_reduction(even, (800, 1598), (100, 200)) == 1  # another size
+    assert possible_reduction(with_exif(even), (800, 1600), (100, 200)) == 8
+    odd = jpeg(801, 1600)
+    assert possible_reduction(odd, (801, 1600), (101, 200)) == 8
+    assert possible_reduction(with_exif(odd), (801, 1600), (101, 200)) == 1
+    png = cv2.imencode(".png", np.zeros((800, 1600, 3), np.uint8))[1].tobytes()
+    assert possible_reduction(png, (800, 1600), (100, 200)) == 1
+
+
+def png_header(height: int, width: int) -> bytes:
+    chunk = b"IHDR" + struct.pack(">IIBBBBB", width, height, 8, 2, 0, 0, 0)
+    return b"\x89PNG\r\n\x1a\n" + struct.pack(">I", 13) + chunk + struct.pack(">I", zlib.crc32(chunk))
+
+
+def jpeg_of_claimed_size(height: int, width: int) -> bytes:
+    data = bytearray(cv2.imencode(".jpg", np.zeros((8, 8, 3), np.uint8))[1].tobytes())
+    place = data.index(b"\xff\xc0") + 5
+    data[place : place + 4] = struct.pack(">HH", height, width)
+    return bytes(data)
+
+
+def bmp_of_claimed_size(height: int, width: int) -> bytes:
+    data = bytearray(cv2.imencode(".bmp", np.zeros((8, 8, 3), np.uint8))[1].tobytes())
+    data[18:26] = struct.pack("<ii", width, height)
+    return bytes(data)
+
+
+@pytest.mark.parametrize("make", [png_header, jpeg_of_claimed_size, bmp_of_claimed_size])
+def test_an_image_that_claims_to_be_huge_is_refused_before_it_is_decoded(
+    tmp_path: Path, make: Callable[[int, int], bytes], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    path = tmp_path / "bomb"
+    path.write_bytes(make(20_000, 60_000))
+    monkeypatch.setattr(cv2, "imdecode", lambda *arguments: pytest.fail("was decoded"))
+    with pytest.raises(ImageReadError, match="pixels") as caught:
+        read_image(path)
+    assert str(path) in str(caught.value)
+
+
+@pytest.mark.parametrize(("height", "width"), [(1, 1), (1, 30_000), (30_000, 1), (3, 30_000)])
+@pytest.mark.parametrize("suffix", [".png", ".jpg", ".bmp", ".webp", ".tif"])
+def test_tiny_and_very_long_images(tmp_path: Path, height: int, width: int, suffix: str) -> None:
+    if suffix == ".webp" and max(height, width) > 16_383:
+        pytest.skip("WebP has no sides above 16,383 pixels")
+    path = tmp_path / f"a{suffix}"
+    write_image(path, np.full((height, width, 3), (200, 100, 50), np.uint8))
+    image = read_image(path)
+    assert image.shape == (height, width, 3)
+    assert np.abs(image.astype(int) - (200, 100, 50)).max() <= 8
+
+
+@pytest.mark.parametrize("suffix", [".gif", ".webp", ".png"])
+def test_of_an_animation_the_first_picture_is_read(tmp_path: Path, suffix: str) -> None:
+    red, blue = (Image.new("RGB", (16, 12), colour) for colour in ((255, 0, 0), (0, 0, 255)))
+    path = tmp_path / f"a{suffix}"
+    red.save(path, save_all=True, append_images=[blue, blue])
+    image = read_image(path)
+    assert image.shape == (12, 16, 3)
+    assert image[6, 8, 0] > 240
+    assert image[6, 8, 2] < 15

@@ -45,6 +45,27 @@ def plan_resize(original_hw: tuple[int, int], input_hw: tuple[int, int], mode: R
     )
 
 
+def plan_resizes(
+    sizes_hw: NDArray[np.integer[Any]], input_hw: tuple[int, int], mode: ResizeMode
+) -> tuple[NDArray[np.float64], NDArray[np.float64]]:
+    """Scales and offsets that `plan_resize` has for each of n images, at once.
+
+    Args:
+        sizes_hw: (n, 2) heights and widths of the images.
+        input_hw: height and width of the input.
+        mode: see the head of this file.
+
+    Returns:
+        scales_xy (n, 2) and offsets_xy (n, 2), in pixels of the input.
+    """
+    if mode != "letterbox":
+        new_hw = np.broadcast_to(input_hw, sizes_hw.shape)
+    else:
+        ratios = (np.array(input_hw) / sizes_hw).min(axis=1, keepdims=True)
+        new_hw = np.maximum(1, np.rint(sizes_hw * ratios).astype(np.int64))
+    return (new_hw / sizes_hw)[:, ::-1], ((np.array(input_hw) - new_hw) // 2)[:, ::-1].astype(np.float64)
+
+
 def place_image(image: NDArray[np.uint8], geometry: ImageGeometry, mode: ResizeMode) -> NDArray[Any]:
     """Resize an (H, W, 3) uint8 image and put it on its input, padding grey.
 

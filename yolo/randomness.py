@@ -7,8 +7,8 @@ with the draws that the uninterrupted run would have made.
 import numpy as np
 from numpy.typing import NDArray
 
-# Apart from each other, so that the order of an epoch says nothing about the pixels of its samples.
-_SAMPLE_STREAM, _ORDER_STREAM = 0, 1
+# Apart from each other, so that the order of an epoch says nothing about the pixels of its samples or their partners.
+_SAMPLE_STREAM, _ORDER_STREAM, _PARTNER_STREAM = 0, 1, 2
 
 
 def sample_generator(seed: int, epoch: int, index: int, *, repeat: int = 0) -> np.random.Generator:
@@ -35,3 +35,8 @@ def epoch_order(seed: int, epoch: int, length: int, *, draws: int | None = None)
     generator = np.random.Generator(np.random.Philox(np.random.SeedSequence((seed, _ORDER_STREAM, epoch))))
     order = generator.permutation(length) if draws is None else generator.integers(length, size=draws)
     return order.astype(np.int64)
+
+
+def partner_generator(seed: int, epoch: int, step: int) -> np.random.Generator:
+    """Generator for the draw of the images that the samples of one batch are mixed with."""
+    return np.random.Generator(np.random.Philox(np.random.SeedSequence((seed, _PARTNER_STREAM, epoch, step))))

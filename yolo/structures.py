@@ -7,8 +7,8 @@ T objects of a batch, K detections.
 
 from __future__ import annotations
 
-from collections.abc import Sequence
-from dataclasses import dataclass, fields, replace
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
 
@@ -26,6 +26,14 @@ UInt8 = NDArray[np.uint8]
 def _check(condition: bool, message: str) -> None:
     if not condition:
         raise ValueError(message)
+
+
+_PER_OBJECT = ("labels", "difficult", "iscrowd", "area")
+
+
+def _box_areas(boxes: Float32) -> Float32:
+    x1, y1, x2, y2 = boxes.T
+    return np.asarray((x2 - x1) * (y2 - y1))
 
 
 @dataclass(frozen=True, slots=True, eq=False)
@@ -47,11 +55,13 @@ class GroundTruth:
     area: Float32
 
     def __post_init__(self) -> None:
+        # made several times for every sample: texts are written for errors only
         count = len(self.boxes)
-        _check(self.boxes.shape == (count, 4), f"boxes must be (M, 4), got {self.boxes.shape}")
-        for field in ("labels", "difficult", "iscrowd", "area"):
-            shape = getattr(self, field).shape
-            _check(shape == (count,), f"{field} must be ({count},), got {shape}")
+        if self.boxes.shape != (count, 4):
+            raise ValueError(f"boxes must be (M, 4), got {self.boxes.shape}")
+        for name, values in zip(_PER_OBJECT, (self.labels, self.difficult, self.iscrowd, self.area), strict=True):
+            if values.shape != (count,):
+                raise ValueError(f"{name} must be ({count},), got {values.shape}")
 
     @classmethod
     def from_boxes(
@@ -70,14 +80,12 @@ class GroundTruth:
         def flags(values: Any) -> Bool:
             return np.zeros(count, bool) if values is None else np.asarray(values, bool).reshape(-1)
 
-        x1, y1, x2, y2 = boxes.T
-        own_area = (x2 - x1) * (y2 - y1)
         return cls(
             boxes=boxes,
             labels=np.asarray(labels, dtype=np.int64).reshape(-1),
             difficult=flags(difficult),
             iscrowd=flags(iscrowd),
-            area=own_area if area is None else np.asarray(area, dtype=np.float32).reshape(-1),
+            area=_box_areas(boxes) if area is None else np.asarray(area, dtype=np.float32).reshape(-1),
         )
 
     @classmethod
@@ -90,20 +98,23 @@ class GroundTruth:
 
     def __getitem__(self, index: Any) -> GroundTruth:
         """Select objects by mask, slice or index array; order follows the index."""
-        return GroundTruth(*(getattr(self, field.name)[index] for field in fields(self)))
+        return GroundTruth(
+            self.boxes[index], self.labels[index], self.difficult[index], self.iscrowd[index], self.area[index]
+        )
 
     def with_boxes(self, boxes: Float32) -> GroundTruth:
         """The same objects with other boxes; `area` is scaled by the change of the box area."""
-        old, new = GroundTruth.from_boxes(self.boxes, self.labels), GroundTruth.from_boxes(boxes, self.labels)
-        ratio = new.area / np.maximum(old.area, 1e-9)
-        return replace(self, boxes=new.boxes, area=(self.area * ratio).astype(np.float32))
+        boxes = np.asarray(boxes, dtype=np.float32).reshape(-1, 4)
+        ratio = _box_areas(boxes) / np.maximum(_box_areas(self.boxes), 1e-9)
+        area = (self.area * ratio).astype(np.float32)
+        return GroundTruth(boxes, self.labels, self.difficult, self.iscrowd, area)
 
     @staticmethod
     def concatenate(parts: list[GroundTruth]) -> GroundTruth:
         """All objects of several ground truths, in order."""
         parts = parts or [GroundTruth.empty()]
         return GroundTruth(
-            *(np.concatenate([getattr(part, field.name) for part in parts]) for field in fields(GroundTruth))
+            *(np.concatenate([getattr(part, name) for part in parts]) for name in ("boxes", *_PER_OBJECT))
         )
 
 
@@ -137,6 +148,14 @@ class ImageGeometry:
     offset_xy: tuple[float, float]
 
 
+@dataclass(frozen=True, slots=True)
+class ImageNote:
+    """Something odd about an image that was used all the same."""
+
+    path: str
+    text: str
+
+
 @dataclass(frozen=True, slots=True, eq=False)
 class Sample:
     """One image as the network will see it.
@@ -146,18 +165,19 @@ class Sample:
         ground_truth: boxes in pixels of `image`.
         index: place in the dataset.
         geometry: how `image` came from the file; None where augmentation mixed several files.
+        note: what was odd about the file, for people; None where nothing was.
     """
 
     image: NDArray[Any]
     ground_truth: GroundTruth
     index: int
     geometry: ImageGeometry | None = None
+    note: ImageNote | None = None
 
     def __post_init__(self) -> None:
-        _check(
-            self.image.ndim == 3 and self.image.shape[2] == 3 and self.image.dtype in (np.uint8, np.float32),
-            f"image must be (H, W, 3) uint8 or float32, got {self.image.shape} {self.image.dtype}",
-        )
+        image = self.image
+        if image.ndim != 3 or image.shape[2] != 3 or image.dtype not in (np.uint8, np.float32):
+            raise ValueError(f"image must be (H, W, 3) uint8 or float32, got {image.shape} {image.dtype}")
 
 
 @dataclass(frozen=True, slots=True)
@@ -178,6 +198,7 @@ class Batch:
         indices: place of each image in the dataset, length N.
         geometries: how each image was placed, length N.
         skipped: images that could not be read; they are not among the N.
+        notes: what was odd about some of the N.
     """
 
     images: Tensor
@@ -185,6 +206,7 @@ class Batch:
     indices: tuple[int, ...]
     geometries: tuple[ImageGeometry | None, ...]
     skipped: tuple[SkippedImage, ...] = ()
+    notes: tuple[ImageNote, ...] = ()
 
     def __post_init__(self) -> None:
         count = len(self.indices)
@@ -206,7 +228,7 @@ class Batch:
         )
 
     def split(self, parts: int) -> list[Batch]:
-        """At most `parts` batches of one size, the last perhaps smaller; `skipped` stays with the first."""
+        """At most `parts` batches of one size, the last perhaps smaller; `skipped` and `notes` stay with the first."""
         size = max(1, -(-len(self) // parts))
         return [self._slice(start, start + size) for start in range(0, len(self), size)]
 
@@ -217,11 +239,12 @@ class Batch:
             indices=self.indices[start:stop],
             geometries=self.geometries[start:stop],
             skipped=() if start else self.skipped,
+            notes=() if start else self.notes,
         )
 
     def pin_memory(self) -> Batch:
         """Page-locked copy, called by torch's DataLoader."""
-        return replace(self, images=self.images.pin_memory())
+        return replace(self, images=self.images.pin_memory(), targets=self.targets.pin_memory())
 
 
 @dataclass(frozen=True, slots=True, eq=False)
@@ -278,9 +301,16 @@ class Targets:
 
     def to(self, device: torch.device | str, *, non_blocking: bool = False) -> Targets:
         """The same targets on another device."""
+        return self._mapped(lambda values: values.to(device, non_blocking=non_blocking))
+
+    def pin_memory(self) -> Targets:
+        """Page-locked copy, so that the copy to a GPU waits for nothing."""
+        return self._mapped(torch.Tensor.pin_memory)
+
+    def _mapped(self, change: Callable[[Tensor], Tensor]) -> Targets:
         names = ("boxes", "labels", "image_index", "ignored")
-        moved = {name: getattr(self, name).to(device, non_blocking=non_blocking) for name in names}
-        return replace(self, **moved)
+        changed: dict[str, Any] = {name: change(getattr(self, name)) for name in names}
+        return replace(self, **changed)
 
 
 @dataclass(frozen=True, slots=True, eq=False)

@@ -11,7 +11,7 @@ def _account() -> DataAccount:
     account.keep_image(3)
     account.keep_image(0)
     account.drop_image(Path("a.jpg"), "image_missing", "there is no such image file")
-    account.drop_object(Path("b.txt"), "line 2", "inverted", "box (3, 0, 1, 9)")
+    account.drop_object(Path("b.txt"), "line 2", "inverted", "box (3, 0, 1, 9)", image=Path("b.jpg"))
     account.drop_object(Path("c.txt"), "line 7", "inverted", "box (4, 0, 1, 9)")
     account.clip_object(Path("b.txt"), "line 1", "box (-9, 0, 1, 9)")
     account.miss_label_file(Path("d.txt"))
@@ -45,6 +45,8 @@ def test_to_dict_is_json_and_lists_every_issue() -> None:
         "line_or_object": "line 2",
         "kind": "inverted",
         "message": "box (3, 0, 1, 9)",
+        "image": "b.jpg",
+        "box": None,
     }
 
 

@@ -1,5 +1,5 @@
-import multiprocessing
 import pickle
+from collections import Counter
 from collections.abc import Iterator
 from itertools import islice
 from pathlib import Path
@@ -9,12 +9,20 @@ import pytest
 import torch
 
 from yolo.config import AugmentConfig
-from yolo.data.cache import ImageCache
+from yolo.data.cache import MemoryCache
 from yolo.data.dataset import DetectionDataset, SampleKey
-from yolo.data.loader import EvaluationBatches, TrainBatches, collate, default_workers, make_loader
-from yolo.errors import ImageReadError
+from yolo.data.loader import (
+    NUM_PARTNERS,
+    EvaluationBatches,
+    TrainBatches,
+    collate,
+    default_workers,
+    draw_partners,
+    make_loader,
+)
 from yolo.images import write_image
 from yolo.structures import AnnotatedImage, Batch, GroundTruth, Sample, SkippedImage
+from yolo.transforms.albumentations_adapter import AlbumentationsPipeline, import_albumentations
 from yolo.transforms.presets import TrainTransform
 
 
@@ -33,7 +41,7 @@ def images(tmp_path: Path) -> list[AnnotatedImage]:
 
 
 def dataset(images: list[AnnotatedImage], *, cache_mb: int = 0) -> DetectionDataset:
-    cache = ImageCache(len(images), (32, 32), limit_mb=cache_mb) if cache_mb else None
+    cache = MemoryCache(len(images), (32, 32), limit_mb=cache_mb) if cache_mb else None
     return DetectionDataset(
         images, input_hw=(32, 32), resize="letterbox", augment=TrainTransform(AugmentConfig()), seed=5, cache=cache
     )
@@ -116,7 +124,9 @@ class WantsOriginal:
 
     wants_original = True
 
-    def __call__(self, sample: Sample, generator: np.random.Generator, load_another: object, **options: bool) -> Sample:
+    def __call__(
+        self, sample: Sample, generator: np.random.Generator, load_partners: object, **options: bool
+    ) -> Sample:
         return sample
 
 
@@ -174,25 +184,29 @@ def test_targets_are_flat_and_know_their_image() -> None:
     assert batch.images.is_contiguous(memory_format=torch.channels_last)
 
 
-def test_a_changed_size_is_a_read_error(images: list[AnnotatedImage]) -> None:
-    write_image(images[0].path, np.zeros((10, 10, 3), np.uint8))
-    with pytest.raises(ImageReadError, match="changed its size"):
-        DetectionDataset(images, input_hw=(32, 32), resize="letterbox").load(0)
-
-
-def test_the_cache_keeps_what_fits(images: list[AnnotatedImage]) -> None:
-    cache = ImageCache(1000, (100, 100), limit_mb=1)
-    assert cache.num_slots == 33
-    image = np.full((100, 100, 3), 7, np.uint8)
-    cache.put(0, image)
-    cache.put(999, image)
-    kept = cache.get(0)
-    assert kept is not None
-    assert (kept == 7).all()
-    assert cache.get(1) is None
-    assert cache.get(999) is None
-    # workers that are spawned start with an empty one
-    assert pickle.loads(pickle.dumps(cache)).get(0) is None
+def test_an_image_of_another_size_is_used_as_it_is_and_noted(images: list[AnnotatedImage]) -> None:
+    # 40 x 48 was annotated; of 20 x 30 pixels are left
+    truth = GroundTruth.from_boxes([[10.0, 10, 40, 18], [31, 0, 40, 10], [0, 0, 5, 5]], [0, 1, 2])
+    changed = AnnotatedImage("0", images[0].path, (40, 48), truth)
+    write_image(changed.path, np.zeros((20, 30, 3), np.uint8))
+    data = DetectionDataset([changed, *images[1:]], input_hw=(40, 60), resize="stretch")
+    sample = data.load(0)
+    assert sample.ground_truth.boxes.tolist() == [[20, 20, 60, 36], [0, 0, 10, 10]]
+    assert sample.ground_truth.labels.tolist() == [0, 2]
+    assert sample.geometry is not None
+    assert sample.geometry.original_hw == (20, 30)
+    original = data.load_original(0)
+    assert original.ground_truth.boxes.tolist() == [[10, 10, 30, 18], [0, 0, 5, 5]]
+    (note,) = collate([sample, data.load(1)]).notes
+    assert note == original.note
+    assert note.path == str(changed.path)
+    assert "is 30 x 20 pixels, its annotation says 48 x 40" in note.text
+    assert "1 of 3 objects lie outside" in note.text
+    data.augment = TrainTransform(AugmentConfig(mosaic=1.0))
+    for key in (SampleKey(0, 0), SampleKey(0, 0, True, 0, (1, 2, 3, 4))):
+        augmented = data[key]
+        assert isinstance(augmented, Sample)
+        assert augmented.note == note
 
 
 def test_the_dataset_can_be_spawned(images: list[AnnotatedImage]) -> None:
@@ -203,10 +217,211 @@ def test_the_dataset_can_be_spawned(images: list[AnnotatedImage]) -> None:
     assert isinstance(one, Sample)
     assert isinstance(two, Sample)
     assert (one.image == two.image).all()
-    assert multiprocessing.get_all_start_methods()
 
 
 @pytest.mark.parametrize(("cores", "on_cpu", "beside_gpu"), [(1, 0, 1), (2, 0, 1), (8, 2, 7), (64, 8, 8)])
 def test_default_workers(cores: int, on_cpu: int, beside_gpu: int, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr("os.sched_getaffinity", lambda process: set(range(cores)), raising=False)
     assert (default_workers("cpu"), default_workers("cuda")) == (on_cpu, beside_gpu)
+
+
+@pytest.mark.parametrize(
+    ("workers", "start_method"),
+    [
+        (2, "fork"),
+        pytest.param(2, "spawn", marks=pytest.mark.slow),
+        # torch warns where there are fewer cores
+        pytest.param(8, "fork", marks=pytest.mark.filterwarnings("ignore:This DataLoader will create")),
+    ],
+)
+def test_every_step_of_the_recipe_gives_the_same_batches(
+    images: list[AnnotatedImage], workers: int, start_method: str, tmp_path: Path
+) -> None:
+    pipeline = tmp_path / "own.json"
+    album = import_albumentations()
+    album.save(album.Compose([album.RandomBrightnessContrast(p=0.5), album.Affine(rotate=5, p=0.5)]), pipeline)
+    everything = AugmentConfig(
+        mosaic=0.7,
+        mixup=0.5,
+        copy_paste=0.5,
+        degrees=5,
+        shear=3,
+        perspective=0.02,
+        flip_vertical=0.5,
+        blur=0.5,
+        jpeg_noise=0.5,
+        pipeline=str(pipeline),
+    )
+
+    def batches(workers: int, start_method: str | None) -> list[Batch]:
+        cache = MemoryCache(len(images), (48, 48), limit_mb=1) if workers else None
+        augment = TrainTransform(everything, (48, 48))
+        data = DetectionDataset(images, input_hw=(48, 48), resize="letterbox", augment=augment, seed=5, cache=cache)
+        plan = TrainBatches(len(data), 3, seed=5, with_mosaic=lambda epoch: True)
+        loader = make_loader(data, plan, workers=workers, start_method=start_method)
+        return list(islice(iter(loader), 6))
+
+    assert same(batches(0, None), batches(workers, start_method))
+
+
+class Plain:
+    """albumentations as its documentation shows it: nobody gives it a generator."""
+
+    wants_original = False
+
+    def __init__(self) -> None:
+        album = import_albumentations()
+        self.pipeline = album.Compose([album.RandomBrightnessContrast(p=1)])
+
+    def __call__(
+        self, sample: Sample, generator: np.random.Generator, load_partners: object, **options: bool
+    ) -> Sample:
+        return Sample(self.pipeline(image=sample.image)["image"], sample.ground_truth, sample.index)
+
+
+class Ours(Plain):
+    """The same through the adapter."""
+
+    def __call__(
+        self, sample: Sample, generator: np.random.Generator, load_partners: object, **options: bool
+    ) -> Sample:
+        album = import_albumentations()
+        return AlbumentationsPipeline([album.RandomBrightnessContrast(p=1)])(sample, generator)
+
+
+def test_plain_albumentations_repeats_its_draws_in_every_worker_and_ours_does_not(tmp_path: Path) -> None:
+    # one picture eight times: what differs between the samples are the draws
+    path = tmp_path / "a.png"
+    write_image(path, np.random.default_rng(0).integers(0, 255, (8, 8, 3), dtype=np.uint8))
+    images = [AnnotatedImage(str(k), path, (8, 8), GroundTruth.empty()) for k in range(8)]
+    distinct = {}
+    for augment in (Plain(), Ours()):
+        data = DetectionDataset(images, input_hw=(8, 8), resize="stretch", augment=augment)
+        plan = TrainBatches(8, 1, seed=0, with_mosaic=lambda epoch: False)
+        batches = list(islice(iter(make_loader(data, plan, workers=2, start_method="fork")), 8))
+        distinct[type(augment)] = len({batch.images.numpy().tobytes() for batch in batches})
+    assert distinct == {Plain: 4, Ours: 8}
+
+
+@pytest.mark.parametrize("batch_size", [1, 2, 5, 16])
+def test_a_sample_alone_is_the_sample_in_its_batch(images: list[AnnotatedImage], batch_size: int) -> None:
+    data = dataset(images)
+    for keys in islice(TrainBatches(7, batch_size, seed=1, with_mosaic=lambda epoch: True), 4):
+        for key, together in zip(keys, data.__getitems__(keys), strict=True):
+            alone = data[key]
+            assert isinstance(alone, Sample)
+            assert isinstance(together, Sample)
+            assert (alone.image == together.image).all()
+            assert (alone.ground_truth.boxes == together.ground_truth.boxes).all()
+
+
+def test_an_image_is_decoded_once_for_all_samples_of_a_batch(
+    images: list[AnnotatedImage], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    asked: list[int] = []
+    data = dataset(images)
+    load = data.load
+
+    def counted(index: int) -> Sample:
+        asked.append(index)
+        return load(index)
+
+    monkeypatch.setattr(data, "load", counted)
+    data.augment = TrainTransform(AugmentConfig(mosaic=1, mixup=1, copy_paste=1))
+    (keys,) = islice(TrainBatches(7, 7, seed=1, with_mosaic=lambda epoch: True), 1)
+    data.__getitems__(keys)
+    assert sorted(asked) == list(range(7))
+
+
+def test_partners_that_cannot_be_read_are_left_out(images: list[AnnotatedImage]) -> None:
+    data = DetectionDataset(
+        images, input_hw=(32, 32), resize="letterbox", augment=TrainTransform(AugmentConfig(mosaic=1, mixup=1))
+    )
+    whole = data[SampleKey(0, 0, True, 0, (1, 2, 3, 4))]
+    images[2].path.unlink()
+    spared = data[SampleKey(0, 0, True, 0, (1, 2, 3, 4))]
+    expected = data[SampleKey(0, 0, True, 0, (1, 3, 4, 4))]
+    assert isinstance(spared, Sample)
+    assert isinstance(expected, Sample)
+    assert isinstance(whole, Sample)
+    assert (spared.image == expected.image).all()
+    assert (spared.image != whole.image).any()
+    for index in (1, 3, 4):
+        images[index].path.unlink()
+    assert isinstance(data[SampleKey(0, 0, True, 0, (1, 2, 3, 4))], Sample)  # a view of itself
+
+
+@pytest.mark.parametrize(("num_images", "batch_size"), [(1, 1), (1, 4), (3, 2), (7, 1), (23, 3), (50, 16), (64, 24)])
+@pytest.mark.parametrize("replacement", [False, True])
+def test_partners_are_neighbours_and_the_same_for_any_ranks(
+    num_images: int, batch_size: int, replacement: bool
+) -> None:
+    def plan(rank: int = 0, num_ranks: int = 1, start: tuple[int, int] = (0, 0)) -> TrainBatches:
+        return TrainBatches(
+            num_images,
+            batch_size,
+            seed=3,
+            start=start,
+            with_mosaic=lambda epoch: epoch != 1,
+            replacement=replacement,
+            rank=rank,
+            num_ranks=num_ranks,
+        )
+
+    steps = plan().steps_per_epoch
+    batches = list(islice(plan(), 3 * steps))
+    for number, keys in enumerate(batches):
+        own = {key.image_index for key in keys}
+        for key in keys:
+            assert len(key.partners) == (0 if key.epoch == 1 else NUM_PARTNERS)
+            if num_images > 1 and not replacement:
+                assert key.image_index not in key.partners
+            if num_images > NUM_PARTNERS and not replacement and key.partners:
+                assert len(set(key.partners)) == NUM_PARTNERS
+            if len(keys) >= 8:
+                assert own.issuperset(key.partners)
+        for num_ranks in (2, 3):
+            shares = [next(islice(plan(rank, num_ranks), number, None)) for rank in range(num_ranks)]
+            assert [key for share in shares for key in share] == keys
+            assert max(map(len, shares)) - min(map(len, shares)) <= 1
+    assert list(islice(plan(start=(2, steps - 1)), 1)) == batches[-1:]
+
+
+def test_ranks_of_eight_find_their_partners_among_themselves() -> None:
+    (keys,) = islice(TrainBatches(64, 32, seed=3, with_mosaic=lambda epoch: True), 1)
+    for rank in range(4):
+        share = keys[8 * rank : 8 * rank + 8]
+        assert {key.image_index for key in share}.issuperset(index for key in share for index in key.partners)
+
+
+def test_all_partners_are_drawn_alike() -> None:
+    order = np.arange(100, 120)
+    generator = np.random.default_rng(0)
+    firsts = [draw_partners(order, (4, 6), generator)[0] for _ in range(3500)]
+    counts = Counter(index for partners in firsts for index in partners)
+    # of the batch [104, 105] and six around it; 4 of 7 others each
+    assert set(counts) == set(range(101, 109)) - {104}
+    assert 1850 < min(counts.values()) <= max(counts.values()) < 2150
+
+
+def test_ranks_together_make_the_batch_of_one(images: list[AnnotatedImage]) -> None:
+    data = dataset(images)
+
+    def batches(rank: int, num_ranks: int) -> list[Batch]:
+        plan = TrainBatches(7, 5, seed=5, with_mosaic=lambda epoch: True, rank=rank, num_ranks=num_ranks)
+        return list(islice(iter(make_loader(data, plan, workers=0)), 4))
+
+    for whole, left, right in zip(batches(0, 1), batches(0, 2), batches(1, 2), strict=True):
+        assert whole.indices == left.indices + right.indices
+        assert torch.equal(whole.images, torch.cat([left.images, right.images]))
+        assert torch.equal(whole.targets.boxes, torch.cat([left.targets.boxes, right.targets.boxes]))
+
+
+@pytest.mark.gpu
+@pytest.mark.skipif(not torch.cuda.is_available(), reason="needs a CUDA device")
+def test_pinned_batches_have_pinned_targets(images: list[AnnotatedImage]) -> None:
+    plan = TrainBatches(7, 4, seed=0, with_mosaic=lambda epoch: True)
+    batch = next(iter(make_loader(dataset(images), plan, workers=2, pin_memory=True)))
+    assert batch.images.is_pinned()
+    assert batch.targets.boxes.is_pinned()
+    assert batch.to("cuda", non_blocking=True).targets.labels.is_cuda

@@ -3,7 +3,7 @@ from pathlib import Path
 import pytest
 
 from tests.data.dataset_trees import put_text
-from yolo.data.dataset_yaml import DatasetYaml, is_dataset_yaml, read_dataset_yaml
+from yolo.data.dataset_yaml import DatasetYaml, YamlSource, is_dataset_yaml, read_dataset_yaml
 from yolo.errors import DataError
 
 
@@ -17,7 +17,10 @@ def test_every_key(tmp_path: Path) -> None:
     text = "path: .\ntrain: [a, b]\nvalid: b\ntest:\nnames: {1: dog, 0: cat}\nnc: 2\nformat: coco\n"
     content = _read(tmp_path, text)
     assert content.root == tmp_path
-    assert content.splits == {"train": (tmp_path / "a", tmp_path / "b"), "val": (tmp_path / "b",)}
+    assert content.splits == {
+        "train": (YamlSource(tmp_path / "a"), YamlSource(tmp_path / "b")),
+        "val": (YamlSource(tmp_path / "b"),),
+    }
     assert content.class_names == ("cat", "dog")
     assert content.format == "coco"
     assert content.notes == ()
@@ -36,7 +39,7 @@ def test_names_may_be_absent_numbers_or_a_file(tmp_path: Path) -> None:
     [
         ("tarin: a", "unknown key 'tarin'; did you mean 'train'?"),
         ("zzz: a", "unknown key 'zzz'; known keys: path, train"),
-        ("1: a", "unknown key '1'"),
+        ("1: a", "unknown key 1"),
         ("train: a\nval: b\nvalid: b", "'valid' and another key both name the split val"),
         ("train: 3", "'train' is 3, expected a path or a list of paths"),
         ("train: []", "'train' is [], expected a path"),
@@ -95,14 +98,14 @@ def test_the_working_directory_is_the_second_place_with_a_note(tmp_path: Path, m
     images.mkdir(parents=True)
     monkeypatch.chdir(tmp_path / "cwd")
     content = _read(tmp_path, "train: images")
-    assert content.splits["train"] == (images,)
+    assert content.splits["train"] == (YamlSource(images),)
     assert content.notes == (f"'train' in data.yaml: {tmp_path}/images is not there, using {images}",)
 
 
 def test_roboflow_s_path_above_the_yaml_is_found(tmp_path: Path) -> None:
     (tmp_path / "train" / "images").mkdir(parents=True)
     content = _read(tmp_path, "train: ../train/images\nval: b")
-    assert content.splits["train"] == (tmp_path / "train" / "images",)
+    assert content.splits["train"] == (YamlSource(tmp_path / "train" / "images"),)
     assert "is not there, using" in content.notes[0]
 
 

@@ -16,7 +16,8 @@ def _found(root: Path) -> tuple[str, dict[str, list[str]]]:
         name: [source.path.relative_to(root).as_posix() for source in sources]
         for name, sources in layout.splits.items()
     }
-    return layout.format, splits
+    (kind,) = {source.format for sources in layout.splits.values() for source in sources}
+    return kind, splits
 
 
 def _voc_tree(root: Path, *lists: str) -> None:
@@ -148,7 +149,7 @@ def test_a_format_that_is_asked_for_is_the_only_one_tried(tmp_path: Path) -> Non
     _coco_roboflow(tmp_path)
     layout = recognise(tmp_path, "yolo")
     assert layout is not None
-    assert layout.format == "yolo"
+    assert {source.format for sources in layout.splits.values() for source in sources} == {"yolo"}
     assert recognise(tmp_path, "voc") is None
 
 
@@ -176,18 +177,18 @@ def test_names_beside_must_differ(tmp_path: Path) -> None:
 
 
 def test_a_val_split_is_held_out_of_train_only_where_there_is_none() -> None:
-    train, test = SplitSource(Path("train.txt")), SplitSource(Path("test.txt"))
+    train, test = SplitSource(Path("train.txt"), "yolo"), SplitSource(Path("test.txt"), "yolo")
     splits, notes = with_held_out_val({"test": (test,), "train": (train,)})
     assert list(splits) == ["train", "val", "test"]
-    assert splits["train"] == (SplitSource(Path("train.txt"), part="remaining"),)
-    assert splits["val"] == (SplitSource(Path("train.txt"), part="held_out"),)
+    assert splits["train"] == (SplitSource(Path("train.txt"), "yolo", part="remaining"),)
+    assert splits["val"] == (SplitSource(Path("train.txt"), "yolo", part="held_out"),)
     assert notes == ("no val split: every fifth image, chosen by a hash of its id, is held out of train",)
     assert with_held_out_val({"train": (train,), "val": (test,)}) == ({"train": (train,), "val": (test,)}, ())
     assert with_held_out_val({"test": (test,)}) == ({"test": (test,)}, ())
 
 
 def test_trainval_alone_is_train() -> None:
-    splits, notes = with_held_out_val({"trainval": (SplitSource(Path("trainval.txt")),)})
+    splits, notes = with_held_out_val({"trainval": (SplitSource(Path("trainval.txt"), "voc"),)})
     assert list(splits) == ["train", "val"]
     assert notes[0] == "train is the list trainval"
 
@@ -209,5 +210,5 @@ def test_a_folder_of_coco_images_finds_its_annotations(tmp_path: Path) -> None:
     with pytest.raises(DataError, match=r"(?s)no COCO annotation file belongs.*annotations/instances_val2017.json"):
         coco_source(folder, tmp_path)
     path = put_text(tmp_path / "annotations" / "instances_val2017.json", "{}")
-    assert coco_source(folder, tmp_path) == SplitSource(path, folder)
-    assert coco_source(path, tmp_path) == SplitSource(path)
+    assert coco_source(folder, tmp_path) == SplitSource(path, "coco", folder)
+    assert coco_source(path, tmp_path) == SplitSource(path, "coco")

@@ -1,17 +1,27 @@
+import hashlib
 import re
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import pytest
 
+from yolo.config.data_commands import DatasetFormat
 from yolo.data.descriptor import find_dataset, read_split
 from yolo.data.synthetic import Scene, box_of, draw_scene, label_text, make_synthetic_dataset
+from yolo.data.synthetic_difficulty import Difficulty
 from yolo.data.synthetic_objects import CLASS_NAMES, draw_clutter, draw_object
+from yolo.data.synthetic_pen import Patch
 from yolo.errors import DataError
 from yolo.images import read_image
 from yolo.randomness import sample_generator
 
 SIZE_HW = (96, 128)  # not square: a swap of height and width would show
+GOLDEN_LABELS = (
+    "0 0.8828125 0.6718750 0.2343750 0.4479167\n"
+    "0 0.6328125 0.1718750 0.3906250 0.3437500\n"
+    "5 0.2421875 0.5989583 0.2812500 0.3854167\n"
+)
 
 
 def make(folder: Path, *, seed: int = 1) -> Path:
@@ -185,4 +195,104 @@ def test_numbers_out_of_range_are_refused(
 ) -> None:
     with pytest.raises(DataError, match=message):
         make_synthetic_dataset(tmp_path, num_train=num_train, num_val=num_val, size_hw=size_hw, seed=seed)
+    assert list(tmp_path.iterdir()) == []
+
+
+def digest(folder: Path) -> str:
+    total = hashlib.sha256()
+    for name, data in sorted(bytes_by_name(folder).items()):
+        total.update(name.encode() + data)
+    return total.hexdigest()
+
+
+def test_labels_of_a_known_scene_stay_what_they_were() -> None:
+    """What is drawn for a seed is part of published numbers: other draws in between would change every image."""
+    scene = draw_scene(SIZE_HW, sample_generator(3, 0, 1))
+
+    assert label_text(scene) == GOLDEN_LABELS
+
+
+@pytest.mark.parametrize("file_format", ["yolo", "voc", "coco", "csv"])
+def test_every_format_has_the_same_truth_and_the_same_bytes_again(tmp_path: Path, file_format: DatasetFormat) -> None:
+    for name in ("one", "two"):
+        make_synthetic_dataset(
+            tmp_path / name, num_train=3, num_val=1, num_test=2, size_hw=SIZE_HW, seed=4, format=file_format
+        )
+    assert digest(tmp_path / "one") == digest(tmp_path / "two")
+    for number, (name, count) in enumerate((("train", 3), ("val", 1), ("test", 2))):
+        split = read_split(find_dataset(tmp_path / "one"), name)
+        assert split.account.issues == []
+        assert split.class_names == CLASS_NAMES
+        assert len(split.images) == count
+        for index, image in enumerate(split.images):
+            scene = draw_scene(SIZE_HW, sample_generator(4, number, index))
+            assert image.ground_truth.labels.tolist() == scene.labels.tolist()
+            np.testing.assert_allclose(image.ground_truth.boxes, scene.boxes, atol=1e-4)
+            assert image.path.stem.endswith(f"{index:06d}")
+
+
+def test_some_classes_in_their_own_order(tmp_path: Path) -> None:
+    make_synthetic_dataset(
+        tmp_path, num_train=6, num_val=1, size_hw=SIZE_HW, seed=0, classes=("star", "ball"), difficulty="hard"
+    )
+    split = read_split(find_dataset(tmp_path), "train")
+    assert split.class_names == ("star", "ball")
+    assert set(split.images.objects.labels.tolist()) == {0, 1}
+
+
+def test_a_fish_is_drawn_where_the_label_says_fish(monkeypatch: pytest.MonkeyPatch) -> None:
+    drawn: list[str] = []
+
+    def record(label: int, side: int, towards_light: tuple[float, float], generator: np.random.Generator) -> Patch:
+        drawn.append(CLASS_NAMES[label])
+        return draw_object(label, side, towards_light, generator)
+
+    monkeypatch.setattr("yolo.data.synthetic.draw_object", record)
+    scene = draw_scene(SIZE_HW, sample_generator(0, 0, 0), classes=("fish",))
+    assert set(scene.labels.tolist()) == {0}
+    assert set(drawn) == {"fish"}
+
+
+def test_difficulties_are_what_they_say() -> None:
+    size_hw = (160, 160)
+
+    def drawn(difficulty: Difficulty) -> list[Scene]:
+        return [draw_scene(size_hw, sample_generator(1, 0, index), difficulty=difficulty) for index in range(25)]
+
+    easy, normal, hard = drawn("easy"), drawn("normal"), drawn("hard")
+    counts = [np.mean([len(scene.labels) for scene in scenes_]) for scenes_ in (easy, normal, hard)]
+    assert counts[0] < counts[1] < counts[2]
+    sizes = [
+        np.median(np.concatenate([s.boxes[:, 2] - s.boxes[:, 0] for s in scenes_])) for scenes_ in (easy, normal, hard)
+    ]
+    assert sizes[0] > sizes[1] > sizes[2]
+    for scenes_, visible in ((easy, 0.9), (hard, 0.35)):
+        for scene in scenes_:
+            for index, mask in enumerate(scene.masks):
+                hidden = mask & scene.masks[index + 1 :].any(axis=0)
+                assert (mask & ~hidden).sum() >= visible * mask.sum() - 1e-9
+
+
+@pytest.mark.parametrize(
+    ("options", "message"),
+    [
+        ({"classes": ("star", "cat")}, "'cat' cannot be drawn; there are: ball"),
+        ({"classes": ("star", "star")}, "name each class once"),
+        ({"classes": ()}, "at least one, not none"),
+        ({"num_test": -1}, "not -1"),
+    ],
+)
+def test_further_wishes_that_make_no_sense_are_refused(tmp_path: Path, options: dict[str, Any], message: str) -> None:
+    with pytest.raises(DataError, match=message):
+        make_synthetic_dataset(tmp_path / "x", num_train=1, num_val=1, size_hw=(96, 96), seed=0, **options)
+    assert list(tmp_path.iterdir()) == []
+
+
+def test_nothing_is_left_where_drawing_fails(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    def fail(image: object) -> bytes:
+        raise OSError("no space left")
+
+    monkeypatch.setattr("yolo.data.synthetic._jpeg", fail)
+    with pytest.raises(OSError, match="no space"):
+        make(tmp_path / "new")
     assert list(tmp_path.iterdir()) == []

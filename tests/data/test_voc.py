@@ -5,18 +5,24 @@ import numpy as np
 import pytest
 
 from tests.data.dataset_trees import HEIGHT, SIZE_HW, WIDTH, put_image, put_text, put_voc, put_voc_list, voc_object
+from tests.data.reading import cleaned, header_sizes
 from yolo.data.account import DataAccount
-from yolo.data.voc import list_voc, names_in_voc, read_voc_image
+from yolo.data.voc import VocEntry, list_voc, names_in_voc, read_voc
 from yolo.errors import DataError
 from yolo.structures import AnnotatedImage
 
-LABELS = {"cat": 0, "dog": 1}
+NAMES = ("cat", "dog")
 GOOD = voc_object("dog", (1, 1, 10, 10))
 
 
 def _read(root: Path) -> tuple[list[AnnotatedImage | None], DataAccount]:
+    return _read_entries(list_voc(root))
+
+
+def _read_entries(entries: list[VocEntry]) -> tuple[list[AnnotatedImage | None], DataAccount]:
     account = DataAccount("train")
-    return [read_voc_image(entry, labels=LABELS, account=account) for entry in list_voc(root)], account
+    images = cleaned(read_voc(entries, sizes=header_sizes(account)), NAMES, account)
+    return [images.get(entry.image_id) for entry in entries], account
 
 
 def _read_one(root: Path) -> tuple[AnnotatedImage, DataAccount]:
@@ -69,7 +75,6 @@ def test_parts_of_an_object_are_not_objects(tmp_path: Path) -> None:
         ("<object><name>dog</name></object>", "missing_box", "<bndbox> lacks a number"),
         (voc_object("dog", (1, "x", 9, 9)), "missing_box", "<bndbox> lacks a number"),
         (voc_object("dog", ("nan", 1, 9, 9)), "not_finite", "nan"),
-        (voc_object("dog", (9, 1, 2, 9)), "inverted", "box (8, 0, 2, 9)"),
         (voc_object("dog", (5, 7, 5, 7)), "degenerate", "xmin 5, ymin 7, xmax 5, ymax 7: a point or a line"),
         (voc_object("dog", (60, 1, 70, 9)), "degenerate", "in an image of 40 x 20"),
         (GOOD, "duplicate", "is there already"),
@@ -83,6 +88,23 @@ def test_a_bad_object_goes_alone_and_is_named(tmp_path: Path, bad: str, kind: st
     (issue,) = account.issues
     assert (issue.path, issue.line_or_object) == (str(path), "object 2")
     assert words in issue.message
+
+
+def test_swapped_corners_are_put_in_order_before_pixels_become_borders(tmp_path: Path) -> None:
+    # 9..2 means the pixels 2..9, which are [1, 9] of the image; 6..5 two pixels, [4, 6]
+    put_voc(tmp_path, "a", voc_object("dog", (9, 1, 2, 9)), voc_object("dog", (6, 1, 5, 9)))
+    image, account = _read_one(tmp_path)
+    np.testing.assert_array_equal(image.ground_truth.boxes, [[1, 0, 9, 9], [4, 0, 6, 9]])
+    assert account.objects_repaired == {"inverted": 2}
+
+
+def test_two_images_of_one_annotation_are_told(tmp_path: Path) -> None:
+    put_voc(tmp_path, "a", GOOD)
+    put_image(tmp_path / "JPEGImages" / "a.png")
+    image, account = _read_one(tmp_path)
+    assert image.path.name == "a.jpg"
+    assert account.counts == {"shared_label_file": 1}
+    assert "a.jpg and to a.png" in account.issues[0].message
 
 
 def test_a_box_over_the_border_is_clipped_and_counted(tmp_path: Path) -> None:
@@ -155,16 +177,14 @@ def test_another_size_in_the_xml_is_told_and_the_file_decides(tmp_path: Path) ->
     images, account = _read(tmp_path)
     assert [image.size_hw for image in images if image] == [SIZE_HW, SIZE_HW]
     (issue,) = account.issues
-    assert (issue.kind, issue.message) == ("size_mismatch", "<size> says 20 x 40, the image is 40 x 20")
+    assert (issue.kind, issue.message) == ("size_mismatch", "the file says 20 x 40 for a.jpg, it is 40 x 20")
 
 
 def test_a_list_chooses_and_an_absent_annotation_is_background(tmp_path: Path) -> None:
     for name in "abc":
         put_voc(tmp_path, name, GOOD)
     (tmp_path / "Annotations" / "c.xml").unlink()
-    account = DataAccount("train")
-    entries = list_voc(put_voc_list(tmp_path, "train", ["c.jpg", "a", ""]))
-    images = [read_voc_image(entry, labels=LABELS, account=account) for entry in entries]
+    images, account = _read_entries(list_voc(put_voc_list(tmp_path, "train", ["c.jpg", "a", ""])))
     assert [image.image_id for image in images if image] == ["c", "a"]
     assert (account.label_files_missing, account.backgrounds) == (1, 1)
 
@@ -182,8 +202,7 @@ def test_a_list_may_name_folders_and_whole_paths(tmp_path: Path) -> None:
     put_voc(tmp_path, "sub/a", GOOD)
     put_voc(tmp_path, "b", GOOD)
     listed = put_voc_list(tmp_path, "train", ["sub/a", str(tmp_path / "elsewhere" / "c.jpg"), "../up"])
-    account = DataAccount("train")
-    images = [read_voc_image(entry, labels=LABELS, account=account) for entry in list_voc(listed)]
+    images, account = _read_entries(list_voc(listed))
     assert [image.image_id for image in images if image] == ["sub/a"]
     assert account.images_dropped == {"image_missing": 2}
 
@@ -196,8 +215,7 @@ def test_names_are_sorted_and_distinct(tmp_path: Path) -> None:
 
 def test_no_objects_no_names_and_no_tree_no_list(tmp_path: Path) -> None:
     put_voc(tmp_path, "a")
-    with pytest.raises(DataError, match="no annotation has an object"):
-        names_in_voc(list_voc(tmp_path))
+    assert names_in_voc(list_voc(tmp_path)) == ()
     with pytest.raises(DataError, match="has no folder Annotations with XML files"):
         list_voc(tmp_path / "JPEGImages")
     with pytest.raises(DataError, match=r"train.txt: no folder above this list"):

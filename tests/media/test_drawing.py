@@ -2,8 +2,16 @@ import numpy as np
 import pytest
 import torch
 
-from yolo.media.drawing import class_colour, contact_sheet, draw_detections, draw_ground_truth, side_by_side
-from yolo.structures import Detections, GroundTruth
+from yolo.media.drawing import (
+    class_colour,
+    contact_sheet,
+    draw_detections,
+    draw_ground_truth,
+    draw_targets,
+    side_by_side,
+    with_caption,
+)
+from yolo.structures import Detections, GroundTruth, Targets
 
 BLACK = np.zeros((120, 160, 3), np.uint8)
 
@@ -62,3 +70,34 @@ def test_sheets_hold_every_image() -> None:
     pair = side_by_side(images[0], images[1])
     assert pair.shape == (30, 84, 3)
     assert (pair[0, 0, 0], pair[0, -1, 0]) == (50, 100)
+
+
+def test_ignored_targets_are_grey_and_below_the_others() -> None:
+    boxes = [[40.0, 50, 100, 90], [40.0, 50, 80, 90]]
+    truth = GroundTruth.from_boxes(boxes, [1, 0], difficult=[False, True])
+    targets = Targets.from_ground_truths([truth])
+    picture = draw_targets(BLACK, targets, ("a", "b"))
+    assert tuple(picture[70, 40]) == class_colour(1)  # the edge they share
+    red, green, blue = picture[70, 79].tolist()
+    assert red == green == blue > 0
+    named = draw_ground_truth(BLACK, truth, ("a", "b"))
+    assert tuple(named[70, 79]) == class_colour(0)
+
+
+def test_an_image_without_targets_stays_as_it_is() -> None:
+    assert not draw_targets(BLACK, Targets.from_ground_truths([GroundTruth.empty()]), ("a",)).any()
+
+
+@pytest.mark.parametrize("caption", ["", "name.jpg", "a/long/path/" * 30, "two\nlines", "\udcff"])
+def test_captions_take_one_line_below(caption: str) -> None:
+    captioned = with_caption(BLACK, caption)
+    assert captioned.shape[1:] == BLACK.shape[1:]
+    assert captioned.shape == with_caption(BLACK, "x").shape
+    assert (captioned[: len(BLACK)] == BLACK).all()
+    assert (np.unique(captioned[len(BLACK) :]).size > 10) == bool(caption)
+
+
+def test_of_long_captions_the_end_is_shown() -> None:
+    one, other, another = (with_caption(BLACK, text) for text in ("a" * 90 + "x", "b" + "a" * 90 + "x", "a" * 90 + "y"))
+    assert (one == other).all()
+    assert (one != another).any()

@@ -5,7 +5,7 @@ from hypothesis import strategies as st
 
 from yolo.geometry import PADDING_GREY
 from yolo.structures import GroundTruth
-from yolo.transforms.crop import Crop, crop_ground_truth, crop_image, draw_crop
+from yolo.transforms.crop import Crop, crop_boxes, crop_image, cut_boxes, draw_crop, whole_frame, whole_pixels
 
 
 def white_square(x1: int, y1: int, x2: int, y2: int) -> np.ndarray:
@@ -14,9 +14,13 @@ def white_square(x1: int, y1: int, x2: int, y2: int) -> np.ndarray:
     return image
 
 
+def crop_ground_truth(truth: GroundTruth, crop: Crop) -> GroundTruth:
+    return cut_boxes(truth, crop_boxes(truth.boxes, crop), whole_frame(crop.size_hw))
+
+
 def test_the_identity_changes_nothing() -> None:
     image = np.random.default_rng(0).integers(0, 255, (50, 60, 3), dtype=np.uint8)
-    crop = Crop(1.0, (0.0, 0.0), (50, 60))
+    crop = Crop(1.0, (0.0, 0.0), (50, 60), (50, 60))
     assert (crop_image(image, crop) == image).all()
     truth = GroundTruth.from_boxes([[1.0, 2, 30, 40]], [3])
     assert crop_ground_truth(truth, crop).boxes.tolist() == [[1, 2, 30, 40]]
@@ -24,7 +28,7 @@ def test_the_identity_changes_nothing() -> None:
 
 @given(st.floats(0.5, 1.4), st.floats(-15, 15), st.floats(-15, 15))
 def test_boxes_follow_the_pixels(scale: float, x: float, y: float) -> None:
-    crop = Crop(scale, (x, y), (100, 100))
+    crop = Crop(scale, (x, y), (100, 100), (100, 100))
     pixels = crop_image(white_square(40, 45, 60, 70), crop)
     truth = crop_ground_truth(GroundTruth.from_boxes([[40.0, 45, 60, 70]], [0]), crop)
     rows, cols = np.nonzero(pixels[..., 0] > 127)
@@ -34,7 +38,7 @@ def test_boxes_follow_the_pixels(scale: float, x: float, y: float) -> None:
 
 
 def test_outside_is_grey() -> None:
-    pixels = crop_image(white_square(0, 0, 100, 100), Crop(1.0, (-50.0, 0.0), (100, 100)))
+    pixels = crop_image(white_square(0, 0, 100, 100), Crop(1.0, (-50.0, 0.0), (100, 100), (100, 100)))
     assert (pixels[:, :49] == PADDING_GREY).all()
     assert (pixels[:, 51:] == 255).all()
 
@@ -42,23 +46,23 @@ def test_outside_is_grey() -> None:
 def test_what_is_mostly_cut_away_is_difficult_and_what_is_wholly_cut_away_goes() -> None:
     boxes = [[0.0, 0, 20, 20], [0, 30, 20, 50], [30, 30, 40, 40]]
     # shifted left by 17: 3 of 20 columns of the first two remain; by 39: 1 of 10 columns of the third
-    cut = crop_ground_truth(GroundTruth.from_boxes(boxes, [0, 1, 2]), Crop(1.0, (17.0, 0.0), (100, 100)))
+    cut = crop_ground_truth(GroundTruth.from_boxes(boxes, [0, 1, 2]), Crop(1.0, (17.0, 0.0), (100, 100), (100, 100)))
     assert cut.difficult.tolist() == [True, True, False]
     assert cut.boxes[0].tolist() == [0, 0, 3, 20]
     assert cut.area[0] == pytest.approx(60)
-    cut = crop_ground_truth(GroundTruth.from_boxes(boxes, [0, 1, 2]), Crop(1.0, (39.0, 0.0), (100, 100)))
+    cut = crop_ground_truth(GroundTruth.from_boxes(boxes, [0, 1, 2]), Crop(1.0, (39.0, 0.0), (100, 100), (100, 100)))
     assert (cut.labels.tolist(), cut.difficult.tolist()) == ([2], [True])
 
 
 def test_small_objects_that_are_not_cut_stay_what_they_are() -> None:
     truth = GroundTruth.from_boxes([[5.0, 5, 6.5, 6.5]], [0])
-    kept = crop_ground_truth(truth, Crop(1.0, (0.0, 0.0), (100, 100)))
+    kept = crop_ground_truth(truth, Crop(1.0, (0.0, 0.0), (100, 100), (100, 100)))
     assert kept.difficult.tolist() == [False]
-    assert crop_ground_truth(truth, Crop(0.5, (0.0, 0.0), (50, 50))).difficult.tolist() == [False]
+    assert crop_ground_truth(truth, Crop(0.5, (0.0, 0.0), (100, 100), (50, 50))).difficult.tolist() == [False]
 
 
 def test_no_objects() -> None:
-    assert len(crop_ground_truth(GroundTruth.empty(), Crop(1.3, (5.0, 5.0), (64, 64)))) == 0
+    assert len(crop_ground_truth(GroundTruth.empty(), Crop(1.3, (5.0, 5.0), (64, 64), (64, 64)))) == 0
 
 
 def test_draws_stay_in_their_limits() -> None:
@@ -73,3 +77,46 @@ def test_draws_stay_in_their_limits() -> None:
     origins = np.array([crop.origin_xy for crop in anywhere])
     assert (origins >= 0).all()
     assert (origins <= (120, 50)).all()
+
+
+@given(st.floats(0.2, 4), st.floats(-150, 150), st.floats(-150, 150), st.integers(1, 120), st.integers(1, 120))
+def test_rounding_moves_no_edge_by_more_than_half_a_pixel(
+    scale: float, x: float, y: float, height: int, width: int
+) -> None:
+    crop = Crop(scale, (x, y), (80, 100), (height, width))
+    for span, origin, source_side, side in zip(whole_pixels(crop), (x, y), (100, 80), (width, height), strict=True):
+        assert 0 <= span.source_start < span.source_stop <= source_side
+        if span.start == span.stop:  # nothing of the image is seen: at most half a pixel of it could be
+            assert min(source_side * scale - origin, side) - max(-origin, 0) <= 1
+            continue
+        assert 0 <= span.start < span.stop <= side
+        for source, target in ((span.source_start, span.start), (span.source_stop, span.stop)):
+            # half a pixel of the result, half a pixel of the source; a whole one where nothing less is left
+            allowed = 0.5 + scale * (0.5 if span.source_stop - span.source_start > 1 else 1.0)
+            assert abs(source * scale - origin - target) <= allowed + 1e-6
+
+
+def test_what_is_seen_is_exactly_what_the_boxes_say() -> None:
+    # doubled: each source pixel becomes two, and interpolation reaches one pixel over the border
+    crop = Crop(2.0, (40.0, 60.0), (100, 100), (80, 80))
+    pixels = crop_image(white_square(30, 40, 50, 60), crop)
+    truth = crop_ground_truth(GroundTruth.from_boxes([[30.0, 40, 50, 60]], [0]), crop)
+    assert truth.boxes.tolist() == [[20, 20, 60, 60]]
+    assert (pixels[21:59, 21:59] == 255).all()
+    assert (pixels[:19] == 0).all()
+    assert (pixels[:, 61:] == 0).all()
+
+
+def test_an_image_that_is_wholly_outside_leaves_grey_and_no_objects() -> None:
+    truth = GroundTruth.from_boxes([[0.0, 0, 100, 100], [0, 0, 5, 5]], [0, 1])
+    for origin in ((300.0, 0.0), (-300.0, 0.0), (0.0, 101.0), (0.0, -60.0)):
+        crop = Crop(1.0, origin, (100, 100), (50, 50))
+        assert (crop_image(white_square(0, 0, 100, 100), crop) == PADDING_GREY).all()
+        assert len(crop_ground_truth(truth, crop)) == 0
+
+
+def test_strong_shrinking_averages() -> None:
+    stripes = np.zeros((100, 100, 3), np.uint8)
+    stripes[:, ::2] = 200
+    shrunk = crop_image(stripes, Crop(0.25, (0.0, 0.0), (100, 100), (25, 25)))
+    assert (shrunk == 100).all()

@@ -33,7 +33,7 @@ def sample_of(boxes: list[list[float]], labels: list[int], size_hw: tuple[int, i
 
 
 def run(sample: Sample, seed: int) -> Sample:
-    return augment()(sample, np.random.default_rng(seed), lambda _: pytest.fail("no other image"), with_mosaic=True)
+    return augment()(sample, np.random.default_rng(seed), lambda: pytest.fail("no other image"), with_mosaic=True)
 
 
 def rows(*labels: tuple[float, ...]) -> np.ndarray:

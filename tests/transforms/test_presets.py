@@ -6,6 +6,7 @@ from yolo.structures import GroundTruth, Sample
 from yolo.transforms.albumentations_adapter import AlbumentationsPipeline, import_albumentations
 from yolo.transforms.mosaic import mosaic
 from yolo.transforms.presets import TrainTransform
+from yolo.transforms.warp import Bend
 
 NOTHING = AugmentConfig(
     mosaic=0, scale=0, translate=0, flip_horizontal=0, flip_vertical=0, hue=0, saturation=0, value=0
@@ -19,12 +20,16 @@ def sample(index: int = 0, level: int = 90) -> Sample:
     return Sample(image, truth, index)
 
 
-def other(generator: np.random.Generator) -> Sample:
-    return sample(int(generator.integers(1, 6)), 30)
+def others() -> list[Sample]:
+    return [sample(index, 30) for index in range(1, 5)]
+
+
+def nobody() -> list[Sample]:
+    return []
 
 
 def test_all_off_is_the_identity() -> None:
-    result = TrainTransform(NOTHING)(sample(), np.random.default_rng(0), other, with_mosaic=True)
+    result = TrainTransform(NOTHING)(sample(), np.random.default_rng(0), others, with_mosaic=True)
     assert (result.image == sample().image).all()
     assert result.ground_truth.boxes.tolist() == [[10, 20, 30, 40]]
 
@@ -60,7 +65,7 @@ def test_the_same_generator_gives_the_same_pixels_and_another_gives_others() -> 
     transform = TrainTransform(AugmentConfig())
 
     def pixels(seed: int) -> bytes:
-        return transform(sample(), np.random.default_rng(seed), other, with_mosaic=True).image.tobytes()
+        return transform(sample(), np.random.default_rng(seed), others, with_mosaic=True).image.tobytes()
 
     assert pixels(3) == pixels(3)
     assert len({pixels(seed) for seed in range(8)}) == 8
@@ -68,7 +73,7 @@ def test_the_same_generator_gives_the_same_pixels_and_another_gives_others() -> 
 
 def test_colour_changes_leave_boxes_alone() -> None:
     transform = TrainTransform(AugmentConfig(mosaic=0, scale=0, translate=0, flip_horizontal=0))
-    result = transform(sample(), np.random.default_rng(1), other, with_mosaic=True)
+    result = transform(sample(), np.random.default_rng(1), others, with_mosaic=True)
     assert (result.image != sample().image).any()
     assert result.ground_truth.boxes.tolist() == [[10, 20, 30, 40]]
 
@@ -77,7 +82,7 @@ def test_mosaic_shows_four_images_and_boxes_on_their_pixels() -> None:
     generator = np.random.default_rng(0)
     for _ in range(20):
         tiles = [sample(index, 40 * index) for index in range(4)]
-        result = mosaic(tiles, generator, scale=0.3)
+        result = mosaic(tiles, generator, scale=0.3, limits=Bend())
         assert result.image.shape == (64, 64, 3)
         assert result.index == 0
         for x1, y1, x2, y2 in result.ground_truth.boxes.round().astype(int):
@@ -89,8 +94,8 @@ def test_mosaic_shows_four_images_and_boxes_on_their_pixels() -> None:
 
 def test_mosaic_is_left_out_when_another_image_cannot_be_read_or_near_the_end() -> None:
     always = TrainTransform(AugmentConfig(mosaic=1, scale=0, translate=0, hue=0, saturation=0, value=0))
-    alone = always(sample(), np.random.default_rng(0), lambda generator: None, with_mosaic=True)
-    closed = always(sample(), np.random.default_rng(0), other, with_mosaic=False)
+    alone = always(sample(), np.random.default_rng(0), nobody, with_mosaic=True)
+    closed = always(sample(), np.random.default_rng(0), others, with_mosaic=False)
     for result in (alone, closed):
         assert result.ground_truth.labels.tolist() == [0]
         assert sorted(np.unique(result.image).tolist()) == sorted({90, 200, 30, 60})

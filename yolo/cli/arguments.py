@@ -36,6 +36,7 @@ ALIASES = {
     "lr0": "optimizer.lr",
     "weight_decay": "optimizer.weight_decay",
     "momentum": "optimizer.momentum",
+    "augment": "augment.pipeline",
 }
 _KEY_VALUE = re.compile(r"[A-Za-z_][\w.-]*=.*", re.DOTALL)
 _NO_VALUE = frozenset({"--help", "--help_all", "--print_config"})
@@ -153,7 +154,9 @@ def _build_parser(command: str, config_class: type[Any], *, show_all: bool) -> A
     parser.add_argument("--config", action="config", help="YAML file with any of these options.")
     parser.add_class_arguments(config_class)
     for action in parser._actions:
-        if action.dest in ("model", "loss", "augment", "optimizer") or ("." in action.dest and not show_all):
+        if action.dest == "augment.pipeline":
+            action.metavar = "FILE"
+        elif action.dest in ("model", "loss", "augment", "optimizer") or ("." in action.dest and not show_all):
             action.help = argparse.SUPPRESS
         elif action.dest == "print_config":
             action.help = "Print the configuration as YAML and exit."
@@ -162,6 +165,7 @@ def _build_parser(command: str, config_class: type[Any], *, show_all: bool) -> A
 
 def _with_dashes(text: str) -> str:
     """Options as people write them: --max-minutes, not --max_minutes."""
+    text = text.replace("--augment.pipeline", "--augment")  # its alias, see ALIASES
     return re.sub(r"--[\w.]+", lambda match: match.group().replace("_", "-"), text)
 
 

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import difflib
 import json
 import math
 from collections.abc import Sequence
@@ -12,6 +11,7 @@ from typing import TYPE_CHECKING, Any
 from rich.console import Console
 
 from yolo.cli.arguments import parse, value_of
+from yolo.cli.nested import run_nested
 from yolo.config import (
     DarknetExportConfig,
     DarknetImportConfig,
@@ -22,7 +22,6 @@ from yolo.config import (
     TrainConfig,
     ValConfig,
 )
-from yolo.errors import ConfigError
 
 if TYPE_CHECKING:
     from yolo.engine.evaluate import Evaluation
@@ -101,14 +100,7 @@ def info_command(words: Sequence[str]) -> int:
 def darknet_command(words: Sequence[str]) -> int:
     """Show, import or export darknet's files."""
     actions = {"show": _darknet_show, "import": _darknet_import, "export": _darknet_export}
-    if not words or words[0] in ("--help", "-h"):
-        print(_DARKNET_HELP)
-        return _SUCCESS
-    if words[0] not in actions:
-        near = difflib.get_close_matches(words[0], actions, n=1)
-        hint = f"; did you mean {near[0]}?" if near else ""
-        raise ConfigError(f"gridyolo darknet: {words[0]!r} is none of show, import, export{hint}")
-    return actions[words[0]](words[1:])
+    return run_nested("darknet", actions, words, help_text=_DARKNET_HELP)
 
 
 def _darknet_show(words: Sequence[str]) -> int:

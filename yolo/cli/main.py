@@ -1,6 +1,6 @@
 """The command `gridyolo`: which command, and what its end means for the shell.
 
-Exit codes: 0 good, 1 failed, 2 wrong usage, 130 interrupted after saving.
+Exit codes: 0 good, 1 failed, 2 wrong usage, 3 a data check found errors, 130 interrupted after saving.
 """
 
 from __future__ import annotations
@@ -21,11 +21,12 @@ gridyolo {version}: detect objects with a grid
   gridyolo val      --weights W --data DATA          measure a trained detector: mAP and more
   gridyolo predict  --weights W --source SOURCE      draw boxes on images or video, write JSON
   gridyolo info     --weights W                      what a weights file says of itself
+  gridyolo data     check|stats|preview|convert|split|synth|download
   gridyolo darknet  show|import|export               darknet's cfg and weights files
   gridyolo demo                                      all of it, on images it makes itself
 
 W is a trained detector (*.safetensors) or a darknet weights file (*.weights).
-DATA is a dataset YAML or a folder in Pascal VOC, COCO or YOLO layout.
+DATA is a dataset YAML or a folder in Pascal VOC, COCO, YOLO or CSV layout.
 SOURCE is an image, a folder, a glob in quotes or a video.
 `gridyolo COMMAND --help` shows the options of a command."""
 
@@ -59,7 +60,7 @@ def _run(words: Sequence[str]) -> int:
         print(f"gridyolo {__version__}")
         return 0
     # commands are imported here: help needs none of what they import
-    from yolo.cli import commands
+    from yolo.cli import commands, data_commands
 
     known: dict[str, Callable[[Sequence[str]], int]] = {
         "train": commands.train_command,
@@ -67,6 +68,7 @@ def _run(words: Sequence[str]) -> int:
         "predict": commands.predict_command,
         "info": commands.info_command,
         "demo": commands.demo_command,
+        "data": data_commands.data_command,
         "darknet": commands.darknet_command,
     }
     if command not in known:

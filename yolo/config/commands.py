@@ -5,6 +5,7 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import Literal
 
+from yolo.config.data_commands import BoxPolicy
 from yolo.config.parts import require
 
 
@@ -17,8 +18,9 @@ class ValConfig:
         detections: In place of weights: a folder of comp4_det_test_CLASS.txt files, whatever detector made them.
         cfg: Of a darknet weights file: its cfg or the name of a shipped network; default: by the file's name.
         names: Of a darknet weights file: text file of class names, one a line; default: that beside it, or VOC's.
-        data: Dataset: a YAML file or a folder in Pascal VOC, COCO or YOLO layout.
+        data: Dataset: a YAML file or a folder in Pascal VOC, COCO, YOLO or CSV layout.
         split: Which part of the dataset.
+        box_policy: What happens to faulty boxes: fix what can be, drop them, or strict: stop.
         protocol: coco, voc07 (the devkit's 11-point AP) or voc10 (its all-point AP).
         input_size: Side of the input in pixels; default: as in training.
         batch_size: Images per step.
@@ -39,6 +41,7 @@ class ValConfig:
     names: str = ""
     data: str = ""
     split: str = "val"
+    box_policy: BoxPolicy = "fix"
     protocol: Literal["coco", "voc07", "voc10"] = "coco"
     input_size: int | None = None
     batch_size: int = 16

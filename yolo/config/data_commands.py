@@ -31,7 +31,7 @@ class DataCheckConfig:
     split: str = ""
     fix_into: str = ""
     format: DatasetFormat | None = None
-    near_duplicates: int = 4
+    near_duplicates: int = 6
     max_pictures: int = 200
     workers: int | None = None
     runs: str = "runs"
@@ -52,6 +52,8 @@ class DataStatsConfig:
     Attributes:
         data: Dataset: a YAML file or a folder in Pascal VOC, COCO, YOLO or CSV layout.
         split: Which part of it.
+        input_size: Recommend a grid for this side of the network's input in pixels; default: recommend the side, too.
+        resize: How images reach the input: letterbox, stretch or stretch_corners.
         box_policy: What happens to faulty boxes: fix what can be, drop them, or strict: stop.
         runs: Folder for run folders.
         name: Name of the run folder; an existing one is never overwritten.
@@ -59,12 +61,19 @@ class DataStatsConfig:
 
     data: str = ""
     split: str = "train"
+    input_size: int | None = None
+    resize: Literal["letterbox", "stretch", "stretch_corners"] = "letterbox"
     box_policy: BoxPolicy = "fix"
     runs: str = "runs"
     name: str = "stats"
 
     def __post_init__(self) -> None:
         _require_data(self.data)
+        size = self.input_size
+        require(
+            size is None or (size >= 32 and size % 32 == 0),
+            f"input_size must be a multiple of 32, so that grids of several strides fit, got {size}",
+        )
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -104,7 +113,8 @@ class DataSplitConfig:
         val: Share of the images for validation.
         test: Share of the images for the test.
         by: random, stratified (classes in equal shares), or group (images of a group stay together).
-        group: What makes a group: the folder of an image, the prefix of its name, or a regex.
+        group: What makes a group: the folder of an image, the prefix of its name (all but the number at its end), or a
+            regex.
         pattern: Of group=regex: a regular expression searched in the path below the dataset; its first bracket, or all
             of the match, is the group.
         seed: Of the draw; the same one gives the same lists.
@@ -124,7 +134,8 @@ class DataSplitConfig:
         require(bool(self.output), "--output is required: a new folder")
         for name in ("val", "test"):
             require(0 <= getattr(self, name) < 1, f"{name} must be in [0, 1), got {getattr(self, name)}")
-        require(self.val + self.test < 1, f"val and test together must leave something to train on, got {self}")
+        both = self.val + self.test
+        require(0 < both < 1, f"val and test together must be more than 0 and leave something to train on, got {both}")
         require(self.seed >= 0, f"seed must not be negative, got {self.seed}")
         regex = self.by == "group" and self.group == "regex"
         require(regex == bool(self.pattern), "--pattern belongs to --by group --group regex, and is required there")
@@ -171,8 +182,8 @@ class DataDownloadConfig:
     """Fetch a public dataset, check it against known sums, unpack it. Nothing else uses the network.
 
     Attributes:
-        dataset: voc2007, voc2012, coco2017, or another name in the manifest.
-        output: Folder to unpack into.
+        dataset: voc2007, voc2012, voc (both), coco2017, coco2017-val, or another name in the manifest.
+        output: Folder to unpack into; archives are kept in its folder downloads while they are needed.
         manifest: YAML file of addresses, sizes and SHA-256 sums; default: the one that is shipped.
         keep_archives: Keep the downloaded archives after unpacking.
     """
@@ -183,7 +194,8 @@ class DataDownloadConfig:
     keep_archives: bool = False
 
     def __post_init__(self) -> None:
-        require(bool(self.dataset), "--dataset is required: voc2007, voc2012, coco2017, or a name in --manifest")
+        require(bool(self.dataset), "--dataset is required: voc2007, voc2012, voc, coco2017, coco2017-val")
+        require(bool(self.output), "--output must be a folder")
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -225,6 +237,10 @@ class DataPreviewConfig:
         require(self.input_size >= 32, f"input_size must be at least 32, got {self.input_size}")
         for name in ("epoch", "seed"):
             require(getattr(self, name) >= 0, f"{name} must not be negative, got {getattr(self, name)}")
+        require(
+            self.augment.style == "modern" or self.resize != "letterbox",
+            "augment.style=darknet stretches images: set resize=stretch_corners, too, as in training",
+        )
 
 
 def _require_data(data: str) -> None:

@@ -86,6 +86,39 @@ class LossConfig:
         require(self.random_images >= 0, f"loss.random_images must not be negative, got {self.random_images}")
 
 
+_AUGMENT_LIMITS = {
+    "jitter": 1.0,
+    "mosaic": 1.0,
+    "mixup": 1.0,
+    "copy_paste": 1.0,
+    "close_mosaic": 1.0,
+    "flip_horizontal": 1.0,
+    "flip_vertical": 1.0,
+    "translate": 1.0,
+    "degrees": 180.0,
+    "shear": 45.0,
+    "perspective": 0.1,
+    "hue": 0.5,
+    "blur": 1.0,
+    "jpeg_noise": 1.0,
+}
+# What the style darknet has not: none of it may be asked for.
+_MODERN_ONLY = (
+    "mosaic",
+    "mixup",
+    "copy_paste",
+    "scale",
+    "translate",
+    "degrees",
+    "shear",
+    "perspective",
+    "flip_vertical",
+    "blur",
+    "jpeg_noise",
+    "pipeline",
+)
+
+
 @dataclass(frozen=True, kw_only=True)
 class AugmentConfig:
     """How training images are varied; 0 turns a step off.
@@ -94,46 +127,58 @@ class AugmentConfig:
         style: modern, or darknet: random crops by jitter, a flip, its change of colours, and nothing else.
         jitter: Of the style darknet: largest shift of each edge of the crop, as a share of the side.
         mosaic: Probability that four images share one input.
-        close_mosaic: Last share of the training that sees no mosaic.
+        mixup: Probability that another image shines through.
+        copy_paste: Probability that one to three objects, cut out by their boxes, are pasted from other images.
+        close_mosaic: Last share of the training that sees no mosaic, mixup or copy-paste.
         scale: Images are scaled by a factor between 1 / (1 + scale) and 1 + scale.
         translate: Largest shift, as a share of the input's side.
+        degrees: Largest rotation.
+        shear: Largest lean of vertical and of horizontal lines, in degrees.
+        perspective: Largest tilt: by how much farther an edge is than the centre, as a share.
         flip_horizontal: Probability of a left-right flip.
         flip_vertical: Probability of an upside-down flip.
         hue: Largest change of hue, as a share of the colour circle.
         saturation: Largest relative change of saturation; 0.5 is 0.5 to 1.5, in the style darknet 1 / 1.5 to 1.5.
         value: Largest relative change of brightness, likewise.
+        blur: Probability of a slight blur.
+        jpeg_noise: Probability of the traces of a strong JPEG compression.
+        pipeline: A file of your own steps, applied last: an albumentations pipeline that albumentations.save wrote,
+            YAML or JSON.
     """
 
     style: Literal["modern", "darknet"] = "modern"
     jitter: float = 0.2
     mosaic: float = 0.5
+    mixup: float = 0.0
+    copy_paste: float = 0.0
     close_mosaic: float = 0.15
     scale: float = 0.4
     translate: float = 0.1
+    degrees: float = 0.0
+    shear: float = 0.0
+    perspective: float = 0.0
     flip_horizontal: float = 0.5
     flip_vertical: float = 0.0
     hue: float = 0.015
     saturation: float = 0.5
     value: float = 0.3
+    blur: float = 0.0
+    jpeg_noise: float = 0.0
+    pipeline: str = ""
 
     def __post_init__(self) -> None:
-        for name in (
-            "jitter",
-            "mosaic",
-            "close_mosaic",
-            "flip_horizontal",
-            "flip_vertical",
-            "translate",
-        ):
-            require(0 <= getattr(self, name) <= 1, f"augment.{name} must be in [0, 1], got {getattr(self, name)}")
+        for name, largest in _AUGMENT_LIMITS.items():
+            value = getattr(self, name)
+            require(0 <= value <= largest, f"augment.{name} must be in [0, {largest:g}], got {value}")
         require(
             self.style == "modern" or self.jitter < 0.5,
             f"augment.jitter must be below 0.5, or nothing may be left of an image, got {self.jitter}",
         )
-        unused = [name for name in ("mosaic", "scale", "translate", "flip_vertical") if getattr(self, name)]
+        unused = [name for name in _MODERN_ONLY if getattr(self, name)]
         require(
             self.style == "modern" or not unused,
-            f"augment.style=darknet has no {', '.join(unused)}: set it to 0",
+            f"augment.style=darknet has no {', '.join(unused)}: "
+            + ("leave it out" if "pipeline" in unused else "set it to 0"),
         )
         # darknet's are factors up to 1 + x and down to 1 / (1 + x); the modern ones go down to 1 - x
         largest = 1.0 if self.style == "modern" else float("inf")
@@ -142,7 +187,6 @@ class AugmentConfig:
                 0 <= getattr(self, name) <= largest,
                 f"augment.{name} must be in [0, {largest:g}], got {getattr(self, name)}",
             )
-        require(0 <= self.hue <= 0.5, f"augment.hue must be in [0, 0.5], got {self.hue}")
         require(self.scale >= 0, f"augment.scale must not be negative, got {self.scale}")
 
 

@@ -5,6 +5,7 @@ from __future__ import annotations
 from dataclasses import dataclass, field
 from typing import Literal
 
+from yolo.config.data_commands import BoxPolicy
 from yolo.config.parts import AugmentConfig, LossConfig, ModelConfig, OptimizerConfig, require
 from yolo.errors import ConfigError
 
@@ -16,7 +17,7 @@ class TrainConfig:
     """Train a detector on labelled images.
 
     Attributes:
-        data: Dataset: a YAML file or a folder in Pascal VOC, COCO or YOLO layout.
+        data: Dataset: a YAML file or a folder in Pascal VOC, COCO, YOLO or CSV layout.
         cfg: A darknet network in place of the backbone: yolov1, yolov1-tiny, yolo, yolo-small, yolo-tiny or a cfg file.
             Its file sets the defaults of everything below: rates, loss, augmentation, batch.
         backbone: Any torchvision classifier, such as shufflenet_v2_x0_5, mobilenet_v3_small, resnet18.
@@ -34,11 +35,14 @@ class TrainConfig:
         precision: auto (bf16 or fp16 where the device is fast at it), 32, bf16 or fp16.
         workers: Processes that load images; default: from the cores and the device.
         seed: Of weights, order and augmentation.
+        box_policy: What happens to faulty boxes: fix what can be, drop them, or strict: stop.
         validations: How many times the run is validated, evenly spread.
-        cache_mb: Decoded images kept in memory, at most this many MB.
+        cache: Where resized images are kept: ram, disk (for the next training as well) or none.
+        cache_mb: At most this many MB of them.
+        cache_dir: Of cache=disk: its folder; default: $XDG_CACHE_HOME/gridyolo or ~/.cache/gridyolo.
         runs: Folder for run folders.
         name: Name of the run folder; an existing one is never overwritten.
-        resume: Run folder of an interrupted training to continue; beside it only data, device, workers, cache_mb.
+        resume: Run folder of an interrupted training to continue; beside it only data, device, workers, cache options.
         model: The network.
         loss: The loss.
         augment: The augmentation.
@@ -61,8 +65,11 @@ class TrainConfig:
     precision: Literal["auto", "32", "bf16", "fp16"] = "auto"
     workers: int | None = None
     seed: int = 0
+    box_policy: BoxPolicy = "fix"
     validations: int = 20
+    cache: Literal["ram", "disk", "none"] = "ram"
     cache_mb: int = 2048
+    cache_dir: str = ""
     runs: str = "runs"
     name: str = "train"
     resume: str | None = None

@@ -1,113 +1,145 @@
-"""Which boxes are fit for use: the one policy that all three formats share.
+"""Which boxes are fit for use: the one policy that all formats share, applied to a whole source at once.
 
-A box is clipped to its image and kept, or dropped and counted; no box takes its image with it. Left out: the
-formats themselves, and any lower limit on size (what the grid can not represent is a matter of statistics).
+A box is kept, mended or dropped, and counted; no box takes its image with it. Left out: the formats themselves, and
+any lower limit on size (what the grid can not represent is a matter of statistics).
 """
 
 from __future__ import annotations
 
-import math
-from collections.abc import Iterable
-from pathlib import Path
-from typing import NamedTuple
+from typing import Literal
 
 import numpy as np
 
 from yolo.data.account import DataAccount
-from yolo.structures import GroundTruth
+from yolo.data.raw_objects import Float64, RawObjects, RawSource
+from yolo.structures import Bool, GroundTruth, Int64
+
+BoxPolicy = Literal["fix", "drop", "strict"]
 
 # VOC's 1-based pixels and rounding in exporters move borders by up to a pixel; that is not worth a message.
 _SILENT_CLIP = 1.0 + 1e-6
 
-Box = tuple[float, float, float, float]
 
+def clean_objects(source: RawSource, *, policy: BoxPolicy, account: DataAccount) -> tuple[GroundTruth, Int64]:
+    """Apply the box policy.
 
-class RawObject(NamedTuple):
-    """One object as the annotation has it."""
-
-    where: str  # the line or object, for messages
-    label: int  # 0-based class index
-    box: Box  # xyxy, pixels, as annotated
-    difficult: bool = False
-    iscrowd: bool = False
-    area: float | None = None  # pixels², where the annotation states one
-
-
-def clean_objects(
-    objects: Iterable[RawObject], size_hw: tuple[int, int], *, path: Path, account: DataAccount
-) -> GroundTruth:
-    """Apply the box policy to the objects of one image.
+    `fix` cuts boxes to their image and puts swapped corners in order; what cannot be mended, and exact duplicates,
+    are dropped. `drop` drops every box that `fix` would mend; up to a pixel is cut without a word. `strict` does as
+    `fix`; that it then refuses is the reader's part.
 
     Args:
-        objects: as annotated.
-        size_hw: height and width of the image in pixels.
-        path: the annotation file, for messages.
-        account: receives what is clipped and dropped; objects that stay are counted by `keep_image`.
+        source: as annotated.
+        policy: see above.
+        account: receives what is mended and dropped; objects that stay are counted by `keep_images`.
 
     Returns:
-        The objects fit for use, in their order.
+        The objects fit for use in their order, boxes in pixels of their image, and the image each is on.
     """
-    kept: list[RawObject] = []
-    seen: set[tuple[int, Box, bool]] = set()
-    for item in objects:
-        clipped = _clip(item.box, size_hw)
-        kind = _fault(item.box, clipped)
-        if kind:
-            account.drop_object(path, item.where, kind, f"box {_text(item.box)} in an image of {_size(size_hw)}")
-            continue
-        key = (item.label, item.box, item.iscrowd)
+    raw = source.objects
+    heights_widths = source.sizes_hw[raw.image_index].astype(np.float64)  # (T, 2)
+    limits = heights_widths[:, [1, 0, 1, 0]]  # (T, 4)
+    with np.errstate(over="ignore", invalid="ignore"):
+        inverted, ordered = _in_order(raw.boxes, source.inclusive)
+        boxes = np.clip(ordered, 0.0, limits)
+        # how far the clip moved a side; NaN and infinity are told as such
+        moved = np.abs(boxes - ordered).max(axis=1, initial=0.0) > _SILENT_CLIP
+    open_rows = np.ones(len(raw), bool)
+
+    def drop(kind: str, faulty: Bool) -> None:
+        rows = np.flatnonzero(faulty & open_rows)
+        open_rows[rows] = False
+        account.drop_objects(
+            kind, rows.tolist(), lambda row: source.issue(row, kind, f"box {_text(raw.boxes[row])} {_why(source, row)}")
+        )
+
+    finite = np.logical_and.reduce(np.isfinite(raw.boxes), axis=1)
+    drop("not_finite", ~finite)
+    if policy == "drop":
+        drop("inverted", inverted)
+    drop("degenerate", _has_no_area(boxes))
+    if policy == "drop":
+        drop("clipped", moved)
+    duplicates = _duplicates(raw, ordered, np.flatnonzero(open_rows))
+    open_rows[duplicates] = False
+    account.drop_objects(
+        "duplicate",
+        duplicates.tolist(),
+        lambda row: source.issue(row, "duplicate", f"box {_text(raw.boxes[row])} is there already"),
+    )
+
+    def repair(kind: str, mended: Bool, become: Float64, verb: str) -> None:
+        account.repair_objects(
+            kind,
+            np.flatnonzero(mended & open_rows).tolist(),
+            lambda row: source.issue(
+                row, kind, f"box {_text(raw.boxes[row])} {verb} {_text(become[row])} {_why(source, row)}"
+            ),
+        )
+
+    repair("inverted", inverted, ordered, "put in order:")
+    repair("clipped", moved, boxes, "cut to")
+    kept = np.flatnonzero(open_rows)
+    return _ground_truth(raw[kept], boxes[kept]), raw.image_index[kept]
+
+
+def _in_order(boxes: Float64, inclusive: float) -> tuple[Bool, Float64]:
+    """Which boxes have swapped corners, and all boxes (T, 4) with corners in order."""
+    low, high = boxes[:, :2], boxes[:, 2:]
+    swapped: Bool = high < low + inclusive  # False for NaN
+    ordered = np.concatenate(
+        [np.where(swapped, high - inclusive, low), np.where(swapped, low + inclusive, high)], axis=1
+    )
+    return swapped[:, 0] | swapped[:, 1], ordered
+
+
+def _has_no_area(boxes: Float64) -> Bool:
+    """Whether corners fall together in float32, as everybody after this sees them."""
+    x1, y1, x2, y2 = boxes.astype(np.float32).T
+    has_area: Bool = (x2 > x1) & (y2 > y1)
+    return ~has_area
+
+
+def _duplicates(raw: RawObjects, boxes: Float64, rows: Int64) -> Int64:
+    """The rows that repeat class, box and crowd flag of an earlier row on the same image."""
+    columns = [raw.image_index[rows], raw.labels[rows], raw.iscrowd[rows].astype(np.int64)]
+    columns += [column.view(np.int64) for column in np.ascontiguousarray(boxes[rows].T) + 0.0]  # -0.0 becomes 0.0
+    mixed = np.zeros(len(rows), np.uint64)
+    for column in columns:
+        mixed = (mixed ^ column.view(np.uint64)) * np.uint64(0x9E3779B97F4A7C15)
+        mixed ^= mixed >> np.uint64(29)
+    order = np.argsort(mixed, kind="stable")
+    same = mixed[order][1:] == mixed[order][:-1]
+    suspects = np.zeros(len(rows), bool)
+    suspects[order[1:][same]] = suspects[order[:-1][same]] = True
+    # equal sums are nearly always equal boxes; only these few are compared one by one
+    seen: set[tuple[int, ...]] = set()
+    repeated = []
+    for place in np.flatnonzero(suspects).tolist():
+        key = tuple(int(column[place]) for column in columns)
         if key in seen:
-            account.drop_object(path, item.where, "duplicate", f"box {_text(item.box)} is there already")
-            continue
+            repeated.append(int(rows[place]))
         seen.add(key)
-        if max(abs(new - old) for new, old in zip(clipped, item.box, strict=True)) > _SILENT_CLIP:
-            message = f"box {_text(item.box)} cut to {_text(clipped)} in an image of {_size(size_hw)}"
-            account.clip_object(path, item.where, message)
-        kept.append(item._replace(box=clipped))
-    return _ground_truth(kept)
+    return np.asarray(repeated, np.int64)
 
 
-def _clip(box: Box, size_hw: tuple[int, int]) -> Box:
-    height, width = size_hw
-    x1, y1, x2, y2 = box
-    return (
-        min(max(x1, 0.0), width),
-        min(max(y1, 0.0), height),
-        min(max(x2, 0.0), width),
-        min(max(y2, 0.0), height),
+def _ground_truth(raw: RawObjects, boxes: Float64) -> GroundTruth:
+    x1, y1, x2, y2 = boxes.T
+    with np.errstate(over="ignore"):
+        stated = raw.area.astype(np.float32)
+    own = ((x2 - x1) * (y2 - y1)).astype(np.float32)
+    return GroundTruth(
+        boxes=boxes.astype(np.float32),
+        labels=raw.labels,
+        difficult=raw.difficult,
+        iscrowd=raw.iscrowd,
+        area=np.where(np.isfinite(stated), stated, own),
     )
 
 
-def _fault(box: Box, clipped: Box) -> str:
-    """The kind of issue that forbids the box, empty if it is fit for use."""
-    if not all(math.isfinite(value) for value in box):
-        return "not_finite"
-    x1, y1, x2, y2 = box
-    if x2 < x1 or y2 < y1:
-        return "inverted"
-    # in float32, as everybody after this sees it: corners may fall together
-    x1, y1, x2, y2 = np.asarray(clipped, np.float32).tolist()
-    return "" if x2 > x1 and y2 > y1 else "degenerate"
+def _why(source: RawSource, row: int) -> str:
+    height, width = source.sizes_hw[source.objects.image_index[row]].tolist()
+    return f"in an image of {width} x {height}"
 
 
-def _ground_truth(objects: list[RawObject]) -> GroundTruth:
-    def area(item: RawObject) -> float:
-        x1, y1, x2, y2 = item.box
-        return (x2 - x1) * (y2 - y1) if item.area is None else item.area
-
-    return GroundTruth.from_boxes(
-        [item.box for item in objects],
-        [item.label for item in objects],
-        difficult=[item.difficult for item in objects],
-        iscrowd=[item.iscrowd for item in objects],
-        area=[area(item) for item in objects],
-    )
-
-
-def _text(box: Box) -> str:
-    return "(" + ", ".join(f"{value:.6g}" for value in box) + ")"
-
-
-def _size(size_hw: tuple[int, int]) -> str:
-    height, width = size_hw
-    return f"{width} x {height}"
+def _text(box: Float64) -> str:
+    return "(" + ", ".join(f"{value:.6g}" for value in box.tolist()) + ")"

@@ -1,50 +1,57 @@
 """COCO: one JSON file per split with `images`, `annotations` and `categories`.
 
-Kept: original image ids, category ids, `iscrowd` and `area`. Boxes are `[x, y, width, height]` in continuous
-pixels. A file that is no COCO file at all ends reading; a bad annotation is dropped and counted. Left out:
-segmentation, key points, captions, writing.
+Kept: original image ids, category ids, `iscrowd`, `area`, and `difficult`, which is no part of the standard. Boxes are
+`[x, y, width, height]` in continuous pixels. A file that is no COCO file at all ends reading; a bad annotation is
+dropped and counted. Left out: segmentation, key points, captions, writing.
 """
 
 from __future__ import annotations
 
 import json
-import math
-import re
+import os
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, NamedTuple
 
-from yolo.data.account import DataAccount, printable
-from yolo.data.cleaning import Box, RawObject, clean_objects
-from yolo.data.listing import is_file, read_text, size_or_drop
+import numpy as np
+import orjson
+
+from yolo.data.account import DataAccount, DataIssue, printable
+from yolo.data.coco_columns import FAULT_KINDS, UNKNOWN_IMAGE, CocoAnnotations, Record, read_columns
+from yolo.data.image_sizes import ImageSizes
+from yolo.data.listing import image_folder, read_bytes, read_text, shown
+from yolo.data.memory import without_garbage_collection
+from yolo.data.raw_objects import RawObjects, RawSource, sizes_array
 from yolo.errors import DataError
-from yolo.structures import AnnotatedImage
+from yolo.structures import Int64
 
-_PROBED_IMAGES = 50  # so many are looked for to find the image folder
-
-
-class CocoAnnotation(NamedTuple):
-    """One element of `annotations` and its place there."""
-
-    position: int
-    record: Mapping[str, Any]
+_BYTE_ORDER_MARK = b"\xef\xbb\xbf"
 
 
-@dataclass(frozen=True, slots=True)
+class CocoImage(NamedTuple):
+    """One element of `images`."""
+
+    image_id: int | str
+    file_name: str
+    height: Any
+    width: Any
+
+
+@dataclass(frozen=True, slots=True, eq=False)
 class CocoFile:
-    """A COCO file whose frame has been checked; single annotations have not.
+    """A COCO file whose frame has been checked; the parsed JSON is not kept.
 
     Attributes:
         path: of the file.
-        images: its `images`, each with an `id` and a `file_name`.
-        annotations: its annotations by image id.
+        images: its `images`.
+        annotations: its annotations as columns.
         categories: name by category id, in ascending order of the ids.
     """
 
     path: Path
-    images: Sequence[Mapping[str, Any]]
-    annotations: Mapping[int | str | None, Sequence[CocoAnnotation]]
+    images: Sequence[CocoImage]
+    annotations: CocoAnnotations
     categories: Mapping[int, str]
 
 
@@ -52,9 +59,8 @@ class CocoEntry(NamedTuple):
     """One image of a COCO file."""
 
     image_id: str
-    image: Path
-    record: Mapping[str, Any]
-    file: CocoFile
+    image: str
+    position: int  # in `images`
 
 
 def load_coco(path: Path) -> CocoFile:
@@ -63,18 +69,20 @@ def load_coco(path: Path) -> CocoFile:
     Raises:
         DataError: not JSON, a key is missing or of the wrong type, an id or a name stands for two things.
     """
-    try:
-        content = json.loads(read_text(path))
-    except (ValueError, RecursionError) as error:
-        raise DataError(f"{printable(path)}: is not JSON ({error})") from error
+    with without_garbage_collection():
+        return _load(path)
+
+
+def _load(path: Path) -> CocoFile:
+    content = _parse(path)
     if not isinstance(content, dict):
         raise DataError(f"{printable(path)}: is a JSON {_kind(content)}, expected an object with the key 'images'")
-    annotations: dict[int | str | None, list[CocoAnnotation]] = {}
-    for position, record in enumerate(_records(content, "annotations", path)):
-        image_id = record.get("image_id")
-        known = image_id if isinstance(image_id, int | str) else None
-        annotations.setdefault(known, []).append(CocoAnnotation(position, record))
-    return CocoFile(path, _images(content, path), annotations, _categories(content, path))
+    records = _records(content, "annotations", path)
+    images = _images(_records(content, "images", path), path)
+    categories = _categories(_records(content, "categories", path), path)
+    # the first of an id that is listed twice
+    index_of_image = {image.image_id: len(images) - 1 - back for back, image in enumerate(reversed(images))}
+    return CocoFile(path, images, read_columns(records, index_of_image=index_of_image, names=categories), categories)
 
 
 def list_coco(file: CocoFile, image_dir: Path | None) -> list[CocoEntry]:
@@ -87,19 +95,17 @@ def list_coco(file: CocoFile, image_dir: Path | None) -> list[CocoEntry]:
     Raises:
         DataError: none of the places has the images; they are listed.
     """
-    folder = image_dir or _image_folder(file)
-    return [CocoEntry(str(record["id"]), folder / record["file_name"], record, file) for record in file.images]
+    folder = os.fspath(image_dir or image_folder(file.path, [image.file_name for image in file.images]))
+    return [
+        CocoEntry(printable(str(image.image_id)), os.path.join(folder, image.file_name), index)  # noqa: PTH118
+        for index, image in enumerate(file.images)
+    ]
 
 
 def report_orphans(file: CocoFile, account: DataAccount) -> None:
     """Count the annotations whose image is not in the file."""
-    listed = {record["id"] for record in file.images}
-    for image_id, orphans in file.annotations.items():
-        if image_id not in listed:
-            for annotation in orphans:
-                stated = annotation.record.get("image_id")
-                message = f"image_id {stated!r} is not among the images"
-                account.drop_object(file.path, _where(annotation), "unknown_image", message)
+    rows = np.flatnonzero(file.annotations.faults == UNKNOWN_IMAGE)
+    account.drop_objects("unknown_image", rows.tolist(), lambda row: _fault(file, row, ""))
 
 
 def names_in_coco(files: Iterable[CocoFile]) -> tuple[str, ...]:
@@ -107,8 +113,16 @@ def names_in_coco(files: Iterable[CocoFile]) -> tuple[str, ...]:
     return tuple(dict.fromkeys(name for file in files for name in file.categories.values()))
 
 
-def category_ids_for(class_names: Sequence[str], files: Sequence[CocoFile]) -> tuple[int, ...] | None:
+def category_ids_for(
+    class_names: Sequence[str], files: Sequence[CocoFile], *, rename: Mapping[str, str | None] | None = None
+) -> tuple[int, ...] | None:
     """The original category id of each class.
+
+    Args:
+        class_names: the classes.
+        files: where categories have ids.
+        rename: new name of classes that were renamed or merged; a merged class has the id of the category that
+            was called so from the start, else of the first.
 
     Returns:
         None if the files do not agree. A class without a category gets an id beyond all that are in use, so
@@ -122,77 +136,135 @@ def category_ids_for(class_names: Sequence[str], files: Sequence[CocoFile]) -> t
     if len(set(ids.values())) != len(ids):
         return None
     unused = max(ids.values(), default=0)
+    for old, new in (rename or {}).items():
+        if new is not None and old in ids:
+            ids.setdefault(new, ids[old])
     for name in class_names:
         if name not in ids:
             unused += 1
             ids[name] = unused
-    return tuple(ids[name] for name in class_names)
+    chosen = tuple(ids[name] for name in class_names)
+    return chosen if len(set(chosen)) == len(chosen) else None
 
 
-def read_coco_image(entry: CocoEntry, *, labels: Mapping[str, int], account: DataAccount) -> AnnotatedImage | None:
-    """The annotations of one image.
+def read_coco(file: CocoFile, entries: Sequence[CocoEntry], *, sizes: ImageSizes) -> RawSource:
+    """What is annotated on some images of a file.
 
     Args:
-        entry: from `list_coco`.
-        labels: label of each class name.
-        account: receives every issue.
-
-    Returns:
-        None if the image is missing or unreadable.
+        file: from `load_coco`.
+        entries: from `list_coco`; each image once.
+        sizes: finds the size of each image.
     """
-    annotations = entry.file.annotations.get(entry.record["id"], ())
-    detail = f"; {len(annotations)} annotations go with it" if annotations else ""
-    size_hw = size_or_drop(entry.image, account, detail=detail)
-    if size_hw is None:
-        return None
-    path = entry.file.path
-    _compare_size(entry, size_hw, account=account)
-    objects = _objects(annotations, entry.file, labels=labels, account=account)
-    truth = clean_objects(objects, size_hw, path=path, account=account)
-    account.keep_image(len(truth))
-    return AnnotatedImage(entry.image_id, entry.image, size_hw, truth)
+    annotations = file.annotations
+    counts = np.bincount(annotations.image_index[annotations.image_index >= 0], minlength=len(file.images))
+    kept: list[CocoEntry] = []
+    found: list[tuple[int, int]] = []
+    for entry in entries:
+        image = file.images[entry.position]
+        stated = image.height, image.width
+        count = int(counts[entry.position])
+        size_hw = sizes.of(entry.image, stated, detail=f"; {count} annotations go with it" if count else "")
+        if size_hw is not None:
+            sizes.compare(size_hw, stated, path=file.path, where=f"image {entry.image_id}", image=entry.image)
+            kept.append(entry)
+            found.append(size_hw)
+    index = np.full(len(file.images) + 1, -1, np.int64)  # one more for the -1 of images that are not there
+    index[[entry.position for entry in kept]] = np.arange(len(kept))
+    image_index = index[annotations.image_index]
+    _drop_faulty(file, kept, image_index, sizes.account)
+    rows = np.flatnonzero((image_index >= 0) & (annotations.faults == 0))
+    rows = rows[np.argsort(image_index[rows], kind="stable")]
+    return RawSource(
+        image_ids=[entry.image_id for entry in kept],
+        paths=[entry.image for entry in kept],
+        sizes_hw=sizes_array(found),
+        objects=_raw_objects(annotations, rows, image_index[rows]),
+        class_names=tuple(file.categories.values()),
+        place=lambda _, number: (os.fspath(file.path), annotations.where(number)),
+    )
 
 
-def _records(content: Mapping[str, Any], key: str, path: Path) -> list[dict[str, Any]]:
+def _raw_objects(annotations: CocoAnnotations, rows: Int64, image_index: Int64) -> RawObjects:
+    return RawObjects(
+        boxes=annotations.boxes[rows],
+        labels=annotations.labels[rows].astype(np.int64),
+        image_index=image_index,
+        numbers=rows,
+        difficult=annotations.difficult[rows],
+        iscrowd=annotations.iscrowd[rows],
+        area=annotations.area[rows],
+    )
+
+
+def _drop_faulty(file: CocoFile, kept: Sequence[CocoEntry], image_index: Int64, account: DataAccount) -> None:
+    """Count the bad annotations of the images that are kept."""
+    for fault, kind in enumerate(FAULT_KINDS):
+        if kind and fault != UNKNOWN_IMAGE:
+            rows = np.flatnonzero((file.annotations.faults == fault) & (image_index >= 0))
+            account.drop_objects(kind, rows.tolist(), lambda row: _fault(file, row, kept[int(image_index[row])].image))
+
+
+def _fault(file: CocoFile, row: int, image: str) -> DataIssue:
+    annotations = file.annotations
+    kind = FAULT_KINDS[int(annotations.faults[row])]
+    where, message = printable(annotations.where(row)), printable(annotations.message(row))
+    return DataIssue(printable(file.path), where, kind, message, printable(image))
+
+
+def _parse(path: Path) -> Any:
+    """The content of a JSON file."""
+    try:
+        return orjson.loads(read_bytes(path).removeprefix(_BYTE_ORDER_MARK))
+    except orjson.JSONDecodeError:
+        pass  # stricter than Python's own reader, which takes NaN and lone surrogates and has the better messages
+    try:
+        return json.loads(read_text(path))
+    except (ValueError, RecursionError) as error:
+        raise DataError(f"{printable(path)}: is not JSON ({error})") from error
+
+
+def _records(content: Mapping[str, Any], key: str, path: Path) -> list[Record]:
     """The list of objects under `key`."""
     if key not in content:
         raise DataError(f"{printable(path)}: has no key '{key}'; is it a COCO annotation file?")
     records = content[key]
     if not isinstance(records, list):
         raise DataError(f"{printable(path)}: '{key}' is a JSON {_kind(records)}, expected an array")
-    for position, record in enumerate(records):
-        if not isinstance(record, dict):
-            raise DataError(f"{printable(path)}: {key}[{position}] is a JSON {_kind(record)}, expected an object")
+    if not set(map(type, records)) <= {dict}:
+        position, record = next((place, one) for place, one in enumerate(records) if not isinstance(one, dict))
+        raise DataError(f"{printable(path)}: {key}[{position}] is a JSON {_kind(record)}, expected an object")
     return records
 
 
-def _images(content: Mapping[str, Any], path: Path) -> list[dict[str, Any]]:
-    records = _records(content, "images", path)
+def _images(records: Sequence[Record], path: Path) -> list[CocoImage]:
+    keys = ("id", "file_name", "height", "width")
+    columns = ([record.get(key) for record in records] for key in keys)
+    images = list(map(CocoImage._make, zip(*columns, strict=True)))
     names: dict[int | str, str] = {}
-    for position, record in enumerate(records):
-        place = f"{printable(path)}: images[{position}]"
-        image_id, name = record.get("id"), record.get("file_name")
-        if isinstance(image_id, bool) or not isinstance(image_id, int | str):
-            raise DataError(f"{place}.id is {image_id!r}, expected a number")
-        if not isinstance(name, str) or not name:
-            raise DataError(f"{place}.file_name is {name!r}, expected the name of an image file")
+    for position, (image_id, name, _, _) in enumerate(images):
+        if type(image_id) not in (int, str):
+            raise DataError(f"{printable(path)}: images[{position}].id is {shown(image_id)}, expected a number")
+        if type(name) is not str or not name:
+            message = f"images[{position}].file_name is {shown(name)}, expected the name of an image file"
+            raise DataError(f"{printable(path)}: {message}")
         other = names.setdefault(image_id, name)
         if other != name:
-            raise DataError(f"{place}: id {image_id} stands for {other} and for {name}; give each image its own id")
-    return records
+            message = f"images[{position}]: id {shown(image_id)} stands for {other} and for {name}"
+            raise DataError(printable(f"{printable(path)}: {message}"))
+    return images
 
 
-def _categories(content: Mapping[str, Any], path: Path) -> dict[int, str]:
+def _categories(records: Sequence[Record], path: Path) -> dict[int, str]:
     categories: dict[int, str] = {}
     ids: dict[str, int] = {}
-    for position, record in enumerate(_records(content, "categories", path)):
+    for position, record in enumerate(records):
         place = f"{printable(path)}: categories[{position}]"
         category_id, name = record.get("id"), record.get("name")
         if isinstance(category_id, bool) or not isinstance(category_id, int):
-            raise DataError(f"{place}.id is {category_id!r}, expected a whole number")
+            raise DataError(f"{place}.id is {shown(category_id)}, expected a whole number")
         if not isinstance(name, str) or not name.strip():
-            raise DataError(f"{place}.name is {name!r}, expected the name of a class")
-        name = name.strip()
+            raise DataError(f"{place}.name is {shown(name)}, expected the name of a class")
+        name = printable(name.strip())
         if category_id in categories:
             raise DataError(f"{place}: id {category_id} is there already, for {categories[category_id]!r}")
         if name in ids:
@@ -201,87 +273,6 @@ def _categories(content: Mapping[str, Any], path: Path) -> dict[int, str]:
     if not categories:
         raise DataError(f"{printable(path)}: 'categories' is empty, so no class has a name")
     return dict(sorted(categories.items()))
-
-
-def _image_folder(file: CocoFile) -> Path:
-    """Where the images of a file are: the first likely place that has one of them."""
-    names = [record["file_name"] for record in file.images[:_PROBED_IMAGES]]
-    places = _likely_folders(file.path)
-    for place in places:
-        if any(is_file(place / name) for name in names):
-            return place
-    if not names:
-        raise DataError(f"{printable(file.path)}: 'images' is empty")
-    tried = "".join(f"\n  {printable(place / names[0])}" for place in places)
-    raise DataError(f"{printable(file.path)}: its images are not found; looked for the first one at{tried}")
-
-
-def _likely_folders(path: Path) -> list[Path]:
-    """Beside the file or beside its folder: for `annotations/instances_train2017.json` first `train2017/`."""
-    words = re.split(r"[_.\-]", path.stem)
-    tails = ["_".join(words[start:]) for start in range(len(words))]
-    tails += [tail.rstrip("0123456789") for tail in tails]
-    parents = (path.parent.parent, path.parent)
-    bases = [base for parent in parents for base in (parent, parent / "images")]
-    named = [base / tail for tail in tails if tail for base in bases]
-    plain = [path.parent, path.parent / "images", path.parent / "data", path.parent.parent / "images"]
-    return [place for place in dict.fromkeys([*named, *plain, path.parent.parent]) if place.is_dir()]
-
-
-def _objects(
-    annotations: Iterable[CocoAnnotation], file: CocoFile, *, labels: Mapping[str, int], account: DataAccount
-) -> list[RawObject]:
-    objects = []
-    for annotation in annotations:
-        record, where = annotation.record, _where(annotation)
-        category_id = record.get("category_id")
-        name = file.categories.get(category_id) if isinstance(category_id, int) else None
-        if name is None or name not in labels:
-            what = f"category_id {category_id!r}" + (f" ({name!r})" if name else "")
-            account.drop_object(file.path, where, "unknown_class", f"{what} is not among the classes")
-        elif (box := _box(record.get("bbox"))) is None:
-            message = f"bbox is {str(record.get('bbox'))[:60]}, expected [x, y, width, height]"
-            account.drop_object(file.path, where, "missing_box", message)
-        else:
-            crowd = record.get("iscrowd") in (1, "1")  # True equals 1
-            area = _area(record.get("area"))
-            objects.append(RawObject(where, labels[name], box, iscrowd=crowd, area=area))
-    return objects
-
-
-def _box(value: Any) -> Box | None:
-    numbers = [_number(side) for side in value] if isinstance(value, list) else []
-    if len(numbers) != 4 or None in numbers:
-        return None
-    x, y, w, h = (float(side) for side in value)
-    return x, y, x + w, y + h
-
-
-def _area(value: Any) -> float | None:
-    area = _number(value)
-    return area if area is not None and math.isfinite(area) and area >= 0 else None
-
-
-def _compare_size(entry: CocoEntry, size_hw: tuple[int, int], *, account: DataAccount) -> None:
-    stated = entry.record.get("width"), entry.record.get("height")
-    height, width = size_hw
-    if any(side is not None for side in stated) and stated != (width, height):
-        message = f"the file says {stated[0]} x {stated[1]} for {entry.image.name}, it is {width} x {height}"
-        account.add_issue(entry.file.path, f"image {entry.image_id}", "size_mismatch", message)
-
-
-def _where(annotation: CocoAnnotation) -> str:
-    stated = annotation.record.get("id")
-    return f"annotations[{annotation.position}]" + ("" if stated is None else f" (id {stated})")
-
-
-def _number(value: Any) -> float | None:
-    if isinstance(value, bool) or not isinstance(value, int | float):
-        return None
-    try:
-        return float(value)
-    except OverflowError:  # JSON knows integers of any length
-        return None
 
 
 def _kind(value: Any) -> str:

@@ -1,7 +1,7 @@
 """Annotated images as samples for torch's loader.
 
-Keys say everything: which image, which epoch, with mosaic or without. No state changes in a worker, so a sample
-is the same in any worker. An image that cannot be read becomes a `SkippedImage`, not an exception.
+Keys say everything: which image, which epoch, which other images it may be mixed with. No state changes in a worker,
+so a sample is the same in any worker. An image that cannot be read becomes a `SkippedImage`, not an exception.
 """
 
 from __future__ import annotations
@@ -13,9 +13,10 @@ import numpy as np
 from torch.utils.data import Dataset
 
 from yolo.data.cache import ImageCache
+from yolo.data.reading import ImageFile, fit_to_size, read_placed
 from yolo.errors import ImageReadError
-from yolo.geometry import ResizeMode, place_boxes, place_image, plan_resize
-from yolo.images import read_image
+from yolo.geometry import ResizeMode
+from yolo.images import decode_image
 from yolo.randomness import sample_generator
 from yolo.structures import AnnotatedImage, Sample, SkippedImage
 
@@ -25,8 +26,9 @@ class SampleKey(NamedTuple):
 
     epoch: int
     image_index: int
-    with_mosaic: bool = False
+    with_mosaic: bool = False  # whether it may be mixed with others at all
     repeat: int = 0  # how often the epoch has drawn this image before
+    partners: tuple[int, ...] = ()  # the images it may be mixed with, in the order of their use
 
 
 class Augment(Protocol):
@@ -42,11 +44,11 @@ class Augment(Protocol):
         self,
         sample: Sample,
         generator: np.random.Generator,
-        load_another: Callable[[np.random.Generator], Sample | None],
+        load_partners: Callable[[], Sequence[Sample]],
         *,
         with_mosaic: bool,
     ) -> Sample:
-        """Return a changed copy of `sample`."""
+        """Return a changed copy of `sample`; nothing that it is given may be written to."""
 
 
 class DetectionDataset(Dataset[Sample | SkippedImage]):
@@ -56,7 +58,7 @@ class DetectionDataset(Dataset[Sample | SkippedImage]):
         images: the annotated images.
         input_hw: height and width of the network's input.
         resize: how images are placed on it.
-        augment: changes a placed sample; None for validation.
+        augment: changes a placed sample; None for validation, whose images are always decoded in full.
         seed: of the run.
         cache: keeps placed images; None to decode every time.
     """
@@ -83,39 +85,67 @@ class DetectionDataset(Dataset[Sample | SkippedImage]):
 
     def __getitem__(self, key: SampleKey) -> Sample | SkippedImage:
         """The sample of a key, or the reason why there is none."""
-        try:
-            as_it_is = self.augment is not None and self.augment.wants_original
-            sample = self.load_original(key.image_index) if as_it_is else self.load(key.image_index)
-        except ImageReadError as error:
-            return SkippedImage(str(self.images[key.image_index].path), str(error))
-        if self.augment is None:
-            return sample
-        generator = sample_generator(self.seed, key.epoch, key.image_index, repeat=key.repeat)
-        return self.augment(sample, generator, self._load_another, with_mosaic=key.with_mosaic)
+        return self.__getitems__([key])[0]
+
+    def __getitems__(self, keys: list[SampleKey]) -> list[Sample | SkippedImage]:
+        """The samples of a batch; torch asks for them in this way. An image that several samples need is read once."""
+        last_use = {index: place for place, key in enumerate(keys) for index in (key.image_index, *key.partners)}
+        read: dict[int, Sample | SkippedImage] = {}
+
+        def load(index: int) -> Sample | SkippedImage:
+            if index not in read:
+                read[index] = self._read(index)
+            return read[index]
+
+        samples = []
+        for place, key in enumerate(keys):
+            samples.append(self._make(key, load))
+            for index in (key.image_index, *key.partners):
+                if last_use[index] == place:
+                    read.pop(index, None)
+        return samples
 
     def load(self, index: int) -> Sample:
         """The placed, not augmented sample; ImageReadError if the file cannot be read."""
         annotated = self.images[index]
-        geometry = plan_resize(annotated.size_hw, self.input_hw, self.resize)
-        placed = self.cache.get(index) if self.cache else None
+        file = ImageFile(index, annotated.path, annotated.size_hw)
+        placed = self.cache.get(file) if self.cache else None
         if placed is None:
-            placed = place_image(self.load_original(index).image, geometry, self.resize)
+            placed = read_placed(file, self.input_hw, self.resize, may_reduce=self.may_reduce)
             if self.cache:
-                self.cache.put(index, placed)
-        return Sample(placed, place_boxes(annotated.ground_truth, geometry), index, geometry)
+                self.cache.put(file, placed)
+        ground_truth, note = fit_to_size(annotated, placed.size_hw)
+        geometry = placed.geometry(self.resize) if placed.reduction == 1 else None
+        return Sample(placed.pixels, placed.place(ground_truth, self.resize), index, geometry, note)
 
     def load_original(self, index: int) -> Sample:
         """The image as it is in the file, boxes in its own pixels; ImageReadError if the file cannot be read."""
         annotated = self.images[index]
-        image = read_image(annotated.path)
-        if image.shape[:2] != annotated.size_hw:
-            raise ImageReadError(f"{annotated.path}: changed its size since the dataset was read")
-        return Sample(image, annotated.ground_truth, index)
+        file = ImageFile(index, annotated.path, annotated.size_hw)
+        image = decode_image(file.data, name=str(annotated.path))
+        ground_truth, note = fit_to_size(annotated, (image.shape[0], image.shape[1]))
+        return Sample(image, ground_truth, index, note=note)
 
-    def _load_another(self, generator: np.random.Generator) -> Sample | None:
-        index = int(generator.integers(len(self.images)))
+    @property
+    def may_reduce(self) -> bool:
+        """Whether images may be decoded to a smaller size: in training only, so that measured numbers stay."""
+        return self.augment is not None
+
+    def _read(self, index: int) -> Sample | SkippedImage:
         try:
-            return self.load(index)
-        except ImageReadError:
-            # counted when its own turn comes: every epoch visits every image
-            return None
+            as_it_is = self.augment is not None and self.augment.wants_original
+            return self.load_original(index) if as_it_is else self.load(index)
+        except ImageReadError as error:
+            return SkippedImage(str(self.images[index].path), str(error))
+
+    def _make(self, key: SampleKey, load: Callable[[int], Sample | SkippedImage]) -> Sample | SkippedImage:
+        sample = load(key.image_index)
+        if self.augment is None or isinstance(sample, SkippedImage):
+            return sample
+
+        def load_partners() -> list[Sample]:
+            # one that cannot be read is told of when its own turn comes: every epoch visits every image
+            return [one for one in map(load, key.partners) if isinstance(one, Sample)]
+
+        generator = sample_generator(self.seed, key.epoch, key.image_index, repeat=key.repeat)
+        return self.augment(sample, generator, load_partners, with_mosaic=key.with_mosaic)

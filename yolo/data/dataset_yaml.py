@@ -1,12 +1,19 @@
 """The grammar of a dataset YAML: which keys there are, what they may hold, and what relative paths mean.
 
     path: VOCdevkit            # root; relative to the folder of this file (the default)
-    train: images/train        # folder, list (.txt), COCO file (.json), or several; relative to `path`
+    train: images/train        # folder, list (.txt), COCO file (.json), CSV file, or several; relative to `path`
     val: images/val
     test: images/test          # optional
     names: [person, dog]       # or {0: person, 1: dog}, or a file with one name per line
     nc: 2                      # optional, checked against names
-    format: auto               # auto, yolo, coco or voc
+    format: auto               # auto, yolo, coco, voc or csv
+    classes: [dog]             # optional: keep these, in this order
+    rename: {puppy: dog, cat: null}  # optional: rename and merge classes; null leaves one out
+    category_ids: [18]         # optional: the COCO id of each class
+    extra: extra.csv           # optional: flags that label files cannot hold, see extra.py
+
+A source may be a mapping: `{path: b/images, format: yolo, names: [car], images: FOLDER, only: LIST}`. `names` says what
+the class ids of a YOLO source mean, `images` where the images are, and `only` is a list of the images to use.
 
 Nothing in it is ever executed or downloaded. Left out: what the sources hold.
 """
@@ -21,12 +28,15 @@ from typing import Any, NamedTuple
 import yaml
 
 from yolo.data.account import printable
+from yolo.data.classes import ClassRules
 from yolo.data.layouts import FORMATS, Format, canonical_split
-from yolo.data.listing import is_file, read_lines, read_text
+from yolo.data.listing import is_file, is_folder, read_text, shown
+from yolo.data.yaml_names import class_names, class_rules
 from yolo.errors import DataError
 
 _SPLIT_KEYS = ("train", "val", "valid", "validation", "test")
-_KEYS = ("path", *_SPLIT_KEYS, "names", "nc", "format")
+_KEYS = ("path", *_SPLIT_KEYS, "names", "nc", "format", "classes", "rename", "category_ids", "extra")
+_SOURCE_KEYS = ("path", "format", "names", "images", "only")
 # Keys that other programs write or read; they mean nothing here.
 _FOREIGN_KEYS = frozenset(
     {"author", "channels", "date", "description", "download", "flip_idx", "info", "kpt_shape", "license"}
@@ -34,14 +44,26 @@ _FOREIGN_KEYS = frozenset(
 )
 
 
+class YamlSource(NamedTuple):
+    """One source of a split, its paths resolved."""
+
+    path: Path
+    format: Format | None = None  # None for auto
+    names: tuple[str, ...] | None = None
+    images: Path | None = None
+    only: Path | None = None
+
+
 class DatasetYaml(NamedTuple):
     """A dataset YAML, checked and with its paths resolved."""
 
     root: Path
-    splits: Mapping[str, tuple[Path, ...]]
+    splits: Mapping[str, tuple[YamlSource, ...]]
     class_names: tuple[str, ...] | None
     format: Format | None  # None for auto
     notes: tuple[str, ...]
+    rules: ClassRules
+    extra: Path | None
 
 
 def is_dataset_yaml(path: Path) -> bool:
@@ -50,8 +72,8 @@ def is_dataset_yaml(path: Path) -> bool:
     True for a damaged file as well: reading it says what is wrong, passing it over would lose its class names.
     """
     try:
-        content = yaml.safe_load(read_text(path))
-    except (DataError, yaml.YAMLError):
+        content = _parse(path)
+    except DataError:
         return True
     return isinstance(content, dict) and any(key in content for key in (*_SPLIT_KEYS, "names"))
 
@@ -69,30 +91,38 @@ def read_dataset_yaml(path: Path) -> DatasetYaml:
     content = _load(path)
     notes = _check_keys(content, path)
     root = _root(content.get("path"), path, notes)
-    splits: dict[str, tuple[Path, ...]] = {}
+    splits: dict[str, tuple[YamlSource, ...]] = {}
     for key in _SPLIT_KEYS:
         if content.get(key) in (None, ""):
             continue
         if canonical_split(key) in splits:
             raise DataError(f"{printable(path)}: '{key}' and another key both name the split val; keep one")
-        values = _strings(content[key], path, key)
-        splits[canonical_split(key)] = tuple(_source(value, root, path, key=key, notes=notes) for value in values)
+        places = _Places(root, path, key, notes)
+        splits[canonical_split(key)] = tuple(_source(value, places) for value in _listed(content[key], path, key))
     if "val" in splits and splits.get("train") == splits["val"]:
         notes.append("val names the same images as train: its numbers say nothing about new images")
-    return DatasetYaml(root, splits, _class_names(content, root, path), _format(content, path), tuple(notes))
+    names = class_names(content, root, path)
+    rules = class_rules(content, names, path)
+    extra = None if content.get("extra") is None else _Places(root, path, "extra", notes).resolve(content["extra"])
+    return DatasetYaml(root, splits, names, _format(content, path), tuple(notes), rules, extra)
 
 
-def _load(path: Path) -> dict[str, Any]:
-    try:
-        content = yaml.safe_load(read_text(path))
-    except yaml.YAMLError as error:
-        mark = getattr(error, "problem_mark", None)
-        line = f", line {mark.line + 1}" if mark else ""
-        problem = getattr(error, "problem", None) or error
-        raise DataError(f"{printable(path)}{line}: is not YAML ({problem})") from error
+def _load(path: Path) -> dict[Any, Any]:
+    content = _parse(path)
     if not isinstance(content, dict):
         raise DataError(f"{printable(path)}: is not a dataset YAML; expected keys such as train, val and names")
     return content
+
+
+def _parse(path: Path) -> Any:
+    try:
+        return yaml.safe_load(read_text(path))
+    except (yaml.YAMLError, ValueError, RecursionError) as error:
+        # ValueError: a date that is none, a number of thousands of digits
+        mark = getattr(error, "problem_mark", None)
+        line = f", line {mark.line + 1}" if mark else ""
+        problem = getattr(error, "problem", None) or str(error)[:200]
+        raise DataError(f"{printable(path)}{line}: is not YAML ({printable(problem)})") from error
 
 
 def _check_keys(content: Mapping[Any, Any], path: Path) -> list[str]:
@@ -102,9 +132,9 @@ def _check_keys(content: Mapping[Any, Any], path: Path) -> list[str]:
         if key in _FOREIGN_KEYS:
             notes.append(f"'{key}' in {path.name} is passed over")
         elif key not in _KEYS:
-            near = difflib.get_close_matches(str(key), _KEYS, n=1)
+            near = difflib.get_close_matches(str(key)[:50], _KEYS, n=1)
             hint = f"did you mean '{near[0]}'?" if near else f"known keys: {', '.join(_KEYS)}"
-            raise DataError(f"{printable(path)}: unknown key '{key}'; {hint}")
+            raise DataError(f"{printable(path)}: unknown key {shown(key)}; {hint}")
     return notes
 
 
@@ -113,96 +143,85 @@ def _root(value: Any, path: Path, notes: list[str]) -> Path:
     if value in (None, ""):
         return path.parent
     if not isinstance(value, str):
-        raise DataError(f"{printable(path)}: 'path' is {value!r}, expected a folder")
-    places = [path.parent / Path(value).expanduser(), Path.cwd() / Path(value).expanduser()]
-    return _first_there(places, path, key="path", notes=notes)
+        raise DataError(f"{printable(path)}: 'path' is {shown(value)}, expected a folder")
+    own = _expanded(value)
+    return _first_there([path.parent / own, Path.cwd() / own], path, key="path", notes=notes)
 
 
-def _source(value: str, root: Path, path: Path, *, key: str, notes: list[str]) -> Path:
-    """One value of a split: against the root, then the working directory, then without leading `../`.
+class _Places(NamedTuple):
+    """What the paths under one key are relative to."""
 
-    Roboflow writes `../train/images` into a YAML that lies beside `train/`.
-    """
-    value = value.replace("\\", "/")
-    places = [root / Path(value).expanduser(), Path.cwd() / value]
-    if value.startswith("../"):
-        places.append(root / value.lstrip("./"))
-    return _first_there(places, path, key=key, notes=notes)
+    root: Path
+    path: Path  # of the YAML
+    key: str
+    notes: list[str]
+
+    def resolve(self, value: Any) -> Path:
+        """A path against the root, then the working directory, then without leading `../`.
+
+        Roboflow writes `../train/images` into a YAML that lies beside `train/`.
+        """
+        if not isinstance(value, str) or not value:
+            raise DataError(f"{printable(self.path)}: '{self.key}' is {shown(value)}, expected a path")
+        value = value.replace("\\", "/")
+        places = [self.root / _expanded(value), Path.cwd() / value]
+        if value.startswith("../"):
+            places.append(self.root / value.lstrip("./"))
+        return _first_there(places, self.path, key=self.key, notes=self.notes)
+
+    def inside(self, key: str) -> _Places:
+        return self._replace(key=f"{self.key}.{key}")
+
+
+def _source(value: Any, places: _Places) -> YamlSource:
+    if isinstance(value, str):
+        return YamlSource(places.resolve(value))
+    _check_source_keys(value, places)
+    source_format = _format(value, places.path)
+    if "names" in value and source_format not in (None, "yolo"):
+        raise DataError(f"{printable(places.path)}: '{places.key}.names' is for YOLO sources; others state their names")
+    return YamlSource(
+        places.inside("path").resolve(value["path"]),
+        source_format,
+        class_names({"names": value.get("names")}, places.root, places.path),
+        None if value.get("images") is None else places.inside("images").resolve(value["images"]),
+        None if value.get("only") is None else places.inside("only").resolve(value["only"]),
+    )
+
+
+def _check_source_keys(value: Mapping[Any, Any], places: _Places) -> None:
+    for key in value:
+        if key not in _SOURCE_KEYS:
+            near = difflib.get_close_matches(str(key)[:50], _SOURCE_KEYS, n=1)
+            hint = f"did you mean '{near[0]}'?" if near else f"known keys: {', '.join(_SOURCE_KEYS)}"
+            raise DataError(f"{printable(places.path)}: unknown key {shown(key)} in '{places.key}'; {hint}")
+    if "path" not in value:
+        raise DataError(f"{printable(places.path)}: a source of '{places.key}' has no 'path'")
+
+
+def _expanded(value: str) -> Path:
+    try:
+        return Path(value).expanduser()
+    except RuntimeError:  # ~ of somebody unknown
+        return Path(value)
 
 
 def _first_there(places: Sequence[Path], path: Path, *, key: str, notes: list[str]) -> Path:
     places = list(dict.fromkeys(places))
     for place in places:
-        if place.is_dir() or is_file(place):
+        if is_folder(place) or is_file(place):
             if place != places[0]:
                 notes.append(f"'{key}' in {path.name}: {printable(places[0])} is not there, using {printable(place)}")
             return place
-    tried = "".join(f"\n  {printable(place)}" for place in places)
+    tried = "".join(f"\n  {printable(place)[:300]}" for place in places)
     raise DataError(f"{printable(path)}: '{key}' is not found; tried{tried}")
 
 
-def _strings(value: Any, path: Path, key: str) -> list[str]:
+def _listed(value: Any, path: Path, key: str) -> list[Any]:
     values = value if isinstance(value, list) else [value]
-    if not values or not all(isinstance(item, str) and item for item in values):
-        raise DataError(f"{printable(path)}: '{key}' is {value!r}, expected a path or a list of paths")
+    if not values or not all(isinstance(item, str | dict) and item for item in values):
+        raise DataError(f"{printable(path)}: '{key}' is {shown(value)}, expected a path or a list of paths")
     return values
-
-
-def _class_names(content: Mapping[str, Any], root: Path, path: Path) -> tuple[str, ...] | None:
-    """The names, checked: whole, text, each once, as many as `nc` says."""
-    value, count = content.get("names"), content.get("nc")
-    if count is not None and (isinstance(count, bool) or not isinstance(count, int) or count < 1):
-        raise DataError(f"{printable(path)}: 'nc' is {count!r}, expected the number of classes")
-    if value is None:
-        return None if count is None else tuple(f"class{number}" for number in range(count))
-    if isinstance(value, str):
-        value = _names_in_file(value, root, path)
-    if isinstance(value, dict):
-        value = _in_order(value, path)
-    if not isinstance(value, list) or not value:
-        raise DataError(f"{printable(path)}: 'names' is {value!r}, expected a list or {{0: person, 1: ...}}")
-    names = tuple(_class_name(item, number, path) for number, item in enumerate(value))
-    twice = next((name for number, name in enumerate(names) if name in names[:number]), None)
-    if twice is not None:
-        raise DataError(f"{printable(path)}: 'names' has {twice!r} more than once")
-    if count is not None and count != len(names):
-        raise DataError(f"{printable(path)}: 'nc' is {count} but 'names' has {len(names)} entries")
-    return names
-
-
-def _names_in_file(value: str, root: Path, path: Path) -> list[str]:
-    places = (root / value, path.parent / value)
-    found = next((place for place in places if is_file(place)), None)
-    if found is None:
-        raise DataError(
-            f"{printable(path)}: 'names' is {value!r}, which is no file at {printable(places[0])}; "
-            "write a list or {0: person, 1: ...}"
-        )
-    return read_lines(found)
-
-
-def _in_order(names: Mapping[Any, Any], path: Path) -> list[Any]:
-    try:
-        by_number = {int(key): name for key, name in names.items()}
-    except (TypeError, ValueError):
-        raise DataError(f"{printable(path)}: 'names' has keys that are not class numbers: {list(names)}") from None
-    missing = sorted(set(range(len(names))) - by_number.keys())
-    if missing:
-        raise DataError(f"{printable(path)}: 'names' has {len(names)} entries but none for class {missing[0]}")
-    return [by_number[number] for number in range(len(names))]
-
-
-def _class_name(value: Any, number: int, path: Path) -> str:
-    if isinstance(value, bool):
-        raise DataError(
-            f"{printable(path)}: names[{number}] is {str(value).lower()}, as YAML reads bare yes, no, on and off; "
-            "put the name in quotes"
-        )
-    if isinstance(value, int):
-        return str(value)
-    if not isinstance(value, str) or not value.strip():
-        raise DataError(f"{printable(path)}: names[{number}] is {value!r}, expected text; put the name in quotes")
-    return value.strip()
 
 
 def _format(content: Mapping[str, Any], path: Path) -> Format | None:
@@ -212,4 +231,4 @@ def _format(content: Mapping[str, Any], path: Path) -> Format | None:
             return known
     if value in (None, "auto"):
         return None
-    raise DataError(f"{printable(path)}: 'format' is {value!r}, expected auto, {', '.join(FORMATS)}")
+    raise DataError(f"{printable(path)}: 'format' is {shown(value)}, expected auto, {', '.join(FORMATS)}")

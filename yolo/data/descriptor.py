@@ -1,70 +1,40 @@
 """From what a user calls a dataset to annotated images: `find_dataset`, then `read_split`.
 
-A dataset is a YAML, a COCO JSON or a folder in one of the usual trees. Left out: decoding pixels (dataset.py).
+Left out: recognising a dataset (finding.py), the formats (sources.py), decoding pixels (dataset.py).
 """
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass
-from pathlib import Path
+
+import numpy as np
 
 from yolo.data.account import DataAccount, printable
-from yolo.data.annotations import AnnotatedImages
-from yolo.data.coco import (
-    CocoEntry,
-    CocoFile,
-    category_ids_for,
-    list_coco,
-    load_coco,
-    names_in_coco,
-    read_coco_image,
-    report_orphans,
-)
-from yolo.data.dataset_yaml import DatasetYaml, is_dataset_yaml, read_dataset_yaml
-from yolo.data.layouts import (
-    Format,
-    Layout,
-    SplitSource,
-    canonical_split,
-    coco_source,
-    names_beside,
-    recognise,
-    recognise_source,
-    split_inside,
-    with_held_out_val,
-)
-from yolo.data.listing import is_file
-from yolo.data.selection import once, select, with_unique_ids
-from yolo.data.voc import VocEntry, list_voc, names_in_voc, read_voc_image
-from yolo.data.yolo_txt import YoloEntry, list_yolo, nameless_classes, read_yolo_image
+from yolo.data.annotations import AnnotatedImages, Texts
+from yolo.data.classes import Names, note_unmatched, relabel
+from yolo.data.cleaning import BoxPolicy, clean_objects
+from yolo.data.coco import category_ids_for
+from yolo.data.extra import apply_extra, read_extra
+from yolo.data.finding import DatasetDescriptor, find_dataset
+from yolo.data.image_sizes import AUTO_READS, ImageSizes, SizePolicy
+from yolo.data.layouts import SplitSource, canonical_split
+from yolo.data.memory import return_freed_memory
+from yolo.data.naming import DatasetNames, check_rename, name_classes
+from yolo.data.raw_objects import RawSource
+from yolo.data.selection import once, select, unique_ids
+from yolo.data.sources import AnyEntry, OpenFiles, list_entries, read_entries, report_lost
 from yolo.errors import DataError
-from yolo.structures import AnnotatedImage
+from yolo.structures import GroundTruth
 
-__all__ = ["DatasetDescriptor", "Split", "SplitSource", "find_dataset", "read_split"]
+__all__ = ["BoxPolicy", "DatasetDescriptor", "SizePolicy", "Split", "SplitSource", "find_dataset", "read_split"]
 
-_YAML_SUFFIXES = frozenset({".yaml", ".yml"})
-
-Names = tuple[str, ...]
-
-
-@dataclass(frozen=True)
-class DatasetDescriptor:
-    """Where a dataset is and how it is divided; no annotation has been read yet.
-
-    Attributes:
-        root: folder that relative paths refer to.
-        format: `voc`, `coco` or `yolo`.
-        splits: sources by the name of the split; `train`, `val`, `test` and for VOC `trainval`.
-        class_names: where the dataset states them outside of its annotations.
-        notes: what was decided for the user, to be told.
-    """
-
-    root: Path
-    format: Format
-    splits: Mapping[str, tuple[SplitSource, ...]]
-    class_names: Names | None
-    notes: Names
+_SHOWN_ISSUES = 10
+_MANY_OBJECTS = 50_000  # reading them leaves free memory that is worth giving back
+# Formats whose objects the sidecar can name.
+_WITH_NUMBERS = frozenset({"voc", "yolo"})
+# Nothing is lost by these, so that `strict` lets them pass.
+_HARMLESS = frozenset({"label_file_missing"})
 
 
 @dataclass(frozen=True, eq=False)
@@ -75,8 +45,8 @@ class Split:
         name: `train`, `val`, ...
         images: in the order of the dataset, each id once.
         class_names: what the labels mean.
-        category_ids: COCO's own id of each class; None for other formats.
-        account: what was found, kept, clipped and dropped.
+        category_ids: COCO's own id of each class, or the one that the dataset YAML gives it; None where there is none.
+        account: what was found, kept, mended and dropped.
     """
 
     name: str
@@ -86,177 +56,131 @@ class Split:
     account: DataAccount
 
 
-def find_dataset(path: Path) -> DatasetDescriptor:
-    """Recognise a dataset.
-
-    Args:
-        path: a dataset YAML, a COCO JSON, or a folder: with one dataset YAML in it, or a VOC, COCO or YOLO tree.
-
-    Raises:
-        DataError: nothing there, or nothing that is known; the message says what was tried.
-    """
-    path = Path(path).expanduser().absolute()
-    if path.is_dir():
-        return _from_folder(path)
-    if not is_file(path):
-        raise DataError(f"dataset not found; tried\n  {printable(path)}")
-    if path.suffix.lower() in _YAML_SUFFIXES:
-        return _from_yaml(path)
-    if path.suffix.lower() == ".json":
-        layout = Layout("coco", {split_inside(path.stem) or "train": (SplitSource(path),)})
-        return _describe(path.parent, layout)
-    raise DataError(f"{printable(path)}: is neither a dataset YAML, a COCO JSON nor a folder")
-
-
-def read_split(descriptor: DatasetDescriptor, split: str, *, class_names: Sequence[str] | None = None) -> Split:
+def read_split(
+    descriptor: DatasetDescriptor,
+    split: str,
+    *,
+    class_names: Sequence[str] | None = None,
+    box_policy: BoxPolicy = "fix",
+    sizes: SizePolicy = "auto",
+) -> Split:
     """Read the annotations of a split.
 
     Labels mean the same in all splits of a dataset. Where no names are stated they come from train: the sorted
-    names in its annotations (VOC), its categories (COCO), `class0`, `class1`, ... (YOLO).
+    names in its annotations (VOC, CSV), its categories (COCO), `class0`, `class1`, ... (YOLO); of several sources
+    one after the other.
 
     Args:
         descriptor: from `find_dataset`.
         split: its name; `valid` and `validation` mean `val`.
         class_names: give these labels, 0, 1, ..., to the classes of these names, whatever the dataset's own
             order; objects of other classes are dropped and counted.
+        box_policy: `fix` cuts boxes to their image, puts swapped corners in order and drops what cannot be mended;
+            `drop` drops every faulty box; `strict` refuses a split in which anything had to be mended or dropped.
+        sizes: `read` opens the header of each image; `stated` trusts width and height in the annotation where they
+            are; `auto` reads up to 20,000 images and trusts beyond.
 
     Raises:
-        DataError: there is no such split, an annotation file of the whole split cannot be used, or nothing is
-            left to use.
+        DataError: there is no such split, an annotation file of the whole split cannot be used, nothing is left to
+            use, or the policy is `strict` and something is wrong.
     """
     name = canonical_split(split)
     if name not in descriptor.splits:
         exist = ", ".join(descriptor.splits) or "none"
         raise DataError(f"{printable(descriptor.root)}: there is no split {split!r}; there are: {exist}")
-    account = DataAccount(name, notes=list(descriptor.notes))
-    wanted = None if class_names is None else tuple(class_names)
-    read = {"voc": _read_voc, "coco": _read_coco, "yolo": _read_yolo}[descriptor.format]
-    images, names, category_ids = read(descriptor, name, wanted, account)
-    _check_something_left(descriptor, name, names, account)
-    return Split(name, AnnotatedImages.of(with_unique_ids(images, descriptor.root)), names, category_ids, account)
-
-
-def _from_folder(folder: Path) -> DatasetDescriptor:
-    files = sorted(child for child in folder.iterdir() if child.suffix.lower() in _YAML_SUFFIXES)
-    described = [path for path in files if is_dataset_yaml(path)]
-    if len(described) > 1:
-        names = ", ".join(printable(path.name) for path in described)
-        raise DataError(f"{printable(folder)}: has several dataset YAMLs ({names}); name the one that is meant")
-    if described:
-        return _from_yaml(described[0])
-    layout = recognise(folder)
-    if layout is None:
-        raise DataError(
-            f"{printable(folder)}: no dataset is recognised here; looked for a dataset YAML, a VOC tree "
-            "(Annotations, JPEGImages), a COCO tree (annotations/*.json) and YOLO images and labels"
-        )
-    return _describe(folder, layout)
-
-
-def _from_yaml(path: Path) -> DatasetDescriptor:
-    content = read_dataset_yaml(path)
-    if content.splits:
-        layout = _layout_of_yaml(content, path)
-    else:
-        found = recognise(content.root, content.format)
-        if found is None:
-            raise DataError(f"{printable(path)}: has no train, and no dataset is recognised in {content.root}")
-        layout = found
-    names = content.class_names or layout.class_names
-    return _describe(content.root, layout._replace(class_names=names, notes=content.notes + layout.notes))
-
-
-def _layout_of_yaml(content: DatasetYaml, path: Path) -> Layout:
-    formats = {recognise_source(place) for places in content.splits.values() for place in places}
-    if content.format is None and len(formats) > 1:
-        found = " and ".join(sorted(formats))
-        raise DataError(f"{printable(path)}: its splits are of different formats ({found}); use one, or set 'format'")
-    layout_format: Format = content.format or formats.pop()
-    splits = {
-        name: tuple(
-            coco_source(place, content.root) if layout_format == "coco" else SplitSource(place) for place in places
-        )
-        for name, places in content.splits.items()
-    }
-    return Layout(layout_format, splits, names_beside(content.root) if layout_format == "yolo" else None)
-
-
-def _describe(root: Path, layout: Layout) -> DatasetDescriptor:
-    splits, notes = with_held_out_val(layout.splits)
-    return DatasetDescriptor(root, layout.format, splits, layout.class_names, layout.notes + notes)
-
-
-_Read = tuple[list[AnnotatedImage], Names, tuple[int, ...] | None]
-
-
-def _naming_split(descriptor: DatasetDescriptor, name: str, account: DataAccount) -> str:
-    """The split that decides on the class names where nothing else does."""
-    source = "train" if "train" in descriptor.splits else name
-    account.notes.append(f"class names are not stated; they are taken from the annotations of {source}")
-    return source
-
-
-def _read_voc(descriptor: DatasetDescriptor, name: str, wanted: Names | None, account: DataAccount) -> _Read:
-    def listed(split: str) -> list[VocEntry]:
-        return select(descriptor.splits[split], lambda source: list_voc(source.path))
-
-    entries = once(listed(name), lambda entry: entry.xml, account)
-    names = wanted or descriptor.class_names
-    if names is None:
-        naming = _naming_split(descriptor, name, account)
-        names = names_in_voc(entries if naming == name else listed(naming))
-    labels = {class_name: label for label, class_name in enumerate(names)}
-    images = (read_voc_image(entry, labels=labels, account=account) for entry in entries)
-    return [image for image in images if image is not None], names, None
-
-
-def _read_coco(descriptor: DatasetDescriptor, name: str, wanted: Names | None, account: DataAccount) -> _Read:
-    files: dict[Path, CocoFile] = {}
-
-    def file_of(source: SplitSource) -> CocoFile:
-        if source.path not in files:
-            files[source.path] = load_coco(source.path)
-        return files[source.path]
-
+    account, files = DataAccount(name, notes=list(descriptor.notes)), OpenFiles(descriptor.root)
     sources = descriptor.splits[name]
-    entries: list[CocoEntry] = select(sources, lambda source: list_coco(file_of(source), source.image_dir))
-    entries = once(entries, lambda entry: entry.image, account)
-    own = list(files.values())
-    for file in own:
-        report_orphans(file, account)
-    names = wanted or descriptor.class_names
-    if names is None:
-        names = names_in_coco(file_of(source) for source in descriptor.splits.get("train", sources))
-    _note_unmatched(names_in_coco(own), names, account)
-    labels = {class_name: label for label, class_name in enumerate(names)}
-    images = (read_coco_image(entry, labels=labels, account=account) for entry in entries)
-    return [image for image in images if image is not None], names, category_ids_for(names, own)
+    entries = _list_images(sources, files, account)
+    wanted = None if class_names is None else tuple(class_names)
+    names = name_classes(descriptor, name, entries, wanted=wanted, files=files, account=account)
+    trust = sizes == "stated" or (sizes == "auto" and sum(map(len, entries)) > AUTO_READS)
+    image_sizes = ImageSizes(account, trust=trust)
+    raw = _read_sources(descriptor, sources, entries, names=names, files=files, sizes=image_sizes)
+    category_ids = _category_ids(descriptor, sources, names.names, files)
+    del entries, files  # a large COCO file: before its boxes are there once more
+    images = _clean_and_join(raw, descriptor, names.names, policy=box_policy, account=account)
+    if len(images.objects) > _MANY_OBJECTS:
+        return_freed_memory()
+    _check_something_left(descriptor, name, names.names, account)
+    if box_policy == "strict":
+        _check_nothing_wrong(descriptor, account)
+    return Split(name, images, names.names, category_ids, account)
 
 
-def _read_yolo(descriptor: DatasetDescriptor, name: str, wanted: Names | None, account: DataAccount) -> _Read:
-    def listed(split: str) -> list[YoloEntry]:
-        return select(descriptor.splits[split], lambda source: list_yolo(source.path, descriptor.root))
-
-    entries = once(listed(name), lambda entry: entry.image, account)
-    own = descriptor.class_names
-    if own is None and wanted is not None:
-        account.notes.append("the dataset has no class names; its class ids are taken as places in the names given")
-        own = wanted
-    if own is None:
-        naming = _naming_split(descriptor, name, account)
-        own = nameless_classes(entries if naming == name else listed(naming))
-    names = wanted or own
-    _note_unmatched(own, names, account)
-    labels = [names.index(class_name) if class_name in names else None for class_name in own]
-    images = (read_yolo_image(entry, labels=labels, account=account) for entry in entries)
-    return [image for image in images if image is not None], names, None
+def _list_images(sources: Sequence[SplitSource], files: OpenFiles, account: DataAccount) -> list[list[AnyEntry]]:
+    return once(select(sources, lambda source: list_entries(source, files, account=account)), account)
 
 
-def _note_unmatched(own: Names, names: Names, account: DataAccount) -> None:
-    unmatched = [name for name in own if name not in names]
-    if unmatched:
-        shown = ", ".join(map(repr, unmatched[:5])) + (", ..." if len(unmatched) > 5 else "")
-        account.notes.append(f"{len(unmatched)} classes of the dataset are not among the classes: {shown}")
+def _read_sources(
+    descriptor: DatasetDescriptor,
+    sources: Sequence[SplitSource],
+    entries: Sequence[list[AnyEntry]],
+    *,
+    names: DatasetNames,
+    files: OpenFiles,
+    sizes: ImageSizes,
+) -> list[RawSource]:
+    """What the sources say, labels in their own names."""
+    extra = None if descriptor.extra is None else read_extra(descriptor.extra, descriptor.root)
+    raw = []
+    for source, own in zip(sources, entries, strict=True):
+        report_lost(source, files, sizes.account)
+        read = read_entries(source, own, files, class_names=source.names or names.of_ids, sizes=sizes)
+        if extra is not None and source.format in _WITH_NUMBERS:
+            read = apply_extra(read, extra, descriptor.root, sizes.account)
+        raw.append(read)
+    sizes.note()
+    if descriptor.rules.rename:
+        known = [name for read in raw for name in read.class_names]
+        check_rename(descriptor, known, files=files, account=sizes.account)
+    stated = [name for source, read in zip(sources, raw, strict=True) for name in _stated_apart(source, read)]
+    note_unmatched(stated, names.names, descriptor.rules, sizes.account)
+    return raw
+
+
+def _stated_apart(source: SplitSource, raw: RawSource) -> Names:
+    """The names that a source states even where no object has them."""
+    return raw.class_names if source.format in ("coco", "yolo") else ()
+
+
+def _clean_and_join(
+    raw: list[RawSource], descriptor: DatasetDescriptor, names: Names, *, policy: BoxPolicy, account: DataAccount
+) -> AnnotatedImages:
+    """The images of all sources, in order. Empties `raw`, so that no more than one source is there twice."""
+    image_ids: list[str] = []
+    paths: list[str] = []
+    sizes, counts, truths = [np.zeros((0, 2), np.int32)], [np.zeros(0, np.int64)], []
+    while raw:
+        read = relabel(raw.pop(0), names, descriptor.rules, account)
+        truth, image_index = clean_objects(read, policy=policy, account=account)
+        per_image = np.bincount(image_index, minlength=len(read.paths))
+        account.keep_images(len(per_image), backgrounds=int((per_image == 0).sum()), objects=len(truth))
+        image_ids += read.image_ids
+        paths += read.paths
+        sizes.append(read.sizes_hw)
+        counts.append(per_image)
+        truths.append(truth)
+    offsets = np.concatenate([np.zeros(1, np.int64), np.cumsum(np.concatenate(counts), dtype=np.int64)])
+    return AnnotatedImages(
+        image_ids=Texts(unique_ids(image_ids, paths, descriptor.root)),
+        paths=Texts(paths),
+        sizes_hw=np.concatenate(sizes),
+        offsets=offsets,
+        objects=truths[0] if len(truths) == 1 else GroundTruth.concatenate(truths),
+    )
+
+
+def _category_ids(
+    descriptor: DatasetDescriptor, sources: Sequence[SplitSource], names: Names, files: OpenFiles
+) -> tuple[int, ...] | None:
+    """The id of each class: from the YAML where it gives them to these classes, else from the COCO files."""
+    rules = descriptor.rules
+    if rules.category_ids is not None:
+        id_of = dict(zip(rules.names_for(descriptor.class_names or ()), rules.category_ids, strict=True))
+        unused = max(rules.category_ids) + 1
+        return tuple(id_of.get(name, unused + place) for place, name in enumerate(names))
+    coco = [files.coco(source.path) for source in sources if source.format == "coco"]
+    return category_ids_for(names, coco, rename=rules.rename) if coco else None
 
 
 def _check_something_left(descriptor: DatasetDescriptor, name: str, names: Names, account: DataAccount) -> None:
@@ -271,3 +195,17 @@ def _check_something_left(descriptor: DatasetDescriptor, name: str, names: Names
     if account.objects_kept == 0 and account.objects_found:
         shown = ", ".join(names[:10]) + (", ..." if len(names) > 10 else "")
         raise DataError(f"{place}: not one object is left; the classes are {shown}\n{summary}")
+
+
+def _check_nothing_wrong(descriptor: DatasetDescriptor, account: DataAccount) -> None:
+    """The policy `strict`: whatever was dropped, mended or doubtful ends reading."""
+    wrong = [issue for issue in account.issues if issue.kind not in _HARMLESS]
+    if wrong:
+        count = sum(number for kind, number in account.counts.items() if kind not in _HARMLESS)
+        shown = "".join(f"\n  {issue}" for issue in wrong[:_SHOWN_ISSUES])
+        more = f"\n  ... and {count - _SHOWN_ISSUES} more" if count > _SHOWN_ISSUES else ""
+        raise DataError(
+            f"{printable(descriptor.root)}, split {account.split!r}: the box policy is strict, and there "
+            f"{'is one thing' if count == 1 else f'are {count} things'} wrong:{shown}{more}\n"
+            "Mend the files, or use the box policy fix (mend what can be, drop the rest) or drop"
+        )

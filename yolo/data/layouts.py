@@ -1,5 +1,6 @@
-"""Recognising the usual folder trees: Pascal VOC, COCO, YOLO with its variants. Looks at names, reads no annotation.
+"""Recognising the usual folder trees: Pascal VOC, COCO, CSV, YOLO with its variants.
 
+Looks at names, and at the first line of CSV files; reads no annotation.
 The trees are drawn in `data/README.md`. Left out: dataset YAML files (dataset_yaml.py) and reading.
 """
 
@@ -12,15 +13,18 @@ from pathlib import Path
 from typing import Literal, NamedTuple
 
 from yolo.data.account import printable
+from yolo.data.csv_boxes import is_box_csv
 from yolo.data.listing import is_file, is_image_name, read_lines
 from yolo.data.voc import has_voc_annotations
 from yolo.errors import DataError
 
-Format = Literal["voc", "coco", "yolo"]
-FORMATS: tuple[Format, ...] = ("voc", "coco", "yolo")
+Format = Literal["voc", "coco", "yolo", "csv"]
+FORMATS: tuple[Format, ...] = ("voc", "coco", "yolo", "csv")
 SPLIT_SYNONYMS: Mapping[str, str] = {"valid": "val", "validation": "val"}
 
 _ROBOFLOW_JSON = "_annotations.coco.json"
+_ROBOFLOW_CSV = "_annotations.csv"
+_SINGLE_CSVS = (_ROBOFLOW_CSV, "annotations.csv", "labels.csv")
 _VOC_LISTS = ("train", "val", "trainval", "test")
 _SINGLE_JSON = frozenset({_ROBOFLOW_JSON, "annotations.json", "labels.json", "instances.json", "coco.json"})
 _WORDS = "trainval|train|validation|valid|val|test"
@@ -35,15 +39,22 @@ class SplitSource:
     """One place that a split is read from.
 
     Attributes:
-        path: VOC: a list in ImageSets/Main or the root of a tree; COCO: the JSON; YOLO: a folder or a list.
-        image_dir: COCO only: where the images are; None to look for them.
+        path: VOC: a list in ImageSets/Main or the root of a tree; COCO: the JSON; CSV: the file; YOLO: a folder or a
+            list.
+        format: how its annotations are written.
+        image_dir: where the images are; None to look for them.
         part: which images of it belong to the split; `held_out` is a fifth, chosen by a hash of the image id,
             and `remaining` the others.
+        names: YOLO only: what the class ids mean, where the source has its own ones.
+        only: a list of images, one path a line: use these.
     """
 
     path: Path
+    format: Format
     image_dir: Path | None = None
     part: Literal["all", "remaining", "held_out"] = "all"
+    names: tuple[str, ...] | None = None
+    only: Path | None = None
 
 
 Splits = dict[str, tuple[SplitSource, ...]]
@@ -52,7 +63,6 @@ Splits = dict[str, tuple[SplitSource, ...]]
 class Layout(NamedTuple):
     """What a folder was recognised as."""
 
-    format: Format
     splits: Splits
     class_names: tuple[str, ...] | None = None
     notes: tuple[str, ...] = ()
@@ -68,7 +78,7 @@ def recognise(folder: Path, wanted: Format | None = None) -> Layout | None:
     Raises:
         DataError: the tree is ambiguous.
     """
-    finders = {"voc": _voc, "coco": _coco, "yolo": _yolo}
+    finders = {"voc": _voc, "coco": _coco, "csv": _csv, "yolo": _yolo}  # nearly everything could be YOLO
     for name, find in finders.items():
         if wanted in (None, name) and (layout := find(folder)) is not None:
             return layout
@@ -83,6 +93,8 @@ def recognise_source(path: Path) -> Format:
     """
     if path.suffix.lower() == ".json" or is_file(path / _ROBOFLOW_JSON):
         return "coco"
+    if path.suffix.lower() == ".csv" or is_file(path / _ROBOFLOW_CSV):
+        return "csv"
     if path.is_dir():
         return "voc" if has_voc_annotations(path) else "yolo"
     return "voc" if "ImageSets" in path.parts else "yolo"
@@ -95,7 +107,7 @@ def coco_source(path: Path, root: Path) -> SplitSource:
         DataError: no JSON belongs to the folder; the places tried are listed.
     """
     if not path.is_dir():
-        return SplitSource(path)
+        return SplitSource(path, "coco")
     folder = path
     places = [folder / _ROBOFLOW_JSON] + [
         base / f"{prefix}{folder.name}.json"
@@ -106,7 +118,21 @@ def coco_source(path: Path, root: Path) -> SplitSource:
     if found is None:
         tried = "".join(f"\n  {printable(place)}" for place in places)
         raise DataError(f"{printable(folder)}: no COCO annotation file belongs to this folder; tried{tried}")
-    return SplitSource(found, folder)
+    return SplitSource(found, "coco", folder)
+
+
+def csv_source(path: Path) -> SplitSource:
+    """The source for a CSV file, or for a folder of images with one in it.
+
+    Raises:
+        DataError: there is none in the folder.
+    """
+    if not path.is_dir():
+        return SplitSource(path, "csv")
+    found = _box_csv_in(path)
+    if found is None:
+        raise DataError(f"{printable(path)}: there is no CSV file of boxes, such as {_ROBOFLOW_CSV}, in this folder")
+    return SplitSource(found, "csv", path)
 
 
 def split_inside(name: str) -> str | None:
@@ -152,8 +178,8 @@ def with_held_out_val(splits: Mapping[str, tuple[SplitSource, ...]]) -> tuple[Sp
 def _voc(folder: Path) -> Layout | None:
     roots = _voc_roots(folder) or _voc_roots(folder / "VOCdevkit")
     if not roots:  # one tree per split, as labelling services export it
-        splits = _grouped(named for named in _split_folders(folder) if has_voc_annotations(named[1]))
-        return Layout("voc", splits) if splits else None
+        splits = _grouped((named for named in _split_folders(folder) if has_voc_annotations(named[1])), "voc")
+        return Layout(splits) if splits else None
     sources: list[tuple[str, Path]] = []
     notes = []
     for root in roots:
@@ -162,7 +188,7 @@ def _voc(folder: Path) -> Layout | None:
         if not lists:
             notes.append(f"{printable(root)} has no lists in ImageSets/Main: all its annotations are used")
         sources += lists or [("train", root)]
-    return Layout("voc", _grouped(sources), notes=tuple(notes))
+    return Layout(_grouped(sources, "voc"), notes=tuple(notes))
 
 
 def _voc_roots(folder: Path) -> list[Path]:
@@ -174,20 +200,20 @@ def _voc_roots(folder: Path) -> list[Path]:
 
 def _coco(folder: Path) -> Layout | None:
     exported = [(name, part / _ROBOFLOW_JSON, part) for name, part in _split_folders(folder)]
-    splits: Splits = {name: (SplitSource(path, part),) for name, path, part in exported if is_file(path)}
+    splits: Splits = {name: (SplitSource(path, "coco", part),) for name, path, part in exported if is_file(path)}
     for place in (folder / "annotations", folder):
         if not splits:
             splits = _coco_splits(place, nameless=place != folder)
-    return Layout("coco", splits) if splits else None
+    return Layout(splits) if splits else None
 
 
 def _coco_splits(folder: Path, *, nameless: bool) -> Splits:
     """The annotation files right in a folder, by the split in their name; a single one without may be train."""
     files = sorted(folder.glob("*.json")) if folder.is_dir() else []
     files = [path for path in files if path.name.startswith("instances_")] or files
-    splits = _grouped((name, path) for path in files if (name := split_inside(path.stem)) is not None)
+    splits = _grouped(((name, path) for path in files if (name := split_inside(path.stem)) is not None), "coco")
     if not splits and len(files) == 1 and (nameless or files[0].name in _SINGLE_JSON):
-        return {"train": (SplitSource(files[0]),)}
+        return {"train": (SplitSource(files[0], "coco"),)}
     for split, sources in splits.items():
         if len(sources) > 1:
             names = ", ".join(source.path.name for source in sources)
@@ -198,30 +224,47 @@ def _coco_splits(folder: Path, *, nameless: bool) -> Splits:
     return splits
 
 
+def _csv(folder: Path) -> Layout | None:
+    """train/_annotations.csv, ...; train.csv, ...; or a single file that is not divided."""
+    exported = [(name, _box_csv_in(part), part) for name, part in _split_folders(folder)]
+    splits: Splits = {name: (SplitSource(path, "csv", part),) for name, path, part in exported if path is not None}
+    if not splits:
+        named = [(split_called(path.stem), path) for path in sorted(folder.glob("*.csv"))]
+        splits = _grouped(((name, path) for name, path in named if name is not None and is_box_csv(path)), "csv")
+    if not splits and (single := _box_csv_in(folder)) is not None:
+        splits = {"train": (SplitSource(single, "csv"),)}
+    return Layout(splits) if splits else None
+
+
+def _box_csv_in(folder: Path) -> Path | None:
+    places = (folder / name for name in _SINGLE_CSVS)
+    return next((place for place in places if is_file(place) and is_box_csv(place)), None)
+
+
 def _yolo(folder: Path) -> Layout | None:
     splits = _yolo_splits(folder)
-    return Layout("yolo", splits, names_beside(folder)) if splits else None
+    return Layout(splits, names_beside(folder)) if splits else None
 
 
 def _yolo_splits(folder: Path) -> Splits:
     """From the most telling to the least: images/train, train/images, train/, train.txt, images/, the folder."""
     nested = [named for named in _split_folders(folder / "images") if _has_images(named[1])]
     if nested:
-        return _grouped(nested)
+        return _grouped(nested, "yolo")
     outside = [
         (name, part / "images" if (part / "images").is_dir() else part)
         for name, part in _split_folders(folder)
         if _has_images(part)
     ]
     if outside:
-        return _grouped(outside)
+        return _grouped(outside, "yolo")
     lists = [(split_called(path.stem), path) for path in sorted(folder.glob("*.txt"))]
     listed = [(name, path) for name, path in lists if name is not None]
     if listed:
-        return _grouped(listed)
+        return _grouped(listed, "yolo")
     for place in (folder / "images", folder):
         if _has_images(place):
-            return {"train": (SplitSource(place),)}
+            return {"train": (SplitSource(place, "yolo"),)}
     return {}
 
 
@@ -253,8 +296,8 @@ def _has_images(folder: Path) -> bool:
     return any(is_image_name(path.name) for pattern in ("*", "*/*", "*/*/*") for path in folder.glob(pattern))
 
 
-def _grouped(named: Iterable[tuple[str, Path]]) -> Splits:
+def _grouped(named: Iterable[tuple[str, Path]], source_format: Format) -> Splits:
     splits: Splits = {}
     for name, path in named:
-        splits[name] = (*splits.get(name, ()), SplitSource(path))
+        splits[name] = (*splits.get(name, ()), SplitSource(path, source_format))
     return splits

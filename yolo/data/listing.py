@@ -3,11 +3,19 @@
 from __future__ import annotations
 
 import os
+import re
+import reprlib
+from collections.abc import Sequence
 from pathlib import Path, PurePath
+from typing import Any
 
-from yolo.data.account import DataAccount, printable
-from yolo.errors import DataError, ImageReadError
-from yolo.images import IMAGE_SUFFIXES, read_size
+from yolo.data.account import printable
+from yolo.errors import DataError
+from yolo.images import IMAGE_SUFFIXES
+
+# A label file of this size has a million objects; no image has. It is something else, and would fill the memory.
+LARGEST_LABEL_FILE = 64 * 2**20
+_PROBED_IMAGES = 50  # so many are looked for to find an image folder
 
 
 def find_images(folder: Path) -> list[Path]:
@@ -38,26 +46,127 @@ def is_image_name(name: str) -> bool:
     return not name.startswith(".") and PurePath(name).suffix.lower() in IMAGE_SUFFIXES
 
 
-def is_file(path: Path) -> bool:
+def is_file(path: Path | str) -> bool:
     """Whether `path` is a file that can be seen; an impossible name or a closed folder is no error here."""
     try:
-        return path.is_file()
+        return Path(path).is_file()
     except (OSError, ValueError):
         return False
 
 
-def read_text(path: Path) -> str:
-    """A text file in UTF-8, with or without byte order mark, whatever its line ends.
+def is_folder(path: Path) -> bool:
+    """Whether `path` is a folder that can be seen; an impossible name is no error here."""
+    try:
+        return path.is_dir()
+    except (OSError, ValueError):
+        return False
+
+
+def image_folder(path: Path, names: Sequence[str]) -> Path:
+    """Where the images are that an annotation file names: the first likely place that has one of them.
 
     Raises:
-        DataError: the file cannot be opened or is not UTF-8.
+        DataError: there is none; the places are listed.
+    """
+    places = _likely_folders(path)
+    for place in places:
+        if any(is_file(place / name) for name in names[:_PROBED_IMAGES]):
+            return place
+    if not names:
+        raise DataError(f"{printable(path)}: lists no images")
+    tried = "".join(f"\n  {printable(place / names[0])}" for place in places)
+    raise DataError(f"{printable(path)}: its images are not found; looked for the first one at{tried}")
+
+
+def _likely_folders(path: Path) -> list[Path]:
+    """Beside the file or beside its folder: for `annotations/instances_train2017.json` first `train2017/`."""
+    words = re.split(r"[_.\-]", path.stem)
+    tails = ["_".join(words[start:]) for start in range(len(words))]
+    tails += [tail.rstrip("0123456789") for tail in tails]
+    parents = (path.parent.parent, path.parent)
+    bases = [base for parent in parents for base in (parent, parent / "images")]
+    named = [base / tail for tail in tails if tail for base in bases]
+    plain = [path.parent, path.parent / "images", path.parent / "data", path.parent.parent / "images"]
+    return [place for place in dict.fromkeys([*named, *plain, path.parent.parent]) if place.is_dir()]
+
+
+class Listings:
+    """What is in folders, each listed once: to ask for 100,000 files one by one would take far longer.
+
+    Names are compared exactly, so that `A.txt` is not taken for `a.txt` where the file system does.
+    """
+
+    def __init__(self) -> None:
+        self._names: dict[str, dict[str, bool]] = {}
+
+    def has(self, path: str) -> bool:
+        """Whether there is a file or a folder of that name.
+
+        Raises:
+            DataError: its folder may not be listed.
+        """
+        return self._kind(path) is not None
+
+    def has_file(self, path: str) -> bool:
+        """Whether there is a file of that name.
+
+        Raises:
+            DataError: its folder may not be listed.
+        """
+        return self._kind(path) is True
+
+    def _kind(self, path: str) -> bool | None:
+        """True for a file, False for a folder, None for nothing."""
+        folder, name = os.path.split(path)
+        names = self._names.get(folder)
+        if names is None:
+            names = self._names[folder] = _listed(folder or ".")
+        kind = names.get(name)
+        if kind is None and not name.isascii() and names and is_file(path):
+            return True  # written with combining characters in one place and without in the other
+        return kind
+
+
+def _listed(folder: str) -> dict[str, bool]:
+    """For each name in a folder, whether it is a file; empty if there is no such folder."""
+    try:
+        with os.scandir(folder) as entries:
+            return {entry.name: entry.is_file() for entry in entries}
+    except PermissionError as error:
+        _refuse(error)
+    except (OSError, ValueError):
+        pass  # not there, no folder, or a name that cannot be: nothing is in it
+    return {}
+
+
+def read_text(path: Path, *, limit: int | None = None) -> str:
+    """A text file in UTF-8, with or without byte order mark, line ends made one.
+
+    Args:
+        path: of the file.
+        limit: the most bytes it may have.
+
+    Raises:
+        DataError: the file cannot be opened, is too large, or is not UTF-8.
     """
     try:
-        return path.read_text(encoding="utf-8-sig")
-    except OSError as error:
-        raise DataError(f"{printable(path)}: cannot be read ({error.strerror or error})") from error
+        text = read_bytes(path, limit=limit).decode("utf-8-sig")
     except UnicodeDecodeError as error:
         raise DataError(f"{printable(path)}: is not UTF-8 text (byte {error.start}); save it as UTF-8") from error
+    return text.replace("\r\n", "\n").replace("\r", "\n")
+
+
+def read_bytes(path: Path, *, limit: int | None = None) -> bytes:
+    """The bytes of a file; see `read_text`."""
+    try:
+        with path.open("rb") as file:
+            data = file.read() if limit is None else file.read(limit + 1)
+    except (OSError, ValueError) as error:
+        reason = getattr(error, "strerror", None) or error
+        raise DataError(f"{printable(path)}: cannot be read ({reason})") from error
+    if limit is not None and len(data) > limit:
+        raise DataError(f"{printable(path)}: has more than {limit // 2**20} MiB; that is no annotation of one image")
+    return data
 
 
 def read_lines(path: Path) -> list[str]:
@@ -65,30 +174,26 @@ def read_lines(path: Path) -> list[str]:
     return [line.strip() for line in read_text(path).split("\n") if line.strip()]
 
 
-def path_id(path: Path, folder: Path) -> str:
+def path_id(path: Path | str, folder: Path | str) -> str:
     """Image id: the path below `folder` without suffix, with forward slashes; outside of it the whole path.
 
-    >>> path_id(Path("data/images/a/b.jpg"), Path("data/images"))
+    >>> path_id("data/images/a/b.jpg", "data/images")
     'a/b'
     """
-    inside = path.relative_to(folder) if path.is_relative_to(folder) else path
-    return printable((inside.parent / inside.stem).as_posix())
+    text, base = Path(path).as_posix(), Path(folder).as_posix().rstrip("/") + "/"
+    head, slash, name = text.removeprefix(base).rpartition("/")
+    return printable(f"{head}{slash}{PurePath(name).stem}")
 
 
-def size_or_drop(image: Path, account: DataAccount, *, detail: str = "") -> tuple[int, int] | None:
-    """Height and width of an image file; None, and an entry in the account, if it is missing or unreadable.
-
-    Args:
-        image: the file.
-        account: receives the issue.
-        detail: what else is lost with the image, appended to the message.
-    """
-    if not is_file(image):
-        account.drop_image(image, "image_missing", f"there is no such image file{detail}")
-        return None
+def shown(value: Any) -> str:
+    """A value of a file in a few words: what somebody writes into a file may be endless."""
     try:
-        return read_size(image)
-    except ImageReadError as error:
-        reason = str(error).removeprefix(f"{image}: ")
-        account.drop_image(image, "image_unreadable", f"{reason}{detail}")
-        return None
+        return printable(_SHORT.repr(value))
+    except ValueError:  # an integer of thousands of digits
+        return f"a {type(value).__name__}"
+
+
+_SHORT = reprlib.Repr()
+_SHORT.maxstring = _SHORT.maxother = 80
+_SHORT.maxlong = 40
+_SHORT.maxlevel = 3

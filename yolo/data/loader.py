@@ -5,20 +5,26 @@ from __future__ import annotations
 import multiprocessing
 import os
 import signal
-from collections import Counter
 from collections.abc import Callable, Iterator
+from itertools import pairwise
 from types import FrameType
 
 import cv2
 import numpy as np
 import torch
-from torch.utils.data import DataLoader, Sampler
+from numpy.typing import NDArray
+from torch.utils.data import DataLoader, Sampler, default_collate
 
 from yolo.data.dataset import DetectionDataset, SampleKey
-from yolo.randomness import epoch_order
+from yolo.randomness import epoch_order, partner_generator
 from yolo.structures import Batch, Sample, SkippedImage, Targets
 
 _MAX_DEFAULT_WORKERS = 8
+
+# A sample is mixed with images that its batch reads anyway. They come from groups of about this size and not from the
+# whole batch, so that each rank of several finds them in its own part of it.
+_GROUP_SIZE = 8
+NUM_PARTNERS = 4
 
 
 class TrainBatches(Sampler[list[SampleKey]]):
@@ -26,12 +32,15 @@ class TrainBatches(Sampler[list[SampleKey]]):
 
     Args:
         num_images: length of the dataset.
-        batch_size: images per batch; the last batch of an epoch may be smaller.
+        batch_size: images per step, those of all ranks together; the last step of an epoch may have fewer.
         seed: of the run.
         start: (epoch, step in the epoch) to begin with, for a resumed run.
-        with_mosaic: asked once per epoch.
+        with_mosaic: whether samples are mixed with others; asked once per epoch.
         replacement: draw every image anew, and fill the last batch (darknet), where an epoch otherwise visits each
             image once.
+        rank: which part of every batch to yield, from 0; the parts of all ranks, one after the other, are the batch
+            of a single rank.
+        num_ranks: how many parts there are. The parts of a short last batch may differ by one image, or be empty.
     """
 
     def __init__(
@@ -43,6 +52,8 @@ class TrainBatches(Sampler[list[SampleKey]]):
         start: tuple[int, int] = (0, 0),
         with_mosaic: Callable[[int], bool],
         replacement: bool = False,
+        rank: int = 0,
+        num_ranks: int = 1,
     ) -> None:
         self.num_images = num_images
         self.batch_size = batch_size
@@ -50,6 +61,8 @@ class TrainBatches(Sampler[list[SampleKey]]):
         self.start = start
         self.with_mosaic = with_mosaic
         self.replacement = replacement
+        self.rank = rank
+        self.num_ranks = num_ranks
 
     @property
     def steps_per_epoch(self) -> int:
@@ -62,15 +75,80 @@ class TrainBatches(Sampler[list[SampleKey]]):
         draws = self.steps_per_epoch * self.batch_size if self.replacement else None
         while True:
             order = epoch_order(self.seed, epoch, self.num_images, draws=draws)
+            repeats = _count_before(order) if self.replacement else np.zeros_like(order)
             mosaic = self.with_mosaic(epoch)
-            drawn: Counter[int] = Counter()
-            keys = []
-            for index in order.tolist():
-                keys.append(SampleKey(epoch, index, mosaic, drawn[index]))
-                drawn[index] += 1
             for step in range(first_step, self.steps_per_epoch):
-                yield keys[step * self.batch_size : (step + 1) * self.batch_size]
+                yield self._keys(order, repeats, epoch=epoch, step=step, mosaic=mosaic)
             epoch, first_step = epoch + 1, 0
+
+    def _keys(
+        self, order: NDArray[np.int64], repeats: NDArray[np.int64], *, epoch: int, step: int, mosaic: bool
+    ) -> list[SampleKey]:
+        start = step * self.batch_size
+        stop = min(start + self.batch_size, len(order))
+        indices, counts = order[start:stop].tolist(), repeats[start:stop].tolist()
+        partners: list[tuple[int, ...]] = [()] * len(indices)
+        if mosaic:
+            partners = draw_partners(order, (start, stop), partner_generator(self.seed, epoch, step))
+        keys = [
+            SampleKey(epoch, index, mosaic, count, others)
+            for index, count, others in zip(indices, counts, partners, strict=True)
+        ]
+        return keys[len(keys) * self.rank // self.num_ranks : len(keys) * (self.rank + 1) // self.num_ranks]
+
+
+def draw_partners(
+    order: NDArray[np.int64], places: tuple[int, int], generator: np.random.Generator
+) -> list[tuple[int, ...]]:
+    """Draw for each sample of a batch the images it may be mixed with.
+
+    They are images of the same batch; a batch that is too small for that borrows from the batches around it.
+
+    Args:
+        order: (n,) the order in which an epoch visits its images.
+        places: the batch is order[start:stop].
+        generator: source of the draws.
+
+    Returns:
+        For each place 4 images, in random order, from other places of the order; they repeat where there are too few.
+    """
+    partners = []
+    for own, window in _groups(places, len(order)):
+        images = order[window.start : window.stop]
+        ranks = generator.random((len(own), len(images)))
+        # a sample's own place comes last: it is left out unless it is the only one
+        ranks[np.arange(len(own)), np.arange(own.start, own.stop) - window.start] = 2.0
+        chosen = images[np.argsort(ranks, axis=1, kind="stable")[:, : max(1, len(images) - 1)]]
+        wanted = np.arange(NUM_PARTNERS) % chosen.shape[1]
+        partners += [tuple(row) for row in chosen[:, wanted].tolist()]
+    return partners
+
+
+def _groups(places: tuple[int, int], total: int) -> Iterator[tuple[range, range]]:
+    """Split a batch into groups: the places that need partners, and the places these come from."""
+    start, stop = places
+    count = (stop - start) // _GROUP_SIZE
+    if count:
+        bounds = [start + (stop - start) * number // count for number in range(count + 1)]
+        for first, last in pairwise(bounds):
+            yield range(first, last), range(first, last)
+    else:
+        first = max(0, min(start - (_GROUP_SIZE - (stop - start)) // 2, total - _GROUP_SIZE))
+        yield range(start, stop), range(first, min(total, first + _GROUP_SIZE))
+
+
+def _count_before(order: NDArray[np.int64]) -> NDArray[np.int64]:
+    """For each place, how often its image stands in `order` before it.
+
+    >>> _count_before(np.array([3, 1, 3, 3, 1])).tolist()
+    [0, 0, 1, 2, 1]
+    """
+    by_image = np.argsort(order, kind="stable")
+    same = order[by_image]
+    firsts = np.searchsorted(same, same, side="left")
+    counts = np.empty_like(order)
+    counts[by_image] = np.arange(len(order)) - firsts
+    return counts
 
 
 class EvaluationBatches(Sampler[list[SampleKey]]):
@@ -89,9 +167,23 @@ class EvaluationBatches(Sampler[list[SampleKey]]):
 
 
 def make_loader(
-    dataset: DetectionDataset, batches: Sampler[list[SampleKey]], *, workers: int, pin_memory: bool = False
+    dataset: DetectionDataset,
+    batches: Sampler[list[SampleKey]],
+    *,
+    workers: int,
+    pin_memory: bool = False,
+    start_method: str | None = None,
 ) -> DataLoader[Batch]:
-    """A DataLoader over `batches`; with 0 workers it loads in this process."""
+    """A DataLoader over `batches`.
+
+    Args:
+        dataset: what is loaded.
+        batches: the keys of each batch.
+        workers: processes that load; with 0 it loads in this one.
+        pin_memory: page-lock batches for the copy to a GPU.
+        start_method: fork, spawn or forkserver; by default fork where there is one, because forked workers start at
+            once and share the dataset. Batches are the same.
+    """
     return DataLoader(
         dataset,  # type: ignore[arg-type]  # the loader's type is what `collate` makes of samples
         batch_sampler=batches,
@@ -102,7 +194,7 @@ def make_loader(
         pin_memory=pin_memory,
         worker_init_fn=_prepare_worker if workers else None,
         persistent_workers=workers > 0,
-        multiprocessing_context=_context() if workers else None,
+        multiprocessing_context=(start_method or _start_method()) if workers else None,
     )
 
 
@@ -126,14 +218,16 @@ def collate(samples: list[Sample | SkippedImage]) -> Batch:
     good = [sample for sample in samples if isinstance(sample, Sample)]
     images = torch.zeros(0, 3, 0, 0, dtype=torch.uint8)
     if good:
-        # the bytes stay as they lie, height-width-channel: that is torch's channels-last
-        images = torch.from_numpy(np.stack([sample.image for sample in good])).permute(0, 3, 1, 2)
+        # the bytes stay as they lie, height-width-channel: that is torch's channels-last; and torch's own function
+        # writes them straight into shared memory where this is a worker
+        images = default_collate([torch.from_numpy(sample.image) for sample in good]).permute(0, 3, 1, 2)
     return Batch(
         images=images,
         targets=Targets.from_ground_truths([sample.ground_truth for sample in good]),
         indices=tuple(sample.index for sample in good),
         geometries=tuple(sample.geometry for sample in good),
         skipped=tuple(sample for sample in samples if isinstance(sample, SkippedImage)),
+        notes=tuple(sample.note for sample in good if sample.note is not None),
     )
 
 
@@ -151,6 +245,5 @@ def _leave(number: int, frame: FrameType | None) -> None:
     os._exit(0)
 
 
-def _context() -> str:
-    """Forked workers start at once and share the image cache; where there is no fork, spawn."""
+def _start_method() -> str:
     return "fork" if "fork" in multiprocessing.get_all_start_methods() else "spawn"

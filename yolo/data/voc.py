@@ -7,27 +7,33 @@ as degenerate. Left out: parts of objects, segmentation, poses, the per-class li
 
 from __future__ import annotations
 
-import difflib
+import os
 import unicodedata
-from collections.abc import Iterable, Mapping
-from dataclasses import dataclass
+from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from defusedxml.ElementTree import ParseError, fromstring
+import numpy as np
 
 from yolo.data.account import DataAccount, printable
-from yolo.data.cleaning import Box, RawObject, clean_objects
-from yolo.data.listing import find_images, is_file, is_image_name, read_lines, size_or_drop
+from yolo.data.image_sizes import ImageSizes
+from yolo.data.listing import (
+    find_images,
+    is_file,
+    is_folder,
+    is_image_name,
+    read_lines,
+)
+from yolo.data.raw_objects import RawObject, RawObjects, RawSource, sizes_array
+from yolo.data.voc_xml import corners_of, is_set, name_of, parse_annotation, stated_size, text_of
 from yolo.errors import DataError
-from yolo.structures import AnnotatedImage
 
 if TYPE_CHECKING:
     from xml.etree.ElementTree import Element
 
 _ANNOTATION_FOLDERS = ("Annotations", "annotations")
 _IMAGE_FOLDERS = ("JPEGImages", "images")
-_TRUE = frozenset({"1", "true", "yes"})
 
 
 @dataclass(frozen=True, slots=True)
@@ -39,12 +45,14 @@ class VocFolder:
         annotations: folder of the XML files.
         images: folder of the images.
         image_of: image file by its path below `images` without suffix, in Unicode form NFC.
+        other_of: a second image file of the same name with another suffix, which is not read.
     """
 
     root: Path
     annotations: Path
     images: Path
     image_of: Mapping[str, Path]
+    other_of: Mapping[str, Path]
 
 
 @dataclass(frozen=True, slots=True)
@@ -56,17 +64,23 @@ class VocEntry:
     xml: Path
     folder: VocFolder
 
+    @property
+    def image(self) -> str:
+        """The image file of that name; not the file that the annotation names where there is no such."""
+        return os.fspath(_image_of(self, None))
+
 
 def has_voc_annotations(folder: Path) -> bool:
     """Whether a folder has XML annotations, in `Annotations/` or beside its images."""
     return _annotation_folder(folder) is not None
 
 
-def list_voc(source: Path) -> list[VocEntry]:
+def list_voc(source: Path, image_dir: Path | None = None) -> list[VocEntry]:
     """The images a source stands for.
 
     Args:
         source: a list such as `ImageSets/Main/train.txt`, or the root of a tree for every annotation in it.
+        image_dir: the folder of the images; None for the one in the tree.
 
     Raises:
         DataError: there is no VOC tree around the source.
@@ -75,11 +89,14 @@ def list_voc(source: Path) -> list[VocEntry]:
     annotations = _annotation_folder(root)
     if annotations is None:
         raise DataError(f"{printable(root)}: has no folder Annotations with XML files")
-    images = next((root / name for name in _IMAGE_FOLDERS if (root / name).is_dir()), root)
+    images = image_dir or next((root / name for name in _IMAGE_FOLDERS if (root / name).is_dir()), root)
     image_of: dict[str, Path] = {}
+    other_of: dict[str, Path] = {}
     for path in find_images(images):
-        image_of.setdefault(_key(path.relative_to(images).with_suffix("").as_posix()), path)
-    folder = VocFolder(root, annotations, images, image_of)
+        key = _key(path.relative_to(images).with_suffix("").as_posix())
+        if image_of.setdefault(key, path) != path:
+            other_of[key] = path
+    folder = VocFolder(root, annotations, images, image_of, other_of)
     if source.is_dir():
         stems = sorted(path.stem for path in annotations.glob("*.xml") if not path.name.startswith("."))
     else:
@@ -88,66 +105,105 @@ def list_voc(source: Path) -> list[VocEntry]:
 
 
 def names_in_voc(entries: Iterable[VocEntry]) -> tuple[str, ...]:
-    """The distinct class names of the annotations, sorted; files that cannot be read are passed over.
-
-    Raises:
-        DataError: there is not one object.
-    """
+    """The distinct class names of the annotations, sorted; files that cannot be read are passed over."""
     names: set[str] = set()
     for entry in entries:
         try:
-            names.update(_name(item) for item in _parse(entry.xml).iterfind("object"))
+            names.update(name_of(item) for item in parse_annotation(entry.xml).iterfind("object"))
         except DataError:
             continue  # reading the images reports it
     names.discard("")
-    if not names:
-        raise DataError("no annotation has an object, so the classes are not known; name them in a dataset YAML")
     return tuple(sorted(names))
 
 
-def read_voc_image(entry: VocEntry, *, labels: Mapping[str, int], account: DataAccount) -> AnnotatedImage | None:
-    """Read one annotation.
+def read_voc(entries: Sequence[VocEntry], *, sizes: ImageSizes) -> RawSource:
+    """What is annotated on some images.
+
+    An image whose XML is malformed is dropped: what is on it is not known, it must not pass for background.
 
     Args:
-        entry: from `list_voc`.
-        labels: label of each class name.
-        account: receives every issue.
-
-    Returns:
-        None if the XML is malformed (what is on the image is then unknown, it must not pass for background) or
-        if the image is missing or unreadable.
+        entries: from `list_voc`; each once.
+        sizes: finds the size of each image, and has the account.
     """
-    annotation: Element | None = None
-    if is_file(entry.xml):
+    reading = _Reading({}, [])
+    kept: list[tuple[VocEntry, str]] = []
+    found: list[tuple[int, int]] = []
+    for entry in entries:
         try:
-            annotation = _parse(entry.xml)
+            annotation = parse_annotation(entry.xml) if is_file(entry.xml) else None
         except DataError as error:
-            account.drop_image(entry.xml, "annotation_unreadable", str(error).removeprefix(f"{entry.xml}: "))
-            return None
-    image = _image_of(entry, annotation)
-    size_hw = size_or_drop(image, account)
-    if size_hw is None:
-        return None
-    if annotation is None:
-        account.miss_label_file(entry.xml)
-        objects = []
-    else:
-        _compare_size(annotation, size_hw, path=entry.xml, account=account)
-        objects = _objects(annotation, labels, path=entry.xml, account=account)
-    truth = clean_objects(objects, size_hw, path=entry.xml, account=account)
-    account.keep_image(len(truth))
-    return AnnotatedImage(entry.image_id, image, size_hw, truth)
+            message = str(error).removeprefix(f"{printable(entry.xml)}: ")
+            sizes.account.drop_image(entry.xml, "annotation_unreadable", message, image=entry.image)
+            continue
+        items = [] if annotation is None else list(annotation.iterfind("object"))
+        for item in items:
+            reading.label(name_of(item))  # the classes are those of all files, with a picture or without
+        image = os.fspath(_image_of(entry, annotation))
+        stated = (None, None) if annotation is None else stated_size(annotation)
+        size_hw = sizes.of(image, stated)
+        if size_hw is None:
+            continue
+        if annotation is None:
+            sizes.account.miss_label_file(entry.xml, image=image)
+        sizes.compare(size_hw, stated, path=entry.xml, where="", image=image)
+        if (other := entry.folder.other_of.get(_key(entry.stem))) is not None:
+            message = f"belongs to {Path(image).name} and to {other.name}; the second is not read"
+            sizes.account.add_issue(entry.xml, "", "shared_label_file", message, image=other)
+        for number, item in enumerate(items, start=1):
+            reading.add(item, number, path=entry.xml, image=(len(kept), image), account=sizes.account)
+        kept.append((entry, image))
+        found.append(size_hw)
+    return reading.source(kept, found)
 
 
-def unknown_class_message(name: str, known: Iterable[str]) -> str:
-    """What to say of a class that is not among the known ones, with the nearest of them."""
-    near = difflib.get_close_matches(name, known, n=1)
-    return f"class {name!r} is not among the classes" + (f"; did you mean {near[0]!r}?" if near else "")
+class _Reading:
+    """The objects read so far; class names are numbered as they come."""
+
+    def __init__(self, labels: dict[str, int], rows: list[RawObject]) -> None:
+        self.labels = labels
+        self.rows = rows
+
+    def label(self, name: str) -> int:
+        return self.labels.setdefault(name, len(self.labels)) if name else -1
+
+    def add(self, item: Element, number: int, *, path: Path, image: tuple[int, str], account: DataAccount) -> None:
+        """Add one object, or drop it if it has no name or no box."""
+        where, (index, image_path) = f"object {number}", image
+        label, corners = self.label(name_of(item)), corners_of(item)
+        if label < 0:
+            account.drop_object(path, where, "missing_name", "the object has no <name>", image=image_path)
+        elif corners is None:
+            message = "<bndbox> lacks a number for each corner"
+            account.drop_object(path, where, "missing_box", message, image=image_path)
+        else:
+            xmin, ymin, xmax, ymax = corners
+            if xmin == xmax or ymin == ymax:
+                message = f"xmin {xmin:g}, ymin {ymin:g}, xmax {xmax:g}, ymax {ymax:g}: a point or a line"
+                account.drop_object(path, where, "degenerate", message, image=image_path)
+                return
+            difficult = is_set(item, "difficult")
+            self.rows.append(RawObject(xmin - 1, ymin - 1, xmax, ymax, label, index, number, difficult))
+
+    def source(self, kept: list[tuple[VocEntry, str]], sizes: list[tuple[int, int]]) -> RawSource:
+        """Everything, with the class names sorted."""
+        names = tuple(sorted(self.labels))
+        objects = RawObjects.of(self.rows)
+        rank = {name: place for place, name in enumerate(names)}
+        order = np.asarray([rank[name] for name in self.labels], np.int64)
+        return RawSource(
+            image_ids=[entry.image_id for entry, _ in kept],
+            paths=[image for _, image in kept],
+            sizes_hw=sizes_array(sizes),
+            objects=replace(objects, labels=order[objects.labels]),
+            class_names=names,
+            place=lambda image, number: (os.fspath(kept[image][0].xml), f"object {number}"),
+            inclusive=1.0,
+        )
 
 
 def _annotation_folder(folder: Path) -> Path | None:
     for place in (folder / name for name in _ANNOTATION_FOLDERS):
-        if place.is_dir() and any(place.glob("*.xml")):
+        if is_folder(place) and any(place.glob("*.xml")):
             return place
     return folder if _is_flat(folder) else None
 
@@ -177,68 +233,8 @@ def _key(stem: str) -> str:
 def _image_of(entry: VocEntry, annotation: Element | None) -> Path:
     """The image with the name of the entry; `<filename>`, which is often wrong, only if there is none."""
     image = entry.folder.image_of.get(_key(entry.stem))
-    named = "" if annotation is None else _text(annotation, "filename")
+    named = "" if annotation is None else text_of(annotation, "filename")
     if image is None and named:
-        image = entry.folder.image_of.get(_key(_without_image_suffix(Path(named).name)))
+        name = named.replace("\\", "/").rpartition("/")[2]
+        image = entry.folder.image_of.get(_key(_without_image_suffix(name)))
     return image or entry.folder.images / f"{entry.stem}.jpg"
-
-
-def _parse(path: Path) -> Element:
-    """The root of an annotation file, or a DataError that begins with its path."""
-    try:
-        root = fromstring(path.read_bytes())
-    except OSError as error:
-        raise DataError(f"{path}: cannot be read ({error.strerror or error})") from error
-    except (ParseError, ValueError, LookupError) as error:
-        # ValueError: entities refused by defusedxml, encodings that expat does not know
-        raise DataError(f"{path}: is not well-formed XML ({error})") from error
-    if root.tag != "annotation":
-        raise DataError(f"{path}: is not a VOC annotation, its root is <{root.tag}>")
-    return root
-
-
-def _objects(annotation: Element, labels: Mapping[str, int], *, path: Path, account: DataAccount) -> list[RawObject]:
-    objects = []
-    for number, item in enumerate(annotation.iterfind("object"), start=1):
-        where, name = f"object {number}", _name(item)
-        if not name:
-            account.drop_object(path, where, "missing_name", "the object has no <name>")
-        elif name not in labels:
-            account.drop_object(path, where, "unknown_class", unknown_class_message(name, labels))
-        elif (corners := _corners(item)) is None:
-            account.drop_object(path, where, "missing_box", "<bndbox> lacks a number for each corner")
-        else:
-            xmin, ymin, xmax, ymax = corners
-            if xmin == xmax or ymin == ymax:
-                message = f"xmin {xmin:g}, ymin {ymin:g}, xmax {xmax:g}, ymax {ymax:g}: a point or a line"
-                account.drop_object(path, where, "degenerate", message)
-                continue
-            box = (xmin - 1, ymin - 1, xmax, ymax)
-            difficult = _text(item, "difficult").lower() in _TRUE
-            objects.append(RawObject(where, labels[name], box, difficult=difficult))
-    return objects
-
-
-def _corners(item: Element) -> Box | None:
-    """xmin, ymin, xmax, ymax as written."""
-    try:
-        xmin, ymin, xmax, ymax = (float(_text(item, f"bndbox/{key}")) for key in ("xmin", "ymin", "xmax", "ymax"))
-    except ValueError:
-        return None
-    return xmin, ymin, xmax, ymax
-
-
-def _compare_size(annotation: Element, size_hw: tuple[int, int], *, path: Path, account: DataAccount) -> None:
-    stated = _text(annotation, "size/width"), _text(annotation, "size/height")
-    height, width = size_hw
-    if any(stated) and stated != (str(width), str(height)):
-        message = f"<size> says {' x '.join(stated)}, the image is {width} x {height}"
-        account.add_issue(path, "", "size_mismatch", message)
-
-
-def _name(item: Element) -> str:
-    return _text(item, "name")
-
-
-def _text(element: Element, path: str) -> str:
-    return (element.findtext(path) or "").strip()

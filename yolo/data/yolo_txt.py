@@ -7,52 +7,87 @@ image. Left out: key points, oriented boxes, writing.
 from __future__ import annotations
 
 import math
+import os
 from collections.abc import Iterable, Sequence
 from pathlib import Path
 from typing import NamedTuple
 
-from yolo.data.account import DataAccount, printable
-from yolo.data.cleaning import Box, RawObject, clean_objects
-from yolo.data.listing import find_images, is_file, is_image_name, path_id, read_lines, read_text, size_or_drop
+import numpy as np
+
+from yolo.data.account import Box, DataAccount, printable
+from yolo.data.image_sizes import ImageSizes
+from yolo.data.listing import (
+    LARGEST_LABEL_FILE,
+    Listings,
+    find_images,
+    is_file,
+    is_image_name,
+    path_id,
+    read_lines,
+    read_text,
+    shown,
+)
+from yolo.data.raw_objects import Float64, RawObjects, RawSource, sizes_array
 from yolo.errors import DataError
-from yolo.structures import AnnotatedImage
 
 _BOX_COLUMNS, _PREDICTION_COLUMNS, _POLYGON_COLUMNS = 5, 6, 7
 # Fractions may overshoot the border a little; from here on they are something else, most likely pixels.
 _LARGEST_FRACTION = 2.0
 _MOST_NAMELESS_CLASSES = 10_000
+_ANY_CLASS = math.inf
 
 
 class YoloEntry(NamedTuple):
     """One image and its label file, which need not exist."""
 
     image_id: str
-    image: Path
+    image: str
     label_file: Path
+
+
+class LineFault(NamedTuple):
+    """A line that cannot be used."""
+
+    number: int
+    kind: str
+    message: str
 
 
 class _LineError(ValueError):
     """What is wrong with a line: (kind of issue, message)."""
 
 
-def list_yolo(source: Path, root: Path) -> list[YoloEntry]:
+def list_yolo(source: Path, root: Path, image_dir: Path | None = None) -> list[YoloEntry]:
     """The images of a folder, or of a list file with one path per line, and the label file of each.
 
     Args:
         source: folder, searched with all folders in it, or a `.txt` list.
         root: of the dataset; paths in a list are relative to the list's folder, else to `root`, else to the
             working directory.
+        image_dir: the folder of the images, where `source` is that of the label files.
     """
+    listings = Listings()
+    if image_dir is not None:
+        return [_entry_apart(path, image_dir, source) for path in find_images(image_dir)]
     if source.is_dir():
-        return [YoloEntry(path_id(path, source), path, label_file_of(path)) for path in find_images(source)]
+        return [_entry(path_id(path, source), path, listings) for path in find_images(source)]
     lines = read_lines(source)
-    if lines and not any(is_image_name(Path(line).name) for line in lines):
-        raise DataError(f"{printable(source)}: lists no images; its first line is {lines[0][:60]!r}")
+    if lines and not any(is_image_name(line.rpartition("/")[2]) for line in lines):
+        raise DataError(f"{printable(source)}: lists no images; its first line is {shown(lines[0])}")
     images = [_listed_image(line, (source.parent, root, Path.cwd())) for line in lines]
-    return [YoloEntry(_list_id(path, root), path, label_file_of(path)) for path in images]
+    return [_entry(_list_id(path, root), path, listings) for path in images]
 
 
-def label_file_of(image: Path) -> Path:
+def _entry(image_id: str, image: Path, listings: Listings) -> YoloEntry:
+    return YoloEntry(image_id, os.fspath(image), label_file_of(image, listings=listings))
+
+
+def _entry_apart(image: Path, images: Path, labels: Path) -> YoloEntry:
+    label_file = labels / image.relative_to(images).with_suffix(".txt")
+    return YoloEntry(path_id(image, images), os.fspath(image), label_file)
+
+
+def label_file_of(image: Path, *, listings: Listings | None = None) -> Path:
     """The label file of an image: the last folder `images` becomes `labels`; failing that, beside the image.
 
     >>> label_file_of(Path("a/images/train/x.jpg")).as_posix()
@@ -64,103 +99,146 @@ def label_file_of(image: Path) -> Path:
         return beside
     last = len(folders) - 1 - folders[::-1].index("images")
     apart = Path(*folders[:last], "labels", *folders[last + 1 :], beside.name)
-    return beside if is_file(beside) and not is_file(apart) else apart
+    has = (listings or Listings()).has_file
+    return beside if has(os.fspath(beside)) and not has(os.fspath(apart)) else apart
 
 
-def read_yolo_image(entry: YoloEntry, *, labels: Sequence[int | None], account: DataAccount) -> AnnotatedImage | None:
-    """Read one image's labels.
+def read_yolo(entries: Sequence[YoloEntry], *, class_names: Sequence[str], sizes: ImageSizes) -> RawSource:
+    """What is annotated on some images.
+
+    An image whose label file is there but cannot be read is dropped: it must not pass for background.
 
     Args:
-        entry: from `list_yolo`.
-        labels: for each class id of the files the label it gets; None if that class is not wanted.
-        account: receives every issue.
-
-    Returns:
-        None if the image is missing or unreadable, or its label file is.
+        entries: from `list_yolo`; each image once.
+        class_names: what the class ids of the files mean.
+        sizes: finds the size of each image, and has the account.
     """
-    size_hw = size_or_drop(entry.image, account)
-    if size_hw is None:
-        return None
-    text = ""
-    if entry.label_file.exists():
-        try:
-            text = read_text(entry.label_file)
-        except DataError as error:
-            account.drop_image(entry.image, "annotation_unreadable", str(error))
-            return None
-    else:
-        account.miss_label_file(entry.label_file)
-    objects = parse_labels(text, size_hw, labels=labels, path=entry.label_file, account=account)
-    truth = clean_objects(objects, size_hw, path=entry.label_file, account=account)
-    account.keep_image(len(truth))
-    return AnnotatedImage(entry.image_id, entry.image, size_hw, truth)
+    account, listings = sizes.account, Listings()
+    kept: list[YoloEntry] = []
+    found: list[tuple[int, int]] = []
+    tables: list[Float64] = [np.zeros((0, 10))]
+    first_image: dict[Path, str] = {}
+    for entry in entries:
+        size_hw = sizes.of(entry.image)
+        if size_hw is None:
+            continue
+        text = ""
+        if listings.has(os.fspath(entry.label_file)):
+            try:
+                text = read_text(entry.label_file, limit=LARGEST_LABEL_FILE)
+            except DataError as error:
+                account.drop_image(entry.label_file, "annotation_unreadable", str(error), image=entry.image)
+                continue
+            _report_shared(entry, first_image, account)
+        else:
+            account.miss_label_file(entry.label_file, image=entry.image)
+        rows, faults = parse_labels(text, num_classes=len(class_names))
+        for number, kind, message in faults:
+            account.drop_object(entry.label_file, f"line {number}", kind, message, image=entry.image)
+        tables.append(_table(rows, size_hw, len(kept)))
+        kept.append(entry)
+        found.append(size_hw)
+    return RawSource(
+        image_ids=[entry.image_id for entry in kept],
+        paths=[entry.image for entry in kept],
+        sizes_hw=sizes_array(found),
+        objects=RawObjects.of(np.concatenate(tables)),
+        class_names=tuple(class_names),
+        place=lambda image, number: (os.fspath(kept[image].label_file), f"line {number}"),
+    )
 
 
-def parse_labels(
-    text: str,
-    size_hw: tuple[int, int],
-    *,
-    labels: Sequence[int | None],
-    path: Path,
-    account: DataAccount,
-) -> list[RawObject]:
-    """The objects in the text of a label file; a line that cannot be used is dropped and counted.
+def _report_shared(entry: YoloEntry, first_image: dict[Path, str], account: DataAccount) -> None:
+    first = first_image.setdefault(entry.label_file, entry.image)
+    if first != entry.image:
+        message = f"is the label file of {Path(first).name} and of {Path(entry.image).name}; both get its objects"
+        account.add_issue(entry.label_file, "", "shared_label_file", message, image=entry.image)
+
+
+def _table(rows: Float64, size_hw: tuple[int, int], image: int) -> Float64:
+    """Rows of `RawObject` from rows of `parse_labels`."""
+    height, width = size_hw
+    table = np.zeros((len(rows), 10))
+    with np.errstate(over="ignore", invalid="ignore"):
+        table[:, :4] = rows[:, 2:] * (width, height, width, height)
+    table[:, 4] = rows[:, 1]
+    table[:, 5] = image
+    table[:, 6] = rows[:, 0]
+    table[:, 9] = np.nan
+    return table
+
+
+def parse_labels(text: str, *, num_classes: float) -> tuple[Float64, list[LineFault]]:
+    """The objects in the text of a label file.
 
     Args:
         text: of the whole file.
-        size_hw: height and width of the image in pixels.
-        labels: see `read_yolo_image`.
-        path: the label file, for messages.
-        account: receives every issue.
+        num_classes: class ids are 0 to this, exclusive.
+
+    Returns:
+        A row for each object: number of the line, class id, xyxy in fractions of the image; and the lines that
+        cannot be used.
     """
-    height, width = size_hw
-    objects = []
-    for where, columns in _lines(text):
+    lines = _lines(text)
+    rows = _parse_plain(text, lines, num_classes)
+    if rows is not None:
+        return rows, []
+    faults, parsed = [], []
+    for number, columns in lines:
         try:
-            class_id, (x1, y1, x2, y2) = _parse_columns(columns)
-            label = _label(class_id, labels)
+            class_id, box = _parse_columns(columns)
+            if not 0 <= class_id < num_classes:
+                raise _LineError("class_out_of_range", f"class id {class_id:.0f} is not in 0..{num_classes - 1}")
+            parsed.append((number, class_id, *box))
         except _LineError as fault:
-            account.drop_object(path, where, *fault.args)
-            continue
-        objects.append(RawObject(where, label, (x1 * width, y1 * height, x2 * width, y2 * height)))
-    return objects
+            faults.append(LineFault(number, *fault.args))
+    return np.asarray(parsed, np.float64).reshape(-1, 6), faults
+
+
+def _parse_plain(text: str, lines: Sequence[tuple[int, list[str]]], num_classes: float) -> Float64 | None:
+    """The rows if every line is a good `class cx cy w h`, at a fraction of the cost; else None."""
+    if "_" in text or not all(len(columns) == _BOX_COLUMNS for _, columns in lines):
+        return None
+    try:
+        values = np.asarray(list(map(float, text.split())), np.float64).reshape(-1, _BOX_COLUMNS)
+    except ValueError:
+        return None
+    classes, centres, sides = values[:, 0], values[:, 1:3], values[:, 3:]
+    good = (classes == np.floor(classes)) & (classes >= 0) & (classes < num_classes)
+    if not (good.all() and (np.abs(values[:, 1:]) < _LARGEST_FRACTION).all()):
+        return None
+    numbers = np.asarray([number for number, _ in lines], np.float64)
+    return np.column_stack([numbers, classes, centres - sides / 2, centres + sides / 2])
 
 
 def nameless_classes(entries: Iterable[YoloEntry]) -> tuple[str, ...]:
     """`class0`, `class1`, ... up to the largest class id in the label files, for data without names.
 
     Raises:
-        DataError: there are no objects, or the largest id is beyond any real class list.
+        DataError: the largest id is beyond any real class list.
     """
-    largest, place = -1, ""
+    largest, place = -1.0, ""
     for entry in entries:
-        if not entry.label_file.exists():
-            continue
         try:
-            text = read_text(entry.label_file)
+            text = read_text(entry.label_file, limit=LARGEST_LABEL_FILE) if is_file(entry.label_file) else ""
         except DataError:
             continue  # reading the images reports it
-        for where, columns in _lines(text):
-            try:
-                class_id, _ = _parse_columns(columns)
-            except _LineError:
-                continue
-            if class_id > largest:
-                largest, place = class_id, f"{printable(entry.label_file)}, {where}"
-    if largest < 0:
-        raise DataError("no label file has an object, so the classes are not known; name them in a dataset YAML")
+        rows, _ = parse_labels(text, num_classes=_ANY_CLASS)
+        if len(rows) and rows[:, 1].max() > largest:
+            row = rows[rows[:, 1].argmax()]
+            largest, place = float(row[1]), f"{printable(entry.label_file)}, line {row[0]:.0f}"
     if largest >= _MOST_NAMELESS_CLASSES:
-        raise DataError(f"{place}: class id {largest}; if it is meant, name the classes in a dataset YAML")
-    return tuple(f"class{class_id}" for class_id in range(largest + 1))
+        raise DataError(f"{place}: class id {largest:.0f}; if it is meant, name the classes in a dataset YAML")
+    return tuple(f"class{class_id}" for class_id in range(int(largest) + 1))
 
 
-def _lines(text: str) -> Iterable[tuple[str, list[str]]]:
-    """Where and what for each line that is not blank; the same line ends, and numbers, as in an editor."""
+def _lines(text: str) -> list[tuple[int, list[str]]]:
+    """Number and columns of each line that is not blank; the same line ends, and numbers, as in an editor."""
     lines = text.replace("\r\n", "\n").replace("\r", "\n").split("\n")
-    return ((f"line {number}", line.split()) for number, line in enumerate(lines, start=1) if line.split())
+    return [(number, columns) for number, line in enumerate(lines, start=1) if (columns := line.split())]
 
 
-def _parse_columns(columns: list[str]) -> tuple[int, Box]:
+def _parse_columns(columns: list[str]) -> tuple[float, Box]:
     """Class id and normalised xyxy box of a line, or a `_LineError`."""
     count = len(columns)
     if count == _PREDICTION_COLUMNS:
@@ -173,7 +251,7 @@ def _parse_columns(columns: list[str]) -> tuple[int, Box]:
         raise _LineError("wrong_columns", message)
     class_value, *values = _numbers(columns)
     if not class_value.is_integer():
-        raise _LineError("class_not_integer", f"class id {columns[0]!r} is not a whole number")
+        raise _LineError("class_not_integer", f"class id {shown(columns[0])} is not a whole number")
     if all(map(math.isfinite, values)) and max(map(abs, values)) >= _LARGEST_FRACTION:
         message = f"{max(values, key=abs):.6g} is not a fraction of the image; are these pixels?"
         raise _LineError("not_normalised", message)
@@ -183,7 +261,7 @@ def _parse_columns(columns: list[str]) -> tuple[int, Box]:
     else:
         cx, cy, w, h = values
         box = (cx - w / 2, cy - h / 2, cx + w / 2, cy + h / 2)
-    return int(class_value), box
+    return class_value, box
 
 
 def _numbers(columns: list[str]) -> list[float]:
@@ -194,15 +272,6 @@ def _numbers(columns: list[str]) -> list[float]:
     except ValueError:
         shown = " ".join(columns)
         raise _LineError("unparsable", f"{shown[:60]!r} is not a row of numbers") from None
-
-
-def _label(class_id: int, labels: Sequence[int | None]) -> int:
-    if not 0 <= class_id < len(labels):
-        raise _LineError("class_out_of_range", f"class id {class_id} is not in 0..{len(labels) - 1}")
-    label = labels[class_id]
-    if label is None:
-        raise _LineError("unknown_class", f"class id {class_id} stands for a class that is not wanted here")
-    return label
 
 
 def _listed_image(line: str, folders: Sequence[Path]) -> Path:

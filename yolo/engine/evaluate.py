@@ -41,12 +41,15 @@ class Evaluation:
 
 
 def evaluation_loader(
-    split: Split, *, input_hw: tuple[int, int], resize: ResizeMode, batch_size: int, workers: int, cache_mb: int = 0
+    split: Split,
+    *,
+    input_hw: tuple[int, int],
+    resize: ResizeMode,
+    batch_size: int,
+    workers: int,
+    cache: ImageCache | None = None,
 ) -> DataLoader[Batch]:
     """A loader over every image of a split, in order."""
-    # the cache holds bytes, and darknet's resize makes floats
-    cache_mb = 0 if resize == "stretch_corners" else cache_mb
-    cache = ImageCache(len(split.images), input_hw, limit_mb=cache_mb) if cache_mb else None
     dataset = DetectionDataset(split.images, input_hw=input_hw, resize=resize, cache=cache)
     return make_loader(dataset, EvaluationBatches(len(split.images), batch_size), workers=workers)
 

@@ -16,7 +16,7 @@ from yolo.errors import ConfigError, WeightsError
 
 _FORMAT = 2
 # What may be another machine's when a run goes on.
-CHANGEABLE = frozenset({"resume", "data", "device", "workers", "cache_mb"})
+CHANGEABLE = frozenset({"resume", "data", "device", "workers", "cache", "cache_mb", "cache_dir"})
 _DEFAULTS = TrainConfig(resume="-")
 
 
@@ -28,6 +28,7 @@ def pack(training: Training) -> dict[str, Any]:
         "class_names": list(training.splits["train"].class_names),
         "position": asdict(training.position),
         "unreadable": dict(training.unreadable),
+        "noted": dict(training.noted),
         "network": training.network.state_dict(),
         "average": training.average.network.state_dict(),
         "average_steps": training.average.steps,
@@ -99,4 +100,5 @@ def unpack(state: dict[str, Any], training: Training) -> None:
     plan, seen = training.schedule, training.position.start_seen
     training.schedule = Schedule.from_config(training.config, plan.steps_per_epoch, seen=seen)
     training.unreadable = dict(state["unreadable"])
+    training.noted = dict(state.get("noted", {}))
     training.elapsed_before = training.position.elapsed

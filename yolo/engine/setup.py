@@ -15,8 +15,8 @@ from rich.console import Console
 from torch import nn
 from torch.utils.data import DataLoader
 
-from yolo.config import OptimizerConfig, TrainConfig
-from yolo.data.cache import ImageCache
+from yolo.config import AugmentConfig, OptimizerConfig, TrainConfig
+from yolo.data.annotations import AnnotatedImages
 from yolo.data.dataset import DetectionDataset
 from yolo.data.descriptor import Split, find_dataset, read_split
 from yolo.data.loader import TrainBatches, default_workers, make_loader
@@ -24,9 +24,11 @@ from yolo.engine.checkpoint import DetectorMetadata, default_settings
 from yolo.engine.devices import choose_device, choose_precision
 from yolo.engine.ema import MovingAverage
 from yolo.engine.evaluate import evaluation_loader, grid_on
+from yolo.engine.image_caches import open_cache
 from yolo.engine.run_log import RunLog
 from yolo.engine.schedule import Schedule
 from yolo.engine.start import build_start
+from yolo.geometry import ResizeMode
 from yolo.losses.yolo_loss import YoloLoss
 from yolo.models.build import Network, Spec
 from yolo.models.darknet import DarknetSpec
@@ -90,6 +92,7 @@ class Training:
     val_loader: DataLoader[Batch]
     position: Position = field(default_factory=Position)
     unreadable: dict[str, str] = field(default_factory=dict)
+    noted: dict[str, str] = field(default_factory=dict)
     sitting_began: float = field(default_factory=time.monotonic)
     elapsed_before: float = 0.0
     data_sha256: str = ""
@@ -193,7 +196,13 @@ def prepare(config: TrainConfig, console: Console, folder: Path | None = None) -
             resize=config.model.resize,
             batch_size=config.batch_size,
             workers=workers,
-            cache_mb=config.cache_mb // 4,
+            cache=open_cache(
+                config,
+                len(splits["val"].images),
+                input_hw=input_hw,
+                resize=config.model.resize,
+                for_training=False,
+            ),
         ),
         data_sha256=fingerprint(splits["train"]),
         # last: a training that cannot start leaves no folder
@@ -204,18 +213,17 @@ def prepare(config: TrainConfig, console: Console, folder: Path | None = None) -
 def read_splits(config: TrainConfig, console: Console) -> dict[str, Split]:
     """Read train and val, and say what was found and what was left out."""
     descriptor = find_dataset(Path(config.data))
-    train = read_split(descriptor, "train")
-    val = read_split(descriptor, "val", class_names=train.class_names)
+    train = read_split(descriptor, "train", box_policy=config.box_policy)
+    val = read_split(descriptor, "val", class_names=train.class_names, box_policy=config.box_policy)
     for line in (*descriptor.notes, *train.account.summary_lines(), *val.account.summary_lines()):
         console.print(line, markup=False, highlight=False, soft_wrap=True)
     return {"train": train, "val": val}
 
 
-def make_augment(config: TrainConfig, input_hw: tuple[int, int]) -> TrainTransform | DarknetAugment:
+def make_augment(augment: AugmentConfig, input_hw: tuple[int, int]) -> TrainTransform | DarknetAugment:
     """The augmentation of a configuration."""
-    augment = config.augment
     if augment.style == "modern":
-        return TrainTransform(augment)
+        return TrainTransform(augment, input_hw)
     return DarknetAugment(
         input_hw,
         augment.jitter,
@@ -224,6 +232,34 @@ def make_augment(config: TrainConfig, input_hw: tuple[int, int]) -> TrainTransfo
         exposure=1 + augment.value,
         flip=augment.flip_horizontal,
     )
+
+
+def make_train_dataset(
+    images: AnnotatedImages,
+    *,
+    input_hw: tuple[int, int],
+    resize: ResizeMode,
+    augment: AugmentConfig,
+    seed: int,
+    caching: TrainConfig | None = None,
+) -> DetectionDataset:
+    """The augmented samples of a training; `gridyolo data preview` shows what this makes.
+
+    Args:
+        images: of the split.
+        input_hw: height and width of the network's input.
+        resize: how images are placed on it.
+        augment: the augmentation.
+        seed: of the run.
+        caching: the configuration that says how placed images are kept; None to keep none.
+    """
+    transform = make_augment(augment, input_hw)
+    # modern augmentation resamples bytes; the difference to darknet's stretch is lost in it
+    resize = "stretch" if resize == "stretch_corners" else resize
+    cache = None
+    if caching is not None and not transform.wants_original:  # only placed images are kept
+        cache = open_cache(caching, len(images), input_hw=input_hw, resize=resize, for_training=True)
+    return DetectionDataset(images, input_hw=input_hw, resize=resize, augment=transform, seed=seed, cache=cache)
 
 
 def make_loss(config: TrainConfig) -> YoloLoss:
@@ -265,17 +301,13 @@ def make_optimizer(network: nn.Module, config: OptimizerConfig, *, fused: bool) 
 def train_loader(training: Training) -> DataLoader[Batch]:
     """Batches from the training's position on, without end."""
     config, images = training.config, training.splits["train"].images
-    augment = make_augment(config, training.input_hw)
-    # the cache holds placed images
-    cache_mb = 0 if augment.wants_original else config.cache_mb * 3 // 4
-    dataset = DetectionDataset(
+    dataset = make_train_dataset(
         images,
         input_hw=training.input_hw,
-        # modern augmentation resamples bytes; the difference to darknet's stretch is lost in it
-        resize="stretch" if config.model.resize == "stretch_corners" else config.model.resize,
-        augment=augment,
+        resize=config.model.resize,
+        augment=config.augment,
         seed=config.seed,
-        cache=ImageCache(len(images), training.input_hw, limit_mb=cache_mb) if cache_mb else None,
+        caching=config,
     )
     plan, open_until = training.schedule, 1 - config.augment.close_mosaic
 

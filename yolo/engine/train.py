@@ -8,7 +8,6 @@ from __future__ import annotations
 
 import math
 import time
-from collections.abc import Iterable
 from dataclasses import dataclass, replace
 from pathlib import Path
 
@@ -28,7 +27,7 @@ from yolo.files import write_json
 from yolo.losses.yolo_loss import TERM_NAMES
 from yolo.models.fusion import fuse
 from yolo.models.network import count_parameters
-from yolo.structures import Batch, SkippedImage
+from yolo.structures import Batch
 
 _MAX_BAD_STEPS = 10
 
@@ -99,7 +98,7 @@ def _fit(training: Training, wish: StopWish, display: TrainingDisplay) -> None:
         for _ in range(position.step_in_epoch, schedule.steps_per_epoch):
             batch: Batch = next(batches).to(training.device, non_blocking=True)
             _set_learning_rate(training)
-            _note_skipped(training, batch.skipped, display)
+            _note_images(training, batch, display)
             position.seen += len(batch)
             if len(batch):
                 values = learn(training, batch)
@@ -260,13 +259,18 @@ def _refuse_step(training: Training, batch: Batch, values: dict[str, float], dis
         )
 
 
-def _note_skipped(training: Training, skipped: Iterable[SkippedImage], display: TrainingDisplay) -> None:
-    """Tell once of each image that cannot be read."""
-    for image in skipped:
+def _note_images(training: Training, batch: Batch, display: TrainingDisplay) -> None:
+    """Tell once of each image that cannot be read, or is odd."""
+    for image in batch.skipped:
         if image.path not in training.unreadable:
             training.unreadable[image.path] = image.reason
             training.log.event("image skipped", path=image.path, reason=image.reason)
             display.say(f"skipped: {image.reason}")
+    for note in batch.notes:
+        if note.path not in training.noted:
+            training.noted[note.path] = note.text
+            training.log.event("image noted", path=note.path, text=note.text)
+            display.say(f"note: {note.text}")
 
 
 def _announce(training: Training) -> None:
@@ -293,4 +297,5 @@ def _announce(training: Training) -> None:
 def _write_data_account(training: Training) -> None:
     account = {name: split.account.to_dict() for name, split in training.splits.items()}
     unreadable = [{"path": path, "reason": reason} for path, reason in training.unreadable.items()]
-    write_json(training.log.folder / "data.json", account | {"unreadable": unreadable})
+    noted = [{"path": path, "text": text} for path, text in training.noted.items()]
+    write_json(training.log.folder / "data.json", account | {"unreadable": unreadable, "noted": noted})

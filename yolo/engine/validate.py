@@ -110,7 +110,8 @@ def _write_comp4(folder: Path, detections: Mapping[str, Detections], split: Spli
 
 def _read_split(config: ValConfig, class_names: tuple[str, ...]) -> Split:
     try:
-        return read_split(find_dataset(Path(config.data)), config.split, class_names=class_names)
+        descriptor = find_dataset(Path(config.data))
+        return read_split(descriptor, config.split, class_names=class_names, box_policy=config.box_policy)
     except DataError as error:
         if config.names or Path(config.weights).suffix in OWN_SUFFIXES:
             raise
@@ -120,7 +121,7 @@ def _read_split(config: ValConfig, class_names: tuple[str, ...]) -> Split:
 
 def _validate_files(config: ValConfig) -> ValidationRun:
     assert config.protocol != "coco"
-    split = read_split(find_dataset(Path(config.data)), config.split)
+    split = read_split(find_dataset(Path(config.data)), config.split, box_policy=config.box_policy)
     sizes = {image.image_id: image.size_hw for image in split.images}
     detections = read_comp4(Path(config.detections), split.class_names, sizes=sizes)
     voc = measure_by_voc(split, detections, config.protocol)

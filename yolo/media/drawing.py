@@ -12,7 +12,7 @@ import numpy as np
 from numpy.typing import NDArray
 from PIL import Image, ImageDraw, ImageFont
 
-from yolo.structures import Detections, GroundTruth
+from yolo.structures import Detections, GroundTruth, Targets
 
 RGB = tuple[int, int, int]
 
@@ -33,6 +33,7 @@ _PALETTE: tuple[RGB, ...] = (
 )
 _BLACK, _WHITE = (0, 0, 0), (255, 255, 255)
 _BACKGROUND = (32, 34, 38)
+_IGNORED = (170, 170, 170)
 
 
 def class_colour(label: int) -> RGB:
@@ -51,7 +52,8 @@ def draw_detections(image: NDArray[np.uint8], detections: Detections, class_name
     worst_first = range(len(detections) - 1, -1, -1)
     boxes, scores, labels = detections.boxes.tolist(), detections.scores.tolist(), detections.labels.tolist()
     texts = [f"{class_names[labels[k]]} {scores[k]:.2f}" for k in worst_first]
-    return _draw(image, [boxes[k] for k in worst_first], texts, [labels[k] for k in worst_first], fill=True)
+    colours = [class_colour(labels[k]) for k in worst_first]
+    return _draw(image, [boxes[k] for k in worst_first], texts, colours, fill=True)
 
 
 def draw_ground_truth(
@@ -70,7 +72,42 @@ def draw_ground_truth(
             ground_truth.labels, ground_truth.difficult, ground_truth.iscrowd, strict=True
         )
     ]
-    return _draw(image, ground_truth.boxes.tolist(), texts, ground_truth.labels.tolist(), fill=False)
+    colours = [class_colour(label) for label in ground_truth.labels.tolist()]
+    return _draw(image, ground_truth.boxes.tolist(), texts, colours, fill=False)
+
+
+def draw_targets(image: NDArray[np.uint8], targets: Targets, class_names: Sequence[str]) -> NDArray[np.uint8]:
+    """Draw what a training is taught on an image; ignored objects are grey, in brackets, below the others.
+
+    Args:
+        image: (H, W, 3) uint8 RGB.
+        targets: the objects of this image, boxes in its pixels.
+        class_names: by label.
+    """
+    ignored, labels, boxes = targets.ignored.tolist(), targets.labels.tolist(), targets.boxes.tolist()
+    order = sorted(range(len(targets)), key=lambda k: not ignored[k])
+    texts = [f"({class_names[labels[k]]})" if ignored[k] else class_names[labels[k]] for k in order]
+    colours = [_IGNORED if ignored[k] else class_colour(labels[k]) for k in order]
+    return _draw(image, [boxes[k] for k in order], texts, colours, fill=False)
+
+
+def with_caption(image: NDArray[np.uint8], caption: str) -> NDArray[np.uint8]:
+    """The image with a line of text below it; of a text that is too long the end is shown.
+
+    Args:
+        image: (H, W, 3) uint8 RGB.
+        caption: the text.
+    """
+    font = _font(12)
+    caption = "".join(letter if letter.isprintable() else "?" for letter in caption)  # a line break would not fit
+    width = image.shape[1] - 6
+    shown = caption
+    while font.getlength(shown) > width and len(caption) > 1:
+        caption = caption[1:]
+        shown = "…" + caption
+    strip = Image.new("RGB", (image.shape[1], 18), _BACKGROUND)
+    ImageDraw.Draw(strip).text((3, 2), shown, font=font, fill=_WHITE)
+    return np.concatenate([image, np.array(strip)])
 
 
 def side_by_side(left: NDArray[np.uint8], right: NDArray[np.uint8]) -> NDArray[np.uint8]:
@@ -104,7 +141,7 @@ def contact_sheet(images: Sequence[NDArray[np.uint8]], *, columns: int, size: in
 
 
 def _draw(
-    image: NDArray[np.uint8], boxes: list[list[float]], texts: list[str], labels: list[int], *, fill: bool
+    image: NDArray[np.uint8], boxes: list[list[float]], texts: list[str], colours: list[RGB], *, fill: bool
 ) -> NDArray[np.uint8]:
     # Pillow and not OpenCV, whose text in version 4 has no letters beyond ASCII.
     canvas = Image.fromarray(image)
@@ -112,12 +149,12 @@ def _draw(
     shorter = min(image.shape[:2])
     line = max(1, round(shorter / 240)) + int(fill)
     font = _font(int(np.clip(round(shorter / 32), 10, 40)))
-    for box, text, label in zip(boxes, texts, labels, strict=True):
+    for box, text, colour in zip(boxes, texts, colours, strict=True):
         x1, y1, x2, y2 = box
         # Pillow counts pixels, boxes their edges: the last pixel of a box lies before its edge
         corners = (x1, y1, max(x1, x2 - 1), max(y1, y2 - 1))
-        draw.rectangle(corners, outline=class_colour(label), width=line)
-        _write_name(draw, corners, text, font, colour=class_colour(label), fill=fill)
+        draw.rectangle(corners, outline=colour, width=line)
+        _write_name(draw, corners, text, font, colour=colour, fill=fill)
     return np.array(canvas)
 
 

@@ -14,7 +14,7 @@ Source: darknet src/data.c (load_data_region, correct_boxes, randomize_boxes), s
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass, replace
 
 import numpy as np
@@ -111,16 +111,16 @@ class DarknetAugment:
         self,
         sample: Sample,
         generator: np.random.Generator,
-        load_another: Callable[[np.random.Generator], Sample | None],
+        load_partners: Callable[[], Sequence[Sample]],
         *,
         with_mosaic: bool,
     ) -> Sample:
-        """Draw and apply. There is no mosaic: `load_another` and `with_mosaic` are not looked at.
+        """Draw and apply. There is no mosaic: `load_partners` and `with_mosaic` are not looked at.
 
         Args:
             sample: the original image, uint8, with ground truth in its pixels.
             generator: source of the draws.
-            load_another: not used.
+            load_partners: not used.
             with_mosaic: not used.
 
         Returns:

@@ -1,22 +1,35 @@
 """The whole training recipe for images, on one screen.
 
-Order: mosaic of four or scale and translate of one; flips; hue, saturation, value. Validation and prediction
-see the placed image as it is.
+Order: mosaic of four or a view of one (scale, translate, rotation, shear, perspective); copy-paste; mixup; flips; hue,
+saturation, value; blur; JPEG noise; the user's own pipeline. Validation and prediction see the placed image as it is.
 """
 
-from collections.abc import Callable
-from dataclasses import replace
+from __future__ import annotations
 
+from collections.abc import Callable, Sequence
+from dataclasses import replace
+from pathlib import Path
+
+import cv2
 import numpy as np
 
 from yolo.config import AugmentConfig
 from yolo.structures import Sample
 from yolo.transforms.albumentations_adapter import AlbumentationsPipeline, import_albumentations
-from yolo.transforms.crop import crop_ground_truth, crop_image, draw_crop
+from yolo.transforms.colour import change_colours, draw_colour_change
+from yolo.transforms.copy_paste import copy_paste
+from yolo.transforms.crop import draw_crop
+from yolo.transforms.mixup import draw_share, mixup
 from yolo.transforms.mosaic import NUM_TILES, mosaic
+from yolo.transforms.pipeline_file import FilePipeline
+from yolo.transforms.view import see
+from yolo.transforms.warp import Bend, draw_bend
 
-# Loads a random other sample of the dataset, or None where that image cannot be read.
-LoadAnother = Callable[[np.random.Generator], Sample | None]
+# Loads the samples of other images that this one may be mixed with; those that cannot be read are not among them.
+LoadPartners = Callable[[], Sequence[Sample]]
+
+_JPEG_QUALITY = (40, 90)
+_BLUR_SIGMA = (0.5, 1.5)
 
 
 class TrainTransform:
@@ -24,47 +37,99 @@ class TrainTransform:
 
     Args:
         config: strengths and probabilities.
+        input_hw: height and width of the samples; only a pipeline of the user's own (`config.pipeline`) needs it.
+
+    Raises:
+        ConfigError: the user's own pipeline cannot be used.
     """
 
     wants_original = False
 
-    def __init__(self, config: AugmentConfig) -> None:
+    def __init__(self, config: AugmentConfig, input_hw: tuple[int, int] = (320, 320)) -> None:
         self.config = config
-        album = import_albumentations()
-        self._pipeline = AlbumentationsPipeline(
-            [
-                album.HorizontalFlip(p=config.flip_horizontal),
-                album.VerticalFlip(p=config.flip_vertical),
-                album.ColorJitter(
-                    brightness=(1 - config.value, 1 + config.value),
-                    contrast=(1, 1),
-                    saturation=(1 - config.saturation, 1 + config.saturation),
-                    hue=(-config.hue, config.hue),
-                    p=float(config.value > 0 or config.saturation > 0 or config.hue > 0),
-                ),
-            ]
+        self._limits = Bend(
+            degrees=config.degrees,
+            shear_x=config.shear,
+            shear_y=config.shear,
+            perspective_x=config.perspective,
+            perspective_y=config.perspective,
         )
+        self._steps: list[AlbumentationsPipeline | FilePipeline] = []
+        if config.blur or config.jpeg_noise:
+            album = import_albumentations()
+            blur = album.GaussianBlur(blur_limit=0, sigma_limit=_BLUR_SIGMA, p=config.blur)
+            noise = album.ImageCompression(quality_range=_JPEG_QUALITY, p=config.jpeg_noise)
+            self._steps.append(AlbumentationsPipeline([blur, noise]))
+        if config.pipeline:
+            self._steps.append(FilePipeline(Path(config.pipeline), input_hw))
 
     def __call__(
-        self, sample: Sample, generator: np.random.Generator, load_another: LoadAnother, *, with_mosaic: bool
+        self, sample: Sample, generator: np.random.Generator, load_partners: LoadPartners, *, with_mosaic: bool
     ) -> Sample:
-        """Augment `sample`; `with_mosaic` is False near the end of training."""
-        others: list[Sample] = []
-        if with_mosaic and generator.uniform() < self.config.mosaic:
-            loaded = [load_another(generator) for _ in range(NUM_TILES - 1)]
-            others = [other for other in loaded if other is not None]
-        if len(others) == NUM_TILES - 1:
-            sample = mosaic([sample, *others], generator, scale=self.config.scale)
-        elif self.config.scale > 0 or self.config.translate > 0:
-            sample = self._scale_and_translate(sample, generator)
-        return self._pipeline(sample, generator)
+        """Augment `sample`.
 
-    def _scale_and_translate(self, sample: Sample, generator: np.random.Generator) -> Sample:
-        size_hw = sample.image.shape[:2]
-        crop = draw_crop(generator, size_hw, size_hw, scale=self.config.scale, translate=self.config.translate)
-        return replace(
-            sample,
-            image=crop_image(sample.image, crop),
-            ground_truth=crop_ground_truth(sample.ground_truth, crop),
-            geometry=None,
+        Args:
+            sample: placed on the input.
+            generator: source of the draws.
+            load_partners: asked when the sample is mixed with others.
+            with_mosaic: False, near the end of training, for no mixing: no mosaic, copy-paste or mixup.
+        """
+        config = self.config
+        result = self._mixed(sample, generator, load_partners) if with_mosaic else self._view(sample, generator)
+        result = _flipped(
+            result,
+            left_right=_happens(config.flip_horizontal, generator),
+            upside_down=_happens(config.flip_vertical, generator),
         )
+        colours = draw_colour_change(generator, hue=config.hue, saturation=config.saturation, value=config.value)
+        if colours is not None:
+            result = replace(result, image=change_colours(result.image, colours))
+        for step in self._steps:
+            result = step(result, generator)
+        return result
+
+    def _mixed(self, sample: Sample, generator: np.random.Generator, load_partners: LoadPartners) -> Sample:
+        config = self.config
+        others = list(load_partners()) if _happens(config.mosaic, generator) else []
+        if len(others) >= NUM_TILES - 1:
+            tiles = [sample, *others[: NUM_TILES - 1]]
+            result = mosaic(tiles, generator, scale=config.scale, limits=self._limits)
+        else:
+            result = self._view(sample, generator)
+        if _happens(config.copy_paste, generator):
+            result = copy_paste(result, [sample, *load_partners()], generator, scale=config.scale)
+        if _happens(config.mixup, generator) and (others := list(load_partners())):
+            # the last one: a mosaic does not show it
+            result = mixup(result, self._view(others[-1], generator), draw_share(generator))
+        return result
+
+    def _view(self, sample: Sample, generator: np.random.Generator) -> Sample:
+        """The sample alone, scaled, shifted and bent."""
+        scale, translate = self.config.scale, self.config.translate
+        bend = draw_bend(generator, self._limits)
+        if not scale and not translate and bend is None:
+            return replace(sample, geometry=None)
+        size_hw = (sample.image.shape[0], sample.image.shape[1])
+        crop = draw_crop(generator, size_hw, size_hw, scale=scale, translate=translate)
+        return see(sample, crop, bend)
+
+
+def _happens(probability: float, generator: np.random.Generator) -> bool:
+    """Draw whether a step happens; without a draw where it never does."""
+    return probability > 0 and bool(generator.random() < probability)
+
+
+def _flipped(sample: Sample, *, left_right: bool, upside_down: bool) -> Sample:
+    """The mirrored sample."""
+    if not left_right and not upside_down:
+        return sample
+    height, width = sample.image.shape[:2]
+    x1, y1, x2, y2 = sample.ground_truth.boxes.T
+    if left_right:
+        x1, x2 = width - x2, width - x1
+    if upside_down:
+        y1, y2 = height - y2, height - y1
+    code = -1 if left_right and upside_down else int(left_right)
+    ground_truth = replace(sample.ground_truth, boxes=np.stack([x1, y1, x2, y2], axis=1))
+    image = np.asarray(cv2.flip(sample.image, code), np.uint8)
+    return replace(sample, image=image, ground_truth=ground_truth, geometry=None)

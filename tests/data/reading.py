@@ -1,0 +1,30 @@
+"""From what a reader says of a source to annotated images, as `read_split` does it."""
+
+from collections.abc import Sequence
+
+import numpy as np
+
+from yolo.data.account import DataAccount
+from yolo.data.annotations import AnnotatedImages, Texts
+from yolo.data.classes import ClassRules, relabel
+from yolo.data.cleaning import BoxPolicy, clean_objects
+from yolo.data.image_sizes import ImageSizes
+from yolo.data.raw_objects import RawSource
+from yolo.structures import AnnotatedImage
+
+
+def header_sizes(account: DataAccount) -> ImageSizes:
+    return ImageSizes(account, trust=False)
+
+
+def cleaned(
+    source: RawSource, names: Sequence[str], account: DataAccount, *, policy: BoxPolicy = "fix"
+) -> dict[str, AnnotatedImage]:
+    """The images by their id."""
+    source = relabel(source, names, ClassRules(), account)
+    truth, image_index = clean_objects(source, policy=policy, account=account)
+    counts = np.bincount(image_index, minlength=len(source.paths))
+    account.keep_images(len(counts), backgrounds=int((counts == 0).sum()), objects=len(truth))
+    offsets = np.concatenate([np.zeros(1, np.int64), np.cumsum(counts, dtype=np.int64)])
+    images = AnnotatedImages(Texts(source.image_ids), Texts(source.paths), source.sizes_hw, offsets, truth)
+    return {image.image_id: image for image in images}

@@ -1,0 +1,103 @@
+"""`gridyolo data ...`: make the configuration, call the engine, say what came of it."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+
+from rich.console import Console
+
+from yolo.cli.arguments import parse
+from yolo.cli.nested import run_nested
+from yolo.config import (
+    DataCheckConfig,
+    DataConvertConfig,
+    DataDownloadConfig,
+    DataPreviewConfig,
+    DataSplitConfig,
+    DataStatsConfig,
+    DataSynthConfig,
+)
+
+_SUCCESS, _DATA_ERRORS = 0, 3
+_HELP = """\
+gridyolo data: look at datasets, and make them
+
+  gridyolo data check     --data DATA                  what is wrong with it, on one page; exit code 3 on errors
+  gridyolo data stats     --data DATA                  its numbers and plots; which grid and input size fit it
+  gridyolo data preview   --data DATA                  batches as the network will see them
+  gridyolo data convert   --data DATA --output DIR     write it as voc, coco, yolo or csv
+  gridyolo data split     --data DATA --output DIR     lists for train, val and test; nothing is moved
+  gridyolo data synth     --output DIR                 draw a dataset with exact boxes
+  gridyolo data download  --dataset NAME               fetch voc2007, voc2012, coco2017; checked before use
+
+DATA is a dataset YAML or a folder in Pascal VOC, COCO, YOLO or CSV layout; it is never written to.
+`gridyolo data ACTION --help` shows the options of an action."""
+
+
+def data_command(words: Sequence[str]) -> int:
+    """Check, describe, preview, convert, divide, draw or fetch a dataset."""
+    actions = {
+        "check": _check,
+        "stats": _stats,
+        "preview": _preview,
+        "convert": _convert,
+        "split": _split,
+        "synth": _synth,
+        "download": _download,
+    }
+    return run_nested("data", actions, words, help_text=_HELP)
+
+
+def _check(words: Sequence[str]) -> int:
+    config = parse("data check", DataCheckConfig, words)
+    from yolo.engine.data_check import check
+
+    return _DATA_ERRORS if check(config, Console()).has_errors else _SUCCESS
+
+
+def _stats(words: Sequence[str]) -> int:
+    config = parse("data stats", DataStatsConfig, words)
+    from yolo.engine.data_stats import stats
+
+    stats(config, Console())
+    return _SUCCESS
+
+
+def _preview(words: Sequence[str]) -> int:
+    config = parse("data preview", DataPreviewConfig, words)
+    from yolo.engine.data_preview import preview
+
+    preview(config, Console())
+    return _SUCCESS
+
+
+def _convert(words: Sequence[str]) -> int:
+    config = parse("data convert", DataConvertConfig, words)
+    from yolo.engine.data_convert import convert
+
+    convert(config, Console())
+    return _SUCCESS
+
+
+def _split(words: Sequence[str]) -> int:
+    config = parse("data split", DataSplitConfig, words)
+    from yolo.engine.data_split import split
+
+    split(config, Console())
+    return _SUCCESS
+
+
+def _synth(words: Sequence[str]) -> int:
+    config = parse("data synth", DataSynthConfig, words)
+    from yolo.engine.data_synth import synth
+
+    synth(config, Console())
+    return _SUCCESS
+
+
+def _download(words: Sequence[str]) -> int:
+    config = parse("data download", DataDownloadConfig, words)
+    from yolo.engine.data_download import download
+
+    download(config, Console())
+    return _SUCCESS

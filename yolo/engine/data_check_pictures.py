@@ -1,0 +1,228 @@
+"""The pictures on the page of `gridyolo data check`: offending boxes drawn on small copies of their images."""
+
+from __future__ import annotations
+
+import base64
+import io
+import math
+from collections.abc import Callable, Iterator, Sequence
+from pathlib import Path
+from typing import NamedTuple
+
+import cv2
+import numpy as np
+from numpy.typing import NDArray
+from PIL import Image
+
+from yolo.data.account import Box
+from yolo.data.doctor import Finding, Pointed
+from yolo.errors import ImageReadError
+from yolo.images import decode_image
+from yolo.media.drawing import draw_ground_truth
+from yolo.structures import GroundTruth
+
+_SIDE = 360
+_MOST_PER_KIND = 24
+_QUALITY = 80
+_MOST_BYTES = 10_000_000  # of all pictures, encoded for the page
+_PAPER = 236
+_DECODED_SIDE = 4 * _SIDE
+# Boxes that would be smaller than this on the page are shown with their surroundings only.
+_SMALLEST_SHOWN, _SURROUNDINGS = 14, 12.0
+_PAIR, _SURROUNDINGS_OF_PAIR = 2, 2.5
+_MOST_OUTSIDE = 0.5  # of the image's side: so far the view follows boxes that reach out of it
+_MOST_BOXES_NAMED = 12
+_ANNOTATED = "annotated"
+
+# Kinds that are about an image as a whole, on which it helps to see all boxes.
+_SHOW_ANNOTATIONS = frozenset({"exif_ignored", "exif_rotated", "size_mismatch", "usual_class_missing"})
+# Kinds of objects of which, without a box, a picture would show nothing.
+_SHOW_BOXES_ONLY = frozenset(
+    {
+        "unparsable",
+        "wrong_columns",
+        "confidence_column",
+        "class_not_integer",
+        "class_out_of_range",
+        "unknown_class",
+        "missing_name",
+        "missing_box",
+        "not_normalised",
+        "not_finite",
+    }
+)
+
+
+class Picture(NamedTuple):
+    """One image of a finding, for the page."""
+
+    source: str  # a data URI
+    path: str
+    split: str
+
+
+def draw_findings(
+    by_kind: Sequence[Sequence[Finding]],
+    *,
+    most: int,
+    annotations: Callable[[str], Pointed],
+    readable: Callable[[str], bool],
+) -> list[list[tuple[Finding, list[Picture]]]]:
+    """Draw findings, as many of each kind as of the others while there are any, in the order given.
+
+    Args:
+        by_kind: findings of one kind each.
+        most: images in all.
+        annotations: an image with all of its boxes.
+        readable: whether an image can be decoded without danger.
+
+    Returns:
+        For each kind its drawn findings with one or two pictures.
+    """
+    drawn: list[list[tuple[Finding, list[Picture]]]] = [[] for _ in by_kind]
+    left, bytes_left = most, _MOST_BYTES
+    for kind, finding in _in_turns(by_kind, readable):
+        if len(finding.images) > left:
+            continue
+        pictures = _pictures(finding, annotations, readable)
+        size = sum(len(picture.source) for picture in pictures)
+        if pictures and size <= bytes_left:
+            drawn[kind].append((finding, pictures))
+            left, bytes_left = left - len(pictures), bytes_left - size
+    return drawn
+
+
+def _in_turns(by_kind: Sequence[Sequence[Finding]], readable: Callable[[str], bool]) -> Iterator[tuple[int, Finding]]:
+    """The first finding of each kind, the second of each, ...; those with a picture only."""
+    queues = [
+        iter(
+            [item for item in findings if any(_is_shown(item, image, readable) for image in item.images)][
+                :_MOST_PER_KIND
+            ]
+        )
+        for findings in by_kind
+    ]
+    for _ in range(_MOST_PER_KIND):
+        for kind, queue in enumerate(queues):
+            if (finding := next(queue, None)) is not None:
+                yield kind, finding
+
+
+def _is_shown(finding: Finding, image: Pointed, readable: Callable[[str], bool]) -> bool:
+    has_box = any(all(map(math.isfinite, box)) for box in image.boxes)
+    return readable(image.path) and (has_box or finding.kind not in _SHOW_BOXES_ONLY)
+
+
+def _pictures(
+    finding: Finding, annotations: Callable[[str], Pointed], readable: Callable[[str], bool]
+) -> list[Picture]:
+    found = []
+    for image in finding.images:
+        if not readable(image.path):
+            continue
+        shown = annotations(image.path) if finding.kind in _SHOW_ANNOTATIONS and not image.boxes else image
+        try:
+            source = _data_uri(draw_pointed(shown))
+        except (ImageReadError, OSError):
+            continue  # it was readable a moment ago; the finding itself is on the page
+        found.append(Picture(source, image.path, image.split))
+    return found
+
+
+def draw_pointed(pointed: Pointed) -> NDArray[np.uint8]:
+    """An image with its boxes, at most 360 pixels wide and high.
+
+    Small boxes are shown with their surroundings, boxes that reach out of the image with paper around it; those that
+    are no numbers cannot be shown.
+    """
+    image, scale = _decode(pointed.path)
+    rows = [
+        (box, caption)
+        for box, caption in zip(pointed.boxes, pointed.captions, strict=True)
+        if all(map(math.isfinite, box))
+    ]
+    boxes = [_ordered(box, scale) for box, _ in rows]
+    x1, y1, x2, y2 = _view(boxes, (image.shape[0], image.shape[1]))
+    view = _cut(image, (x1, y1, x2, y2))
+    factor = min(_SIDE / max(view.shape[:2]), 8.0)
+    shape = (max(1, round(view.shape[1] * factor)), max(1, round(view.shape[0] * factor)))
+    small = cv2.resize(view, shape, interpolation=cv2.INTER_AREA if factor < 1 else cv2.INTER_CUBIC)
+    placed = [[(a - b) * factor for a, b in zip(box, (x1, y1, x1, y1), strict=True)] for box in boxes]
+    captions = [caption if len(rows) <= _MOST_BOXES_NAMED else "" for _, caption in rows]
+    return _draw(np.asarray(small, np.uint8), placed, captions)
+
+
+def _draw(image: NDArray[np.uint8], boxes: list[list[float]], captions: list[str]) -> NDArray[np.uint8]:
+    if not boxes:
+        return image
+    # a box without area is still to be seen
+    seen = [[x1 - 1, y1 - 1, max(x2, x1 + 2), max(y2, y1 + 2)] for x1, y1, x2, y2 in boxes]
+    if not any(captions):  # one colour, no names
+        names = [" "]
+        labels = [0] * len(seen)
+    else:
+        # a pair is told apart by colour, many boxes show their classes
+        names = captions if len(captions) <= _PAIR else list(dict.fromkeys(captions))
+        labels = list(range(len(captions))) if len(captions) <= _PAIR else [names.index(text) for text in captions]
+    return draw_ground_truth(image, GroundTruth.from_boxes(seen, labels), names)
+
+
+def _decode(path: str) -> tuple[NDArray[np.uint8], float]:
+    """An image, reduced if it is large, and its scale."""
+    data = Path(path).read_bytes()
+    with Image.open(io.BytesIO(data)) as header:
+        longer = max(header.size)
+    reduction = next((by for by in (8, 4, 2) if longer // by >= _DECODED_SIDE), 1)
+    return decode_image(data, name=path, reduction=reduction), 1 / reduction
+
+
+def _ordered(box: Box, scale: float) -> tuple[float, float, float, float]:
+    """A box as it will be drawn: corners in order, numbers that a picture can have."""
+    x1, y1, x2, y2 = (min(max(value * scale, -1e5), 1e5) for value in box)
+    return min(x1, x2), min(y1, y2), max(x1, x2), max(y1, y2)
+
+
+def _view(boxes: list[tuple[float, float, float, float]], size_hw: tuple[int, int]) -> tuple[int, int, int, int]:
+    """What of an image is shown, as xyxy; it may reach out of the image."""
+    height, width = size_hw
+    if not boxes:
+        return 0, 0, width, height
+    left, top = min(box[0] for box in boxes), min(box[1] for box in boxes)
+    right, bottom = max(box[2] for box in boxes), max(box[3] for box in boxes)
+    side = max(right - left, bottom - top)
+    tiny = side * _SIDE / max(height, width) < _SMALLEST_SHOWN
+    surroundings = _SURROUNDINGS_OF_PAIR if len(boxes) == _PAIR and not tiny else _SURROUNDINGS if tiny else 0.0
+    inside = left >= -1 and top >= -1 and right <= width + 1 and bottom <= height + 1
+    if surroundings and inside and surroundings * side < max(height, width):
+        half = max(surroundings * side, 32.0) / 2
+        x, y = (left + right) / 2, (top + bottom) / 2
+        return (
+            round(max(x - half, 0)),
+            round(max(y - half, 0)),
+            round(min(x + half, width)),
+            round(min(y + half, height)),
+        )
+    limit_x, limit_y = _MOST_OUTSIDE * width, _MOST_OUTSIDE * height
+    return (
+        round(max(min(0.0, left - 2), -limit_x)),
+        round(max(min(0.0, top - 2), -limit_y)),
+        round(min(max(width, right + 2 if right > width else width), width + limit_x)),
+        round(min(max(height, bottom + 2 if bottom > height else height), height + limit_y)),
+    )
+
+
+def _cut(image: NDArray[np.uint8], view: tuple[int, int, int, int]) -> NDArray[np.uint8]:
+    """A part of an image, with paper where the image ends."""
+    x1, y1, x2, y2 = view
+    height, width = image.shape[:2]
+    paper = np.full((max(1, y2 - y1), max(1, x2 - x1), 3), _PAPER, np.uint8)
+    left, top, right, bottom = max(x1, 0), max(y1, 0), min(x2, width), min(y2, height)
+    if left < right and top < bottom:
+        paper[top - y1 : bottom - y1, left - x1 : right - x1] = image[top:bottom, left:right]
+    return paper
+
+
+def _data_uri(image: NDArray[np.uint8]) -> str:
+    buffer = io.BytesIO()
+    Image.fromarray(image).save(buffer, "JPEG", quality=_QUALITY)
+    return "data:image/jpeg;base64," + base64.b64encode(buffer.getvalue()).decode()

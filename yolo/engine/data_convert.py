@@ -1,0 +1,128 @@
+"""`gridyolo data convert`: read a dataset, write it in another format, say what was found and what was written."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Sequence
+from dataclasses import replace
+from pathlib import Path
+
+import numpy as np
+from rich.console import Console
+
+from yolo.config.data_commands import DataConvertConfig
+from yolo.data.account import printable
+from yolo.data.annotations import AnnotatedImages
+from yolo.data.atomic_folder import require_free
+from yolo.data.descriptor import DatasetDescriptor, Split, find_dataset, read_split
+from yolo.data.layouts import canonical_split
+from yolo.data.writing import WrittenDataset, write_dataset
+from yolo.errors import ConfigError, DataError
+
+_WRITTEN = ("train", "val", "test")
+
+
+def convert(config: DataConvertConfig, console: Console) -> WrittenDataset:
+    """Write a dataset, or a split of it, in another format; the original is only read.
+
+    Args:
+        config: see `DataConvertConfig`.
+        console: where to print.
+
+    Raises:
+        ConfigError: a class or a combination of options that makes no sense, or an output inside the dataset.
+        DataError: the dataset cannot be read, or the output is in use or cannot be written.
+    """
+    output = Path(config.output).expanduser()
+    require_free(output)
+    descriptor = find_dataset(Path(config.data))
+    notes: list[str] = []
+    splits: dict[str, Split] = {}
+    for source, name in _split_names(descriptor, config.split, notes).items():
+        split = read_split(descriptor, source, box_policy=config.box_policy)
+        say_lines(console, split.account.summary_lines())
+        splits[name] = split
+    require_outside(output, Path(config.data), splits.values())
+    if config.classes:
+        wanted = tuple(name.strip() for name in config.classes.split(","))
+        splits = {name: keep_classes(split, wanted) for name, split in splits.items()}
+    if "coco" in descriptor.formats:
+        notes.append("segmentation and key points are not read, so they are not written")
+    written = write_dataset(splits, output, format=config.format, images=config.images)
+    say_lines(console, [f"note: {note}" for note in (*notes, *written.notes)])
+    for name, count in written.images.items():
+        say_lines(console, [f"{name}: {count} images, {written.objects[name]} objects written as {written.format}"])
+    say_lines(console, [f"dataset: {printable(written.yaml)}"])
+    return written
+
+
+def keep_classes(split: Split, names: Sequence[str]) -> Split:
+    """The split with the objects of some classes alone, labels in the order of `names`; all images stay.
+
+    Raises:
+        ConfigError: a name comes twice, or is no class of the split.
+    """
+    unknown = [name for name in names if name not in split.class_names]
+    if unknown:
+        raise ConfigError(f"--classes: {unknown[0]!r} is not among the classes: {', '.join(split.class_names)}")
+    if len(set(names)) != len(names):
+        raise ConfigError(f"--classes names a class twice: {', '.join(names)}")
+    old = [split.class_names.index(name) for name in names]
+    label_of = np.full(len(split.class_names), -1, np.int64)
+    label_of[old] = np.arange(len(old))
+    images = split.images
+    labels = label_of[images.objects.labels]
+    kept = labels >= 0
+    counts = np.bincount(images.image_index[kept], minlength=len(images))
+    chosen = AnnotatedImages(
+        image_ids=images.image_ids,
+        paths=images.paths,
+        sizes_hw=images.sizes_hw,
+        offsets=np.concatenate([np.zeros(1, np.int64), np.cumsum(counts, dtype=np.int64)]),
+        objects=replace(images.objects[kept], labels=labels[kept]),
+    )
+    category_ids = None if split.category_ids is None else tuple(split.category_ids[place] for place in old)
+    return replace(split, images=chosen, class_names=tuple(names), category_ids=category_ids)
+
+
+def require_outside(output: Path, data: Path, splits: Iterable[Split]) -> None:
+    """See that an output does not lie in the dataset itself: its folder, or a folder with images of it.
+
+    Raises:
+        ConfigError: it does.
+    """
+    parents = {output.resolve(), *output.resolve().parents}
+    folders = {Path(path).parent for split in splits for path in split.images.paths}
+    if data.expanduser().is_dir():
+        folders.add(data.expanduser())
+    inside = next((folder for folder in sorted(folders) if folder.resolve() in parents), None)
+    if inside is not None:
+        raise ConfigError(
+            f"--output {printable(output)} lies in the dataset ({printable(inside)}), which is never written to; "
+            "name a folder outside of it"
+        )
+
+
+def say_lines(console: Console, lines: Iterable[str]) -> None:
+    """Print lines as they are."""
+    for line in lines:
+        console.print(line, markup=False, highlight=False, soft_wrap=True)
+
+
+def _split_names(descriptor: DatasetDescriptor, wanted: str, notes: list[str]) -> dict[str, str]:
+    """Which splits are read, and what each is written as."""
+    if wanted:
+        name = canonical_split(wanted)
+        if name != "trainval":
+            return {name: name}
+        notes.append("trainval is written as train")
+        return {name: "train"}
+    names = {name: name for name in descriptor.splits if name in _WRITTEN}
+    rest = [name for name in descriptor.splits if name not in names]
+    if "train" in names:
+        notes += [f"{name} is left out; --split {name} writes it alone" for name in rest]
+    elif rest:
+        raise DataError(
+            f"{printable(descriptor.root)}: has {', '.join(descriptor.splits)}, and no train; "
+            f"name one of them, such as --split {rest[0]}"
+        )
+    return names

@@ -1,0 +1,150 @@
+"""`gridyolo data preview`: batches drawn as the network will see them in training.
+
+The batches come from the very objects that a training uses, for the same seed and epoch, so that what is wrong with
+boxes, augmentation or class names shows before anything is trained. Mosaic is on, as before the end of a training
+(augment.close_mosaic). The run folder holds batch-000.jpg, batch-001.jpg, ... and preview.json: what is on them.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from itertools import islice
+from pathlib import Path
+from typing import Any
+
+import cv2
+import numpy as np
+from numpy.typing import NDArray
+from rich.console import Console
+
+from yolo.config import DataPreviewConfig
+from yolo.data.account import printable
+from yolo.data.annotations import AnnotatedImages
+from yolo.data.descriptor import find_dataset, read_split
+from yolo.data.loader import TrainBatches, make_loader
+from yolo.engine.setup import make_train_dataset
+from yolo.files import new_folder, write_json
+from yolo.images import write_image
+from yolo.media.drawing import contact_sheet, draw_targets, with_caption
+from yolo.structures import Batch, Targets
+
+# Pixels of an image's longer side on the sheet: small inputs are enlarged, so that names can be read.
+_SMALLEST_TILE, _LARGEST_TILE, _MAX_COLUMNS = 288, 480, 4
+
+
+def preview(config: DataPreviewConfig, console: Console | None = None) -> Path:
+    """Draw batches and return the run folder; see `DataPreviewConfig`.
+
+    Raises:
+        DataError: a dataset that cannot be used.
+    """
+    console = console or Console(quiet=True)
+    descriptor = find_dataset(Path(config.data))
+    split = read_split(descriptor, config.split, box_policy=config.box_policy)
+    for line in (*descriptor.notes, *split.account.summary_lines()):
+        _say(console, line)
+    batches = preview_batches(config, split.images)
+    folder = new_folder(Path(config.runs), config.name)
+    entries = []
+    for number, batch in enumerate(batches):
+        name = f"batch-{number:03}.jpg"
+        for skipped in batch.skipped:
+            _say(console, f"{name}: left out: {skipped.reason}")
+        for note in batch.notes:
+            _say(console, f"{name}: {printable(note.path)}: {note.text}")
+        captions = [Path(split.images.paths[index]).name for index in batch.indices]
+        if len(batch):
+            write_image(folder / name, batch_sheet(batch, captions, split.class_names))
+        entries.append(_entry(name, batch, split.images, split.class_names))
+    write_json(folder / "preview.json", entries)
+    count = sum(len(entry["images"]) for entry in entries)
+    _say(console, f"{count} images in {len(entries)} batches; grey boxes (names in brackets) are ignored")
+    _say(console, f"results: {folder}")
+    return folder
+
+
+def preview_batches(config: DataPreviewConfig, images: AnnotatedImages) -> Iterator[Batch]:
+    """The batches that a training with these options has from the start of the epoch on."""
+    dataset = make_train_dataset(
+        images,
+        input_hw=(config.input_size, config.input_size),
+        resize=config.resize,
+        augment=config.augment,
+        seed=config.seed,
+    )
+    batches = TrainBatches(
+        len(images),
+        config.batch_size,
+        seed=config.seed,
+        start=(config.epoch, 0),
+        with_mosaic=lambda epoch: True,
+    )
+    return islice(make_loader(dataset, batches, workers=0), config.batches)
+
+
+def batch_sheet(batch: Batch, captions: list[str], class_names: tuple[str, ...]) -> NDArray[np.uint8]:
+    """The images of a batch in rows, with their boxes, class names and captions.
+
+    Args:
+        batch: one image at least.
+        captions: a text for each image.
+        class_names: by label.
+
+    Returns:
+        (H, W, 3) uint8 RGB.
+    """
+    tiles = []
+    for place, caption in enumerate(captions):
+        image = batch.images[place].permute(1, 2, 0).numpy()
+        if image.dtype != np.uint8:
+            image = (image * 255).round().clip(0, 255).astype(np.uint8)
+        tile, scale = _fit(image)
+        objects = batch.targets.of_images(place, place + 1)
+        tiles.append(with_caption(draw_targets(tile, _scaled(objects, scale), class_names), caption))
+    columns = min(_MAX_COLUMNS, int(np.ceil(np.sqrt(len(tiles)))))
+    return contact_sheet(tiles, columns=columns, size=tiles[0].shape[1])
+
+
+def _fit(image: NDArray[np.uint8]) -> tuple[NDArray[np.uint8], float]:
+    """An image at the size of a tile, and how much larger it became."""
+    height, width = image.shape[:2]
+    longer = max(height, width)
+    scale = float(np.clip(longer, _SMALLEST_TILE, _LARGEST_TILE)) / longer
+    if scale == 1:
+        return np.ascontiguousarray(image), scale
+    size_wh = (max(1, round(width * scale)), max(1, round(height * scale)))
+    how = cv2.INTER_AREA if scale < 1 else cv2.INTER_NEAREST  # enlarged pixels shall be seen as what they are
+    return np.asarray(cv2.resize(image, size_wh, interpolation=how), np.uint8), scale
+
+
+def _scaled(targets: Targets, scale: float) -> Targets:
+    return Targets(
+        boxes=targets.boxes * scale,
+        labels=targets.labels,
+        image_index=targets.image_index,
+        ignored=targets.ignored,
+        max_per_image=targets.max_per_image,
+    )
+
+
+def _entry(name: str, batch: Batch, images: AnnotatedImages, class_names: tuple[str, ...]) -> dict[str, Any]:
+    """What is on a sheet, for programs: boxes are xyxy in pixels of the input."""
+    entries = []
+    for place, index in enumerate(batch.indices):
+        targets = batch.targets.of_images(place, place + 1)
+        objects = [
+            {"class": class_names[label], "box": [round(value, 2) for value in box], "ignored": ignored}
+            for label, box, ignored in zip(
+                targets.labels.tolist(), targets.boxes.tolist(), targets.ignored.tolist(), strict=True
+            )
+        ]
+        entries.append({"image_id": printable(images.image_ids[index]), "objects": objects})
+    return {
+        "file": name if entries else None,
+        "images": entries,
+        "skipped": [printable(one.path) for one in batch.skipped],
+    }
+
+
+def _say(console: Console, line: str) -> None:
+    console.print(line, markup=False, highlight=False, soft_wrap=True)
