@@ -10,6 +10,8 @@ LAYERS = (
     {"errors", "_version", "config", "structures"},
     {"boxes", "darknet", "files", "geometry", "grid", "image_headers", "images", "jpeg", "randomness", "resampling"},
     {"data", "transforms", "models", "losses", "postprocess", "evaluation", "media"},
+    # what is done with a dataset that has been read
+    {"download", "inspection", "synthetic", "writing"},
     {"engine"},
     {"cli"},
     {"__main__", "__init__"},
@@ -24,6 +26,7 @@ _WITHIN = {
     ("grid", "boxes"),
     ("geometry", "resampling"),
     ("darknet", "files"),
+    ("synthetic", "writing"),
 }
 FORBIDDEN_NAMES = {"utils", "util", "misc", "helpers", "common", "tools"}
 

@@ -13,10 +13,10 @@ from tests.data.dataset_trees import put_yolo
 from tests.test_layering import PACKAGE, modules
 from yolo.images import write_image
 
-# who may import what can talk; but for connection.py it is the names of errors and types that they need
+# who may import what can talk; but for download/connection.py it is the names of errors and types that they need
 _MAY = {
-    "data/connection.py": {"http", "ssl", "urllib.request", "urllib.error"},
-    "data/download.py": {"http", "socket"},
+    "data/download/connection.py": {"http", "ssl", "urllib.request", "urllib.error"},
+    "data/download/fetch.py": {"http", "socket"},
     "models/weights.py": {"urllib.error"},
 }
 _TALKERS = {

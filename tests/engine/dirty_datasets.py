@@ -7,7 +7,7 @@ import yaml
 from PIL import Image
 
 from tests.data.dataset_trees import coco_content, put_json, put_text, voc_object
-from tests.data.test_doctor_image import save, scene, with_orientation
+from tests.inspection.test_image_facts import save, scene, with_orientation
 
 SIZE_HW = (120, 160)
 CAT, DOG, BIRD = "0 .5 .5 .25 .25\n", "1 .3 .4 .2 .3\n", "3 .6 .6 .3 .3\n"

@@ -15,9 +15,9 @@ from tests.data.dataset_trees import put_text
 from tests.engine import dirty_datasets as dirty
 from yolo.config import DataCheckConfig
 from yolo.data.descriptor import find_dataset, read_split
-from yolo.data.doctor import FINDING_KINDS
 from yolo.engine.data_check import CheckReport, check
 from yolo.errors import ConfigError, DataError
+from yolo.inspection.findings import FINDING_KINDS
 
 
 def run(data: Path, runs: Path, **options: Any) -> CheckReport:

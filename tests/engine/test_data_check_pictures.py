@@ -5,10 +5,10 @@ import numpy as np
 import pytest
 from numpy.typing import NDArray
 
-from tests.data.test_doctor_image import save
+from tests.inspection.test_image_facts import save
 from yolo.data.account import Box
-from yolo.data.doctor import Finding, Pointed
 from yolo.engine.data_check_pictures import draw_findings, draw_pointed
+from yolo.inspection.findings import Finding, Pointed
 
 PAPER = 236
 

@@ -9,9 +9,9 @@ from rich.console import Console
 from tests.data.dataset_trees import coco_content, put_image, put_json, put_voc, put_voc_list, put_yolo, voc_object
 from yolo.config.data_commands import DataConvertConfig
 from yolo.data.descriptor import find_dataset, read_split
-from yolo.data.writing import WrittenDataset
 from yolo.engine.data_convert import convert, keep_classes
 from yolo.errors import ConfigError, DataError
+from yolo.writing.dataset import WrittenDataset
 
 
 def run(data: Path, output: Path, **options: Any) -> tuple[WrittenDataset, str]:

@@ -11,11 +11,11 @@ import yaml
 from rich.console import Console
 
 from tests.data.dataset_trees import put_text
-from tests.data.download_server import FileServer, cut_after, file_server, manifest_of, tar_of, zip_of
+from tests.download.download_server import FileServer, cut_after, file_server, manifest_of, tar_of, zip_of
 from yolo.config import DataDownloadConfig
 from yolo.data.descriptor import find_dataset, read_split
-from yolo.data.download import Patience
-from yolo.data.download_manifest import Archive
+from yolo.download.fetch import Patience
+from yolo.download.manifest import Archive
 from yolo.engine.data_download import MARKER, DownloadedDataset, download
 from yolo.errors import ConfigError, DataError
 from yolo.images import write_image

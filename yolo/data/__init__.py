@@ -1,1 +1,1 @@
-"""From disk to batches: the formats (VOC, COCO, YOLO), the account of what was read, dataset and loader."""
+"""From disk to batches: the formats (VOC, COCO, YOLO, CSV), the account of what was read, dataset and loader."""

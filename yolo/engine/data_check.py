@@ -29,7 +29,14 @@ from yolo._version import __version__
 from yolo.config import DataCheckConfig
 from yolo.data.account import DataAccount, printable
 from yolo.data.descriptor import DatasetDescriptor, Split, find_dataset, read_split
-from yolo.data.doctor import (
+from yolo.engine.data_check_copy import check_target, write_repaired
+from yolo.engine.data_check_page import Verdict, make_verdict, write_page
+from yolo.errors import DataError
+from yolo.files import new_folder, write_json
+from yolo.inspection.boxes import box_findings, class_size_findings
+from yolo.inspection.classes import class_findings
+from yolo.inspection.files import file_findings
+from yolo.inspection.findings import (
     Finding,
     Pointed,
     Severity,
@@ -41,16 +48,9 @@ from yolo.data.doctor import (
     kind_of,
     sorted_findings,
 )
-from yolo.data.doctor_boxes import box_findings, class_size_findings
-from yolo.data.doctor_classes import class_findings
-from yolo.data.doctor_files import file_findings
-from yolo.data.doctor_image import ImageFacts, image_findings
-from yolo.data.doctor_leaks import Placed, leak_findings, placed_images
-from yolo.data.doctor_pool import inspect_images, pixel_digests
-from yolo.engine.data_check_copy import check_target, write_repaired
-from yolo.engine.data_check_page import Verdict, make_verdict, write_page
-from yolo.errors import DataError
-from yolo.files import new_folder, write_json
+from yolo.inspection.image_facts import ImageFacts, image_findings
+from yolo.inspection.leaks import Placed, leak_findings, placed_images
+from yolo.inspection.pool import inspect_images, pixel_digests
 
 _OWN_WORDS_FOR_UNREADABLE = frozenset({"image_unreadable"})
 

@@ -10,8 +10,8 @@ import numpy as np
 
 from yolo.config import DataCheckConfig
 from yolo.data.descriptor import DatasetDescriptor, Split
-from yolo.data.writing import write_dataset
 from yolo.errors import ConfigError, DataError
+from yolo.writing.dataset import write_dataset
 
 _WRITTEN = ("train", "val", "test")
 

@@ -11,9 +11,9 @@ from jinja2 import Environment, StrictUndefined
 
 from yolo._version import __version__
 from yolo.data.account import DataAccount, printable
-from yolo.data.doctor import Finding, Pointed, Severity, below, kind_of
 from yolo.engine.data_check_pictures import draw_findings
 from yolo.files import atomic_write
+from yolo.inspection.findings import Finding, Pointed, Severity, below, kind_of
 
 _MOST_CASES = 50
 _MOST_FIRST = 3

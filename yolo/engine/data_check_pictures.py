@@ -15,9 +15,9 @@ from numpy.typing import NDArray
 from PIL import Image
 
 from yolo.data.account import Box
-from yolo.data.doctor import Finding, Pointed
 from yolo.errors import ImageReadError
 from yolo.images import decode_image
+from yolo.inspection.findings import Finding, Pointed
 from yolo.media.drawing import draw_ground_truth
 from yolo.structures import GroundTruth
 

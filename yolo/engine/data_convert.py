@@ -12,11 +12,11 @@ from rich.console import Console
 from yolo.config.data_commands import DataConvertConfig
 from yolo.data.account import printable
 from yolo.data.annotations import AnnotatedImages
-from yolo.data.atomic_folder import require_free
 from yolo.data.descriptor import DatasetDescriptor, Split, find_dataset, read_split
 from yolo.data.layouts import canonical_split
-from yolo.data.writing import WrittenDataset, write_dataset
 from yolo.errors import ConfigError, DataError
+from yolo.writing.atomic_folder import require_free
+from yolo.writing.dataset import WrittenDataset, write_dataset
 
 _WRITTEN = ("train", "val", "test")
 

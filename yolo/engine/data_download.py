@@ -22,10 +22,10 @@ from rich.progress import BarColumn, DownloadColumn, Progress, TextColumn, TimeR
 
 from yolo.config import DataDownloadConfig
 from yolo.data.account import printable
-from yolo.data.archives import Unpacked, unpack
-from yolo.data.download import Patience, alone_in, fetch, partly_there
-from yolo.data.download_manifest import Archive, DownloadableDataset, dataset_called, read_manifest
 from yolo.data.listing import read_text
+from yolo.download.archives import Unpacked, unpack
+from yolo.download.fetch import Patience, alone_in, fetch, partly_there
+from yolo.download.manifest import Archive, DownloadableDataset, dataset_called, read_manifest
 from yolo.engine.display import clock
 from yolo.errors import DataError
 from yolo.files import atomic_write, write_json

@@ -15,12 +15,12 @@ from rich.table import Table
 from yolo.config.data_commands import DataSplitConfig
 from yolo.data.account import printable
 from yolo.data.annotations import AnnotatedImages
-from yolo.data.atomic_folder import require_free
 from yolo.data.descriptor import DatasetDescriptor, Split, find_dataset, read_split
-from yolo.data.split_lists import write_split_lists
-from yolo.data.splitting import group_names, split_groups, split_randomly, split_stratified
 from yolo.engine.data_convert import require_outside, say_lines
 from yolo.structures import AnnotatedImage, Int64
+from yolo.writing.atomic_folder import require_free
+from yolo.writing.split_lists import write_split_lists
+from yolo.writing.splitting import group_names, split_groups, split_randomly, split_stratified
 
 _SHOWN_CLASSES = 100
 

@@ -22,12 +22,12 @@ from rich.console import Console
 from yolo.config import DataStatsConfig, LossConfig, ModelConfig
 from yolo.data.account import printable
 from yolo.data.descriptor import find_dataset, read_split
-from yolo.data.grid_limits import GridLimits, measure_grids
-from yolo.data.recommendation import Recommendation, recommend
-from yolo.data.statistics import DatasetStatistics, measure_dataset
-from yolo.data.statistics_plots import plot_boxes, plot_classes, plot_grids, plot_images
-from yolo.data.statistics_tables import class_table, grid_table, overview_lines, size_table
 from yolo.files import new_folder, write_json
+from yolo.inspection.grid_limits import GridLimits, measure_grids
+from yolo.inspection.plots import plot_boxes, plot_classes, plot_grids, plot_images
+from yolo.inspection.recommendation import Recommendation, recommend
+from yolo.inspection.statistics import DatasetStatistics, measure_dataset
+from yolo.inspection.tables import class_table, grid_table, overview_lines, size_table
 
 # The input sizes of the tables, and the strides for which their grids are measured.
 _INPUT_SIZES, _STRIDES = (224, 320, 416, 448, 512, 640), (32, 16, 8)

@@ -10,8 +10,8 @@ from rich.console import Console
 from yolo.config.data_commands import DataSynthConfig
 from yolo.data.account import printable
 from yolo.data.descriptor import find_dataset, read_split
-from yolo.data.synthetic import make_synthetic_dataset
-from yolo.data.synthetic_objects import CLASS_NAMES
+from yolo.synthetic.dataset import make_synthetic_dataset
+from yolo.synthetic.objects import CLASS_NAMES
 
 
 def synth(config: DataSynthConfig, console: Console) -> Path:

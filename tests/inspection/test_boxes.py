@@ -1,0 +1,131 @@
+import numpy as np
+import pytest
+
+from tests.inspection.doctor_splits import Objects, split_of
+from yolo.inspection.boxes import box_findings, class_size_findings
+from yolo.inspection.findings import Finding, Pointed
+
+
+def found(objects: Objects, *, crowd: bool = False) -> list[tuple[str, str]]:
+    return [(item.kind, item.message) for item in box_findings(split_of({"a": objects}, crowd=crowd))]
+
+
+def test_ordinary_boxes_are_nothing() -> None:
+    assert found([(0, (10, 10, 110, 110)), (0, (60, 10, 160, 110)), (1, (300, 200, 420, 260))]) == []
+    assert found([]) == []
+
+
+def test_two_boxes_of_one_class_on_one_thing() -> None:
+    # 100 x 100, moved by 5: intersection 95 x 100 = 9500, union 10500
+    pair: Objects = [(0, (10, 10, 110, 110)), (0, (15, 10, 115, 110))]
+    (item,) = box_findings(split_of({"a": [], "b": pair}))
+    assert item == Finding(
+        "nearly_duplicate",
+        "/data/b.jpg",
+        "",
+        "IoU 0.904: cat (10, 10, 110, 110), cat (15, 10, 115, 110)",
+        (Pointed("/data/b.jpg", ((10, 10, 110, 110), (15, 10, 115, 110)), ("cat", "cat"), "train"),),
+    )
+
+
+@pytest.mark.parametrize(
+    ("moved", "labels", "kinds"),
+    [
+        # IoU of 100 x 100 moved by m is (100 - m) / (100 + m)
+        (11, (0, 0), ["nearly_duplicate"]),  # 0.802
+        (12, (0, 0), []),  # 0.786
+        (5, (0, 1), ["two_labels"]),  # 0.905
+        (6, (0, 1), []),  # 0.887
+        (0, (0, 1), ["two_labels"]),
+    ],
+)
+def test_limits_of_overlap(moved: int, labels: tuple[int, int], kinds: list[str]) -> None:
+    pair: Objects = [(labels[0], (10, 10, 110, 110)), (labels[1], (10 + moved, 10, 110 + moved, 110))]
+    assert [kind for kind, _ in found(pair)] == kinds
+    assert found(pair, crowd=True) == []
+
+
+def test_boxes_of_different_images_are_not_compared_and_each_pair_is_found_once() -> None:
+    box = (10.0, 10.0, 110.0, 110.0)
+    assert box_findings(split_of({"a": [(0, box)], "b": [(0, box)], "c": [], "d": [(1, box)]})) == []
+    three: Objects = [(0, box), (1, (200, 200, 300, 300)), (0, (11, 10, 111, 110)), (0, (12, 10, 112, 110))]
+    assert [kind for kind, _ in found(three)] == ["nearly_duplicate"] * 3
+
+
+def test_pairs_are_those_of_comparing_all() -> None:
+    generator = np.random.default_rng(0)
+    images: dict[str, Objects] = {}
+    expected = 0
+    for place in range(20):
+        corners = generator.integers(0, 12, (generator.integers(0, 40), 2)).astype(float).tolist()
+        objects = [(int(generator.integers(2)), (x, y, x + 40, y + 40)) for x, y in corners]
+        images[str(place)] = objects
+        for b in range(len(objects)):
+            for a in range(b):
+                (label_a, (xa, ya, *_)), (label_b, (xb, yb, *_)) = objects[a], objects[b]
+                inter = (40 - abs(xa - xb)) * (40 - abs(ya - yb))
+                expected += inter / (3200 - inter) > (0.8 if label_a == label_b else 0.9)
+    items = [item for item in box_findings(split_of(images)) if item.kind in ("nearly_duplicate", "two_labels")]
+    assert len(items) == expected > 100
+
+
+@pytest.mark.parametrize(
+    ("box", "expected"),
+    [
+        ((0, 0, 640, 480), [("box_covers_image", "100.0 % of the image: cat (0, 0, 640, 480)")]),
+        ((0, 0, 640, 455), []),  # 94.8 %
+        ((10, 10, 13, 60), [("box_tiny", "3 x 50 pixels: cat (10, 10, 13, 60)")]),
+        ((10, 10, 14, 60), []),
+        ((10, 10, 15, 111), [("box_thin", "20 times as long as wide: cat (10, 10, 15, 111)")]),
+        ((10, 10, 15, 110), []),
+    ],
+)
+def test_shapes(box: tuple[float, float, float, float], expected: list[tuple[str, str]]) -> None:
+    assert found([(0, box)]) == expected
+
+
+def test_small_is_relative_to_the_image_as_well() -> None:
+    # 20 x 20 of 6000 x 4000 pixels is 1/60,000; 20 x 30 is 1/40,000
+    objects: Objects = [(0, (0, 0, 20, 20)), (0, (100, 100, 120, 130))]
+    items = box_findings(split_of({"a": objects}, size_hw=(4000, 6000)))
+    assert [item.message for item in items] == ["20 x 20 pixels: cat (0, 0, 20, 20)"]
+
+
+def test_class_names_are_not_read_as_formats() -> None:
+    split = split_of({"a": [(0, (0, 0, 640, 480))]}, class_names=("{x} %s {boxes}",))
+    assert box_findings(split)[0].message.endswith("{x} %s {boxes} (0, 0, 640, 480)")
+
+
+def boxes_of(label: int, side: float, count: int, seed: int) -> list[tuple[int, tuple[float, float, float, float]]]:
+    sides = side * np.random.default_rng(seed).uniform(0.8, 1.25, (count, 2))
+    return [(label, (5.0, 5.0, 5.0 + w, 5.0 + h)) for w, h in sides.tolist()]
+
+
+def test_a_box_of_another_classes_size() -> None:
+    train = split_of(
+        {
+            str(k): [cat, dog]
+            for k, (cat, dog) in enumerate(zip(boxes_of(0, 40, 40, 0), boxes_of(1, 200, 40, 1), strict=True))
+        }
+    )
+    val = split_of({"odd": [(0, (10, 10, 205, 205)), (1, (10, 10, 400, 400))]}, name="val")
+    (item,) = class_size_findings([train, val])
+    assert (item.kind, item.path, item.images[0].split) == ("unlike_its_class", "/data/odd.jpg", "val")
+    # the dog of 390 x 390 is too large for a dog, but no other class is like it
+    assert "times as large as the median cat, like a dog: cat (10, 10, 205, 205)" in item.message
+
+
+def test_sizes_say_nothing_where_they_vary_or_are_few() -> None:
+    generator = np.random.default_rng(0)
+    sides = np.exp(generator.uniform(np.log(8), np.log(400), 200))
+    wild = split_of({str(k): [(int(generator.integers(2)), (0, 0, side, side))] for k, side in enumerate(sides)})
+    assert class_size_findings([wild]) == []
+    # cars in photos: most are far away, a near one is as large as a table and yet a car
+    cars = [(0, (0.0, 0.0, side, side)) for side in np.exp(generator.normal(np.log(12), 0.6, 100)).tolist()]
+    tables = boxes_of(1, 300, 40, 1)
+    street = split_of({"a": cars, "b": tables, "c": [(0, (0, 0, 300, 300))]})
+    assert class_size_findings([street]) == []
+    few = split_of({"a": boxes_of(0, 40, 29, 0), "b": boxes_of(1, 200, 29, 0), "c": [(0, (0, 0, 200, 200))]})
+    assert class_size_findings([few]) == []
+    assert class_size_findings([]) == []
+    assert class_size_findings([split_of({"a": []})]) == []

@@ -1,0 +1,1 @@
+"""From a split in memory to a dataset on disk, in any format; and dividing datasets by lists."""
