@@ -19,14 +19,14 @@ from yolo.structures import AnnotatedImage, GroundTruth, Int64
 
 
 class Texts(Sequence[str]):
-    """Strings in one buffer; what is no Unicode, as file names may be, survives.
+    """Strings in one buffer; what is no Unicode, such as some file names, survives.
 
     >>> Texts(["a", "bc"])[1]
     'bc'
     """
 
     def __init__(self, texts: Iterable[str]) -> None:
-        encoded = [os.fsencode(text) for text in texts]
+        encoded = [text.encode("utf-8", "surrogatepass") for text in texts]
         self._bytes = b"".join(encoded)
         self._ends = np.cumsum([len(text) for text in encoded], dtype=np.int64)
 
@@ -42,7 +42,7 @@ class Texts(Sequence[str]):
             return [self[place] for place in range(*index.indices(len(self)))]
         index = _place(index, len(self))
         start = int(self._ends[index - 1]) if index else 0
-        return os.fsdecode(self._bytes[start : int(self._ends[index])])
+        return self._bytes[start : int(self._ends[index])].decode("utf-8", "surrogatepass")
 
 
 @dataclass(frozen=True, slots=True, eq=False)

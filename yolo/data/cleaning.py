@@ -123,12 +123,14 @@ def _duplicates(raw: RawObjects, boxes: Float64, rows: Int64) -> Int64:
 
 
 def _ground_truth(raw: RawObjects, boxes: Float64) -> GroundTruth:
-    x1, y1, x2, y2 = boxes.T
+    boxes_as_kept = boxes.astype(np.float32)
+    # of the corners as they are kept, so that a copy in another format has the same area
+    x1, y1, x2, y2 = boxes_as_kept.T
+    own = (x2 - x1) * (y2 - y1)
     with np.errstate(over="ignore"):
         stated = raw.area.astype(np.float32)
-    own = ((x2 - x1) * (y2 - y1)).astype(np.float32)
     return GroundTruth(
-        boxes=boxes.astype(np.float32),
+        boxes=boxes_as_kept,
         labels=raw.labels,
         difficult=raw.difficult,
         iscrowd=raw.iscrowd,

@@ -7,6 +7,7 @@ nor box makes its image known as background. A bad row is dropped and counted. L
 from __future__ import annotations
 
 import csv
+import io
 import math
 import os
 from collections.abc import Iterable, Sequence
@@ -103,7 +104,7 @@ def load_csv(path: Path) -> CsvFile:
     text = read_text(path)
     columns = require_columns(text.split("\n", 1)[0], path)
     file = CsvFile(path, columns.normalised, {}, [])
-    reader = csv.reader(text.split("\n"), delimiter=columns.delimiter)
+    reader = csv.reader(io.StringIO(text, newline=""), delimiter=columns.delimiter)
     try:
         for number, row in enumerate(reader):
             if any(cell.strip() for cell in row) and not (columns.has_header and number == 0):

@@ -8,6 +8,7 @@ YOLO label files know no flags, and VOC no crowds, areas or ids of images. The c
 from __future__ import annotations
 
 import csv
+import io
 import math
 import os
 from collections.abc import Mapping
@@ -58,7 +59,7 @@ def read_extra(path: Path, root: Path) -> Extra:
     Raises:
         DataError: it cannot be read or is malformed; the message names the line.
     """
-    reader = csv.reader(read_text(path).split("\n"))
+    reader = csv.reader(io.StringIO(read_text(path), newline=""))
     image_ids: dict[str, str] = {}
     objects: dict[str, dict[int, ExtraObject]] = {}
     try:
