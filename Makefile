@@ -34,14 +34,19 @@ format: $(READY)
 	$(BIN)/ruff format .
 	$(BIN)/ruff check --fix .
 
-fuzz: $(READY)  ## a minute of damaged cfgs and weights files
+fuzz: $(READY)  ## damaged cfgs, weights files, annotations and YAMLs against the parsers, two minutes
 	$(BIN)/python -m pip install --quiet --constraint constraints.txt --editable '.[fuzz]'
 	$(BIN)/python tools/fuzz_darknet.py --seconds 60
+	$(BIN)/python tools/fuzz_data.py --seconds 60
 
 bench: $(READY)  ## the measured numbers of docs/results.md
 	$(BIN)/python tools/bench_loss.py
 	$(BIN)/python tools/bench_inference.py
 	$(BIN)/python tools/bench_darknet.py
+	$(BIN)/python tools/bench_dataset_open.py
+	$(BIN)/python tools/bench_data_check.py
+	$(BIN)/python tools/bench_loader.py
+	$(BIN)/python tools/bench_loader_memory.py
 
 clean:
 	rm -rf build dist .mypy_cache .ruff_cache .pytest_cache .hypothesis

@@ -10,6 +10,7 @@ Before that: what the stages of our pipeline take, one process, milliseconds per
 """
 
 import argparse
+import math
 import os
 import statistics
 import subprocess
@@ -39,8 +40,23 @@ BATCH = 16
 OBJECTS = 8
 AUGMENT = AugmentConfig(mosaic=1.0, scale=0.5, translate=0.1, flip_horizontal=0.5, hue=0.015, saturation=0.7, value=0.4)
 
+# processor seconds of a process and its workers so far
+CPU_SECONDS = """
+import multiprocessing, os
+
+def cpu_seconds():
+    total = sum(os.times()[:2])
+    for worker in multiprocessing.active_children():
+        with open(f"/proc/{worker.pid}/stat") as file:
+            fields = file.read().rpartition(")")[2].split()
+        total += (int(fields[11]) + int(fields[12])) / os.sysconf("SC_CLK_TCK")
+    return total
+"""
+
 # runs in the peer's interpreter; arguments: folder, size, cache, seconds, workers, batch
-PEER = """
+PEER = (
+    CPU_SECONDS
+    + """
 import sys, time
 from ultralytics.cfg import get_cfg
 from ultralytics.data.build import build_dataloader, build_yolo_dataset
@@ -53,15 +69,16 @@ images = build_yolo_dataset(get_cfg(overrides=options), folder + "/images", int(
 loader = build_dataloader(images, int(batch), int(workers), shuffle=True)
 for _ in loader:
     pass
-began, seen = time.perf_counter(), 0
+began, cpu, seen = time.perf_counter(), cpu_seconds(), 0
 while True:
     for found in loader:
         assert tuple(found["img"].shape[1:]) == (3, int(size), int(size)) and found["img"].element_size() == 1
         seen += len(found["img"])
         if time.perf_counter() - began > float(seconds):
-            print("RATE", seen / (time.perf_counter() - began))
+            print("RATE", seen / (time.perf_counter() - began), 1000 * (cpu_seconds() - cpu) / seen)
             sys.exit()
 """
+)
 
 
 def photo(generator: np.random.Generator, height: int, width: int) -> np.ndarray:
@@ -127,29 +144,33 @@ def our_dataset(folder: Path, size: int, cache: str) -> DetectionDataset:
     return DetectionDataset(images, input_hw=(size, size), resize="letterbox", augment=transform, cache=kept)
 
 
-def our_rate(folder: Path, size: int, cache: str, seconds: float, workers: int) -> float:
-    """Images per second of our loader, after one pass over the images."""
+def our_rate(folder: Path, size: int, cache: str, seconds: float, workers: int) -> tuple[float, float]:
+    """Images per second of our loader and processor milliseconds per image, after one pass over the images."""
+    scope: dict[str, Callable[[], float]] = {}
+    exec(CPU_SECONDS, scope)
+    cpu_seconds = scope["cpu_seconds"]
     dataset = our_dataset(folder, size, cache)
     plan = TrainBatches(len(dataset), BATCH, seed=0, with_mosaic=lambda epoch: True)
     batches = iter(make_loader(dataset, plan, workers=workers))
     for _ in range(plan.steps_per_epoch):
         next(batches)
-    began, seen = time.perf_counter(), 0
+    began, cpu, seen = time.perf_counter(), cpu_seconds(), 0
     while time.perf_counter() - began < seconds:
         batch = next(batches)
         assert batch.images.shape[1:] == (3, size, size)
         assert not batch.skipped
         seen += len(batch)
-    return seen / (time.perf_counter() - began)
+    return seen / (time.perf_counter() - began), 1000 * (cpu_seconds() - cpu) / seen
 
 
-def rate_of(command: Sequence[str]) -> float:
-    """What a process prints after RATE."""
+def rate_of(command: Sequence[str]) -> tuple[float, float]:
+    """What a process prints after RATE: images per second, processor milliseconds per image."""
     done = subprocess.run(command, capture_output=True, text=True, check=False)
     lines = [line for line in done.stdout.splitlines() if line.startswith("RATE ")]
     if not lines:
         raise SystemExit(f"{command[0]} failed:\n{done.stdout[-2000:]}\n{done.stderr[-4000:]}")
-    return float(lines[-1].split()[1])
+    rate, cpu_ms = lines[-1].split()[1:]
+    return float(rate), float(cpu_ms)
 
 
 def stages(folder: Path, size: int) -> dict[str, float]:
@@ -190,43 +211,50 @@ def stages(folder: Path, size: int) -> dict[str, float]:
 
 
 def compare(folder: Path, options: argparse.Namespace) -> None:
-    print(f"{'px':>4} {'cache':>6} {'ours/s':>9} {'peer/s':>9} {'ratio':>7}   (medians of {options.rounds} rounds)")
+    print(f"images per second, and processor ms per image in all processes; medians of {options.rounds} rounds")
+    print(f"{'px':>4} {'cache':>6} {'ours/s':>9} {'peer/s':>9} {'ratio':>7} {'our ms':>9} {'peer ms':>9} {'ratio':>7}")
     for size in options.sizes:
-        for cache in ("none", "ram"):
+        for cache in options.caches:
             tail = [str(folder), str(size), cache, str(options.seconds), str(options.workers)]
-            ours: list[float] = []
-            peers: list[float] = []
+            ours: list[tuple[float, float]] = []
+            peers: list[tuple[float, float]] = []
             for _ in range(options.rounds):
                 ours.append(rate_of([sys.executable, __file__, "--measure", *tail]))
                 if options.peer_python:
                     peers.append(rate_of([options.peer_python, "-c", PEER, *tail, str(BATCH)]))
-            peer = statistics.median(peers) if peers else float("nan")
-            own = statistics.median(ours)
-            print(f"{size:>4} {cache:>6} {own:>9.0f} {peer:>9.0f} {own / peer:>6.2f}x", flush=True)
+            own, own_ms = map(statistics.median, zip(*ours, strict=True))
+            peer, peer_ms = map(statistics.median, zip(*(peers or [(math.nan, math.nan)]), strict=True))
+            print(
+                f"{size:>4} {cache:>6} {own:>9.0f} {peer:>9.0f} {own / peer:>6.2f}x "
+                f"{own_ms:>9.2f} {peer_ms:>9.2f} {peer_ms / own_ms:>6.2f}x",
+                flush=True,
+            )
 
 
 def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("--peer-python", help="interpreter that has ultralytics")
     parser.add_argument("--sizes", nargs="+", type=int, default=[320, 640])
+    parser.add_argument("--caches", nargs="+", choices=("none", "ram"), default=["none", "ram"])
     parser.add_argument("--workers", type=int, default=2)
     parser.add_argument("--seconds", type=float, default=8.0)
     parser.add_argument("--rounds", type=int, default=3)
     parser.add_argument("--files", type=int, default=150, help="different images")
     parser.add_argument("--images", type=int, default=1500, help="entries of the dataset, links to those files")
     parser.add_argument("--folder", type=Path, help="keep the images there, and use them again")
+    parser.add_argument("--no-stages", dest="stages", action="store_false")
     parser.add_argument("--measure", nargs=5, help=argparse.SUPPRESS)
     options = parser.parse_args()
     if options.measure:
         folder, size, cache, seconds, workers = options.measure
-        print("RATE", our_rate(Path(folder), int(size), cache, float(seconds), int(workers)))
+        print("RATE", *our_rate(Path(folder), int(size), cache, float(seconds), int(workers)))
         return
     with tempfile.TemporaryDirectory() as temporary:
         folder = options.folder or Path(temporary) / "set"
         if not folder.exists():
             bits = make_dataset(folder, num_files=options.files, num_images=options.images)
             print(f"{options.files} images made, {bits:.2f} bits per pixel")
-        for size in options.sizes:
+        for size in options.sizes if options.stages else ():
             print(f"stages at {size} px, ms per image:")
             for name, value in stages(folder, size).items():
                 print(f"  {name:<32}{value:7.2f}")
