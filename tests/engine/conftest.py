@@ -69,5 +69,5 @@ def trained(shapes: Path, tmp_path_factory: pytest.TempPathFactory) -> TrainingR
     optimizer = OptimizerConfig(lr=4e-3, ema=0.9)
     augment = AugmentConfig(mosaic=0, scale=0.2)
     return train(
-        quick_config(shapes, runs, epochs=60, batch_size=4, validations=3, optimizer=optimizer, augment=augment)
+        quick_config(shapes, runs, epochs=90, batch_size=4, validations=3, optimizer=optimizer, augment=augment)
     )

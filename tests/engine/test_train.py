@@ -52,11 +52,11 @@ def test_a_run_learns_and_leaves_everything_behind(trained: TrainingRun) -> None
         "weights/last.ckpt",
     }
     rows = rows_of(trained.folder)
-    assert [int(row["epoch"]) for row in rows] == list(range(1, 61))
+    assert [int(row["epoch"]) for row in rows] == list(range(1, 91))
     assert float(rows[-1]["train/coord_wh_loss"]) < float(rows[0]["train/coord_wh_loss"])
     assert float(rows[-1]["metrics/mAP50"]) == pytest.approx(trained.evaluation.result.map_50, abs=0.02)
     config = yaml.safe_load((trained.folder / "config.yaml").read_text())
-    assert config["epochs"] == 60
+    assert config["epochs"] == 90
     assert json.loads((trained.folder / "metrics.json").read_text())["num_images"] == 4
 
 
