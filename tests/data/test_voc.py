@@ -121,7 +121,7 @@ def test_a_box_over_the_border_is_clipped_and_counted(tmp_path: Path) -> None:
         ("", "is not well-formed XML"),
         ("<html></html>", "is not a VOC annotation, its root is <html>"),
         ('<?xml version="1.0" encoding="no-such"?><annotation/>', "is not well-formed XML"),
-        ('<!DOCTYPE a [<!ENTITY b "c">]><annotation>&b;</annotation>', "is not well-formed XML"),
+        ('<!DOCTYPE a [<!ENTITY b "c">]><annotation>&b;</annotation>', "declares XML entities, which are refused"),
     ],
 )
 def test_a_malformed_annotation_drops_its_image_and_reading_goes_on(tmp_path: Path, xml: str, words: str) -> None:

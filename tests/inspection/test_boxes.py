@@ -2,7 +2,7 @@ import numpy as np
 import pytest
 
 from tests.inspection.doctor_splits import Objects, split_of
-from yolo.inspection.boxes import box_findings, class_size_findings
+from yolo.inspection.boxes import MOST_COMPARED, box_findings, class_size_findings
 from yolo.inspection.findings import Finding, Pointed
 
 
@@ -47,7 +47,7 @@ def test_limits_of_overlap(moved: int, labels: tuple[int, int], kinds: list[str]
 
 def test_boxes_of_different_images_are_not_compared_and_each_pair_is_found_once() -> None:
     box = (10.0, 10.0, 110.0, 110.0)
-    assert box_findings(split_of({"a": [(0, box)], "b": [(0, box)], "c": [], "d": [(1, box)]})) == []
+    assert list(box_findings(split_of({"a": [(0, box)], "b": [(0, box)], "c": [], "d": [(1, box)]}))) == []
     three: Objects = [(0, box), (1, (200, 200, 300, 300)), (0, (11, 10, 111, 110)), (0, (12, 10, 112, 110))]
     assert [kind for kind, _ in found(three)] == ["nearly_duplicate"] * 3
 
@@ -67,6 +67,41 @@ def test_pairs_are_those_of_comparing_all() -> None:
                 expected += inter / (3200 - inter) > (0.8 if label_a == label_b else 0.9)
     items = [item for item in box_findings(split_of(images)) if item.kind in ("nearly_duplicate", "two_labels")]
     assert len(items) == expected > 100
+
+
+def test_boxes_beyond_number_are_reported_and_not_compared() -> None:
+    # all of them on one another
+    many: Objects = [(0, (100, 100, 200 + k / 1000, 200)) for k in range(MOST_COMPARED + 1)]
+    pair: Objects = [(0, (10, 10, 110, 110)), (0, (15, 10, 115, 110))]
+    items = list(box_findings(split_of({"many": many, "pair": pair})))
+    assert [(item.kind, item.path, item.message[:18]) for item in items] == [
+        ("image_crowded", "/data/many.jpg", "has 10001 objects"),
+        ("nearly_duplicate", "/data/pair.jpg", "IoU 0.904: cat (10"),
+    ]
+    # of fewer each is compared, and has 20 partners, the last ones fewer
+    items = list(box_findings(split_of({"many": many[:500]})))
+    assert {item.kind for item in items} == {"nearly_duplicate"}
+    assert len(items) == 20 * 480 + 20 * 19 // 2
+
+
+def test_pairs_of_many_sizes_are_those_of_comparing_all() -> None:
+    generator = np.random.default_rng(1)
+    corners = generator.uniform(0, 20, (400, 2))
+    boxes = np.concatenate([corners, corners + 10 * 1.3 ** generator.integers(0, 8, (400, 2))], axis=1)
+    boxes = boxes.astype(np.float32).astype(np.float64)
+    labels = generator.integers(0, 2, 400)
+    expected = set()
+    for b in range(400):
+        for a in range(b):
+            sides = np.minimum(boxes[a, 2:], boxes[b, 2:]) - np.maximum(boxes[a, :2], boxes[b, :2])
+            inter = float(np.prod(np.maximum(sides, 0)))
+            union = float(sum(np.prod(box[2:] - box[:2]) for box in (boxes[a], boxes[b])) - inter)
+            if inter / union > (0.8 if labels[a] == labels[b] else 0.9):
+                expected.add((tuple(boxes[a].tolist()), tuple(boxes[b].tolist())))
+    objects: Objects = [(int(label), tuple(box)) for label, box in zip(labels, boxes.tolist(), strict=True)]
+    items = [item for item in box_findings(split_of({"a": objects})) if item.kind in ("nearly_duplicate", "two_labels")]
+    assert {item.images[0].boxes for item in items} == expected
+    assert len(items) == len(expected) > 50
 
 
 @pytest.mark.parametrize(
@@ -93,7 +128,7 @@ def test_small_is_relative_to_the_image_as_well() -> None:
 
 def test_class_names_are_not_read_as_formats() -> None:
     split = split_of({"a": [(0, (0, 0, 640, 480))]}, class_names=("{x} %s {boxes}",))
-    assert box_findings(split)[0].message.endswith("{x} %s {boxes} (0, 0, 640, 480)")
+    assert next(box_findings(split)).message.endswith("{x} %s {boxes} (0, 0, 640, 480)")
 
 
 def boxes_of(label: int, side: float, count: int, seed: int) -> list[tuple[int, tuple[float, float, float, float]]]:

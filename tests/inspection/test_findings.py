@@ -2,16 +2,16 @@ import json
 import math
 from pathlib import Path
 
-from yolo.data.account import KINDS, DataAccount
+from yolo.data.account import KINDS, MAX_ISSUES_PER_KIND, DataAccount
 from yolo.inspection.findings import (
     FINDING_KINDS,
     SEVERITIES,
     Finding,
     Pointed,
     account_findings,
-    count_kinds,
     count_severities,
     findings_to_dicts,
+    first_findings,
     kind_of,
     sorted_findings,
 )
@@ -42,13 +42,12 @@ def test_issues_become_findings_with_what_to_look_at() -> None:
     ]
 
 
-def test_findings_are_sorted_and_the_same_one_is_there_once() -> None:
+def test_findings_are_sorted() -> None:
     items = [
         Finding("image_grey", "a", "", ""),
         Finding("degenerate", "b", "line 10", ""),
         Finding("degenerate", "b", "line 9", ""),
         Finding("clipped", "a", "", ""),
-        Finding("degenerate", "b", "line 10", ""),
         Finding("image_missing", "z", "", ""),
     ]
     ranked = sorted_findings(items)
@@ -61,7 +60,21 @@ def test_findings_are_sorted_and_the_same_one_is_there_once() -> None:
     ]
     assert sorted_findings(items[::-1]) == ranked
     assert count_severities(ranked) == {"error": 3, "warning": 1, "note": 1}
-    assert count_kinds(ranked) == {"image_missing": 1, "degenerate": 2, "clipped": 1, "image_grey": 1}
+
+
+def test_each_finding_counts_once_and_the_first_of_a_kind_are_kept() -> None:
+    many = [Finding("box_tiny", "/d/a.txt", f"line {number}", "x") for number in range(MAX_ISSUES_PER_KIND + 5)]
+    other = Finding("clipped", "/d/a.txt", "line 1", "x")
+    kept, counts = first_findings([*many, other, *many])
+    assert kept == [*many[:MAX_ISSUES_PER_KIND], other]
+    assert counts == {"box_tiny": MAX_ISSUES_PER_KIND + 5, "clipped": 1}
+
+
+def test_boxes_that_read_alike_are_two_findings_and_those_of_two_splits_are_one() -> None:
+    def tiny(side: float, split: str) -> Finding:
+        return Finding("box_tiny", "a.jpg", "", "3 x 3", (Pointed("a.jpg", ((0, 0, 3, side),), ("cat",), split),))
+
+    assert first_findings([tiny(3, "train"), tiny(3.001, "train"), tiny(3, "trainval")])[1] == {"box_tiny": 2}
 
 
 def test_findings_are_json_even_with_numbers_that_json_lacks() -> None:

@@ -88,6 +88,8 @@ class CsvEntry(NamedTuple):
 
 def is_box_csv(path: Path) -> bool:
     """Whether the first line of a CSV file is that of a file of boxes; False for what cannot be read."""
+    if not is_file(path):
+        return False
     try:
         with path.open(encoding="utf-8-sig", errors="replace") as file:
             return columns_of(file.read(_SNIFFED).split("\n")[0]) is not None

@@ -5,6 +5,7 @@ from __future__ import annotations
 import os
 import re
 import reprlib
+import stat
 from collections.abc import Sequence
 from pathlib import Path, PurePath
 from typing import Any
@@ -159,6 +160,9 @@ def read_text(path: Path, *, limit: int | None = None) -> str:
 def read_bytes(path: Path, *, limit: int | None = None) -> bytes:
     """The bytes of a file; see `read_text`."""
     try:
+        mode = path.stat().st_mode
+        if not (stat.S_ISREG(mode) or stat.S_ISDIR(mode)):  # reading a pipe or a device may never end
+            raise DataError(f"{printable(path)}: cannot be read (it is a pipe or a device, not a file)")
         with path.open("rb") as file:
             data = file.read() if limit is None else file.read(limit + 1)
     except (OSError, ValueError) as error:

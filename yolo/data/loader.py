@@ -16,6 +16,7 @@ from numpy.typing import NDArray
 from torch.utils.data import DataLoader, Sampler, default_collate
 
 from yolo.data.dataset import DetectionDataset, SampleKey
+from yolo.data.memory import keep_freed_memory
 from yolo.randomness import epoch_order, partner_generator
 from yolo.structures import Batch, Sample, SkippedImage, Targets
 
@@ -239,6 +240,7 @@ def _prepare_worker(worker: int) -> None:
     # the workers are the parallelism; more threads would only compete with them
     cv2.setNumThreads(0)
     torch.set_num_threads(1)
+    keep_freed_memory()
 
 
 def _leave(number: int, frame: FrameType | None) -> None:

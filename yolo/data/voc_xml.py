@@ -12,6 +12,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import defusedxml.ElementTree as SafeElementTree
+from defusedxml.common import DefusedXmlException
 
 from yolo.data.account import printable
 from yolo.data.listing import LARGEST_LABEL_FILE, read_bytes, shown
@@ -31,8 +32,10 @@ def parse_annotation(path: Path) -> Element:
     """The root of an annotation file, or a DataError that begins with its path."""
     try:
         root = _root(read_bytes(path, limit=LARGEST_LABEL_FILE))
+    except DefusedXmlException as error:
+        raise DataError(f"{printable(path)}: declares XML entities, which are refused; an annotation has none") from error
     except (ElementTree.ParseError, ValueError, LookupError) as error:
-        # ValueError: entities refused by defusedxml, encodings that expat does not know
+        # ValueError: encodings that expat does not know
         raise DataError(f"{printable(path)}: is not well-formed XML ({error})") from error
     if root.tag != "annotation":
         raise DataError(f"{printable(path)}: is not a VOC annotation, its root is <{root.tag[:60]}>")

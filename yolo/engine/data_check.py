@@ -9,7 +9,7 @@ The folder holds `check.html`, a page for people, and `check.json`:
     findings    kind, severity, file, where (line or object), message, and images: file, split, boxes (xyxy, pixels)
 
 Paths are relative to the dataset where they are inside it. Nothing in it depends on the number of workers. Left out:
-the checks (data/doctor*.py).
+the checks (yolo/inspection).
 """
 
 from __future__ import annotations
@@ -42,9 +42,9 @@ from yolo.inspection.findings import (
     Severity,
     account_findings,
     below,
-    count_kinds,
     count_severities,
     findings_to_dicts,
+    first_findings,
     kind_of,
     sorted_findings,
 )
@@ -61,7 +61,7 @@ class CheckReport:
 
     Attributes:
         folder: the run folder with check.html and check.json.
-        findings: the worst first; of each kind of the readers' the first 2,000 of a split.
+        findings: the worst first; of each kind the first 2,000.
         kinds: number of cases by kind.
         counts: number of cases by severity.
     """
@@ -101,8 +101,9 @@ def check(config: DataCheckConfig, console: Console | None = None) -> CheckRepor
     with _progress(console, len(paths)) as progress:
         found = inspect_images(paths, workers=config.workers, progress=progress)
     facts = dict(zip(paths, found, strict=True))
-    findings = tuple(sorted_findings(_all_findings(dataset, facts, config)))
-    kinds = _count(findings, dataset.splits)
+    kept, found_of_kind = first_findings(_all_findings(dataset, facts, config))
+    findings = tuple(sorted_findings(kept))
+    kinds = _count(findings, found_of_kind, dataset.splits)
     counts = _by_severity(kinds)
     report = CheckReport(
         folder=new_folder(Path(config.runs), config.name), findings=findings, kinds=kinds, counts=counts
@@ -200,9 +201,9 @@ def _sources(descriptor: DatasetDescriptor) -> set[Path]:
     return {source.path for sources in descriptor.splits.values() for source in sources}
 
 
-def _count(findings: Sequence[Finding], splits: Sequence[Split]) -> dict[str, int]:
-    """Cases by kind; readers keep the first issues of a kind only, and count the others."""
-    kinds = count_kinds(findings)
+def _count(findings: Sequence[Finding], found: Mapping[str, int], splits: Sequence[Split]) -> dict[str, int]:
+    """Cases by kind in the order of the findings; readers keep the first of a kind only, and count the others."""
+    kinds = {item.kind: found[item.kind] for item in findings}
     for split in splits:
         kept = Counter(issue.kind for issue in split.account.issues)
         for kind, count in split.account.counts.items():

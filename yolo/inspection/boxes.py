@@ -15,6 +15,8 @@ from yolo.inspection.findings import Finding, Pointed
 
 # Labelling tools leave a copy a few pixels beside the original: IoU 0.83 to 0.93 in a set of blood cells.
 SAME_CLASS_IOU, OTHER_CLASS_IOU = 0.8, 0.9
+# Objects of one image; a box repeated more often than that is an export gone wrong, which a few cases show.
+MOST_COMPARED, _MOST_PARTNERS = 10_000, 20
 LARGEST_SHARE = 0.95
 # Fewer than 3 x 3 pixels where the image is scaled to 640 x 640.
 SMALLEST_SHARE, SMALLEST_SIDE = 1 / 45_000, 4.0
@@ -28,9 +30,15 @@ Int64 = NDArray[np.int64]
 Mask = NDArray[np.bool_]
 
 
-def box_findings(split: Split) -> list[Finding]:
-    """Pairs of boxes on the same thing, and single boxes of unlikely shape; crowds are not compared."""
-    return [*_pair_findings(split), *_shape_findings(split)]
+def box_findings(split: Split) -> Iterator[Finding]:
+    """Pairs of boxes on the same thing, and single boxes of unlikely shape; crowds are not compared.
+
+    Images with more than 10,000 objects are reported and not compared, and a box has at most 20 partners: what somebody
+    writes into a label file must not take hours.
+    """
+    yield from _crowded_findings(split)
+    yield from _pair_findings(split)
+    yield from _shape_findings(split)
 
 
 def class_size_findings(splits: Sequence[Split]) -> list[Finding]:
@@ -83,35 +91,49 @@ def _usual_sizes(
     return centres, spreads
 
 
-def _pair_findings(split: Split) -> list[Finding]:
-    objects, image_index = split.images.objects, split.images.image_index
-    pairs: list[tuple[int, int, float]] = []
-    for first, second in _pairs_on_images(image_index):
-        iou = _iou(objects.boxes[first].astype(np.float64), objects.boxes[second].astype(np.float64))
-        same = objects.labels[first] == objects.labels[second]
-        one = ~(objects.iscrowd[first].astype(bool) | objects.iscrowd[second].astype(bool))
-        hit = one & (iou > np.where(same, SAME_CLASS_IOU, OTHER_CLASS_IOU))
-        pairs += zip(first[hit].tolist(), second[hit].tolist(), iou[hit].tolist(), strict=True)
-    found = []
-    for a, b, overlap in sorted(pairs):
-        same_class = objects.labels[a] == objects.labels[b]
-        kind = "nearly_duplicate" if same_class else "two_labels"
+def _crowded_findings(split: Split) -> Iterator[Finding]:
+    counts = np.diff(split.images.offsets)
+    for image in np.flatnonzero(counts > MOST_COMPARED).tolist():
+        path = split.images.paths[image]
+        pointed = Pointed(path, split=split.name)
+        yield Finding("image_crowded", path, "", f"has {counts[image]} objects", (pointed,))
+
+
+def _pair_findings(split: Split) -> Iterator[Finding]:
+    objects = split.images.objects
+    for a, b, overlap in sorted(_pairs(split)):
+        kind = "nearly_duplicate" if objects.labels[a] == objects.labels[b] else "two_labels"
         # rounding up would speak of equal boxes, which the reader has dropped
-        found.append(_finding(split, kind, [a, b], f"IoU {np.floor(overlap * 1000) / 1000:.3f}: {{boxes}}"))
-    return found
+        yield _finding(split, kind, [a, b], f"IoU {np.floor(overlap * 1000) / 1000:.3f}: {{boxes}}")
 
 
-def _pairs_on_images(image_index: Int64) -> Iterator[tuple[Int64, Int64]]:
-    """All pairs of objects on the same image, in few large arrays: the neighbours, those two apart, ..."""
-    row, distance = np.arange(len(image_index)), 1
-    while len(row):
-        row = row[row + distance < len(image_index)]
-        row = row[image_index[row] == image_index[row + distance]]
-        yield row, row + distance
+def _pairs(split: Split) -> list[tuple[int, int, float]]:
+    """Pairs of rows on the same thing, the lower row first, and their IoU."""
+    objects, image_index = split.images.objects, split.images.image_index
+    compared = (np.diff(split.images.offsets) <= MOST_COMPARED)[image_index] & ~objects.iscrowd.astype(bool)
+    rows = np.flatnonzero(compared)
+    rows = rows[np.lexsort((objects.boxes[rows, 0], image_index[rows]))]
+    boxes, labels, images = objects.boxes[rows].astype(np.float64), objects.labels[rows], image_index[rows]
+    # IoU is at most the overlap of the sides alone, so that left sides this far apart are of different things
+    reach = boxes[:, 0] + (1 / SAME_CLASS_IOU - 1) * (boxes[:, 2] - boxes[:, 0])
+    partners = np.zeros(len(rows), np.int64)
+    pairs: list[tuple[int, int, float]] = []
+    first, distance = np.arange(len(rows)), 1
+    while len(first):  # from left to right: the neighbours, those two apart, ...
+        first = first[(first + distance < len(rows)) & (partners[first] < _MOST_PARTNERS)]
+        second = first + distance
+        near = (images[first] == images[second]) & (boxes[second, 0] <= reach[first])
+        first, second = first[near], second[near]
+        iou = _iou(boxes[first], boxes[second])
+        hit = iou > np.where(labels[first] == labels[second], SAME_CLASS_IOU, OTHER_CLASS_IOU)
+        partners[first[hit]] += 1
+        ends = np.sort(np.stack([rows[first[hit]], rows[second[hit]]]), axis=0)
+        pairs += zip(*ends.tolist(), iou[hit].tolist(), strict=True)
         distance += 1
+    return pairs
 
 
-def _shape_findings(split: Split) -> list[Finding]:
+def _shape_findings(split: Split) -> Iterator[Finding]:
     images = split.images
     x1, y1, x2, y2 = images.objects.boxes.astype(np.float64).T
     width, height = x2 - x1, y2 - y1
@@ -121,19 +143,12 @@ def _shape_findings(split: Split) -> list[Finding]:
     covers = (share > LARGEST_SHARE) & ~images.objects.iscrowd.astype(bool)
     tiny = (shorter < SMALLEST_SIDE) | (share < SMALLEST_SHARE)
     thin = (longer > LONGEST_ASPECT * shorter) & ~tiny
-    found = [
-        _finding(split, "box_covers_image", [row], f"{100 * share[row]:.1f} % of the image: {{boxes}}")
-        for row in np.flatnonzero(covers).tolist()
-    ]
-    found += [
-        _finding(split, "box_tiny", [row], f"{width[row]:.3g} x {height[row]:.3g} pixels: {{boxes}}")
-        for row in np.flatnonzero(tiny).tolist()
-    ]
-    found += [
-        _finding(split, "box_thin", [row], f"{longer[row] / shorter[row]:.0f} times as long as wide: {{boxes}}")
-        for row in np.flatnonzero(thin).tolist()
-    ]
-    return found
+    for row in np.flatnonzero(covers).tolist():
+        yield _finding(split, "box_covers_image", [row], f"{100 * share[row]:.1f} % of the image: {{boxes}}")
+    for row in np.flatnonzero(tiny).tolist():
+        yield _finding(split, "box_tiny", [row], f"{width[row]:.3g} x {height[row]:.3g} pixels: {{boxes}}")
+    for row in np.flatnonzero(thin).tolist():
+        yield _finding(split, "box_thin", [row], f"{longer[row] / shorter[row]:.0f} times as long as wide: {{boxes}}")
 
 
 def _finding(split: Split, kind: str, rows: Sequence[int], message: str) -> Finding:

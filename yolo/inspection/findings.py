@@ -1,7 +1,7 @@
 """What the check of a dataset can find: each kind with its severity, its meaning and what to do about it.
 
-The checks themselves are in `doctor_*.py`. Left out: running them all and showing what they found, which is the
-engine's part.
+The checks themselves are in the other modules of this folder. Left out: running them all and showing what they found,
+which is the engine's part.
 """
 
 from __future__ import annotations
@@ -13,7 +13,7 @@ from pathlib import Path
 from types import MappingProxyType
 from typing import Any, Literal, NamedTuple
 
-from yolo.data.account import KINDS, Box, DataAccount, printable
+from yolo.data.account import KINDS, MAX_ISSUES_PER_KIND, Box, DataAccount, printable
 
 Severity = Literal["error", "warning", "note"]
 SEVERITIES: tuple[Severity, ...] = ("error", "warning", "note")
@@ -104,6 +104,11 @@ FINDING_KINDS: Mapping[str, Kind] = MappingProxyType(
         ),
         "image_animated": Kind(
             "warning", "files of several frames or pages; only the first is used", "Save the frames that are meant."
+        ),
+        "image_crowded": Kind(
+            "warning",
+            "images with more than 10,000 objects, which were not compared with one another",
+            "See whether they are meant, and cut the image into tiles.",
         ),
         "image_tiny": Kind("warning", "images with a side under 16 pixels", "See whether they are thumbnails."),
         # annotation files
@@ -249,31 +254,45 @@ def account_findings(account: DataAccount) -> list[Finding]:
     ]
 
 
-def sorted_findings(findings: Iterable[Finding]) -> list[Finding]:
-    """Each finding once, the worst kinds first, then by file.
+def first_findings(findings: Iterable[Finding]) -> tuple[list[Finding], dict[str, int]]:
+    """Each finding once, the first 2,000 of each kind: a million bad boxes must not fill the memory.
 
     Several splits may be read from one file, and the list `trainval` holds what train and val hold: the same fault is
     then found more than once.
+
+    Returns:
+        The findings, and how many there are of each kind, with those that are not kept.
     """
+    kept: list[Finding] = []
+    counts: Counter[str] = Counter()
+    seen: set[int] = set()
+    for item in findings:
+        # messages are rounded: two boxes may read alike
+        boxes = tuple(image.boxes for image in item.images)
+        key = hash((item.kind, item.path, item.where, item.message, boxes))
+        if key not in seen:
+            seen.add(key)
+            counts[item.kind] += 1
+            if counts[item.kind] <= MAX_ISSUES_PER_KIND:
+                kept.append(item)
+    return kept, dict(counts)
+
+
+def sorted_findings(findings: Iterable[Finding]) -> list[Finding]:
+    """The worst kinds first, then by file."""
     order = {name: place for place, name in enumerate(FINDING_KINDS)}
-    once = {(item.kind, item.path, item.where, item.message): item for item in reversed(list(findings))}
 
     def rank(item: Finding) -> tuple[int, int, str, str, tuple[str, int], str]:
         severity = SEVERITIES.index(kind_of(item.kind).severity)
         return severity, order.get(item.kind, len(order)), item.kind, item.path, _numbered(item.where), item.message
 
-    return sorted(once.values(), key=rank)
+    return sorted(findings, key=rank)
 
 
 def count_severities(findings: Iterable[Finding]) -> dict[Severity, int]:
     """How many findings there are of each severity, also 0."""
     counts = Counter(kind_of(item.kind).severity for item in findings)
     return {severity: counts[severity] for severity in SEVERITIES}
-
-
-def count_kinds(findings: Iterable[Finding]) -> dict[str, int]:
-    """How many findings there are of each kind, in the order of the findings."""
-    return dict(Counter(item.kind for item in findings))
 
 
 def below(path: str | Path, root: Path) -> str:
