@@ -4,6 +4,7 @@ from pathlib import Path
 import pytest
 
 from tests.data.dataset_trees import put_text
+from yolo.data.csv_boxes import is_box_csv
 from yolo.data.listing import find_images, is_file, path_id, read_lines, read_text
 from yolo.errors import DataError
 
@@ -44,6 +45,14 @@ def test_text_that_cannot_be_read_names_the_file(tmp_path: Path) -> None:
     (tmp_path / "latin.txt").write_bytes("é".encode("latin-1"))
     with pytest.raises(DataError, match=r"latin.txt: is not UTF-8 text \(byte 0\)"):
         read_text(tmp_path / "latin.txt")
+
+
+@pytest.mark.skipif(not hasattr(os, "mkfifo"), reason="the system has no named pipes")
+def test_a_pipe_is_not_waited_for(tmp_path: Path) -> None:
+    os.mkfifo(tmp_path / "label.txt")
+    with pytest.raises(DataError, match=r"label.txt: cannot be read \(it is a pipe or a device, not a file\)"):
+        read_text(tmp_path / "label.txt")
+    assert not is_box_csv(tmp_path / "label.txt")
 
 
 def test_an_impossible_name_is_no_file(tmp_path: Path) -> None:

@@ -63,8 +63,8 @@ def name_classes(
     names = wanted or rules.names_for(stated or ())
     if not names:
         raise DataError(
-            f"{printable(descriptor.root)}: no annotation has an object, so the classes are not known; "
-            "name them in a dataset YAML"
+            f"{printable(descriptor.root)}: read as {' and '.join(descriptor.formats)}, no annotation has an object, "
+            "so the classes are not known; name them in a dataset YAML"
         )
     return DatasetNames(names, of_ids)
 

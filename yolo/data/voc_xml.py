@@ -33,7 +33,9 @@ def parse_annotation(path: Path) -> Element:
     try:
         root = _root(read_bytes(path, limit=LARGEST_LABEL_FILE))
     except DefusedXmlException as error:
-        raise DataError(f"{printable(path)}: declares XML entities, which are refused; an annotation has none") from error
+        raise DataError(
+            f"{printable(path)}: declares XML entities, which are refused; an annotation has none"
+        ) from error
     except (ElementTree.ParseError, ValueError, LookupError) as error:
         # ValueError: encodings that expat does not know
         raise DataError(f"{printable(path)}: is not well-formed XML ({error})") from error

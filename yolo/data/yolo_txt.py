@@ -127,7 +127,8 @@ def read_yolo(entries: Sequence[YoloEntry], *, class_names: Sequence[str], sizes
             try:
                 text = read_text(entry.label_file, limit=LARGEST_LABEL_FILE)
             except DataError as error:
-                account.drop_image(entry.label_file, "annotation_unreadable", str(error), image=entry.image)
+                message = str(error).removeprefix(f"{printable(entry.label_file)}: ")
+                account.drop_image(entry.label_file, "annotation_unreadable", message, image=entry.image)
                 continue
             _report_shared(entry, first_image, account)
         else:

@@ -22,7 +22,7 @@ from yolo.data.account import printable
 from yolo.data.annotations import AnnotatedImages
 from yolo.data.descriptor import find_dataset, read_split
 from yolo.data.loader import TrainBatches, make_loader
-from yolo.engine.setup import make_train_dataset
+from yolo.engine.training_data import make_train_dataset
 from yolo.files import new_folder, write_json
 from yolo.images import write_image
 from yolo.media.drawing import contact_sheet, draw_targets, with_caption

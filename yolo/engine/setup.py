@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import hashlib
 import logging
 import time
 from dataclasses import dataclass, field, replace
@@ -15,10 +14,8 @@ from rich.console import Console
 from torch import nn
 from torch.utils.data import DataLoader
 
-from yolo.config import AugmentConfig, OptimizerConfig, TrainConfig
-from yolo.data.annotations import AnnotatedImages
-from yolo.data.dataset import DetectionDataset
-from yolo.data.descriptor import Split, find_dataset, read_split
+from yolo.config import OptimizerConfig, TrainConfig
+from yolo.data.descriptor import Split
 from yolo.data.loader import TrainBatches, default_workers, make_loader
 from yolo.engine.checkpoint import DetectorMetadata, default_settings
 from yolo.engine.devices import choose_device, choose_precision
@@ -28,13 +25,11 @@ from yolo.engine.image_caches import open_cache
 from yolo.engine.run_log import RunLog
 from yolo.engine.schedule import Schedule
 from yolo.engine.start import build_start
-from yolo.geometry import ResizeMode
+from yolo.engine.training_data import fingerprint, make_train_dataset, read_splits
 from yolo.losses.yolo_loss import YoloLoss
 from yolo.models.build import Network, Spec
 from yolo.models.darknet import DarknetSpec
 from yolo.structures import Batch
-from yolo.transforms.darknet_augment import DarknetAugment
-from yolo.transforms.presets import TrainTransform
 
 
 @dataclass
@@ -210,58 +205,6 @@ def prepare(config: TrainConfig, console: Console, folder: Path | None = None) -
     )
 
 
-def read_splits(config: TrainConfig, console: Console) -> dict[str, Split]:
-    """Read train and val, and say what was found and what was left out."""
-    descriptor = find_dataset(Path(config.data))
-    train = read_split(descriptor, "train", box_policy=config.box_policy)
-    val = read_split(descriptor, "val", class_names=train.class_names, box_policy=config.box_policy)
-    for line in (*descriptor.notes, *train.account.summary_lines(), *val.account.summary_lines()):
-        console.print(line, markup=False, highlight=False, soft_wrap=True)
-    return {"train": train, "val": val}
-
-
-def make_augment(augment: AugmentConfig, input_hw: tuple[int, int]) -> TrainTransform | DarknetAugment:
-    """The augmentation of a configuration."""
-    if augment.style == "modern":
-        return TrainTransform(augment, input_hw)
-    return DarknetAugment(
-        input_hw,
-        augment.jitter,
-        hue=augment.hue,
-        saturation=1 + augment.saturation,
-        exposure=1 + augment.value,
-        flip=augment.flip_horizontal,
-    )
-
-
-def make_train_dataset(
-    images: AnnotatedImages,
-    *,
-    input_hw: tuple[int, int],
-    resize: ResizeMode,
-    augment: AugmentConfig,
-    seed: int,
-    caching: TrainConfig | None = None,
-) -> DetectionDataset:
-    """The augmented samples of a training; `gridyolo data preview` shows what this makes.
-
-    Args:
-        images: of the split.
-        input_hw: height and width of the network's input.
-        resize: how images are placed on it.
-        augment: the augmentation.
-        seed: of the run.
-        caching: the configuration that says how placed images are kept; None to keep none.
-    """
-    transform = make_augment(augment, input_hw)
-    # modern augmentation resamples bytes; the difference to darknet's stretch is lost in it
-    resize = "stretch" if resize == "stretch_corners" else resize
-    cache = None
-    if caching is not None and not transform.wants_original:  # only placed images are kept
-        cache = open_cache(caching, len(images), input_hw=input_hw, resize=resize, for_training=True)
-    return DetectionDataset(images, input_hw=input_hw, resize=resize, augment=transform, seed=seed, cache=cache)
-
-
 def make_loss(config: TrainConfig) -> YoloLoss:
     """The loss of a configuration, after the images for which the predictor is drawn at random."""
     loss = config.loss
@@ -324,14 +267,3 @@ def train_loader(training: Training) -> DataLoader[Batch]:
         replacement=config.sampling == "replacement",
     )
     return make_loader(dataset, batches, workers=training.workers, pin_memory=training.device.type == "cuda")
-
-
-def fingerprint(split: Split) -> str:
-    """SHA-256 over ids, sizes and annotations of a split: the same data has the same fingerprint."""
-    digest = hashlib.sha256()
-    for image in split.images:
-        digest.update(f"{image.image_id} {image.size_hw}".encode())
-        truth = image.ground_truth
-        for values in (truth.boxes, truth.labels, truth.difficult, truth.iscrowd):
-            digest.update(values.tobytes())
-    return digest.hexdigest()
