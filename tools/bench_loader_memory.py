@@ -3,8 +3,9 @@
     python tools/bench_loader_memory.py [--images 100000] [--boxes 1000000] [--workers 4] [--epochs 10]
 
 The dataset is made in a temporary folder: hard links to a few small JPEGs, with random boxes, in flat arrays as the
-readers make them. After each epoch: the proportional set size (PSS: what processes share is counted once) of this
-process and all its workers, in MB, and of that what is theirs alone. Linux only.
+readers make them. After each epoch, in MB: the anonymous and shared memory of this process and all its workers, what
+several have in common counted once, and the largest share of a worker. Pages of libraries are left out: how they are
+shared changes with whatever else the machine runs. Linux only.
 """
 
 import argparse
@@ -54,15 +55,16 @@ def make_dataset(folder: Path, *, num_images: int, num_boxes: int) -> AnnotatedI
 
 
 def memory_mb() -> tuple[float, float]:
-    """(PSS, private) of this process and its workers."""
-    pids = [os.getpid(), *(process.pid for process in multiprocessing.active_children())]
-    totals = {"Pss": 0, "Private_Clean": 0, "Private_Dirty": 0}
-    for pid in pids:
-        for line in Path(f"/proc/{pid}/smaps_rollup").read_text().splitlines():
-            name, _, value = line.partition(":")
-            if name in totals:
-                totals[name] += int(value.split()[0])
-    return totals["Pss"] / 1024, (totals["Private_Clean"] + totals["Private_Dirty"]) / 1024
+    """Of this process and its workers together, and the most of a worker."""
+    workers = [process.pid for process in multiprocessing.active_children()]
+    each = [proportional_mb(pid) for pid in (os.getpid(), *workers)]
+    return sum(each), max(each[1:], default=0.0)
+
+
+def proportional_mb(pid: int | None) -> float:
+    """The proportional set size of a process without pages of files."""
+    lines = Path(f"/proc/{pid}/smaps_rollup").read_text().splitlines()
+    return sum(int(line.split()[1]) for line in lines if line.startswith(("Pss_Anon:", "Pss_Shmem:"))) / 1024
 
 
 def main() -> None:
@@ -80,16 +82,16 @@ def main() -> None:
         dataset = DetectionDataset(images, input_hw=size_hw, resize="letterbox", augment=augment)
         plan = TrainBatches(len(images), BATCH, seed=0, with_mosaic=lambda epoch: True)
         print(f"{len(images)} images, {len(images.objects)} boxes, {options.workers} workers, {size_hw[0]} px")
-        print(f"{'epoch':>5} {'PSS MB':>8} {'private':>8} {'seconds':>8} {'images/s':>9}")
+        print(f"{'epoch':>5} {'all MB':>8} {'a worker':>8} {'seconds':>8} {'images/s':>9}")
         batches = iter(make_loader(dataset, plan, workers=options.workers))
         for epoch in range(options.epochs):
             began = time.perf_counter()
             for _ in range(plan.steps_per_epoch):
                 next(batches)
             seconds = time.perf_counter() - began
-            pss, private = memory_mb()
+            together, largest = memory_mb()
             rate = len(images) / seconds
-            print(f"{epoch + 1:>5} {pss:>8.0f} {private:>8.0f} {seconds:>8.1f} {rate:>9.0f}", flush=True)
+            print(f"{epoch + 1:>5} {together:>8.0f} {largest:>8.0f} {seconds:>8.1f} {rate:>9.0f}", flush=True)
 
 
 if __name__ == "__main__":

@@ -6,7 +6,16 @@ import numpy as np
 import pytest
 from rich.console import Console
 
-from tests.data.dataset_trees import coco_content, put_image, put_json, put_voc, put_voc_list, put_yolo, voc_object
+from tests.data.dataset_trees import (
+    coco_content,
+    put_image,
+    put_json,
+    put_text,
+    put_voc,
+    put_voc_list,
+    put_yolo,
+    voc_object,
+)
 from yolo.config.data_commands import DataConvertConfig
 from yolo.data.descriptor import find_dataset, read_split
 from yolo.engine.data_convert import convert, keep_classes
@@ -117,6 +126,15 @@ def test_the_box_policy_is_the_users(tmp_path: Path) -> None:
     assert not (tmp_path / "strict").exists()
 
 
+def test_the_output_is_outside_of_a_voc_tree_that_a_yaml_names_by_its_lists(tmp_path: Path) -> None:
+    for name in ("a", "b"):
+        put_voc(tmp_path / "voc", name, voc_object("cat", (1, 1, 9, 9)))
+    put_voc_list(tmp_path / "voc", "train", ["a", "b"])
+    yaml = put_text(tmp_path / "data.yaml", "train: voc/ImageSets/Main/train.txt\n")
+    with pytest.raises(ConfigError, match="lies in the dataset"):
+        run(yaml, tmp_path / "voc" / "Annotations" / "x")
+
+
 def test_the_output_is_new_and_outside(tmp_path: Path) -> None:
     put_yolo(tmp_path / "yolo", "train", {"a": "0 .5 .5 .5 .5", "b": ""})
     for output in (tmp_path / "yolo" / "new", tmp_path / "yolo" / "images" / "train" / "x"):
@@ -125,4 +143,16 @@ def test_the_output_is_new_and_outside(tmp_path: Path) -> None:
         assert not output.exists()
     with pytest.raises(DataError, match="exists and is not an empty folder"):
         run(tmp_path / "yolo", tmp_path)
+    # the same dataset by a YAML file in it, and by one beside it
+    within = put_text(tmp_path / "yolo" / "data.yaml", "train: images/train\nnames: [cat]\n")
+    beside = put_text(tmp_path / "data.yaml", "train: yolo/images/train\nnames: [cat]\n")
+    for yaml, output in (
+        (within, tmp_path / "yolo" / "new"),
+        (beside, tmp_path / "yolo" / "labels" / "train" / "x"),
+        (beside, tmp_path / "yolo" / "images" / "train" / "x"),
+    ):
+        with pytest.raises(ConfigError, match="lies in the dataset"):
+            run(yaml, output)
+        assert not output.exists()
+    assert run(beside, tmp_path / "new")[0].images == {"train": 1, "val": 1}
     assert run(tmp_path / "yolo", tmp_path / "link", images="link", format="voc")[0].images == {"train": 1, "val": 1}

@@ -70,8 +70,8 @@ def test_the_detector_finds_the_shapes(weights: Path, shapes: Path) -> None:
     label, cx, cy, w, h = map(float, (shapes.parent / "labels" / "val" / "0.txt").read_text().split()[:5])
     best = next(k for k in range(len(from_path)) if from_path.labels[k] == int(label))
     x1, y1, x2, y2 = from_path.boxes[best].tolist()
-    assert ((x1 + x2) / 192, (y1 + y2) / 128) == pytest.approx((cx, cy), abs=0.05)
-    assert ((x2 - x1) / 96, (y2 - y1) / 64) == pytest.approx((w, h), abs=0.1)
+    assert ((x1 + x2) / 192, (y1 + y2) / 128) == pytest.approx((cx, cy), abs=0.1)
+    assert ((x2 - x1) / 96, (y2 - y1) / 64) == pytest.approx((w, h), abs=0.15)
 
 
 def test_higher_thresholds_and_limits_give_less(weights: Path, shapes: Path) -> None:

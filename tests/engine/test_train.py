@@ -13,6 +13,7 @@ import torch
 import yaml
 from rich.console import Console
 
+from tests.data.dataset_trees import coco_content, put_image, put_json
 from tests.engine.conftest import break_image, draw_shapes, quick_config
 from yolo.config import AugmentConfig, LossConfig, ModelConfig, OptimizerConfig, TrainConfig
 from yolo.engine import train as train_module
@@ -288,3 +289,23 @@ def test_one_image_is_overfitted_to_nearly_no_loss(tmp_path: Path) -> None:
         sum(float(row[column]) for column in row if column.startswith("train/")) for row in (rows[0], rows[-1])
     )
     assert last < first / 50
+
+
+def test_an_image_of_another_size_than_stated_is_used_and_told(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Sizes of very large splits are taken from the annotations; decoding finds the truth."""
+    monkeypatch.setattr("yolo.data.descriptor.AUTO_READS", 0)
+    data = tmp_path / "coco"
+    content = coco_content(
+        ["a.png", "b.png"],
+        [{"image_id": k, "category_id": 1, "bbox": [2, 2, 20, 10], "area": 200, "iscrowd": 0} for k in (10, 11)],
+        {1: "cat"},
+    )
+    content["images"][1] |= {"width": 400, "height": 300}
+    for name in ("train", "val"):
+        put_json(data / "annotations" / f"instances_{name}.json", content)
+        for image in ("a.png", "b.png"):
+            put_image(data / name / image)
+    run = train(quick_config(data, tmp_path, epochs=1, augment=AugmentConfig(mosaic=0)))
+    noted = json.loads((run.folder / "data.json").read_text())["noted"]
+    assert [Path(note["path"]).name for note in noted] == ["b.png"]
+    assert "is 40 x 20 pixels, its annotation says 400 x 300" in noted[0]["text"]

@@ -137,6 +137,7 @@ class DataSplitConfig:
         both = self.val + self.test
         require(0 < both < 1, f"val and test together must be more than 0 and leave something to train on, got {both}")
         require(self.seed >= 0, f"seed must not be negative, got {self.seed}")
+        require(self.by == "group" or self.group == "prefix", "--group belongs to --by group")
         regex = self.by == "group" and self.group == "regex"
         require(regex == bool(self.pattern), "--pattern belongs to --by group --group regex, and is required there")
 

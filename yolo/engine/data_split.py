@@ -58,7 +58,7 @@ def split(config: DataSplitConfig, console: Console) -> DividedDataset:
     splits = [read_split(descriptor, name) for name in descriptor.splits]
     for found in splits:
         say_lines(console, found.account.summary_lines())
-    require_outside(output, Path(config.data), splits)
+    require_outside(output, Path(config.data), descriptor, splits)
     images, class_names = _pooled(splits), splits[0].class_names
     shares = {"train": 1 - config.val - config.test, "val": config.val, "test": config.test}
     shares = {name: share for name, share in shares.items() if share > 0}
