@@ -92,7 +92,8 @@ def test_some_classes_alone_in_another_order(tmp_path: Path) -> None:
     assert split.class_names == ("dog",)
     assert [len(image.ground_truth) for image in split.images] == [1, 0, 0]
     assert split.images[0].ground_truth.area.tolist() == [61.25]
-    for classes, message in (("cat", "'cat' is not among the classes: car, dog"), ("dog,dog", "names a class twice")):
+    unknown = "'cat' is not among the classes; did you mean 'car'.; there are car, dog"
+    for classes, message in (("cat", unknown), ("dog,dog", "names a class twice")):
         with pytest.raises(ConfigError, match=message):
             run(coco, tmp_path / "x", classes=classes)
     assert not (tmp_path / "x").exists()

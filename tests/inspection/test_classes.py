@@ -3,6 +3,7 @@ from pathlib import Path
 from tests.inspection.doctor_splits import Objects, split_of
 from yolo.data.descriptor import Split
 from yolo.inspection.classes import class_findings
+from yolo.inspection.findings import kind_of
 
 BOX = (10.0, 10.0, 110.0, 110.0)
 ROOT = Path("/data")
@@ -25,6 +26,15 @@ def test_unused_classes_unless_a_split_was_left_out() -> None:
     split = split_of({"a": objects(0, 2)})
     assert found(split) == [("class_unused", "'dog'")]
     assert found(split, whole=False) == []
+
+
+def test_a_split_without_any_object_is_an_error_but_a_secret_test() -> None:
+    train, empty = split_of({"a": objects(0, 1, 2), "b": []}), {"c": [], "d": []}
+    for splits in ((train, split_of(empty, name="val")), (split_of(empty),)):
+        ((kind, message),) = found(*splits, whole=False)
+        assert (kind, message) == ("split_without_objects", "2 images, and no object")
+    assert found(train, split_of(empty, name="test"), whole=False) == []
+    assert kind_of("split_without_objects").severity == "error"
 
 
 def test_classes_that_are_not_taught() -> None:

@@ -12,6 +12,7 @@ from rich.console import Console
 from yolo.config.data_commands import DataConvertConfig
 from yolo.data.account import printable
 from yolo.data.annotations import AnnotatedImages
+from yolo.data.classes import unknown_class_message
 from yolo.data.descriptor import DatasetDescriptor, Split, find_dataset, read_split
 from yolo.data.layouts import SplitSource, canonical_split, recognise
 from yolo.data.yolo_txt import label_file_of
@@ -64,7 +65,8 @@ def keep_classes(split: Split, names: Sequence[str]) -> Split:
     """
     unknown = [name for name in names if name not in split.class_names]
     if unknown:
-        raise ConfigError(f"--classes: {unknown[0]!r} is not among the classes: {', '.join(split.class_names)}")
+        shown = ", ".join(split.class_names[:10]) + (", ..." if len(split.class_names) > 10 else "")
+        raise ConfigError(f"--classes: {unknown_class_message(unknown[0], split.class_names)}; there are {shown}")
     if len(set(names)) != len(names):
         raise ConfigError(f"--classes names a class twice: {', '.join(names)}")
     old = [split.class_names.index(name) for name in names]

@@ -32,6 +32,11 @@ def class_findings(splits: Sequence[Split], root: Path, *, whole: bool) -> list[
         Finding("class_names_alike", printable(root), "", " and ".join(repr(name) for name in alike))
         for alike in _alike(names)
     ]
+    found += [
+        Finding("split_without_objects", printable(root), split.name, f"{len(split.images)} images, and no object")
+        for split in splits
+        if split.name != "test" and len(split.images) and not len(split.images.objects)  # a test may be held secret
+    ]
     if whole:
         unused = [name for label, name in enumerate(names) if not any(count[label] for count in counts.values())]
         found += [Finding("class_unused", printable(root), "", repr(name)) for name in unused]

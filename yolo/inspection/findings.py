@@ -35,6 +35,11 @@ FINDING_KINDS: Mapping[str, Kind] = MappingProxyType(
     {
         # a split as a whole
         "split_unusable": Kind("error", "splits that cannot be read at all", "Correct what the message names first."),
+        "split_without_objects": Kind(
+            "error",
+            "splits without a single object: there is nothing to learn from, or to measure on",
+            "Annotate the images, or see whether the label files are empty by mistake.",
+        ),
         # across splits
         "same_file_in_splits": Kind(
             "error",
