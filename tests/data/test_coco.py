@@ -15,6 +15,7 @@ from yolo.data.coco import (
     read_coco,
     report_orphans,
 )
+from yolo.data.descriptor import find_dataset, read_split
 from yolo.errors import DataError
 from yolo.structures import AnnotatedImage
 
@@ -153,11 +154,7 @@ _A = {"id": 1, "file_name": "a.png"}
         ([], "is a JSON array, expected an object"),
         ({"images": [], "categories": []}, "has no key 'annotations'"),
         (_broken(annotations={}), "'annotations' is a JSON object, expected an array"),
-        (_broken(annotations=[3]), r"annotations\[0\] is a JSON number"),
         (_broken(images=None), "'images' is a JSON null"),
-        (_broken(images=["a.png"]), r"images\[0\] is a JSON string"),
-        (_broken(images=[{"id": True, "file_name": "a"}]), r"images\[0\].id is True"),
-        (_broken(images=[_A, {"id": 2}]), r"images\[1\].file_name is None"),
         (_broken(images=[_A, _A | {"file_name": "b.png"}]), r"images\[1\]: id 1 stands for a.png and for b.png"),
         (_broken(categories="x"), "'categories' is a JSON string"),
         (_broken(categories=[]), "'categories' is empty"),
@@ -173,6 +170,27 @@ _A = {"id": 1, "file_name": "a.png"}
 def test_a_file_of_the_wrong_shape_is_refused_with_its_key(tmp_path: Path, content: Any, words: str) -> None:
     with pytest.raises(DataError, match=f"b.json.*{words}"):
         load_coco(put_json(tmp_path / "b.json", content))
+
+
+def test_a_malformed_element_costs_itself_alone(tmp_path: Path) -> None:
+    put_image(tmp_path / "a.png")
+    good = {"image_id": 10, "category_id": min(CATEGORIES), "bbox": [1, 1, 5, 5]}
+    content = coco_content(["a.png"], [good], CATEGORIES)
+    content["annotations"] += [5, None, [good], good | {"image_id": 98}]
+    content["images"] += ["b.png", {"id": True, "file_name": "c.png"}, {"id": 98}, {"id": 99, "file_name": ""}]
+    path = put_json(tmp_path / "instances_train.json", content)
+    split = read_split(find_dataset(path), "train")
+    assert [image.image_id for image in split.images] == ["10"]
+    assert len(split.images[0].ground_truth) == 1
+    account = split.account
+    assert account.objects_dropped == {"unknown_image": 4}
+    assert account.images_dropped == {"image_malformed": 4}
+    assert [str(issue).removeprefix(f"{path}, ") for issue in account.issues if issue.kind == "image_malformed"] == [
+        "images[1]: is a JSON string, expected an object",
+        "images[2]: its id is True, expected a number",
+        "images[3]: its file_name is None, expected the name of an image file",
+        "images[4]: its file_name is '', expected the name of an image file",
+    ]
 
 
 def test_what_is_no_json_is_refused(tmp_path: Path) -> None:

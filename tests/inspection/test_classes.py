@@ -29,7 +29,8 @@ def test_unused_classes_unless_a_split_was_left_out() -> None:
 
 
 def test_a_split_without_any_object_is_an_error_but_a_secret_test() -> None:
-    train, empty = split_of({"a": objects(0, 1, 2), "b": []}), {"c": [], "d": []}
+    train = split_of({"a": objects(0, 1, 2), "b": []})
+    empty: dict[str, Objects] = {"c": [], "d": []}
     for splits in ((train, split_of(empty, name="val")), (split_of(empty),)):
         ((kind, message),) = found(*splits, whole=False)
         assert (kind, message) == ("split_without_objects", "2 images, and no object")

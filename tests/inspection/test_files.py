@@ -1,3 +1,4 @@
+from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
@@ -37,6 +38,24 @@ def test_images_that_no_split_names_and_their_label_files(tmp_path: Path) -> Non
     put_yolo(tmp_path, "train", {"a": "", "b": "0 .5 .5 .1 .1\n"})
     # b is not listed: that is one finding, not a second one for its label file
     assert found(tmp_path, [tmp_path / "images" / "train" / "a.png"]) == [("image_not_listed", "images/train/b.png")]
+
+
+def test_a_folder_may_be_named_in_several_ways(tmp_path: Path) -> None:
+    put_yolo(tmp_path, "train", {"a": "", "b": ""})
+    put_yolo(tmp_path, "val", {"c": ""})
+    folder = tmp_path / "images" / "train"
+    images = [folder / "a.png", folder / ".." / "train" / "b.png", folder / ".." / "val" / "c.png"]
+    assert found(tmp_path, images) == []
+
+
+def test_a_folder_that_cannot_be_listed_is_passed_over(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    put_yolo(tmp_path, "train", {"a": ""})
+
+    def refuse(_: Path) -> Iterator[Path]:
+        raise PermissionError(13, "Permission denied")
+
+    monkeypatch.setattr(Path, "iterdir", refuse)
+    assert found(tmp_path, [tmp_path / "images" / "train" / "a.png"]) == []
 
 
 def test_label_files_beside_images(tmp_path: Path) -> None:

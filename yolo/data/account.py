@@ -27,6 +27,7 @@ KINDS = MappingProxyType(
         # images
         "image_missing": "images listed but not there, left out",
         "image_unreadable": "image files that cannot be read, left out",
+        "image_malformed": "entries for images that cannot be understood, left out",
         "image_listed_twice": "images listed more than once, read once",
         "annotation_unreadable": "images left out because their annotation file cannot be read",
         "label_file_missing": "images without a label file, taken as background",
@@ -177,9 +178,17 @@ class DataAccount:
         self.backgrounds += backgrounds
         self.objects_kept += objects
 
-    def drop_image(self, path: Path | str, kind: str, message: str, *, image: Path | str = "") -> None:
-        """Count and record an image that is left out; `path` is the image itself where `image` is not given."""
-        self.add_issue(path, "", kind, message, image=image or path)
+    def drop_image(self, path: Path | str, kind: str, message: str, *, image: Path | str = "", where: str = "") -> None:
+        """Count and record an image that is left out.
+
+        Args:
+            path: the file to look into.
+            kind: a key of `KINDS`.
+            message: what is wrong.
+            image: the image; default: `path`, unless `where` says a place in that.
+            where: the place in the file.
+        """
+        self.add_issue(path, where, kind, message, image=image or ("" if where else path))
         self.images_dropped[kind] += 1
 
     def drop_object(

@@ -1,8 +1,8 @@
 """COCO: one JSON file per split with `images`, `annotations` and `categories`.
 
 Kept: original image ids, category ids, `iscrowd`, `area`, and `difficult`, which is no part of the standard. Boxes are
-`[x, y, width, height]` in continuous pixels. A file that is no COCO file at all ends reading; a bad annotation is
-dropped and counted. Left out: segmentation, key points, captions, writing.
+`[x, y, width, height]` in continuous pixels. A file that is no COCO file at all ends reading; a bad annotation or image
+is dropped and counted. Left out: segmentation, key points, captions, writing.
 """
 
 from __future__ import annotations
@@ -47,12 +47,14 @@ class CocoFile:
         images: its `images`.
         annotations: its annotations as columns.
         categories: name by category id, in ascending order of the ids.
+        malformed: elements of `images` that cannot be used: where, and what is wrong.
     """
 
     path: Path
     images: Sequence[CocoImage]
     annotations: CocoAnnotations
     categories: Mapping[int, str]
+    malformed: Sequence[tuple[str, str]] = ()
 
 
 class CocoEntry(NamedTuple):
@@ -77,12 +79,14 @@ def _load(path: Path) -> CocoFile:
     content = _parse(path)
     if not isinstance(content, dict):
         raise DataError(f"{printable(path)}: is a JSON {_kind(content)}, expected an object with the key 'images'")
-    records = _records(content, "annotations", path)
-    images = _images(_records(content, "images", path), path)
+    # an element that is no object has no image
+    records = [one if type(one) is dict else {} for one in _list(content, "annotations", path)]
+    images, malformed = _images(_list(content, "images", path), path)
     categories = _categories(_records(content, "categories", path), path)
     # the first of an id that is listed twice
     index_of_image = {image.image_id: len(images) - 1 - back for back, image in enumerate(reversed(images))}
-    return CocoFile(path, images, read_columns(records, index_of_image=index_of_image, names=categories), categories)
+    columns = read_columns(records, index_of_image=index_of_image, names=categories)
+    return CocoFile(path, images, columns, categories, malformed)
 
 
 def list_coco(file: CocoFile, image_dir: Path | None) -> list[CocoEntry]:
@@ -103,7 +107,9 @@ def list_coco(file: CocoFile, image_dir: Path | None) -> list[CocoEntry]:
 
 
 def report_orphans(file: CocoFile, account: DataAccount) -> None:
-    """Count the annotations whose image is not in the file."""
+    """Count the images that cannot be used, and the annotations whose image is not in the file."""
+    for where, message in file.malformed:
+        account.drop_image(file.path, "image_malformed", message, where=where)
     rows = np.flatnonzero(file.annotations.faults == UNKNOWN_IMAGE)
     account.drop_objects("unknown_image", rows.tolist(), lambda row: _fault(file, row, ""))
 
@@ -225,33 +231,50 @@ def _parse(path: Path) -> Any:
 
 def _records(content: Mapping[str, Any], key: str, path: Path) -> list[Record]:
     """The list of objects under `key`."""
-    if key not in content:
-        raise DataError(f"{printable(path)}: has no key '{key}'; is it a COCO annotation file?")
-    records = content[key]
-    if not isinstance(records, list):
-        raise DataError(f"{printable(path)}: '{key}' is a JSON {_kind(records)}, expected an array")
+    records = _list(content, key, path)
     if not set(map(type, records)) <= {dict}:
         position, record = next((place, one) for place, one in enumerate(records) if not isinstance(one, dict))
         raise DataError(f"{printable(path)}: {key}[{position}] is a JSON {_kind(record)}, expected an object")
     return records
 
 
-def _images(records: Sequence[Record], path: Path) -> list[CocoImage]:
-    keys = ("id", "file_name", "height", "width")
-    columns = ([record.get(key) for record in records] for key in keys)
-    images = list(map(CocoImage._make, zip(*columns, strict=True)))
+def _list(content: Mapping[str, Any], key: str, path: Path) -> list[Any]:
+    if key not in content:
+        raise DataError(f"{printable(path)}: has no key '{key}'; is it a COCO annotation file?")
+    records = content[key]
+    if not isinstance(records, list):
+        raise DataError(f"{printable(path)}: '{key}' is a JSON {_kind(records)}, expected an array")
+    return records
+
+
+def _images(elements: Sequence[Any], path: Path) -> tuple[list[CocoImage], list[tuple[str, str]]]:
+    """The images, and the elements that cannot be used as one: where, and what is wrong."""
+    images, malformed = [], []
     names: dict[int | str, str] = {}
-    for position, (image_id, name, _, _) in enumerate(images):
-        if type(image_id) not in (int, str):
-            raise DataError(f"{printable(path)}: images[{position}].id is {shown(image_id)}, expected a number")
-        if type(name) is not str or not name:
-            message = f"images[{position}].file_name is {shown(name)}, expected the name of an image file"
-            raise DataError(f"{printable(path)}: {message}")
+    for position, element in enumerate(elements):
+        fault = _fault_of_image(element)
+        if fault:
+            malformed.append((f"images[{position}]", fault))
+            continue
+        image_id, name = element["id"], element["file_name"]
+        images.append(CocoImage(image_id, name, element.get("height"), element.get("width")))
         other = names.setdefault(image_id, name)
         if other != name:
             message = f"images[{position}]: id {shown(image_id)} stands for {other} and for {name}"
             raise DataError(printable(f"{printable(path)}: {message}"))
-    return images
+    return images, malformed
+
+
+def _fault_of_image(element: Any) -> str:
+    """What is wrong with an element of `images`; empty if nothing is."""
+    if type(element) is not dict:
+        return f"is a JSON {_kind(element)}, expected an object"
+    image_id, name = element.get("id"), element.get("file_name")
+    if type(image_id) not in (int, str):
+        return f"its id is {shown(image_id)}, expected a number"
+    if type(name) is not str or not name:
+        return f"its file_name is {shown(name)}, expected the name of an image file"
+    return ""
 
 
 def _categories(records: Sequence[Record], path: Path) -> dict[int, str]:

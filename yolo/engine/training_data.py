@@ -12,18 +12,25 @@ from yolo.data.annotations import AnnotatedImages
 from yolo.data.dataset import DetectionDataset
 from yolo.data.descriptor import Split, find_dataset, read_split
 from yolo.engine.image_caches import open_cache
+from yolo.errors import DataError
 from yolo.geometry import ResizeMode
 from yolo.transforms.darknet_augment import DarknetAugment
 from yolo.transforms.presets import TrainTransform
 
 
 def read_splits(config: TrainConfig, console: Console) -> dict[str, Split]:
-    """Read train and val, and say what was found and what was left out."""
+    """Read train and val, and say what was found and what was left out.
+
+    Raises:
+        DataError: a split cannot be read, or there is nothing to learn.
+    """
     descriptor = find_dataset(Path(config.data))
     train = read_split(descriptor, "train", box_policy=config.box_policy)
     val = read_split(descriptor, "val", class_names=train.class_names, box_policy=config.box_policy)
     for line in (*descriptor.notes, *train.account.summary_lines(), *val.account.summary_lines()):
         console.print(line, markup=False, highlight=False, soft_wrap=True)
+    if not len(train.images.objects):
+        raise DataError(f"{config.data}: no image of train has an object: there is nothing to learn")
     return {"train": train, "val": val}
 
 

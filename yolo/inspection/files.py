@@ -26,7 +26,9 @@ def file_findings(images: Collection[str], formats: Collection[str], sources: Co
         formats: of its parts: `voc`, `coco`, `yolo`, `csv`.
         sources: the lists and annotation files of whole splits, which belong to no single image.
     """
-    known = {Path(path) for path in images}
+    # lists may name one folder in several ways, such as a/../b
+    known = {Path(os.path.normpath(path)) for path in images}
+    sources = {Path(os.path.normpath(path)) for path in sources}
     folders = sorted({path.parent for path in known})
     listings = Listings()  # each folder is listed once, not once for every file
     present = {folder: _names_in(folder) for folder in folders}
@@ -57,7 +59,10 @@ def _xml_places(folder: Path, stem: str) -> list[Path]:
 
 
 def _names_in(folder: Path) -> list[str]:
-    return sorted(path.name for path in folder.iterdir()) if folder.is_dir() else []
+    try:
+        return sorted(path.name for path in folder.iterdir())
+    except OSError:  # gone, or closed to listing though its files may be read: what else it has cannot be said
+        return []
 
 
 def _case_collisions(present: dict[Path, list[str]]) -> list[Finding]:

@@ -70,6 +70,7 @@ FINDING_KINDS: Mapping[str, Kind] = MappingProxyType(
         "image_missing": Kind(
             "error", KINDS["image_missing"], "Put the file there, or take it out of the list or annotation."
         ),
+        "image_malformed": Kind("error", KINDS["image_malformed"], "Correct the entry."),
         "image_unreadable": Kind("error", KINDS["image_unreadable"], "Fetch the file again, or delete it."),
         "image_truncated": Kind(
             "error", "image files that end too early: a part of the picture is missing", "Fetch them again."
