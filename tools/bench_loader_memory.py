@@ -13,6 +13,7 @@ import multiprocessing
 import os
 import tempfile
 import time
+import warnings
 from pathlib import Path
 
 import cv2
@@ -75,6 +76,8 @@ def main() -> None:
     parser.add_argument("--epochs", type=int, default=10)
     parser.add_argument("--input-size", type=int, default=64)
     options = parser.parse_args()
+    # more workers than cores are the point
+    warnings.filterwarnings("ignore", message="This DataLoader will create")
     with tempfile.TemporaryDirectory() as temporary:
         images = make_dataset(Path(temporary), num_images=options.images, num_boxes=options.boxes)
         size_hw = (options.input_size,) * 2
