@@ -15,8 +15,8 @@ from yolo.images import write_image
 
 # who may import what can talk; but for download/connection.py it is the names of errors and types that they need
 _MAY = {
-    "data/download/connection.py": {"http", "ssl", "urllib.request", "urllib.error"},
-    "data/download/fetch.py": {"http", "socket"},
+    "download/connection.py": {"http", "ssl", "urllib.request", "urllib.error"},
+    "download/fetch.py": {"http", "socket"},
     "models/weights.py": {"urllib.error"},
 }
 _TALKERS = {

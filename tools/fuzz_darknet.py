@@ -12,17 +12,11 @@ again, name it: `python tools/fuzz_darknet.py crash-...`.
 
 from __future__ import annotations
 
-import argparse
-import importlib.util
-import subprocess
-import sys
-import tempfile
 from collections.abc import Callable
 from pathlib import Path
 
-SECONDS_PER_INPUT = 5
-MEGABYTES = 1024
-LONGEST_INPUT = 4096
+from fuzzing import Target, run
+
 CFG, WEIGHTS = b"c", b"w"  # the first byte of an input says what the rest is
 
 SMALL_NETWORK = """[net]
@@ -59,49 +53,18 @@ WORDS = (
 
 
 def main() -> None:
-    parser = argparse.ArgumentParser(description=(__doc__ or "").partition("\n")[0])
-    parser.add_argument("--seconds", type=int, default=60, help="how long to search")
-    parser.add_argument("--corpus", type=Path, help=argparse.SUPPRESS)
-    parser.add_argument("inputs", nargs="*", type=Path, help="inputs to run once, instead of searching")
-    arguments = parser.parse_args()
-    if importlib.util.find_spec("atheris") is None:
-        sys.exit("fuzz_darknet needs atheris, which is not installed: pip install atheris")
-    if arguments.corpus is not None:
-        fuzz(arguments.corpus, arguments.inputs, arguments.seconds)
-        return
-    with tempfile.TemporaryDirectory() as folder:
-        # The fuzzer leaves by exiting the whole process, without any cleaning up: so it gets one of its own.
-        command = [sys.executable, __file__, "--seconds", str(arguments.seconds), "--corpus", folder]
-        done = subprocess.run([*command, *map(str, arguments.inputs)], check=False)
-    sys.exit(min(done.returncode, 1) if done.returncode >= 0 else 1)
-
-
-def fuzz(folder: Path, inputs: list[Path], seconds: int) -> None:
-    """Search with `folder` for the corpus, or run `inputs`; never returns."""
-    import atheris  # type: ignore[import-not-found]
-
-    sys.path.insert(0, str(Path(__file__).parent.parent))
-    with atheris.instrument_imports(include=["yolo.darknet"]):
-        import yolo.darknet.catalogue
-        import yolo.darknet.learning_rate
-        import yolo.darknet.weights  # noqa: F401
-
-    corpus = folder / "corpus"
-    corpus.mkdir()
-    for number, seed in enumerate(seeds()):
-        (corpus / str(number)).write_bytes(seed)
-    words = folder / "words"
-    words.write_text("".join(f'"{word}"\n' for word in WORDS))
-    options = [
-        f"-max_total_time={seconds}",
-        f"-timeout={SECONDS_PER_INPUT}",
-        f"-rss_limit_mb={MEGABYTES}",
-        f"-max_len={LONGEST_INPUT}",
-        f"-dict={words}",
-        "-print_final_stats=1",
-    ]
-    atheris.Setup([sys.argv[0], *options, *(map(str, inputs) if inputs else [str(corpus)])], make_test(folder))
-    atheris.Fuzz()
+    run(
+        Target(
+            script=Path(__file__),
+            about=(__doc__ or "").partition("\n")[0],
+            package="yolo.darknet",
+            modules=("yolo.darknet.catalogue", "yolo.darknet.learning_rate", "yolo.darknet.weights"),
+            megabytes=1024,
+            words=WORDS,
+            seeds=seeds,
+            make_test=make_test,
+        )
+    )
 
 
 def seeds() -> list[bytes]:
