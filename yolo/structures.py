@@ -59,7 +59,8 @@ class GroundTruth:
         count = len(self.boxes)
         if self.boxes.shape != (count, 4):
             raise ValueError(f"boxes must be (M, 4), got {self.boxes.shape}")
-        for name, values in zip(_PER_OBJECT, (self.labels, self.difficult, self.iscrowd, self.area), strict=True):
+        columns: tuple[NDArray[Any], ...] = (self.labels, self.difficult, self.iscrowd, self.area)
+        for name, values in zip(_PER_OBJECT, columns, strict=True):
             if values.shape != (count,):
                 raise ValueError(f"{name} must be ({count},), got {values.shape}")
 
