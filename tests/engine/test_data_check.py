@@ -11,7 +11,7 @@ import pytest
 from PIL import Image
 from rich.console import Console
 
-from tests.data.dataset_trees import put_text
+from tests.data.dataset_trees import put_text, put_yolo
 from tests.engine import dirty_datasets as dirty
 from yolo.config import DataCheckConfig
 from yolo.data.descriptor import find_dataset, read_split
@@ -318,3 +318,13 @@ def test_a_real_dataset_with_its_defects(tmp_path: Path) -> None:
         ],
     }
     assert report.kinds["usual_class_missing"] == 21  # image 327 lacks both
+
+
+def test_a_copy_may_not_lie_in_a_source_outside_of_the_root(tmp_path: Path) -> None:
+    put_yolo(tmp_path / "photos", "train", {"a": "0 .5 .5 .5 .5\n"})
+    yaml_path = put_text(tmp_path / "lists" / "pets.yaml", "train: ../photos/images/train\nnames: [cat]\n")
+    inside = tmp_path / "photos" / "labels" / "train" / "mended"
+    with pytest.raises(ConfigError, match=r"--fix-into .*mended lies in the dataset"):
+        check(DataCheckConfig(data=str(yaml_path), fix_into=str(inside), runs=str(tmp_path / "runs"), workers=0))
+    assert not inside.exists()
+    assert not (tmp_path / "runs").exists()

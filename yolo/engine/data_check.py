@@ -31,6 +31,7 @@ from yolo.data.account import DataAccount, printable
 from yolo.data.descriptor import DatasetDescriptor, Split, find_dataset, read_split
 from yolo.engine.data_check_copy import check_target, write_repaired
 from yolo.engine.data_check_page import Verdict, make_verdict, write_page
+from yolo.engine.data_guard import require_outside
 from yolo.errors import DataError
 from yolo.files import new_folder, write_json
 from yolo.inspection.boxes import box_findings, class_size_findings
@@ -97,6 +98,9 @@ def check(config: DataCheckConfig, console: Console | None = None) -> CheckRepor
     descriptor = find_dataset(Path(config.data))
     check_target(config.fix_into, descriptor)
     dataset = _read(descriptor, config.split)
+    if config.fix_into:
+        target = Path(config.fix_into).expanduser()
+        require_outside(target, Path(config.data), descriptor, dataset.splits, option="--fix-into")
     paths = sorted(_image_files(dataset))
     with _progress(console, len(paths)) as progress:
         found = inspect_images(paths, workers=config.workers, progress=progress)

@@ -14,8 +14,8 @@ from yolo.data.account import printable
 from yolo.data.annotations import AnnotatedImages
 from yolo.data.classes import unknown_class_message
 from yolo.data.descriptor import DatasetDescriptor, Split, find_dataset, read_split
-from yolo.data.layouts import SplitSource, canonical_split, recognise
-from yolo.data.yolo_txt import label_file_of
+from yolo.data.layouts import canonical_split
+from yolo.engine.data_guard import require_outside
 from yolo.errors import ConfigError, DataError
 from yolo.writing.atomic_folder import require_free
 from yolo.writing.dataset import WrittenDataset, write_dataset
@@ -43,7 +43,7 @@ def convert(config: DataConvertConfig, console: Console) -> WrittenDataset:
         split = read_split(descriptor, source, box_policy=config.box_policy)
         say_lines(console, split.account.summary_lines())
         splits[name] = split
-    require_outside(output, Path(config.data), descriptor, splits.values())
+    require_outside(output, Path(config.data), descriptor, splits.values(), option="--output")
     if config.classes:
         wanted = tuple(name.strip() for name in config.classes.split(","))
         splits = {name: keep_classes(split, wanted) for name, split in splits.items()}
@@ -85,49 +85,6 @@ def keep_classes(split: Split, names: Sequence[str]) -> Split:
     )
     category_ids = None if split.category_ids is None else tuple(split.category_ids[place] for place in old)
     return replace(split, images=chosen, class_names=tuple(names), category_ids=category_ids)
-
-
-def require_outside(output: Path, data: Path, descriptor: DatasetDescriptor, splits: Iterable[Split]) -> None:
-    """See that an output does not lie in the dataset itself.
-
-    That is its folder, where that is one by its layout, and every folder that images or annotations are read from. A
-    YAML file that joins several datasets may well have the output beside it.
-
-    Raises:
-        ConfigError: it does.
-    """
-    parents = {output.resolve(), *output.resolve().parents}
-    folders = {Path(path).parent for split in splits for path in split.images.paths}
-    folders |= {label_file_of(folder / "any.jpg").parent for folder in folders}
-    sources = [_folder_of(source) for sources in descriptor.splits.values() for source in sources]
-    folders.update(folder for folder in sources if folder is not None)
-    if data.expanduser().is_dir():
-        folders.add(data.expanduser())
-    if _is_dataset(descriptor.root):
-        folders.add(descriptor.root)
-    inside = next((folder for folder in sorted(folders) if folder.resolve() in parents), None)
-    if inside is not None:
-        raise ConfigError(
-            f"--output {printable(output)} lies in the dataset ({printable(inside)}), which is never written to; "
-            "name a folder outside of it"
-        )
-
-
-def _folder_of(source: SplitSource) -> Path | None:
-    """The folder that is a source; None for a single file, which may lie anywhere."""
-    if source.path.is_dir():
-        return source.path
-    lists = next((parent for parent in source.path.parents if parent.name == "ImageSets"), None)
-    return lists.parent if lists is not None and source.format == "voc" else None
-
-
-def _is_dataset(folder: Path) -> bool:
-    """Whether a folder has the layout of a dataset; to have images somewhere below is not enough."""
-    try:
-        layout = recognise(folder)
-    except DataError:
-        return True  # a dataset in more than one way
-    return layout is not None and all(source.path != folder for source in layout.splits.get("train", ()))
 
 
 def say_lines(console: Console, lines: Iterable[str]) -> None:

@@ -16,7 +16,8 @@ from yolo.config.data_commands import DataSplitConfig
 from yolo.data.account import printable
 from yolo.data.annotations import AnnotatedImages
 from yolo.data.descriptor import DatasetDescriptor, Split, find_dataset, read_split
-from yolo.engine.data_convert import require_outside, say_lines
+from yolo.engine.data_convert import say_lines
+from yolo.engine.data_guard import require_outside
 from yolo.structures import AnnotatedImage, Int64
 from yolo.writing.atomic_folder import require_free
 from yolo.writing.split_lists import write_split_lists
@@ -58,7 +59,7 @@ def split(config: DataSplitConfig, console: Console) -> DividedDataset:
     splits = [read_split(descriptor, name) for name in descriptor.splits]
     for found in splits:
         say_lines(console, found.account.summary_lines())
-    require_outside(output, Path(config.data), descriptor, splits)
+    require_outside(output, Path(config.data), descriptor, splits, option="--output")
     images, class_names = _pooled(splits), splits[0].class_names
     shares = {"train": 1 - config.val - config.test, "val": config.val, "test": config.test}
     shares = {name: share for name, share in shares.items() if share > 0}
