@@ -116,4 +116,12 @@ def test_a_pipeline_file_is_named_by_augment(
     sheets = [read_image(next(Path("runs", name).glob("*.jpg"))).astype(float) for name in ("plain", "inverted")]
     # where the one is dark the other is bright; captions and frames are in both
     assert np.corrcoef(sheets[0].ravel(), sheets[1].ravel())[0, 1] < 0.2
-    assert run([*common, "--augment", "nowhere.yaml"]) == 1 or "nowhere.yaml" in capsys.readouterr().err
+    before = set(Path("runs").iterdir())
+    put_text(tmp_path / "bad.yaml", "transform: {__class_fullname__: os.system}\n")
+    for name in ("nowhere.yaml", "bad.yaml"):
+        capsys.readouterr()
+        assert run([*common, "--augment", name]) == 2
+        assert name in capsys.readouterr().err
+        assert run(["train", "--data", "made", "--epochs", "1", "--input-size", "64", "--augment", name]) == 2
+        assert name in capsys.readouterr().err
+    assert set(Path("runs").iterdir()) == before, "a training that cannot start leaves no folder"

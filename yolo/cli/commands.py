@@ -22,6 +22,7 @@ from yolo.config import (
     TrainConfig,
     ValConfig,
 )
+from yolo.engine.console import say
 
 if TYPE_CHECKING:
     from yolo.engine.evaluate import Evaluation
@@ -58,17 +59,17 @@ def val_command(words: Sequence[str]) -> int:
 
     run = validate(config)
     for line in run.account.summary_lines():
-        _say(console, line)
+        say(console, line)
     if run.evaluation is not None:
         _print_evaluation(run.evaluation, console)
         count = run.evaluation.result.num_images
         stages = ", ".join(f"{name} {1000 * value / count:.1f}" for name, value in run.evaluation.seconds.items())
-        _say(console, f"milliseconds per image: {stages}")
+        say(console, f"milliseconds per image: {stages}")
     if run.voc is not None:
-        _say(console, run.voc.summary())
+        say(console, run.voc.summary())
     if run.note:
-        _say(console, run.note)
-    _say(console, f"results: {run.folder}")
+        say(console, run.note)
+    say(console, f"results: {run.folder}")
     return _SUCCESS
 
 
@@ -81,10 +82,10 @@ def predict_command(words: Sequence[str]) -> int:
     summary = predict(config, console)
     count = max(1, summary.num_images)
     stages = ", ".join(f"{name} {1000 * value / count:.1f}" for name, value in summary.seconds.items())
-    _say(console, f"{summary.num_images} images, {summary.num_detections} detections; ms per image: {stages}")
+    say(console, f"{summary.num_images} images, {summary.num_detections} detections; ms per image: {stages}")
     if summary.skipped:
-        _say(console, f"{len(summary.skipped)} images could not be read and were skipped, see predictions.json")
-    _say(console, f"results: {summary.folder}")
+        say(console, f"{len(summary.skipped)} images could not be read and were skipped, see predictions.json")
+    say(console, f"results: {summary.folder}")
     return _SUCCESS
 
 
@@ -155,26 +156,24 @@ def demo_command(words: Sequence[str]) -> int:
     _print_training(outcome.training, console)
     if outcome.training.interrupted:
         return _INTERRUPTED
-    _say(console, "")
-    _say(console, "Look at:")
+    say(console, "")
+    say(console, "Look at:")
     for what, path in outcome.look_at.items():
-        _say(console, f"  {what:<37}{path}")
+        say(console, f"  {what:<37}{path}")
     return _SUCCESS
 
 
 def _print_training(run: TrainingRun, console: Console) -> None:
     if run.unreadable:
-        _say(
-            console, f"{len(run.unreadable)} images could not be read and were skipped, see {run.folder / 'data.json'}"
-        )
+        say(console, f"{len(run.unreadable)} images could not be read and were skipped, see {run.folder / 'data.json'}")
     if run.interrupted:
-        _say(console, f"stopped by {run.interrupted}; go on with: gridyolo train --resume {run.folder}")
+        say(console, f"stopped by {run.interrupted}; go on with: gridyolo train --resume {run.folder}")
         return
     if run.evaluation is not None:
         _print_evaluation(run.evaluation, console)
     weights = run.folder / "weights" / "best.safetensors"
-    _say(console, f"best weights: epoch {run.best_epoch}, {run.minutes:.1f} minutes of training, {weights}")
-    _say(console, f"use them: gridyolo predict --weights {weights} --source IMAGE_OR_FOLDER")
+    say(console, f"best weights: epoch {run.best_epoch}, {run.minutes:.1f} minutes of training, {weights}")
+    say(console, f"use them: gridyolo predict --weights {weights} --source IMAGE_OR_FOLDER")
 
 
 def _print_evaluation(evaluation: Evaluation, console: Console) -> None:
@@ -184,18 +183,14 @@ def _print_evaluation(evaluation: Evaluation, console: Console) -> None:
     if console.is_terminal:
         console.print(rich_table(result))
     else:
-        _say(console, plain_table(result))
+        say(console, plain_table(result))
     if result.num_objects == 0:
-        _say(console, "the split has no objects: there is nothing to measure")
+        say(console, "the split has no objects: there is nothing to measure")
     elif math.isnan(result.score_threshold):
-        _say(console, "nothing was detected: P, R and F1 have no score to hold at")
+        say(console, "nothing was detected: P, R and F1 have no score to hold at")
     else:
-        _say(console, f"P, R and F1 at score {result.score_threshold:.3f}, where the mean F1 is highest; IoU 0.5")
+        say(console, f"P, R and F1 at score {result.score_threshold:.3f}, where the mean F1 is highest; IoU 0.5")
     if evaluation.skipped:
-        _say(console, f"{len(evaluation.skipped)} images could not be read and are in no number:")
+        say(console, f"{len(evaluation.skipped)} images could not be read and are in no number:")
         for image in evaluation.skipped[:5]:
-            _say(console, f"  {image.reason}")
-
-
-def _say(console: Console, line: str) -> None:
-    console.print(line, markup=False, highlight=False, soft_wrap=True)
+            say(console, f"  {image.reason}")

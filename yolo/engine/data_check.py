@@ -29,6 +29,7 @@ from yolo._version import __version__
 from yolo.config import DataCheckConfig
 from yolo.data.account import DataAccount, printable
 from yolo.data.descriptor import DatasetDescriptor, Split, find_dataset, read_split
+from yolo.engine.console import say
 from yolo.engine.data_check_copy import check_target, write_repaired
 from yolo.engine.data_check_page import Verdict, make_verdict, write_page
 from yolo.engine.data_guard import require_outside
@@ -121,7 +122,7 @@ def check(config: DataCheckConfig, console: Console | None = None) -> CheckRepor
         unusable = {image.path for item in findings if item.kind == "exif_ignored" for image in item.images}
         unusable.update(path for path, one in facts.items() if one.broken)
         for line in write_repaired(dataset.splits, unusable, config, descriptor):
-            _say(console, line)
+            say(console, line)
     return report
 
 
@@ -284,20 +285,16 @@ def _annotated(image: Placed | None, path: str) -> Pointed:
 def _print(report: CheckReport, verdict: Verdict, dataset: _Dataset, console: Console) -> None:
     root = dataset.descriptor.root
     for split in dataset.splits:
-        _say(console, split.account.summary_lines()[0])
-    _say(console, " ".join([verdict.headline, *verdict.lines]))
+        say(console, split.account.summary_lines()[0])
+    say(console, " ".join([verdict.headline, *verdict.lines]))
     firsts: dict[str, Finding] = {}
     for item in report.findings:
         firsts.setdefault(item.kind, item)
     for name, count in report.kinds.items():
         kind, first = kind_of(name), firsts[name]
         place = ", ".join(part for part in (below(first.path, root), first.where) if part)
-        _say(console, f"  {kind.severity}: {kind.meaning}: {count}, e.g. {place}: {first.message}")
-    _say(console, f"report: {report.folder / 'check.html'}")
-
-
-def _say(console: Console, line: str) -> None:
-    console.print(line, markup=False, highlight=False, soft_wrap=True)
+        say(console, f"  {kind.severity}: {kind.meaning}: {count}, e.g. {place}: {first.message}")
+    say(console, f"report: {report.folder / 'check.html'}")
 
 
 @contextmanager

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Sequence
+from collections.abc import Sequence
 from dataclasses import replace
 from pathlib import Path
 
@@ -15,6 +15,7 @@ from yolo.data.annotations import AnnotatedImages
 from yolo.data.classes import unknown_class_message
 from yolo.data.descriptor import DatasetDescriptor, Split, find_dataset, read_split
 from yolo.data.layouts import canonical_split
+from yolo.engine.console import say
 from yolo.engine.data_guard import require_outside
 from yolo.errors import ConfigError, DataError
 from yolo.writing.atomic_folder import require_free
@@ -41,7 +42,7 @@ def convert(config: DataConvertConfig, console: Console) -> WrittenDataset:
     splits: dict[str, Split] = {}
     for source, name in _split_names(descriptor, config.split, notes).items():
         split = read_split(descriptor, source, box_policy=config.box_policy)
-        say_lines(console, split.account.summary_lines())
+        say(console, *split.account.summary_lines())
         splits[name] = split
     require_outside(output, Path(config.data), descriptor, splits.values(), option="--output")
     if config.classes:
@@ -50,10 +51,10 @@ def convert(config: DataConvertConfig, console: Console) -> WrittenDataset:
     if "coco" in descriptor.formats:
         notes.append("segmentation and key points are not read, so they are not written")
     written = write_dataset(splits, output, format=config.format, images=config.images)
-    say_lines(console, [f"note: {note}" for note in (*notes, *written.notes)])
+    say(console, *(f"note: {note}" for note in (*notes, *written.notes)))
     for name, count in written.images.items():
-        say_lines(console, [f"{name}: {count} images, {written.objects[name]} objects written as {written.format}"])
-    say_lines(console, [f"dataset: {printable(written.yaml)}"])
+        say(console, f"{name}: {count} images, {written.objects[name]} objects written as {written.format}")
+    say(console, f"dataset: {printable(written.yaml)}")
     return written
 
 
@@ -85,12 +86,6 @@ def keep_classes(split: Split, names: Sequence[str]) -> Split:
     )
     category_ids = None if split.category_ids is None else tuple(split.category_ids[place] for place in old)
     return replace(split, images=chosen, class_names=tuple(names), category_ids=category_ids)
-
-
-def say_lines(console: Console, lines: Iterable[str]) -> None:
-    """Print lines as they are."""
-    for line in lines:
-        console.print(line, markup=False, highlight=False, soft_wrap=True)
 
 
 def _split_names(descriptor: DatasetDescriptor, wanted: str, notes: list[str]) -> dict[str, str]:

@@ -22,6 +22,7 @@ from yolo.data.account import printable
 from yolo.data.annotations import AnnotatedImages
 from yolo.data.descriptor import find_dataset, read_split
 from yolo.data.loader import TrainBatches, make_loader
+from yolo.engine.console import say
 from yolo.engine.training_data import make_train_dataset
 from yolo.files import new_folder, write_json
 from yolo.images import write_image
@@ -41,25 +42,24 @@ def preview(config: DataPreviewConfig, console: Console | None = None) -> Path:
     console = console or Console(quiet=True)
     descriptor = find_dataset(Path(config.data))
     split = read_split(descriptor, config.split, box_policy=config.box_policy)
-    for line in (*descriptor.notes, *split.account.summary_lines()):
-        _say(console, line)
+    say(console, *descriptor.notes, *split.account.summary_lines())
     batches = preview_batches(config, split.images)
     folder = new_folder(Path(config.runs), config.name)
     entries = []
     for number, batch in enumerate(batches):
         name = f"batch-{number:03}.jpg"
         for skipped in batch.skipped:
-            _say(console, f"{name}: left out: {skipped.reason}")
+            say(console, f"{name}: left out: {skipped.reason}")
         for note in batch.notes:
-            _say(console, f"{name}: {printable(note.path)}: {note.text}")
+            say(console, f"{name}: {printable(note.path)}: {note.text}")
         captions = [Path(split.images.paths[index]).name for index in batch.indices]
         if len(batch):
             write_image(folder / name, batch_sheet(batch, captions, split.class_names))
         entries.append(_entry(name, batch, split.images, split.class_names))
     write_json(folder / "preview.json", entries)
     count = sum(len(entry["images"]) for entry in entries)
-    _say(console, f"{count} images in {len(entries)} batches; grey boxes (names in brackets) are ignored")
-    _say(console, f"results: {folder}")
+    say(console, f"{count} images in {len(entries)} batches; grey boxes (names in brackets) are ignored")
+    say(console, f"results: {folder}")
     return folder
 
 
@@ -144,7 +144,3 @@ def _entry(name: str, batch: Batch, images: AnnotatedImages, class_names: tuple[
         "images": entries,
         "skipped": [printable(one.path) for one in batch.skipped],
     }
-
-
-def _say(console: Console, line: str) -> None:
-    console.print(line, markup=False, highlight=False, soft_wrap=True)

@@ -16,7 +16,7 @@ from yolo.config.data_commands import DataSplitConfig
 from yolo.data.account import printable
 from yolo.data.annotations import AnnotatedImages
 from yolo.data.descriptor import DatasetDescriptor, Split, find_dataset, read_split
-from yolo.engine.data_convert import say_lines
+from yolo.engine.console import say
 from yolo.engine.data_guard import require_outside
 from yolo.structures import AnnotatedImage, Int64
 from yolo.writing.atomic_folder import require_free
@@ -58,7 +58,7 @@ def split(config: DataSplitConfig, console: Console) -> DividedDataset:
     descriptor = _without_hold_out(find_dataset(Path(config.data)))
     splits = [read_split(descriptor, name) for name in descriptor.splits]
     for found in splits:
-        say_lines(console, found.account.summary_lines())
+        say(console, *found.account.summary_lines())
     require_outside(output, Path(config.data), descriptor, splits, option="--output")
     images, class_names = _pooled(splits), splits[0].class_names
     shares = {"train": 1 - config.val - config.test, "val": config.val, "test": config.test}
@@ -70,7 +70,7 @@ def split(config: DataSplitConfig, console: Console) -> DividedDataset:
     )
     warnings = _missing_classes(parts, class_names)
     console.print(_table(parts, class_names))
-    say_lines(console, [*(f"warning: {warning}" for warning in warnings), f"dataset: {printable(path)}"])
+    say(console, *(f"warning: {warning}" for warning in warnings), f"dataset: {printable(path)}")
     return DividedDataset(path, parts, class_names, warnings)
 
 

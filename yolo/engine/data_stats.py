@@ -22,6 +22,7 @@ from rich.console import Console
 from yolo.config import DataStatsConfig, LossConfig, ModelConfig
 from yolo.data.account import printable
 from yolo.data.descriptor import find_dataset, read_split
+from yolo.engine.console import say
 from yolo.files import new_folder, write_json
 from yolo.inspection.grid_limits import GridLimits, measure_grids
 from yolo.inspection.plots import plot_boxes, plot_classes, plot_grids, plot_images
@@ -62,8 +63,7 @@ def stats(config: DataStatsConfig, console: Console | None = None) -> DataStatsR
     console = console or Console(quiet=True)
     descriptor = find_dataset(Path(config.data))
     split = read_split(descriptor, config.split, box_policy=config.box_policy)
-    for line in (*descriptor.notes, *split.account.summary_lines()):
-        _say(console, line)
+    say(console, *descriptor.notes, *split.account.summary_lines())
     images, resize = split.images, config.resize
     statistics = measure_dataset(images, split.class_names, resize=resize, input_sizes=_INPUT_SIZES)
     recommendation = recommend(images, split.class_names, resize=resize, input_size=config.input_size)
@@ -132,28 +132,24 @@ def _to_dict(config: DataStatsConfig, run: DataStatsRun) -> dict[str, Any]:
 
 def _print_summary(run: DataStatsRun, console: Console) -> None:
     for line in overview_lines(run.statistics):
-        _say(console, line)
+        say(console, line)
     for table in (class_table(run.statistics), size_table(run.statistics), grid_table(run.grids)):
-        _say(console, "")
+        say(console, "")
         if console.is_terminal:
             console.print(table.rich())
         else:
-            _say(console, table.plain())
-    _say(console, "")
+            say(console, table.plain())
+    say(console, "")
     if run.recommendation is None:
-        _say(console, "no object is taught: there is nothing to recommend")
+        say(console, "no object is taught: there is nothing to recommend")
     else:
         found = run.recommendation
-        _say(
+        say(
             console,
             f"recommended: input {found.input_size} px, grid {found.grid_size}x{found.grid_size}, "
             f"{found.boxes_per_cell} boxes per cell",
         )
         for reason in found.reasons:
-            _say(console, f"  {reason}")
-        _say(console, f"  {run.command}")
-    _say(console, f"results: {run.folder}")
-
-
-def _say(console: Console, line: str) -> None:
-    console.print(line, markup=False, highlight=False, soft_wrap=True)
+            say(console, f"  {reason}")
+        say(console, f"  {run.command}")
+    say(console, f"results: {run.folder}")

@@ -10,6 +10,7 @@ from rich.console import Console
 from yolo.config.data_commands import DataSynthConfig
 from yolo.data.account import printable
 from yolo.data.descriptor import find_dataset, read_split
+from yolo.engine.console import say
 from yolo.synthetic.dataset import make_synthetic_dataset
 from yolo.synthetic.objects import CLASS_NAMES
 
@@ -44,10 +45,6 @@ def synth(config: DataSynthConfig, console: Console) -> Path:
         split = read_split(descriptor, name)
         counts = Counter(split.images.objects.labels.tolist())
         objects = ", ".join(f"{counts[label]} {class_name}" for label, class_name in enumerate(split.class_names))
-        _say(console, f"{name}: {len(split.images)} images, {len(split.images.objects)} objects ({objects})")
-    _say(console, f"dataset: {printable(path)}")
+        say(console, f"{name}: {len(split.images)} images, {len(split.images.objects)} objects ({objects})")
+    say(console, f"dataset: {printable(path)}")
     return path
-
-
-def _say(console: Console, line: str) -> None:
-    console.print(line, markup=False, highlight=False, soft_wrap=True)

@@ -25,7 +25,7 @@ from yolo.engine.image_caches import open_cache
 from yolo.engine.run_log import RunLog
 from yolo.engine.schedule import Schedule
 from yolo.engine.start import build_start
-from yolo.engine.training_data import fingerprint, make_train_dataset, read_splits
+from yolo.engine.training_data import fingerprint, make_augment, make_train_dataset, read_splits
 from yolo.losses.yolo_loss import YoloLoss
 from yolo.models.build import Network, Spec
 from yolo.models.darknet import DarknetSpec
@@ -162,6 +162,7 @@ def prepare(config: TrainConfig, console: Console, folder: Path | None = None) -
     network, seen = build_start(start, len(splits["train"].class_names), console)
     input_hw = network.spec.input_hw if isinstance(network.spec, DarknetSpec) else (config.input_size,) * 2
     grid_on(network.spec, input_hw)
+    make_augment(config.augment, input_hw)  # a pipeline that cannot be used ends it here, before there is a folder
     network = network.to(device).to(memory_format=torch.channels_last)
     # torch's fused update does the scaler's work too, and then refuses to clip
     is_fused = device.type in ("cpu", "cuda") and fabric.strategy.precision.precision != "16-mixed"

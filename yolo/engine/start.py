@@ -12,6 +12,7 @@ from yolo.darknet.adapt import with_classes
 from yolo.darknet.catalogue import find_cfg
 from yolo.darknet.plan import NetworkPlan, plan_cfg
 from yolo.engine.checkpoint import load_detector
+from yolo.engine.console import say
 from yolo.engine.darknet_files import OWN_SUFFIXES, WEIGHTS_SUFFIX, detector_classes
 from yolo.errors import ConfigError, WeightsError
 from yolo.models.build import Network
@@ -49,7 +50,7 @@ def _grid_network(config: TrainConfig, num_classes: int, console: Console) -> Gr
         raise ConfigError(f"{config.weights}: is a file of darknet, whose network --cfg names; there is no cfg")
     if config.weights != _NO_WEIGHTS:
         report = load_backbone_weights(network.backbone, config.weights)
-        _say(console, f"backbone weights {config.weights}: " + "; ".join(report.summary_lines()))
+        say(console, f"backbone weights {config.weights}: " + "; ".join(report.summary_lines()))
     return network
 
 
@@ -60,9 +61,9 @@ def _darknet(config: TrainConfig, num_classes: int, console: Console) -> tuple[D
     _check_options(config, original)
     if own_classes != num_classes:
         cfg = with_classes(cfg, num_classes)
-        _say(console, f"{cfg.source} has {own_classes} classes, the data {num_classes}: its last layer was changed")
+        say(console, f"{cfg.source} has {own_classes} classes, the data {num_classes}: its last layer was changed")
     for note in original.unused:
-        _say(console, f"{cfg.source}: {note}")
+        say(console, f"{cfg.source}: {note}")
     network = DarknetNetwork(DarknetSpec(cfg=cfg.text, batch_norm=config.model.batch_norm))
     if config.weights == _NO_WEIGHTS:
         return network, 0
@@ -89,15 +90,11 @@ def _fill_darknet(network: DarknetNetwork, path: Path, original: NetworkPlan, co
     if path.suffix not in OWN_SUFFIXES:  # such as extraction.conv.weights, or darknet19.conv.23
         weights, misfits = fill_from_darknet(network, path, original)
         covered = f"{weights.loaded_layers} of {len(network.layers)} layers"
-        _say(console, f"weights {path}: {covered}" + (f"; not the last, layer {misfits[0]}" if misfits else ""))
+        say(console, f"weights {path}: {covered}" + (f"; not the last, layer {misfits[0]}" if misfits else ""))
         return 0 if misfits else max(0, weights.header.seen)  # below 0 a count of 32 bits has overflowed
     other, metadata = load_detector(path)
     report = fill(network, other.state_dict())
     if not report.loaded:
         raise WeightsError(f"{path}: nothing in it fits the network; it holds {metadata.network.name}")
-    _say(console, f"weights {path}: " + "; ".join(report.summary_lines()))
+    say(console, f"weights {path}: " + "; ".join(report.summary_lines()))
     return 0 if report.misshapen or report.missing else metadata.seen
-
-
-def _say(console: Console, line: str) -> None:
-    console.print(line, markup=False, highlight=False, soft_wrap=True)

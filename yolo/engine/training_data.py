@@ -11,6 +11,7 @@ from yolo.config import AugmentConfig, TrainConfig
 from yolo.data.annotations import AnnotatedImages
 from yolo.data.dataset import DetectionDataset
 from yolo.data.descriptor import Split, find_dataset, read_split
+from yolo.engine.console import say
 from yolo.engine.image_caches import open_cache
 from yolo.errors import DataError
 from yolo.geometry import ResizeMode
@@ -27,8 +28,7 @@ def read_splits(config: TrainConfig, console: Console) -> dict[str, Split]:
     descriptor = find_dataset(Path(config.data))
     train = read_split(descriptor, "train", box_policy=config.box_policy)
     val = read_split(descriptor, "val", class_names=train.class_names, box_policy=config.box_policy)
-    for line in (*descriptor.notes, *train.account.summary_lines(), *val.account.summary_lines()):
-        console.print(line, markup=False, highlight=False, soft_wrap=True)
+    say(console, *descriptor.notes, *train.account.summary_lines(), *val.account.summary_lines())
     if not len(train.images.objects):
         raise DataError(f"{config.data}: no image of train has an object: there is nothing to learn")
     return {"train": train, "val": val}
