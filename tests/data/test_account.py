@@ -3,17 +3,18 @@ from pathlib import Path
 
 import pytest
 
-from yolo.data.account import KINDS, DataAccount, printable
+from yolo.data.account import KINDS, DataAccount, DataIssue, printable
 
 
 def _account() -> DataAccount:
     account = DataAccount("val", notes=["every fifth image is held out"])
-    account.keep_image(3)
-    account.keep_image(0)
+    account.keep_images(2, backgrounds=1, objects=3)
     account.drop_image(Path("a.jpg"), "image_missing", "there is no such image file")
     account.drop_object(Path("b.txt"), "line 2", "inverted", "box (3, 0, 1, 9)", image=Path("b.jpg"))
     account.drop_object(Path("c.txt"), "line 7", "inverted", "box (4, 0, 1, 9)")
-    account.clip_object(Path("b.txt"), "line 1", "box (-9, 0, 1, 9)")
+    account.repair_objects(
+        "clipped", [1], lambda row: DataIssue("b.txt", f"line {row}", "clipped", "box (-9, 0, 1, 9)")
+    )
     account.miss_label_file(Path("d.txt"))
     return account
 

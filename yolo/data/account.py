@@ -168,10 +168,6 @@ class DataAccount:
             self.counts[kind] += len(rows)
         return len(rows)
 
-    def keep_image(self, num_objects: int) -> None:
-        """Count an image that stays, with `num_objects` objects on it."""
-        self.keep_images(1, backgrounds=int(num_objects == 0), objects=num_objects)
-
     def keep_images(self, count: int, *, backgrounds: int, objects: int) -> None:
         """Count images that stay, those of them without objects, and the objects on them."""
         self.images_kept += count
@@ -207,11 +203,6 @@ class DataAccount:
         """Count and record objects whose box was mended; they still count as kept. See `add_issues`."""
         if count := self.add_issues(kind, rows, make):
             self.objects_repaired[kind] += count
-
-    def clip_object(self, path: Path | str, line_or_object: str, message: str) -> None:
-        """Count and record an object whose box was cut; it still counts as kept."""
-        self.add_issue(path, line_or_object, "clipped", message)
-        self.objects_repaired["clipped"] += 1
 
     def miss_label_file(self, path: Path | str, *, image: Path | str = "") -> None:
         """Count and record an image whose label file `path` does not exist."""

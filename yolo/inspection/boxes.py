@@ -27,7 +27,6 @@ _FEWEST_OF_CLASS, _FAR, _USUAL, _LEAST_SPREAD, _MOST_SPREAD = 30, 4.0, 2.0, 0.2,
 _MAD_TO_SIGMA = 1.4826
 
 Int64 = NDArray[np.int64]
-Mask = NDArray[np.bool_]
 
 
 def box_findings(split: Split) -> Iterator[Finding]:
