@@ -7,11 +7,24 @@ import pytest
 
 PACKAGE = Path(__file__).parent.parent / "yolo"
 LAYERS = (
-    {"errors", "_version", "config", "structures"},
-    {"boxes", "darknet", "files", "geometry", "grid", "image_headers", "images", "jpeg", "randomness", "resampling"},
+    {"errors", "_version", "config", "detection_sets", "structures"},
+    {
+        "boxes",
+        "darknet",
+        "files",
+        "geometry",
+        "grid",
+        "image_headers",
+        "image_ids",
+        "images",
+        "jpeg",
+        "randomness",
+        "resampling",
+    },
     {"data", "transforms", "models", "losses", "postprocess", "evaluation", "media"},
-    # what is done with a dataset that has been read
-    {"download", "inspection", "synthetic", "writing"},
+    # what is done with a dataset that has been read, and with an evaluation
+    {"analysis", "detection_files", "download", "inspection", "synthetic", "writing"},
+    {"reporting"},
     {"engine"},
     {"cli"},
     {"__main__", "__init__"},

@@ -3,8 +3,8 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from tests.reference.slow_matching import random_sets, slow_assign
+from yolo.detection_sets import DetectionSet, TruthSet
 from yolo.evaluation.confusion import confusion_matrix
-from yolo.evaluation.matching import DetectionSet, TruthSet
 
 LEFT, RIGHT, FAR = [0, 0, 10, 10], [20, 0, 10, 10], [80, 80, 10, 10]
 
@@ -14,21 +14,18 @@ def sets(
 ) -> tuple[DetectionSet, TruthSet]:
     """One image: `found` holds (class, score, xywh), `objects` (class, xywh); crowd marks the first object."""
     num_found, num_objects = len(found), len(objects)
-    boxes = np.array([box for _, box in objects], np.float64).reshape(-1, 4)
     return (
-        DetectionSet(
-            np.array([box for _, _, box in found], np.float64).reshape(-1, 4),
-            np.array([score for _, score, _ in found], np.float64),
-            np.array([label for label, _, _ in found], np.int64),
-            np.zeros(num_found, np.int64),
+        DetectionSet.from_xywh(
+            [box for _, _, box in found],
+            [score for _, score, _ in found],
+            [label for label, _, _ in found],
+            np.zeros(num_found),
         ),
-        TruthSet(
-            boxes,
-            np.array([label for label, _ in objects], np.int64),
-            np.zeros(num_objects, np.int64),
+        TruthSet.from_xywh(
+            [box for _, box in objects],
+            [label for label, _ in objects],
+            np.zeros(num_objects),
             iscrowd=np.arange(num_objects) < int(crowd),
-            difficult=np.zeros(num_objects, np.bool_),
-            area=boxes[:, 2] * boxes[:, 3],
         ),
     )
 

@@ -4,12 +4,11 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from tests.reference.slow_matching import make_sets, random_sets, slow_assign
+from yolo.detection_sets import DetectionSet, TruthSet
 from yolo.evaluation import matching
 from yolo.evaluation.matching import (
     AREA_RANGES,
     IOU_THRESHOLDS,
-    DetectionSet,
-    TruthSet,
     assign,
     find_pairs,
     judge,

@@ -13,7 +13,7 @@ import numpy as np
 import torch
 from numpy.typing import NDArray
 
-from yolo.evaluation.coco_json import ground_truth_dict, write_predictions
+from yolo.detection_files.coco_json import ground_truth_dict, write_predictions
 from yolo.evaluation.evaluator import Evaluator
 from yolo.evaluation.result import EvaluationResult
 from yolo.structures import AnnotatedImage, Detections, GroundTruth

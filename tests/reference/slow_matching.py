@@ -2,7 +2,7 @@
 
 import numpy as np
 
-from yolo.evaluation.matching import DetectionSet, TruthSet
+from yolo.detection_sets import DetectionSet, TruthSet
 
 
 def slow_overlap(detection: list[float], truth: list[float], iscrowd: bool) -> float:
@@ -14,6 +14,11 @@ def slow_overlap(detection: list[float], truth: list[float], iscrowd: bool) -> f
         return 0.0
     both = width * height
     return both / (dw * dh if iscrowd else dw * dh + tw * th - both)
+
+
+def _xywh(columns: DetectionSet | TruthSet, index: int) -> list[float]:
+    left, top, _, _ = columns.boxes[index].tolist()
+    return [left, top, *columns.sizes_wh[index].tolist()]
 
 
 def slow_assign(
@@ -33,8 +38,8 @@ def slow_assign(
             ):
                 continue
             overlap = slow_overlap(
-                detections.boxes_xywh[detection].tolist(),
-                truths.boxes_xywh[truth].tolist(),
+                _xywh(detections, detection),
+                _xywh(truths, truth),
                 bool(truths.iscrowd[truth]),
             )
             if overlap >= min(threshold, 1 - 1e-10):
@@ -58,19 +63,16 @@ def make_sets(
     boxes = np.array(objects, np.float64).reshape(-1, 4)
     places = np.arange(len(boxes))
     return (
-        DetectionSet(
-            boxes_xywh=np.array([box for _, box in found], np.float64).reshape(-1, 4),
-            scores=np.array([score for score, _ in found], np.float64),
-            labels=np.zeros(len(found), np.int64),
-            image_index=np.zeros(len(found), np.int64),
+        DetectionSet.from_xywh(
+            [box for _, box in found], [score for score, _ in found], np.zeros(len(found)), np.zeros(len(found))
         ),
-        TruthSet(
-            boxes_xywh=boxes,
-            labels=np.zeros(len(boxes), np.int64),
-            image_index=np.zeros(len(boxes), np.int64),
+        TruthSet.from_xywh(
+            boxes,
+            np.zeros(len(boxes)),
+            np.zeros(len(boxes)),
             iscrowd=np.isin(places, crowd),
             difficult=np.isin(places, difficult),
-            area=boxes[:, 2] * boxes[:, 3] if area is None else np.array(area, np.float64),
+            area=area,
         ),
     )
 
@@ -88,13 +90,15 @@ def random_sets(seed: int, num_found: int, num_objects: int) -> tuple[DetectionS
     detections, truths = make_sets(found=found, objects=boxes(num_objects))
     return (
         DetectionSet(
-            detections.boxes_xywh,
+            detections.boxes,
+            detections.sizes_wh,
             detections.scores,
             generator.integers(0, 2, num_found),
             np.sort(generator.integers(0, 3, num_found)),
         ),
         TruthSet(
-            truths.boxes_xywh,
+            truths.boxes,
+            truths.sizes_wh,
             generator.integers(0, 2, num_objects),
             np.sort(generator.integers(0, 3, num_objects)),
             iscrowd=generator.random(num_objects) < 0.2,

@@ -11,8 +11,8 @@ import numpy as np
 from numpy.typing import NDArray
 
 from yolo.data.descriptor import Split
+from yolo.detection_files.coco_json import write_predictions
 from yolo.errors import ImageReadError
-from yolo.evaluation.coco_json import write_predictions
 from yolo.evaluation.plots import plot_confusion, plot_f1_curves, plot_pr_curves
 from yolo.evaluation.result import EvaluationResult
 from yolo.files import atomic_write, write_json

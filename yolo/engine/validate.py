@@ -11,12 +11,12 @@ from yolo.config import ValConfig
 from yolo.data.account import DataAccount
 from yolo.data.descriptor import Split, find_dataset, read_split
 from yolo.data.loader import default_workers
+from yolo.detection_files.comp4 import check_names, read_comp4, write_comp4
 from yolo.engine.darknet_files import OWN_SUFFIXES, open_detector
 from yolo.engine.devices import choose_device, choose_dtype
 from yolo.engine.evaluate import Evaluation, evaluate_network, evaluation_loader, grid_on
 from yolo.engine.reports import write_evaluation
 from yolo.errors import DataError
-from yolo.evaluation.comp4 import check_names, read_comp4, write_comp4
 from yolo.evaluation.voc import VocEvaluator, VocResult
 from yolo.files import new_folder, write_json
 from yolo.models.fusion import fuse

@@ -14,7 +14,8 @@ from __future__ import annotations
 import numpy as np
 from numpy.typing import NDArray
 
-from yolo.evaluation.matching import DetectionSet, TruthSet, assign, find_pairs
+from yolo.detection_sets import DetectionSet, TruthSet
+from yolo.evaluation.matching import assign, find_pairs
 
 MATCH_IOU = 0.5
 

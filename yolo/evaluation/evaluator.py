@@ -10,11 +10,12 @@ from typing import Self
 
 import numpy as np
 
-from yolo.evaluation.coco_json import coco_image_ids
+from yolo.detection_sets import DetectionSet, ImageTable, Problem, TruthSet
 from yolo.evaluation.intake import FoundOnImage, take_in
-from yolo.evaluation.matching import DetectionSet, TruthSet, xyxy_to_xywh
+from yolo.evaluation.matching import xyxy_to_xywh
 from yolo.evaluation.result import EvaluationResult
-from yolo.evaluation.summary import Problem, limit_detections, summarise
+from yolo.evaluation.summary import summarise
+from yolo.image_ids import coco_image_ids
 from yolo.structures import Detections, GroundTruth
 
 
@@ -90,37 +91,32 @@ class Evaluator:
         """All numbers over the images so far; NaN where there is nothing to be found."""
         # Equal scores are ranked in the order of their images; pycocotools sorts images by id.
         ids = sorted(self._found, key=coco_image_ids(self._found).__getitem__)
-        detections = _gather_detections([self._found[image_id] for image_id in ids])
-        detections, rank = limit_detections(detections, self.max_detections[-1])
-        return summarise(
-            Problem(
-                detections=detections,
-                rank=rank,
-                truths=_gather_truths([self._truth[image_id] for image_id in ids]),
-                class_names=self.class_names,
-                max_detections=self.max_detections,
-                num_images=len(ids),
-            )
+        problem = Problem(
+            images=ImageTable.of_ids(ids),
+            class_names=self.class_names,
+            truths=_gather_truths([self._truth[image_id] for image_id in ids]),
+            detections=_gather_detections([self._found[image_id] for image_id in ids]),
         )
+        return summarise(problem, max_detections=self.max_detections)
 
 
 def _gather_detections(images: list[FoundOnImage]) -> DetectionSet:
     # an empty head, because nothing can be concatenated of no images
-    return DetectionSet(
-        boxes_xywh=xyxy_to_xywh(np.concatenate([np.zeros((0, 4), np.float32), *(one.boxes for one in images)])),
-        scores=np.concatenate([np.zeros(0), *(one.scores for one in images)]),
-        labels=np.concatenate([np.zeros(0, np.int64), *(one.labels for one in images)]),
-        image_index=np.repeat(np.arange(len(images)), [len(one.scores) for one in images]),
+    return DetectionSet.from_xywh(
+        xyxy_to_xywh(np.concatenate([np.zeros((0, 4), np.float32), *(one.boxes for one in images)])),
+        np.concatenate([np.zeros(0), *(one.scores for one in images)]),
+        np.concatenate([np.zeros(0, np.int64), *(one.labels for one in images)]),
+        np.repeat(np.arange(len(images)), [len(one.scores) for one in images]),
     )
 
 
 def _gather_truths(images: list[GroundTruth]) -> TruthSet:
     every = GroundTruth.concatenate(images)
-    return TruthSet(
-        boxes_xywh=xyxy_to_xywh(every.boxes),
-        labels=every.labels,
-        image_index=np.repeat(np.arange(len(images)), [len(one) for one in images]),
+    return TruthSet.from_xywh(
+        xyxy_to_xywh(every.boxes),
+        every.labels,
+        np.repeat(np.arange(len(images)), [len(one) for one in images]),
         iscrowd=every.iscrowd,
         difficult=every.difficult,
-        area=every.area.astype(np.float64),
+        area=every.area,
     )

@@ -20,12 +20,13 @@ Shape letters: K detections and M objects of all images, P candidate pairs, T th
 from __future__ import annotations
 
 from collections.abc import Iterator
-from dataclasses import dataclass
 from itertools import pairwise
 from typing import NamedTuple
 
 import numpy as np
 from numpy.typing import NDArray
+
+from yolo.detection_sets import DetectionSet, TruthSet
 
 Float64 = NDArray[np.float64]
 Int64 = NDArray[np.int64]
@@ -48,59 +49,6 @@ _HIGHEST_THRESHOLD = 1 - 1e-10
 _PAIRS_AT_ONCE = 1_000_000
 
 
-@dataclass(frozen=True, slots=True, eq=False)
-class DetectionSet:
-    """Detections of all images, image after image, each image's in the order the detector gave them.
-
-    Attributes:
-        boxes_xywh: (K, 4) left, top, width, height in pixels of the image.
-        scores: (K,).
-        labels: (K,) 0-based class index.
-        image_index: (K,) ascending.
-    """
-
-    boxes_xywh: Float64
-    scores: Float64
-    labels: Int64
-    image_index: Int64
-
-    def __len__(self) -> int:
-        return len(self.scores)
-
-    def __getitem__(self, index: NDArray[np.bool_] | NDArray[np.int64]) -> DetectionSet:
-        """Select by mask or index array."""
-        return DetectionSet(self.boxes_xywh[index], self.scores[index], self.labels[index], self.image_index[index])
-
-
-@dataclass(frozen=True, slots=True, eq=False)
-class TruthSet:
-    """Annotated objects of all images, image after image, each image's in the order of its annotation.
-
-    Attributes:
-        boxes_xywh: (M, 4) left, top, width, height in pixels of the image.
-        labels: (M,) 0-based class index.
-        image_index: (M,) ascending.
-        iscrowd: (M,) COCO's flag.
-        difficult: (M,) Pascal VOC's flag.
-        area: (M,) pixels².
-    """
-
-    boxes_xywh: Float64
-    labels: Int64
-    image_index: Int64
-    iscrowd: Bool
-    difficult: Bool
-    area: Float64
-
-    def __len__(self) -> int:
-        return len(self.labels)
-
-    @property
-    def reusable(self) -> Bool:
-        """(M,) ignored at every size, and taken any number of times."""
-        return self.iscrowd | self.difficult
-
-
 class Pairs(NamedTuple):
     """Detections and objects that overlap enough, by turn, then detection, then the preferred object last."""
 
@@ -113,6 +61,7 @@ class Pairs(NamedTuple):
 class Verdicts(NamedTuple):
     """What became of each detection at each threshold; neither flag is set where it is ignored."""
 
+    matched: Int64  # (K, T) index of the object taken, -1 for none
     true_positive: Bool  # (K, T)
     false_positive: Bool  # (K, T)
     counted: Bool  # (M,) objects that count, those a detector is asked to find
@@ -165,7 +114,7 @@ def find_pairs(detections: DetectionSet, truths: TruthSet, *, per_class: bool = 
     kept: list[tuple[Int64, Int64, Float64]] = []
     for place, truth_place in _enumerate_runs(first, last):
         detection, truth = by_score[place], by_group[truth_place]
-        iou = _overlap(detections.boxes_xywh[detection], truths.boxes_xywh[truth], truths.iscrowd[truth])
+        iou = _overlap(detections, detection, truths, truth)
         same_class = detections.labels[detection] == truths.labels[truth]
         near = (iou >= min(min_iou, _HIGHEST_THRESHOLD)) & (same_class | ~reusable[truth])
         kept.append((place[near], truth[near], iou[near]))
@@ -237,24 +186,24 @@ def judge(
     reusable = truths.reusable
     ignored = reusable | _outside(truths.area, area_range)
     matched = assign(pairs, num_detections=len(detections), ignored=ignored, reusable=reusable, thresholds=thresholds)
-    _, _, width, height = detections.boxes_xywh.T
+    width, height = detections.sizes_wh.T
     outside = _outside(width * height, area_range)
     is_matched = matched >= 0
     # the flag appended is what index -1 reads; it is masked by `is_matched`
     counts = np.append(~ignored, False)[matched]
-    return Verdicts(true_positive=is_matched & counts, false_positive=~is_matched & ~outside[:, None], counted=~ignored)
+    return Verdicts(matched, is_matched & counts, ~is_matched & ~outside[:, None], ~ignored)
 
 
-def _overlap(detection: Float64, truth: Float64, iscrowd: Bool) -> Float64:
-    """(P,) IoU of boxes (P, 4) xywh; for crowd regions the share of the detection inside."""
-    dx, dy, dw, dh = detection.T
-    tx, ty, tw, th = truth.T
-    width = np.minimum(dw + dx, tw + tx) - np.maximum(dx, tx)
-    height = np.minimum(dh + dy, th + ty) - np.maximum(dy, ty)
+def _overlap(detections: DetectionSet, detection: Int64, truths: TruthSet, truth: Int64) -> Float64:
+    """(P,) IoU of pairs; for crowd regions the share of the detection inside."""
+    dx1, dy1, dx2, dy2 = detections.boxes[detection].T
+    tx1, ty1, tx2, ty2 = truths.boxes[truth].T
+    width = np.minimum(dx2, tx2) - np.maximum(dx1, tx1)
+    height = np.minimum(dy2, ty2) - np.maximum(dy1, ty1)
     touches = (width > 0) & (height > 0)
     intersection = np.where(touches, width * height, 0.0)
-    own_area = dw * dh
-    union = np.where(iscrowd, own_area, own_area + tw * th - intersection)
+    own_area = detections.sizes_wh[detection].prod(axis=1)
+    union = np.where(truths.iscrowd[truth], own_area, own_area + truths.sizes_wh[truth].prod(axis=1) - intersection)
     result: Float64 = intersection / np.where(touches, union, 1.0)
     return result
 

@@ -5,24 +5,15 @@ Shape letters: K detections, M objects, C classes, T IoU thresholds, R recall po
 
 from __future__ import annotations
 
-from dataclasses import dataclass
 from typing import NamedTuple
 
 import numpy as np
 from numpy.typing import NDArray
 
+from yolo.detection_sets import Problem
 from yolo.evaluation.average_precision import RECALL_POINTS, precision_at_recalls
 from yolo.evaluation.confusion import confusion_matrix
-from yolo.evaluation.matching import (
-    AREA_RANGES,
-    IOU_THRESHOLDS,
-    DetectionSet,
-    TruthSet,
-    Verdicts,
-    find_pairs,
-    judge,
-    rank_in_group,
-)
+from yolo.evaluation.matched import Matched, match_areas
 from yolo.evaluation.operating_point import (
     OperatingPoint,
     ScoredVerdicts,
@@ -45,60 +36,25 @@ class AreaScores(NamedTuple):
     recall: Float64  # (L, C, T) final recall with each of the limits on detections per image and class
 
 
-@dataclass(frozen=True, slots=True, eq=False)
-class Problem:
-    """Everything to be evaluated.
+def summarise(problem: Problem, *, max_detections: tuple[int, int, int] = (1, 10, 100)) -> EvaluationResult:
+    """Compute every number of the evaluation.
 
-    Attributes:
-        detections: of all images; at most `max_detections[-1]` of each class and image.
-        rank: (K,) place of each among those of its class and image, by score.
-        truths: of all images.
-        class_names: C names.
+    Args:
+        problem: what is evaluated.
         max_detections: limits on detections per image and class, ascending.
-        num_images: images evaluated, with or without anything on them.
     """
-
-    detections: DetectionSet
-    rank: Int64
-    truths: TruthSet
-    class_names: tuple[str, ...]
-    max_detections: tuple[int, ...]
-    num_images: int
-
-    @property
-    def num_classes(self) -> int:
-        """C."""
-        return len(self.class_names)
-
-
-def limit_detections(detections: DetectionSet, max_detections: int) -> tuple[DetectionSet, Int64]:
-    """Keep the best of each class and image; returns them and the rank of each, 0 = best."""
-    num_classes = 1 + detections.labels.max(initial=0)
-    group = detections.image_index * num_classes + detections.labels
-    rank = rank_in_group(group, detections.scores)
-    kept = rank < max_detections
-    return detections[kept], rank[kept]
-
-
-def summarise(problem: Problem) -> EvaluationResult:
-    """Compute every number of the evaluation."""
-    detections, truths = problem.detections, problem.truths
-    pairs = find_pairs(detections, truths)
-    by_score = np.lexsort((-detections.scores, detections.labels))
-    bounds = np.searchsorted(detections.labels[by_score], np.arange(problem.num_classes + 1))
-
-    areas: dict[str, AreaScores] = {}
-    for name, area_range in AREA_RANGES.items():
-        verdicts = judge(pairs, detections, truths, area_range=area_range)
-        areas[name] = _score_area(problem, verdicts, by_score, bounds)
-        if name == "all":
-            scored = ScoredVerdicts(
-                scores=detections.scores[by_score],
-                bounds=bounds,
-                true_positive=verdicts.true_positive[by_score, _IOU_50],
-                false_positive=verdicts.false_positive[by_score, _IOU_50],
-                instances=_count_instances(problem, verdicts),
-            )
+    by_area = match_areas(problem, max_detections=max_detections[-1])
+    areas = {name: _score_area(matched, max_detections) for name, matched in by_area.items()}
+    everything = by_area["all"]
+    detections, truths = everything.problem.detections, problem.truths
+    by_class = everything.by_class
+    scored = ScoredVerdicts(
+        scores=detections.scores[by_class],
+        bounds=everything.bounds,
+        true_positive=everything.true_positive[by_class, _IOU_50],
+        false_positive=everything.false_positive[by_class, _IOU_50],
+        instances=everything.instances,
+    )
     threshold = best_threshold(scored, np.arange(problem.num_classes))
     point = at_threshold(scored, threshold)
     precision = areas["all"].precision
@@ -114,28 +70,23 @@ def summarise(problem: Problem) -> EvaluationResult:
         confusion_matrix=confusion_matrix(
             detections, truths, num_classes=problem.num_classes, score_threshold=threshold
         ),
-        num_images=problem.num_images,
+        num_images=len(problem.images),
         num_objects=int(scored.instances.sum()),
     )
 
 
-def _score_area(problem: Problem, verdicts: Verdicts, by_score: Int64, bounds: Int64) -> AreaScores:
-    instances = _count_instances(problem, verdicts)
-    num_thresholds = len(IOU_THRESHOLDS)
-    precision = np.full((problem.num_classes, num_thresholds, len(RECALL_POINTS)), np.nan)
-    recall = np.full((len(problem.max_detections), problem.num_classes, num_thresholds), np.nan)
-    for index in np.flatnonzero(instances):
-        own = by_score[bounds[index] : bounds[index + 1]]
-        hit, miss = verdicts.true_positive[own], verdicts.false_positive[own]  # (k, T)
+def _score_area(matched: Matched, max_detections: tuple[int, ...]) -> AreaScores:
+    instances = matched.instances
+    num_classes, num_thresholds = len(instances), len(matched.iou_thresholds)
+    precision = np.full((num_classes, num_thresholds, len(RECALL_POINTS)), np.nan)
+    recall = np.full((len(max_detections), num_classes, num_thresholds), np.nan)
+    for index in np.flatnonzero(instances).tolist():
+        own = matched.of_class(index)
+        hit, miss = matched.true_positive[own], matched.false_positive[own]  # (k, T)
         precision[index] = precision_at_recalls(hit.T, miss.T, int(instances[index]))
-        for place, limit in enumerate(problem.max_detections):
-            recall[place, index] = hit[problem.rank[own] < limit].sum(axis=0) / instances[index]
+        for place, limit in enumerate(max_detections):
+            recall[place, index] = hit[matched.rank[own] < limit].sum(axis=0) / instances[index]
     return AreaScores(precision, recall)
-
-
-def _count_instances(problem: Problem, verdicts: Verdicts) -> Int64:
-    """(C,) objects that count, per class."""
-    return np.bincount(problem.truths.labels[verdicts.counted], minlength=problem.num_classes)
 
 
 def _coco_numbers(areas: dict[str, AreaScores]) -> dict[str, float]:

@@ -5,7 +5,8 @@ import numpy as np
 import pytest
 
 from tests.reference.coco_oracle import found
-from yolo.evaluation.coco_json import coco_image_ids, ground_truth_dict, write_predictions
+from yolo.detection_files.coco_json import ground_truth_dict, write_predictions
+from yolo.image_ids import coco_image_ids
 from yolo.structures import AnnotatedImage, GroundTruth
 
 

@@ -1,0 +1,1 @@
+"""What explains an evaluation: errors and their cost, sizes, calibration, intervals, comparison, suspicious labels."""

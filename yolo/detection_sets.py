@@ -1,0 +1,211 @@
+"""Detections and objects of many images as flat columns: what is evaluated, analysed, reported.
+
+`structures` has the types of one image, for networks and pictures; these have float64, because the numbers of an
+evaluation shall be those that other tools get from the same files. No maths but selecting.
+
+Shape letters: K detections and M objects of all images, n images, C classes.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass, fields
+from typing import Any, Self
+
+import numpy as np
+from numpy.typing import NDArray
+
+Float64 = NDArray[np.float64]
+Int32 = NDArray[np.int32]
+Int64 = NDArray[np.int64]
+Bool = NDArray[np.bool_]
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class DetectionSet:
+    """Detections of all images. Their order decides on equal scores: the earlier one goes first.
+
+    Attributes:
+        boxes: (K, 4) xyxy in pixels of the image.
+        sizes_wh: (K, 2) width and height. COCO's files state them, and there x2 - x1 can differ in its last bit.
+        scores: (K,) finite.
+        labels: (K,) 0-based class index.
+        image_index: (K,) place of the image in the `ImageTable`.
+    """
+
+    boxes: Float64
+    sizes_wh: Float64
+    scores: Float64
+    labels: Int64
+    image_index: Int64
+
+    def __post_init__(self) -> None:
+        _check_columns(self, len(self.scores))
+
+    @classmethod
+    def from_xyxy(cls, boxes: Any, scores: Any, labels: Any, image_index: Any) -> Self:
+        """From corners, anything array-like."""
+        boxes = np.asarray(boxes, np.float64).reshape(-1, 4)
+        return cls(boxes, boxes[:, 2:] - boxes[:, :2], *_columns(scores, labels, image_index))
+
+    @classmethod
+    def from_xywh(cls, boxes_xywh: Any, scores: Any, labels: Any, image_index: Any) -> Self:
+        """From left, top, width, height, anything array-like."""
+        boxes, sizes_wh = corners_and_sizes(boxes_xywh)
+        return cls(boxes, sizes_wh, *_columns(scores, labels, image_index))
+
+    def __len__(self) -> int:
+        return len(self.scores)
+
+    def __getitem__(self, index: Any) -> DetectionSet:
+        """Select by mask, slice or index array; order follows the index."""
+        return DetectionSet(*(getattr(self, field.name)[index] for field in fields(self)))
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class TruthSet:
+    """Annotated objects of all images.
+
+    Attributes:
+        boxes: (M, 4) xyxy in pixels of the image.
+        sizes_wh: (M, 2) width and height, see `DetectionSet`.
+        labels: (M,) 0-based class index.
+        image_index: (M,) place of the image in the `ImageTable`.
+        iscrowd: (M,) COCO's flag.
+        difficult: (M,) Pascal VOC's flag, and `ignore` of some COCO files.
+        area: (M,) pixels²: what the annotation states, else that of the box.
+    """
+
+    boxes: Float64
+    sizes_wh: Float64
+    labels: Int64
+    image_index: Int64
+    iscrowd: Bool
+    difficult: Bool
+    area: Float64
+
+    def __post_init__(self) -> None:
+        _check_columns(self, len(self.labels))
+
+    @classmethod
+    def from_xyxy(
+        cls, boxes: Any, labels: Any, image_index: Any, *, iscrowd: Any = None, difficult: Any = None, area: Any = None
+    ) -> Self:
+        """From corners, anything array-like; absent flags are False, an absent area is the box's own."""
+        boxes = np.asarray(boxes, np.float64).reshape(-1, 4)
+        sizes_wh = boxes[:, 2:] - boxes[:, :2]
+        return cls._of(boxes, sizes_wh, labels, image_index, (iscrowd, difficult), area)
+
+    @classmethod
+    def from_xywh(
+        cls, boxes_xywh: Any, labels: Any, image_index: Any, *, iscrowd: Any = None, difficult: Any = None,
+        area: Any = None,
+    ) -> Self:  # fmt: skip
+        """From left, top, width, height; as `from_xyxy` otherwise."""
+        return cls._of(*corners_and_sizes(boxes_xywh), labels, image_index, (iscrowd, difficult), area)
+
+    @classmethod
+    def _of(
+        cls, boxes: Float64, sizes_wh: Float64, labels: Any, image_index: Any, flags: tuple[Any, Any], area: Any
+    ) -> Self:
+        count = len(boxes)
+        iscrowd, difficult = (np.zeros(count, bool) if one is None else np.asarray(one, bool) for one in flags)
+        own = sizes_wh[:, 0] * sizes_wh[:, 1]
+        return cls(
+            boxes,
+            sizes_wh,
+            np.asarray(labels, np.int64).reshape(-1),
+            np.asarray(image_index, np.int64).reshape(-1),
+            iscrowd,
+            difficult,
+            own if area is None else np.asarray(area, np.float64).reshape(-1),
+        )
+
+    def __len__(self) -> int:
+        return len(self.labels)
+
+    def __getitem__(self, index: Any) -> TruthSet:
+        """Select by mask, slice or index array; order follows the index."""
+        return TruthSet(*(getattr(self, field.name)[index] for field in fields(self)))
+
+    @property
+    def reusable(self) -> Bool:
+        """(M,) crowd regions and difficult objects: need not be found, excuse any number of detections."""
+        return self.iscrowd | self.difficult
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class ImageTable:
+    """The n images under evaluation, with or without anything on them.
+
+    Attributes:
+        image_ids: n ids, each once.
+        paths: n image files; "" where unknown.
+        sizes_hw: (n, 2) height and width in pixels; 0 where unknown.
+    """
+
+    image_ids: Sequence[str]
+    paths: Sequence[str]
+    sizes_hw: Int32
+
+    def __post_init__(self) -> None:
+        count = len(self.image_ids)
+        if len(self.paths) != count or self.sizes_hw.shape != (count, 2):
+            raise ValueError(f"expected {count} paths and ({count}, 2) sizes")
+
+    @classmethod
+    def of_ids(cls, image_ids: Sequence[str]) -> ImageTable:
+        """Images of which nothing but the id is known."""
+        return cls(image_ids, [""] * len(image_ids), np.zeros((len(image_ids), 2), np.int32))
+
+    def __len__(self) -> int:
+        return len(self.image_ids)
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class Problem:
+    """Everything that an evaluation is about.
+
+    Attributes:
+        images: n images.
+        class_names: C names.
+        truths: M objects.
+        detections: K detections, all that the detector gave.
+    """
+
+    images: ImageTable
+    class_names: tuple[str, ...]
+    truths: TruthSet
+    detections: DetectionSet
+
+    @property
+    def num_classes(self) -> int:
+        """C."""
+        return len(self.class_names)
+
+
+def corners_and_sizes(boxes_xywh: Any) -> tuple[Float64, Float64]:
+    """(K, 4) xyxy and (K, 2) width and height of (K, 4) left, top, width, height.
+
+    >>> [part.tolist() for part in corners_and_sizes([[1, 2, 3, 6]])]
+    [[[1.0, 2.0, 4.0, 8.0]], [[3.0, 6.0]]]
+    """
+    boxes = np.asarray(boxes_xywh, np.float64).reshape(-1, 4)
+    corner, sizes_wh = boxes[:, :2], boxes[:, 2:]
+    return np.concatenate((corner, corner + sizes_wh), axis=1), sizes_wh.copy()
+
+
+def _columns(scores: Any, labels: Any, image_index: Any) -> tuple[Float64, Int64, Int64]:
+    return (
+        np.asarray(scores, np.float64).reshape(-1),
+        np.asarray(labels, np.int64).reshape(-1),
+        np.asarray(image_index, np.int64).reshape(-1),
+    )
+
+
+def _check_columns(columns: DetectionSet | TruthSet, count: int) -> None:
+    widths = {"boxes": (4,), "sizes_wh": (2,)}
+    for field in fields(columns):
+        expected = (count, *widths.get(field.name, ()))
+        if (shape := getattr(columns, field.name).shape) != expected:
+            raise ValueError(f"{field.name} must be {expected}, got {shape}")

@@ -1,0 +1,1 @@
+"""Pages, pictures and tables that show an evaluation and its analysis to people."""
