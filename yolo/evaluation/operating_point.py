@@ -73,6 +73,17 @@ def f1_curves(verdicts: ScoredVerdicts) -> Float64:
     return curves
 
 
+def counts_by_threshold(verdicts: ScoredVerdicts) -> tuple[Int64, Int64]:
+    """(C, 101) true positives and (C, 101) false positives of each class at the thresholds 0, 0.01, ..., 1."""
+    hits, misses = (np.zeros((len(verdicts.instances), len(SCORE_POINTS)), np.int64) for _ in range(2))
+    for index in range(len(verdicts.instances)):
+        part = verdicts.of_class(index)
+        kept = verdicts.num_kept(index, SCORE_POINTS)
+        hits[index] = np.append(0, verdicts.true_positive[part].cumsum())[kept]
+        misses[index] = np.append(0, verdicts.false_positive[part].cumsum())[kept]
+    return hits, misses
+
+
 def at_threshold(verdicts: ScoredVerdicts, score_threshold: float) -> OperatingPoint:
     """Precision, recall and F1 of every class at one threshold."""
     num_classes = len(verdicts.instances)

@@ -12,7 +12,13 @@ from numpy.typing import NDArray
 Float64 = NDArray[np.float64]
 Int64 = NDArray[np.int64]
 
-_ARRAYS = {"precision_curves": np.float64, "f1_curves": np.float64, "confusion_matrix": np.int64}
+_ARRAYS = {
+    "precision_curves": np.float64,
+    "f1_curves": np.float64,
+    "true_positives": np.int64,
+    "false_positives": np.int64,
+    "confusion_matrix": np.int64,
+}
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -73,6 +79,8 @@ class EvaluationResult:
         per_class: one result per class, in the order of the class names.
         precision_curves: (C, 101) precision envelope at IoU 0.5 against recall 0, 0.01, ..., 1.
         f1_curves: (C, 101) F1 at IoU 0.5 against score threshold 0, 0.01, ..., 1.
+        true_positives: (C, 101) true positives at IoU 0.5 with at least that score.
+        false_positives: (C, 101) false positives likewise.
         confusion_matrix: (C+1, C+1) counts at IoU 0.5 and `score_threshold`: row = annotated class, column =
             detected class, last = background.
         num_images: images evaluated.
@@ -98,6 +106,8 @@ class EvaluationResult:
     per_class: tuple[ClassResult, ...]
     precision_curves: Float64
     f1_curves: Float64
+    true_positives: Int64
+    false_positives: Int64
     confusion_matrix: Int64
     num_images: int
     num_objects: int

@@ -19,6 +19,7 @@ from yolo.evaluation.operating_point import (
     ScoredVerdicts,
     at_threshold,
     best_threshold,
+    counts_by_threshold,
     f1_curves,
 )
 from yolo.evaluation.result import ClassResult, EvaluationResult
@@ -58,6 +59,7 @@ def summarise(problem: Problem, *, max_detections: tuple[int, int, int] = (1, 10
     threshold = best_threshold(scored, np.arange(problem.num_classes))
     point = at_threshold(scored, threshold)
     precision = areas["all"].precision
+    hits, misses = counts_by_threshold(scored)
     return EvaluationResult(
         **_coco_numbers(areas),
         precision=_mean(point.precision),
@@ -67,6 +69,8 @@ def summarise(problem: Problem, *, max_detections: tuple[int, int, int] = (1, 10
         per_class=_class_results(problem, scored, precision, point),
         precision_curves=precision[:, _IOU_50],
         f1_curves=f1_curves(scored),
+        true_positives=hits,
+        false_positives=misses,
         confusion_matrix=confusion_matrix(
             detections, truths, num_classes=problem.num_classes, score_threshold=threshold
         ),
