@@ -94,7 +94,10 @@ def info_command(words: Sequence[str]) -> int:
     config = parse("info", InfoConfig, words)
     from yolo.models.weights import read_metadata
 
-    print(json.dumps(read_metadata(Path(config.weights)), indent=2, ensure_ascii=False))
+    metadata = read_metadata(Path(config.weights))
+    if table := metadata.get("thresholds"):  # hundreds of counts for each class: the best of each will do
+        metadata["thresholds"] = dict(zip(table["class_names"], table["best"], strict=True))
+    print(json.dumps(metadata, indent=2, ensure_ascii=False))
     return _SUCCESS
 
 

@@ -86,6 +86,9 @@ class PredictConfig:
         cfg: Of a darknet weights file: its cfg or the name of a shipped network; default: by the file's name.
         names: Of a darknet weights file: text file of class names, one a line; default: that beside it, or VOC's.
         score_threshold: Show detections that score more than this. Default 0.25; 0.2 for darknet weights, as there.
+            auto: for each class the score with the best F1 in validation; or the metrics.json of a validation.
+        min_precision: With auto: the thresholds at which each class had this precision, with the highest recall.
+        min_recall: With auto: the highest thresholds at which each class had this recall.
         iou_threshold: Suppress a detection that overlaps a better one of its class by more than this. Default 0.5;
             0.4 for darknet weights, as there.
         max_detections: Per image. Default 300; no limit for darknet weights.
@@ -101,7 +104,9 @@ class PredictConfig:
     source: str = ""
     cfg: str = ""
     names: str = ""
-    score_threshold: float | None = None
+    score_threshold: float | str | None = None
+    min_precision: float | None = None
+    min_recall: float | None = None
     iou_threshold: float | None = None
     max_detections: int | None = None
     input_size: int | None = None
@@ -115,7 +120,13 @@ class PredictConfig:
         require(bool(self.weights), "--weights is required: a trained detector (*.safetensors, *.weights)")
         require(bool(self.source), "--source is required: an image, a folder, a glob in quotes, or a video")
         _check_input_size(self.input_size)
-        _check_thresholds(self.score_threshold, self.iou_threshold, self.max_detections)
+        by_class = isinstance(self.score_threshold, str)
+        for name, wanted in (("min_precision", self.min_precision), ("min_recall", self.min_recall)):
+            require(wanted is None or 0 <= wanted <= 1, f"{name} must be in [0, 1], got {wanted}")
+            require(wanted is None or by_class, f"--{name} chooses thresholds from a validation: add --conf auto")
+        require(self.min_precision is None or self.min_recall is None, "give --min-precision or --min-recall, not both")
+        number = None if isinstance(self.score_threshold, str) else self.score_threshold
+        _check_thresholds(number, self.iou_threshold, self.max_detections)
 
 
 @dataclass(frozen=True, kw_only=True)

@@ -12,6 +12,7 @@ from torch import Tensor
 
 from yolo._version import __version__
 from yolo.errors import WeightsError
+from yolo.evaluation.thresholds import ThresholdTable
 from yolo.files import atomic_write
 from yolo.geometry import ResizeMode
 from yolo.models.build import Network, Spec, build_network, spec_from_dict
@@ -40,6 +41,7 @@ class DetectorMetadata:
         seen: images the network was trained on in all, as darknet counts them.
         metrics: of the validation that chose these weights; empty before the first.
         training: epoch, dataset and its fingerprint, backbone weights; for people.
+        thresholds: what that validation counted by class and score threshold; None where there was none.
     """
 
     network: Spec
@@ -52,6 +54,7 @@ class DetectorMetadata:
     predict: PostprocessSettings
     val: PostprocessSettings
     seen: int = 0
+    thresholds: ThresholdTable | None = None
 
     def to_dict(self) -> dict[str, Any]:
         """Plain values for JSON, with the versions that made them."""
@@ -62,11 +65,12 @@ class DetectorMetadata:
             "category_ids": None if self.category_ids is None else list(self.category_ids),
             "input_hw": list(self.input_hw),
             "resize": self.resize,
-            "predict": asdict(self.predict),
-            "val": asdict(self.val),
+            "predict": _settings(self.predict),
+            "val": _settings(self.val),
             "seen": self.seen,
             "metrics": self.metrics,
             "training": self.training,
+            "thresholds": None if self.thresholds is None else self.thresholds.to_dict(),
             "versions": {"gridyolo": __version__, "torch": torch.__version__, "python": platform.python_version()},
         }
 
@@ -91,9 +95,16 @@ class DetectorMetadata:
                 seen=values["seen"],
                 metrics=values["metrics"],
                 training=values["training"],
+                # absent in the files of the first versions
+                thresholds=ThresholdTable.from_dict(values["thresholds"]) if values.get("thresholds") else None,
             )
-        except (KeyError, TypeError) as error:
+        except (KeyError, TypeError, ValueError) as error:
             raise WeightsError(f"{path}: its metadata lacks or misspells {error}") from error
+
+
+def _settings(settings: PostprocessSettings) -> dict[str, Any]:
+    """Settings for a file; thresholds by class are chosen when a detector is used, from the table."""
+    return {name: value for name, value in asdict(settings).items() if name != "class_thresholds"}
 
 
 def default_settings(spec: Spec) -> tuple[PostprocessSettings, PostprocessSettings]:

@@ -14,6 +14,7 @@ from numpy.typing import NDArray
 from yolo.engine.darknet_files import open_detector
 from yolo.engine.devices import choose_device, choose_dtype
 from yolo.engine.evaluate import grid_on
+from yolo.engine.thresholds import choose_settings
 from yolo.geometry import place_image, plan_resize
 from yolo.images import read_image
 from yolo.models.fusion import fuse
@@ -84,7 +85,7 @@ class Detector:
         self,
         image: str | Path | NDArray[np.uint8],
         *,
-        score_threshold: float | None = None,
+        score_threshold: float | str | None = None,
         iou_threshold: float | None = None,
         max_detections: int | None = None,
     ) -> Detections:
@@ -92,7 +93,9 @@ class Detector:
 
         Args:
             image: a file, or (H, W, 3) uint8 RGB (OpenCV's own images are BGR: pass `image[:, :, ::-1]`).
-            score_threshold: keep what scores more than this, 0..1; default: what the file says, mostly 0.25.
+            score_threshold: keep what scores more than this, 0..1; default: what the file says, mostly 0.25. "auto"
+                keeps of each class what scores at least as much as had the best F1 in validation, and a path of a
+                metrics.json what had it there.
             iou_threshold: suppress what overlaps a better one of its class by more than this, 0..1; default: what
                 the file says, mostly 0.5.
             max_detections: keep at most this many; default: what the file says, mostly 300.
@@ -103,10 +106,14 @@ class Detector:
         Raises:
             ImageReadError: a file that cannot be read.
             ValueError: an array that is no (H, W, 3) uint8 image.
+            ConfigError: "auto" of weights that gridyolo has not validated.
         """
         pixels = read_image(Path(image)) if isinstance(image, str | Path) else image
-        settings = self.metadata.predict.changed(
-            score_threshold=score_threshold, iou_threshold=iou_threshold, max_detections=max_detections
+        settings, _ = choose_settings(
+            self.metadata,
+            score_threshold=score_threshold,
+            iou_threshold=iou_threshold,
+            max_detections=max_detections,
         )
         return self.detect_batch([pixels], settings)[0]
 

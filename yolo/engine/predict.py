@@ -17,7 +17,9 @@ from rich.console import Console
 
 from yolo.config import PredictConfig
 from yolo.engine.checkpoint import DetectorMetadata
+from yolo.engine.console import say
 from yolo.engine.detector import Detector
+from yolo.engine.thresholds import choose_settings
 from yolo.errors import DataError
 from yolo.files import atomic_write, new_folder
 from yolo.images import write_image
@@ -63,11 +65,15 @@ def predict(config: PredictConfig, console: Console | None = None) -> Prediction
         names=config.names,
         precision=config.precision,
     )
-    settings = detector.metadata.predict.changed(
+    settings, remarks = choose_settings(
+        detector.metadata,
         score_threshold=config.score_threshold,
         iou_threshold=config.iou_threshold,
         max_detections=config.max_detections,
+        min_precision=config.min_precision,
+        min_recall=config.min_recall,
     )
+    say(console, *remarks)
     first = next(frames)  # a single image that cannot be read leaves no run folder behind
     summary = PredictionSummary(new_folder(Path(config.runs), config.name))
     with _PredictionFile(summary.folder / "predictions.json") as file, _Pictures(summary.folder) as pictures:

@@ -26,6 +26,8 @@ from yolo.engine.run_log import RunLog
 from yolo.engine.schedule import Schedule
 from yolo.engine.start import build_start
 from yolo.engine.training_data import fingerprint, make_augment, make_train_dataset, read_splits
+from yolo.evaluation.result import EvaluationResult
+from yolo.evaluation.thresholds import ThresholdTable
 from yolo.losses.yolo_loss import YoloLoss
 from yolo.models.build import Network, Spec
 from yolo.models.darknet import DarknetSpec
@@ -115,9 +117,10 @@ class Training:
         self.position.elapsed = self.elapsed_before + time.monotonic() - self.sitting_began
         return self.schedule.progress(self.position.step, self.position.elapsed)
 
-    def metadata(self, metrics: dict[str, Any], epoch: int) -> DetectorMetadata:
-        """What a weights file saved after `epoch`, from 0, says of itself."""
+    def metadata(self, result: EvaluationResult, epoch: int) -> DetectorMetadata:
+        """What a weights file saved after `epoch`, from 0, with that result says of itself."""
         train = self.splits["train"]
+        metrics = {"map_50": result.map_50, "map_50_95": result.map_50_95}
         predict, val = default_settings(self.spec)
         return DetectorMetadata(
             network=self.spec,
@@ -127,7 +130,8 @@ class Training:
             resize=self.config.model.resize,
             predict=predict,
             val=val,
-            metrics=metrics,
+            metrics={"split": "val"} | {name: value for name, value in metrics.items() if value == value},
+            thresholds=ThresholdTable.of_result(result),
             seen=self.position.seen,
             training={
                 "epoch": epoch + 1,

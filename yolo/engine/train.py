@@ -206,9 +206,7 @@ def _validate(training: Training, epoch: int) -> Evaluation:
     score = result.map_50_95 if result.map_50_95 == result.map_50_95 else 0.0
     if score >= position.best:
         position.best, position.best_epoch = score, epoch
-        metrics = {"split": "val", "map_50": result.map_50, "map_50_95": result.map_50_95}
-        finite = {name: value for name, value in metrics.items() if value == value}
-        save_detector(training.log.best, training.average.network, training.metadata(finite, epoch))
+        save_detector(training.log.best, training.average.network, training.metadata(result, epoch))
     training.log.event("validated", epoch=epoch + 1, map_50=result.map_50, map_50_95=result.map_50_95)
     return evaluation
 

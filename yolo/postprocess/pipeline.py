@@ -6,6 +6,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass, replace
 from typing import Any
 
+import torch
 from torch import Tensor
 
 from yolo.grid import GridSpec
@@ -23,11 +24,13 @@ class PostprocessSettings:
         score_threshold: candidates must score more than this.
         iou_threshold: suppress what overlaps a better one of its class by more than this.
         max_detections: per image.
+        class_thresholds: C scores, one for each class, that a candidate must reach as well; None for no such limits.
     """
 
     score_threshold: float
     iou_threshold: float
     max_detections: int
+    class_thresholds: tuple[float, ...] | None = None
 
     def changed(
         self, *, score_threshold: float | None, iou_threshold: float | None, max_detections: int | None
@@ -63,6 +66,10 @@ def postprocess(
         # who asks for more detections than decoding keeps by default gets them
         max_candidates=max(MAX_CANDIDATES, settings.max_detections),
     )
+    if settings.class_thresholds is not None:
+        # before the limit on their number: what is not wanted of one class takes no place of another
+        lowest = torch.tensor(settings.class_thresholds)
+        candidates = [found[found.scores >= lowest[found.labels]] for found in candidates]
     return [
         restore(suppress(found, iou_threshold=settings.iou_threshold, max_detections=settings.max_detections), geometry)
         for found, geometry in zip(candidates, geometries, strict=True)
