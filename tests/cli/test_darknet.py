@@ -93,7 +93,7 @@ def test_the_help_of_darknet_lists_its_actions(words: tuple[str, ...], capsys: C
         (("darknet", "import"), ("--weights", "--cfg", "--names", "--output")),
         (("darknet", "export"), ("--weights", "--output", "--upto", "--seen")),
         (("predict",), ("--cfg", "--names", "--precision")),
-        (("val",), ("--cfg", "--names", "--protocol", "--detections")),
+        (("val",), ("--cfg", "--names", "--protocol")),
         (("train",), ("--cfg", "--clear-seen", "--max-batches", "--subdivisions", "--sampling")),
     ],
 )
@@ -129,7 +129,6 @@ def test_the_front_page_names_darknet(capsys: Captured) -> None:
         (("train", "--data", "d", "--cfg", "extraction"), "it is a classifier"),
         (("train", "--data", "d", "--cfg", "yolov1", "--model.coding", "logistic"), "leave out model.coding"),
         (("train", "--data", "d", "--cfg", "yolov1", "--backbone", "resnet18"), "give backbone or cfg, not both"),
-        (("val", "--data", "d", "--detections", "x"), "add --protocol voc07 or voc10"),
     ],
 )
 def test_wrong_words_end_with_code_2(words: tuple[str, ...], message: str, weights: Path, capsys: Captured) -> None:
@@ -250,9 +249,9 @@ def test_train_predict_and_export_with_a_cfg(tmp_path: Path, monkeypatch: pytest
     out = succeed(capsys, *val, "--protocol", "voc07", "workers=0")
     assert "mAP50-95" in out
     assert "Pascal VOC, 11-point AP" in out
-    files = ("val", "--detections", "runs/val/comp4", "--data", "data/shapes.yaml", "--protocol", "voc07")
-    assert "Pascal VOC, 11-point AP" in succeed(capsys, *files)
-    first, second = (json.loads(Path(f"runs/{name}/voc.json").read_text()) for name in ("val", "val-2"))
+    files = ("--detections", "runs/val/comp4", "--ground-truth", "data/shapes.yaml", "--protocol", "voc07")
+    assert "Pascal VOC, 11-point AP" in succeed(capsys, "report", *files)
+    first, second = (json.loads(Path(f"runs/{name}/voc.json").read_text()) for name in ("val", "report"))
     assert first["ap_per_class"] == second["ap_per_class"]
     # what a run has written can be read as a recipe
     again = printed(capsys, "--config", "runs/train/config.yaml")

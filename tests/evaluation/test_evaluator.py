@@ -9,8 +9,10 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from tests.reference.coco_oracle import COCO_NUMBERS, found, random_problem
+from yolo.detection_sets import ImageTable
 from yolo.errors import DataError
 from yolo.evaluation import Evaluator
+from yolo.evaluation.summary import summarise
 from yolo.structures import Detections, GroundTruth
 
 LEFT, RIGHT = [0.0, 0.0, 40.0, 40.0], [100.0, 0.0, 140.0, 40.0]
@@ -209,3 +211,29 @@ def test_limits_have_to_ascend(limits: tuple[int, int, int]) -> None:
 def test_at_least_one_class_is_needed() -> None:
     with pytest.raises(ValueError, match="at least one class"):
         Evaluator([])
+
+
+def test_the_problem_has_images_in_pycocotools_order_with_their_paths() -> None:
+    evaluator = Evaluator(["cat"])
+    for image_id in ("10", "9", "11"):
+        evaluator.update(image_id, found([LEFT], [int(image_id) / 20], [0]), GroundTruth.from_boxes([LEFT], [0]))
+    problem = evaluator.problem()
+    assert list(problem.images.image_ids) == ["9", "10", "11"]
+    assert problem.detections.scores.tolist() == pytest.approx([0.45, 0.5, 0.55])
+    assert problem.detections.image_index.tolist() == problem.truths.image_index.tolist() == [0, 1, 2]
+    table = ImageTable(
+        ["11", "8", "9", "10"], ["k.jpg", "h.jpg", "i.jpg", "j.jpg"], np.arange(8, dtype=np.int32).reshape(4, 2)
+    )
+    images = evaluator.problem(table).images
+    assert list(images.image_ids) == ["9", "10", "11"]
+    assert list(images.paths) == ["i.jpg", "j.jpg", "k.jpg"]
+    assert images.sizes_hw.tolist() == [[4, 5], [6, 7], [0, 1]]
+    assert json.dumps(summarise(evaluator.problem(table)).to_dict()) == text(evaluator)
+
+
+def test_a_table_without_an_evaluated_image_is_refused() -> None:
+    evaluator = Evaluator(["cat"])
+    evaluator.update("a", NOTHING_FOUND, NO_OBJECTS)
+    with pytest.raises(ValueError, match="1 evaluated images are not in the table of images, such as 'a'"):
+        evaluator.problem(ImageTable.of_ids(["b"]))
+    assert len(Evaluator(["cat"]).problem(ImageTable.of_ids(["b"])).images) == 0

@@ -3,38 +3,24 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from tests.reference.slow_matching import make_sets, random_sets, slow_assign
+from tests.reference.slow_matching import as_problem, make_sets, random_sets, slow_assign
 from yolo.detection_sets import DetectionSet, TruthSet
-from yolo.evaluation import matching
-from yolo.evaluation.matching import (
-    AREA_RANGES,
-    IOU_THRESHOLDS,
-    assign,
-    find_pairs,
-    judge,
-    rank_in_group,
-)
+from yolo.evaluation.matched import match_problem
+from yolo.evaluation.matching import AREA_RANGES, IOU_THRESHOLDS, match_subsets
 
 BOX = [0.0, 0.0, 10.0, 10.0]
 
 
 def matches(sets: tuple[DetectionSet, TruthSet], *, threshold: float = 0.5) -> list[int]:
     """The object taken by each detection."""
-    detections, truths = sets
-    matched = assign(
-        find_pairs(detections, truths),
-        num_detections=len(detections),
-        ignored=truths.reusable,
-        reusable=truths.reusable,
-        thresholds=np.array([threshold]),
-    )
-    taken: list[int] = matched[:, 0].tolist()
+    matched = match_problem(as_problem(sets), iou_thresholds=np.array([threshold]))
+    taken: list[int] = matched.matched[:, 0].tolist()
     return taken
 
 
 def verdicts(sets: tuple[DetectionSet, TruthSet], area: str = "all") -> str:
     """T true positive, F false positive, i ignored, one letter per detection, at IoU 0.5."""
-    result = judge(find_pairs(*sets), *sets, area_range=AREA_RANGES[area])
+    result = match_problem(as_problem(sets), area_range=AREA_RANGES[area])
     hits, misses = result.true_positive[:, 0], result.false_positive[:, 0]
     return "".join("T" if hit else "F" if miss else "i" for hit, miss in zip(hits, misses, strict=True))
 
@@ -116,7 +102,7 @@ def test_the_annotated_area_decides_not_that_of_the_box() -> None:
 def test_each_threshold_is_matched_on_its_own() -> None:
     # The first detection has IoU 0.6 with the object, the second one 1.0: beyond 0.6 the object is left to it.
     sets = make_sets(found=[(0.9, [0, 0, 10, 6]), (0.8, BOX)], objects=[BOX])
-    result = judge(find_pairs(*sets), *sets)
+    result = match_problem(as_problem(sets))
     first, second = result.true_positive
     assert first.tolist() == (IOU_THRESHOLDS <= 0.6).tolist()
     assert second.tolist() == (IOU_THRESHOLDS > 0.6).tolist()
@@ -128,38 +114,39 @@ def test_nothing_to_match() -> None:
     assert verdicts(make_sets(found=[(0.5, BOX)], objects=[])) == "F"
 
 
-def test_rank_in_group_counts_each_group_from_its_best_score() -> None:
-    group, scores = np.array([2, 1, 2, 1, 2]), np.array([0.5, 0.1, 0.7, 0.1, 0.5])
-    assert rank_in_group(group, scores).tolist() == [1, 0, 0, 1, 2]
-
-
 @settings(max_examples=150, deadline=None)
 @given(
     seed=st.integers(0, 2**32 - 1),
     num_found=st.integers(0, 25),
     num_objects=st.integers(0, 12),
-    per_class=st.booleans(),
+    largest=st.sampled_from([12.0, 1000.0]),
 )
-def test_equal_to_plain_loops(seed: int, num_found: int, num_objects: int, per_class: bool) -> None:
+def test_equal_to_plain_loops(seed: int, num_found: int, num_objects: int, largest: float) -> None:
     detections, truths = random_sets(seed, num_found, num_objects)
-    ignored = truths.reusable | (truths.area > 12)
-    matched = assign(
-        find_pairs(detections, truths, per_class=per_class),
-        num_detections=num_found,
-        ignored=ignored,
-        reusable=truths.reusable,
-        thresholds=IOU_THRESHOLDS,
-    )
+    problem = as_problem((detections, truths), images=3, classes=2)
+    matched = match_problem(problem, area_range=(0.0, largest))
+    ignored = truths.reusable | (truths.area > largest)
+    outside = detections.sizes_wh.prod(axis=1) > largest
+    counts = np.append(~ignored, False)
+    np.testing.assert_array_equal(matched.counted, ~ignored)
     for column, threshold in enumerate(IOU_THRESHOLDS.tolist()):
-        expected = slow_assign(detections, truths, ignored.tolist(), threshold=threshold, per_class=per_class)
-        assert matched[:, column].tolist() == expected
+        expected = slow_assign(detections, truths, ignored.tolist(), threshold=threshold)
+        assert matched.matched[:, column].tolist() == expected
+        np.testing.assert_array_equal(matched.true_positive[:, column], counts[expected])
+        np.testing.assert_array_equal(matched.false_positive[:, column], (np.array(expected, int) < 0) & ~outside)
 
 
-def test_pairs_do_not_depend_on_how_many_are_examined_at_a_time(monkeypatch: pytest.MonkeyPatch) -> None:
-    sets = random_sets(0, 60, 30)
-    whole = find_pairs(*sets)
-    assert len(whole.detection) > 20
-    for limit in (1, 7, 50):
-        monkeypatch.setattr(matching, "_PAIRS_AT_ONCE", limit)
-        for expected, got in zip(whole, find_pairs(*sets), strict=True):
-            np.testing.assert_array_equal(got, expected)
+def test_subsets_of_objects_are_matched_each_on_its_own() -> None:
+    # in the first subset the crowd-free object 0 counts, in the second object 1; the other one is taken if need be
+    sets = make_sets(found=[(0.9, BOX), (0.8, [0, 0, 10, 9])], objects=[BOX, [0, 0, 10, 9]])
+    counted = np.array([[True, False], [False, True]])
+    matching = match_subsets(
+        as_problem(sets),
+        iou_thresholds=np.array([0.5]),
+        counted=counted,
+        inside=np.ones((2, 2), bool),
+        max_detections=100,
+    )
+    assert matching.taken[:, 0].tolist() == [[0, 1], [1, 0]]
+    assert [matching.true_positive(area, 0).tolist() for area in (0, 1)] == [[True, False], [True, False]]
+    assert not matching.false_positive(0).any()

@@ -1,15 +1,18 @@
 import json
 import math
+import pickle
 from collections.abc import Sequence
 from typing import Any
 
 import numpy as np
 import pytest
 import torch
+from hypothesis import given, settings
+from hypothesis import strategies as st
 
-from tests.reference.coco_oracle import found
+from tests.reference.coco_oracle import found, random_problem
 from yolo.errors import DataError
-from yolo.evaluation.voc import VocEvaluator, VocResult
+from yolo.evaluation.voc import VocEvaluator, VocResult, evaluate_voc
 from yolo.structures import Detections, GroundTruth
 
 Box = Sequence[float]
@@ -196,6 +199,53 @@ def test_reset_forgets_everything() -> None:
     assert len(evaluator) == 0
     evaluator.update("x", cats([(0.5, BOX)]), cat_truth([BOX]))
     assert evaluator.compute().mean_ap == 1
+
+
+@settings(max_examples=25)
+@given(seed=st.integers(0, 2**32 - 1), shards=st.integers(1, 4))
+def test_merged_shards_equal_one_evaluator(seed: int, shards: int) -> None:
+    problem = random_problem(seed, num_images=7, num_classes=2, coarse=True)
+    whole, *parts = (VocEvaluator(problem.class_names, interpolation="11-point") for _ in range(shards + 1))
+    for place, (image_id, truth) in enumerate(problem.truths.items()):
+        for evaluator in (whole, parts[place % shards]):
+            evaluator.update(image_id, problem.detections[image_id], truth)
+    merged = VocEvaluator(problem.class_names, interpolation="11-point")
+    for part in reversed(parts):
+        assert merged.merge(pickle.loads(pickle.dumps(part))) is merged  # as it comes from another process
+    assert len(merged) == len(whole) == 7
+    # a repeated NaN is not equal to itself
+    assert str(merged.compute().to_dict(curves=True)) == str(whole.compute().to_dict(curves=True))
+
+
+def test_merge_refuses_an_image_of_both_and_other_settings() -> None:
+    first, second = (VocEvaluator(["cat"], interpolation="11-point") for _ in range(2))
+    for evaluator in (first, second):
+        evaluator.update("x", NOTHING_FOUND, NO_OBJECTS)
+    with pytest.raises(ValueError, match="'x' was evaluated twice"):
+        first.merge(second)
+    others: list[VocEvaluator] = [
+        VocEvaluator(["dog"], interpolation="11-point"),
+        VocEvaluator(["cat"], interpolation="all-point"),
+        VocEvaluator(["cat"], interpolation="11-point", match_iou=0.6),
+        VocEvaluator(["cat"], interpolation="11-point", plus_one=False),
+        VocEvaluator(["cat"], interpolation="11-point", strict=False),
+    ]
+    for other in others:
+        with pytest.raises(ValueError, match="only if class names and options are equal"):
+            first.merge(other)
+
+
+def test_its_problem_gives_the_same_numbers() -> None:
+    evaluator = VocEvaluator(["cat"], interpolation="11-point")
+    evaluator.update("x", cats([(0.5, BOX)]), cat_truth([BOX]))
+    assert evaluate_voc(evaluator.problem(), interpolation="11-point").to_dict() == evaluator.compute().to_dict()
+
+
+@pytest.mark.parametrize("options", [{"interpolation": "101-point"}, {"match_iou": 0.0}, {"match_iou": math.nan}])
+def test_options_of_the_function_are_checked_too(options: dict[str, Any]) -> None:
+    problem = VocEvaluator(["cat"], interpolation="11-point").problem()
+    with pytest.raises(ValueError, match=next(iter(options))):
+        evaluate_voc(problem, **{"interpolation": "11-point", **options})
 
 
 def test_compute_can_be_called_at_any_time() -> None:

@@ -7,9 +7,11 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
+from tests.reference.coco_arrays import random_flat_problem
 from tests.reference.coco_oracle import found, random_problem
-from tests.reference.slow_voc import found_of_class, objects_of_class, slow_ap, slow_curve
-from yolo.evaluation.voc import VocEvaluator
+from tests.reference.slow_voc import file_box, found_of_class, objects_of_class, slow_ap, slow_curve
+from yolo.evaluation.voc import VocEvaluator, evaluate_voc
+from yolo.image_ids import coco_image_ids
 from yolo.structures import Detections, GroundTruth
 
 
@@ -48,10 +50,12 @@ def assert_equal_to_loops(
         evaluator.update(image_id, detections[image_id], truth)
     result = evaluator.compute()
     interpolation = options.pop("interpolation")
+    numbers = coco_image_ids(truths)  # the order of the images decides between equal scores
+    in_order = {image_id: detections[image_id] for image_id in sorted(numbers, key=numbers.__getitem__)}
     aps = []
     for label in range(len(class_names)):
         precision, recall, npos = slow_curve(
-            found_of_class(detections, label), objects_of_class(truths, label), **options
+            found_of_class(in_order, label), objects_of_class(truths, label), **options
         )
         aps.append(slow_ap(precision, recall, npos, interpolation))
         np.testing.assert_allclose(result.precision[label], precision, rtol=0, atol=1e-12)
@@ -97,3 +101,32 @@ def test_perfect_detections_have_ap_exactly_one(seed: int, interpolation: Any) -
     result = evaluator.compute()
     assert set(result.ap_per_class[result.npos > 0].tolist()) <= {1.0}
     assert result.mean_ap == 1 or not result.npos.any()
+
+
+@settings(max_examples=60)
+@given(seed=st.integers(0, 2**32 - 1), coarse=st.booleans(), options=OPTIONS)
+def test_flat_problems_keep_the_order_of_their_detections(seed: int, coarse: bool, options: dict[str, Any]) -> None:
+    # as lines of files: images in any order, equal scores on different images
+    problem = random_flat_problem(seed, coarse=coarse)
+    detections, truths = problem.detections, problem.truths
+    result = evaluate_voc(problem, **options)
+    interpolation = options.pop("interpolation")
+    for label in range(problem.num_classes):
+        columns = (detections.labels, detections.image_index, detections.scores, detections.boxes)
+        found_rows = [
+            (str(image), score, file_box(box))
+            for own, image, score, box in zip(*(one.tolist() for one in columns), strict=True)
+            if own == label
+        ]
+        objects = {
+            str(image): [
+                (file_box(truths.boxes[j].tolist()), bool(truths.reusable[j]))
+                for j in np.flatnonzero((truths.image_index == image) & (truths.labels == label)).tolist()
+            ]
+            for image in range(len(problem.images))
+        }
+        precision, recall, npos = slow_curve(found_rows, objects, **options)
+        np.testing.assert_allclose(result.precision[label], precision, rtol=0, atol=1e-12)
+        np.testing.assert_allclose(result.recall[label], recall, rtol=0, atol=1e-12)
+        expected = slow_ap(precision, recall, npos, interpolation)
+        np.testing.assert_allclose(result.ap_per_class[label], expected, rtol=0, atol=1e-12)

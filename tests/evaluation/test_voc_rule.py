@@ -2,36 +2,40 @@
 
 import math
 from collections.abc import Sequence
+from typing import Any
 
 import numpy as np
 import pytest
 from numpy.typing import NDArray
 
-from yolo.evaluation import voc_rule
+from tests.reference.slow_matching import as_problem
+from yolo.detection_sets import DetectionSet, TruthSet
+from yolo.evaluation.ranking import rank_detections
 from yolo.evaluation.voc_rule import (
     RECALL_POINTS,
     average_precision,
-    best_objects,
     judge,
+    meet,
     precision_after_each,
     recall_after_each,
 )
 
-Placed = tuple[int, Sequence[float]]  # group and box
+Placed = tuple[int, Sequence[float]]  # class and box
 
 BOX, HALF, FAR = [0, 0, 10, 10], [0, 0, 10, 5], [50, 50, 60, 60]
 
 
-def meet(found: Sequence[Placed], objects: Sequence[Placed], *, plus_one: bool = True) -> tuple[list[int], list[float]]:
-    """Object and IoU of each detection."""
-    best, iou = best_objects(
-        np.array([box for _, box in found], np.float32).reshape(-1, 4),
-        np.array([group for group, _ in found], np.int64),
-        truth_boxes=np.array([box for _, box in objects], np.float32).reshape(-1, 4),
-        truth_group=np.array([group for group, _ in objects], np.int64),
-        plus_one=plus_one,
-    )
-    return best.tolist(), iou.tolist()
+def met(found: Sequence[Placed], objects: Sequence[Placed], **options: Any) -> list[int]:
+    """The object of each detection, all of one image, at any IoU unless told."""
+    labels, boxes = [label for label, _ in found], [box for _, box in found]
+    detections = DetectionSet.from_xyxy(boxes, np.ones(len(boxes)), labels, np.zeros(len(boxes)))
+    truths = TruthSet.from_xyxy([box for _, box in objects], [label for label, _ in objects], np.zeros(len(objects)))
+    problem = as_problem((detections, truths), classes=9)
+    ranking = rank_detections(problem, max_detections=None, ties_by_image=False)
+    places: list[int] = meet(
+        problem, ranking, **{"match_iou": 0.01, "plus_one": True, "strict": True, **options}
+    ).tolist()
+    return places
 
 
 def flags(letters: str) -> tuple[NDArray[np.bool_], NDArray[np.bool_]]:
@@ -39,62 +43,34 @@ def flags(letters: str) -> tuple[NDArray[np.bool_], NDArray[np.bool_]]:
     return np.array([one == "T" for one in letters], bool), np.array([one == "F" for one in letters], bool)
 
 
-def test_each_detection_meets_the_best_object_of_its_group() -> None:
+def test_each_detection_meets_the_best_object_of_its_class() -> None:
     # HALF has 50 of the 100 pixels of BOX
     objects = [(7, HALF), (3, BOX), (7, BOX), (7, FAR)]
-    assert meet([(7, BOX), (3, HALF), (7, HALF), (5, BOX)], objects) == ([2, 1, 0, -1], [1, 0.5, 1, 0])
+    assert met([(7, BOX), (3, HALF), (7, HALF), (5, BOX)], objects) == [2, 1, 0, -1]
 
 
-def test_without_plus_one_the_boxes_of_the_file_are_a_pixel_smaller() -> None:
-    # 9 x 4 of 9 x 9 pixels
-    assert meet([(0, HALF)], [(0, BOX)], plus_one=False) == ([0], [36 / 81])
-
-
-def test_without_plus_one_boxes_of_a_single_pixel_have_no_area_and_overlap_nothing() -> None:
-    pixel = [(0, [3, 3, 4, 4])]
-    assert meet(pixel, pixel, plus_one=True) == ([0], [1])
-    assert meet(pixel, pixel, plus_one=False) == ([0], [0])
-
-
-@pytest.mark.parametrize("plus_one", [True, False])
-def test_boxes_turned_inside_out_overlap_nothing(plus_one: bool) -> None:
-    assert meet([(0, [8, 8, 2, 2])], [(0, BOX)], plus_one=plus_one) == ([0], [0])
-
-
-def test_the_largest_boxes_there_are_give_no_warning() -> None:
-    huge = float(np.finfo(np.float32).max)
-    (_, (iou,)) = meet([(0, [-huge, -huge, huge, huge])], [(0, BOX)])
-    assert 0 <= iou < 1e-70
-
-
-def test_the_first_of_equal_ious_is_met_and_the_first_object_if_none_overlaps() -> None:
-    assert meet([(0, BOX), (0, [20, 0, 30, 9])], [(0, HALF), (0, BOX), (0, BOX)]) == ([1, 0], [1, 0])
+def test_the_first_of_equal_ious_is_met() -> None:
+    assert met([(0, BOX), (0, HALF)], [(0, HALF), (0, BOX), (0, BOX), (0, HALF)]) == [1, 0]
+    # though an object that overlaps less comes before, and one after
+    assert met([(0, BOX)], [(0, HALF), (0, [0, 0, 10, 8]), (0, [0, 2, 10, 10]), (0, HALF)]) == [1]
 
 
 def test_ious_that_differ_in_the_last_digits_are_not_equal() -> None:
-    # heights 10 - 1e-6, as near as float32 has them, and 10
-    almost = float(np.nextafter(np.float32(10), np.float32(0)))
-    assert meet([(0, BOX)], [(0, [0, 0, 10, almost]), (0, BOX)])[0] == [1]
+    almost = float(np.nextafter(10, 0))
+    assert met([(0, BOX)], [(0, [0, 0, 10, almost]), (0, BOX)]) == [1]
+    assert met([(0, BOX)], [(0, BOX), (0, [0, 0, 10, almost])]) == [0]
+
+
+def test_an_iou_of_exactly_the_threshold_passes_only_if_not_strict() -> None:
+    found, objects = [(0, HALF)], [(0, BOX)]
+    assert met(found, objects, match_iou=0.5, strict=True) == [-1]
+    assert met(found, objects, match_iou=0.5, strict=False) == [0]
+    assert met(found, objects, match_iou=0.5, strict=False, plus_one=False) == [-1]
 
 
 def test_nothing_to_meet() -> None:
-    assert meet([], []) == meet([], [(0, BOX)]) == ([], [])
-    assert meet([(0, BOX)], []) == ([-1], [0])
-
-
-def test_pairs_do_not_depend_on_how_many_are_examined_at_a_time(monkeypatch: pytest.MonkeyPatch) -> None:
-    generator = np.random.default_rng(0)
-
-    def boxes(count: int) -> list[Placed]:
-        corner, size = generator.integers(0, 4, (count, 2)), generator.integers(1, 7, (count, 2))
-        rows: list[list[int]] = np.concatenate((corner, corner + size), axis=1).tolist()
-        return list(zip(generator.integers(0, 4, count).tolist(), rows, strict=True))
-
-    found, objects = boxes(60), boxes(20)
-    whole = meet(found, objects)
-    for limit in (1, 7, 50):
-        monkeypatch.setattr(voc_rule, "_PAIRS_AT_ONCE", limit)
-        assert meet(found, objects) == whole
+    assert met([], []) == met([], [(0, BOX)]) == []
+    assert met([(0, BOX)], []) == [-1]
 
 
 def test_the_first_to_claim_an_object_is_true_and_ignored_objects_count_for_nothing() -> None:

@@ -1,8 +1,8 @@
-"""The matching rule written as loops over one image at a time, with `difficult` and with all classes together."""
+"""The matching rule and the confusion matrix written as loops over one detection at a time, with `difficult`."""
 
 import numpy as np
 
-from yolo.detection_sets import DetectionSet, TruthSet
+from yolo.detection_sets import DetectionSet, ImageTable, Problem, TruthSet
 
 
 def slow_overlap(detection: list[float], truth: list[float], iscrowd: bool) -> float:
@@ -21,34 +21,65 @@ def _xywh(columns: DetectionSet | TruthSet, index: int) -> list[float]:
     return [left, top, *columns.sizes_wh[index].tolist()]
 
 
-def slow_assign(
-    detections: DetectionSet, truths: TruthSet, ignored: list[bool], *, threshold: float, per_class: bool
-) -> list[int]:
+def _turns(detections: DetectionSet) -> list[int]:
+    return sorted(range(len(detections)), key=lambda index: -float(detections.scores[index]))
+
+
+def slow_assign(detections: DetectionSet, truths: TruthSet, ignored: list[bool], *, threshold: float) -> list[int]:
     """The object each detection takes, -1 for none."""
     matched, taken = [-1] * len(detections), [False] * len(truths)
     reusable = (truths.iscrowd | truths.difficult).tolist()
-    for detection in sorted(range(len(detections)), key=lambda index: -float(detections.scores[index])):
-        best: tuple[bool, float, bool, int] | None = None
+    for detection in _turns(detections):
+        best: tuple[bool, float, int] | None = None
         for truth in range(len(truths)):
-            same_class = bool(detections.labels[detection] == truths.labels[truth])
             if (
                 detections.image_index[detection] != truths.image_index[truth]
-                or (not same_class and (per_class or reusable[truth]))
+                or detections.labels[detection] != truths.labels[truth]
                 or (taken[truth] and not reusable[truth])
             ):
                 continue
-            overlap = slow_overlap(
-                _xywh(detections, detection),
-                _xywh(truths, truth),
-                bool(truths.iscrowd[truth]),
-            )
+            overlap = slow_overlap(_xywh(detections, detection), _xywh(truths, truth), bool(truths.iscrowd[truth]))
             if overlap >= min(threshold, 1 - 1e-10):
-                candidate = (not ignored[truth], overlap, same_class, truth)
+                candidate = (not ignored[truth], overlap, truth)
                 best = candidate if best is None else max(best, candidate)
         if best is not None:
             matched[detection] = best[-1]
             taken[best[-1]] = True
     return matched
+
+
+def slow_confusions(detections: DetectionSet, truths: TruthSet, num_classes: int) -> list[list[int]]:
+    """The confusion matrix of all detections given, at IoU 0.5."""
+    ignored = (truths.iscrowd | truths.difficult).tolist()
+    matched = slow_assign(detections, truths, ignored, threshold=0.5)
+    matrix = [[0] * (num_classes + 1) for _ in range(num_classes + 1)]
+    missed = [truth for truth in range(len(truths)) if not ignored[truth] and truth not in matched]
+    for detection in _turns(detections):
+        label, truth = int(detections.labels[detection]), matched[detection]
+        if truth >= 0:
+            matrix[label][label] += not ignored[truth]
+            continue
+        candidates = [
+            (slow_overlap(_xywh(detections, detection), _xywh(truths, other), False), other)
+            for other in missed
+            if truths.image_index[other] == detections.image_index[detection] and truths.labels[other] != label
+        ]
+        overlap, other = max(candidates, default=(0.0, -1))
+        if overlap >= 0.5:
+            matrix[truths.labels[other]][label] += 1
+            missed.remove(other)
+        else:
+            matrix[num_classes][label] += 1
+    for truth in missed:
+        matrix[truths.labels[truth]][num_classes] += 1
+    return matrix
+
+
+def as_problem(sets: tuple[DetectionSet, TruthSet], *, images: int = 1, classes: int = 1) -> Problem:
+    """Images and classes are numbered."""
+    detections, truths = sets
+    table = ImageTable.of_ids([str(index) for index in range(images)])
+    return Problem(table, tuple(str(index) for index in range(classes)), truths, detections)
 
 
 def make_sets(

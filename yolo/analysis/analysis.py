@@ -4,13 +4,16 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 
-from yolo.analysis.breakdown import Breakdown
-from yolo.analysis.calibration import Calibration
-from yolo.analysis.cases import Case
-from yolo.analysis.errors import ErrorAnalysis
-from yolo.analysis.intervals import Intervals
-from yolo.evaluation.matched import Matched
+from yolo.analysis.breakdown import Breakdown, break_down
+from yolo.analysis.calibration import Calibration, calibrate
+from yolo.analysis.cases import Case, worst_cases
+from yolo.analysis.errors import ErrorAnalysis, analyse_errors
+from yolo.analysis.intervals import Intervals, bootstrap_intervals
+from yolo.analysis.suspects import find_suspects
+from yolo.detection_sets import Problem
+from yolo.evaluation.matched import Matched, match_areas
 from yolo.evaluation.result import EvaluationResult
+from yolo.evaluation.summary import summarise
 
 
 @dataclass(frozen=True, slots=True, eq=False)
@@ -37,3 +40,27 @@ class Analysis:
     calibration: Calibration
     worst: dict[str, tuple[Case, ...]]
     suspects: tuple[Case, ...]
+
+
+def analyse(problem: Problem, *, replicates: int | None = None, seed: int = 0) -> Analysis:
+    """Measure and explain.
+
+    Args:
+        problem: what is evaluated.
+        replicates: of the bootstrap; None to choose by the size of the problem, 0 for no intervals.
+        seed: of the bootstrap.
+    """
+    result = summarise(problem)
+    by_area = match_areas(problem)
+    matched = by_area["all"]
+    errors = analyse_errors(matched, score_threshold=result.score_threshold)
+    return Analysis(
+        result=result,
+        matched=matched,
+        intervals=None if replicates == 0 else bootstrap_intervals(by_area, result, replicates=replicates, seed=seed),
+        errors=errors,
+        breakdowns=break_down(problem, result),
+        calibration=calibrate(matched),
+        worst=worst_cases(matched, errors),
+        suspects=find_suspects(matched, errors),
+    )

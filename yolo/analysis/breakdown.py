@@ -1,8 +1,49 @@
-"""Average precision and recall by what objects are like: their size, their aspect, how crowded their image is."""
+"""Average precision and recall by what objects are like: their size, their aspect, how crowded their image is.
+
+Each bin is evaluated as COCO evaluates its area ranges. Objects outside the bin are ignored: a detection that takes
+one counts neither for nor against, and each is taken once. Detections that take nothing are false positives of the
+bin that they are in by their own box. For COCO's three sizes the numbers are COCO's, to the last bit.
+
+Shape letters: K detections, M objects, A bins.
+"""
 
 from __future__ import annotations
 
 from dataclasses import dataclass
+from itertools import pairwise
+from typing import Final, NamedTuple
+
+import numpy as np
+from numpy.typing import NDArray
+
+from yolo.detection_sets import Problem
+from yolo.evaluation.coco import CocoProtocol, accumulate
+from yolo.evaluation.matching import AREA_RANGES, IOU_THRESHOLDS, match_subsets
+from yolo.evaluation.result import EvaluationResult
+
+Float64 = NDArray[np.float64]
+Int64 = NDArray[np.int64]
+Bool = NDArray[np.bool_]
+
+_IOU_50: Final = 0  # place in IOU_THRESHOLDS
+_INFINITY: Final = float("inf")
+
+# label -> low; a bin ends where the next one begins
+_RELATIVE_SIZES: Final = {
+    "under 5 %": 0.0,
+    "5 to 10 %": 0.05,
+    "10 to 20 %": 0.1,
+    "20 to 40 %": 0.2,
+    "40 % and more": 0.4,
+}
+_ASPECTS: Final = {
+    "narrow (under 1:2)": 0.0,
+    "upright (1:2 to 4:5)": 0.5,
+    "squarish (4:5 to 5:4)": 0.8,
+    "broad (5:4 to 2:1)": 1.25,
+    "wide (2:1 and more)": 2.0,
+}
+_CROWDINGS: Final = {"1 object": 1.0, "2 to 4": 2.0, "5 to 9": 5.0, "10 to 19": 10.0, "20 and more": 20.0}
 
 
 @dataclass(frozen=True, slots=True)
@@ -43,3 +84,151 @@ class Breakdown:
     title: str
     meaning: str
     bins: tuple[Bin, ...]
+
+
+class _Subsets(NamedTuple):
+    """The bins of one property before anything was measured."""
+
+    labels: tuple[str, ...]
+    ranges: tuple[tuple[float, float], ...]
+    counted: Bool  # (A, M) objects to be found in each bin
+    inside: Bool  # (A, K) detections of each bin
+
+
+def break_down(problem: Problem, result: EvaluationResult, *, max_detections: int = 100) -> tuple[Breakdown, ...]:
+    """Breakdowns by size, by size relative to the image (if the images' sizes are known), by aspect and by crowding.
+
+    Args:
+        problem: all that was evaluated.
+        result: of the same problem.
+        max_detections: limit on the detections of each class and image, that of `result`.
+    """
+    properties = [
+        (
+            "size",
+            "Size",
+            "Annotated area in pixels of the image, in COCO's three ranges; an area of exactly 32² or 96² belongs to "
+            "two of them. Objects of other sizes are ignored, and so are false detections whose box is of another "
+            "size.",
+            _by_size(problem),
+        ),
+        (
+            "relative_size",
+            "Size on the image",
+            "Square root of the annotated area relative to the area of the image. Objects of other sizes are ignored, "
+            "and so are false detections whose box is of another size.",
+            _by_relative_size(problem),
+        ),
+        (
+            "aspect",
+            "Aspect",
+            "Width of the box over its height. Objects of other aspects are ignored, and so are false detections "
+            "whose box has another aspect.",
+            _by_aspect(problem),
+        ),
+        (
+            "crowding",
+            "Crowding",
+            "Objects to be found on the image, of all classes. Each bin evaluates its images alone; false detections "
+            "on images without objects are in no bin.",
+            _by_crowding(problem),
+        ),
+    ]
+    return tuple(
+        Breakdown(name, title, meaning, _measure(problem, subsets, result.score_threshold, max_detections))
+        for name, title, meaning, subsets in properties
+        if subsets is not None
+    )
+
+
+def _by_size(problem: Problem) -> _Subsets:
+    ranges = {
+        "small (up to 32²)": AREA_RANGES["small"],
+        "medium (32² to 96²)": AREA_RANGES["medium"],
+        "large (from 96²)": AREA_RANGES["large"],
+    }
+    truths, own_area = problem.truths, problem.detections.sizes_wh.prod(axis=1)
+    counted = [(truths.area >= low) & (truths.area <= high) & ~truths.reusable for low, high in ranges.values()]
+    inside = [(own_area >= low) & (own_area <= high) for low, high in ranges.values()]
+    limits = tuple((low, _INFINITY if label.startswith("large") else high) for label, (low, high) in ranges.items())
+    return _Subsets(tuple(ranges), limits, np.array(counted), np.array(inside))
+
+
+def _by_relative_size(problem: Problem) -> _Subsets | None:
+    """None if the size of an image with an object or a detection is unknown."""
+    truths, detections = problem.truths, problem.detections
+    height, width = problem.images.sizes_hw.astype(np.float64).T
+    image_area = height * width
+    if not (image_area[truths.image_index].all() and image_area[detections.image_index].all()):
+        return None
+    own_area = np.abs(detections.sizes_wh.prod(axis=1))
+    return _half_open(
+        problem,
+        _RELATIVE_SIZES,
+        np.sqrt(np.maximum(truths.area, 0.0) / image_area[truths.image_index]),
+        np.sqrt(own_area / image_area[detections.image_index]),
+    )
+
+
+def _by_aspect(problem: Problem) -> _Subsets:
+    return _half_open(problem, _ASPECTS, _aspect(problem.truths.sizes_wh), _aspect(problem.detections.sizes_wh))
+
+
+def _by_crowding(problem: Problem) -> _Subsets:
+    truths, detections = problem.truths, problem.detections
+    counts = np.bincount(truths.image_index[~truths.reusable], minlength=len(problem.images)).astype(np.float64)
+    return _half_open(problem, _CROWDINGS, counts[truths.image_index], counts[detections.image_index])
+
+
+def _half_open(problem: Problem, lows: dict[str, float], of_truth: Float64, of_detection: Float64) -> _Subsets:
+    """Bins of a property, the low end included and the high one not."""
+    ranges = tuple(pairwise([*lows.values(), _INFINITY]))
+    bins = np.arange(1, len(lows) + 1)[:, None]
+    edges = np.array(list(lows.values()))
+    counted = (np.digitize(of_truth, edges) == bins) & ~problem.truths.reusable
+    return _Subsets(tuple(lows), ranges, counted, np.digitize(of_detection, edges) == bins)
+
+
+def _aspect(sizes_wh: Float64) -> Float64:
+    """Width over height; a point is square, a line as wide or narrow as can be."""
+    width, height = np.abs(sizes_wh).T
+    with np.errstate(divide="ignore", invalid="ignore"):
+        aspect = width / height
+    return np.where((width == 0) & (height == 0), 1.0, aspect)
+
+
+def _measure(problem: Problem, subsets: _Subsets, score_threshold: float, max_detections: int) -> tuple[Bin, ...]:
+    matching = match_subsets(
+        problem,
+        iou_thresholds=IOU_THRESHOLDS,
+        counted=subsets.counted,
+        inside=subsets.inside,
+        max_detections=max_detections,
+    )
+    protocol = CocoProtocol(
+        area_ranges=dict(zip(subsets.labels, subsets.ranges, strict=True)), max_detections=(max_detections,)
+    )
+    precision = accumulate(matching, protocol).precision[..., 0]  # (T, R, C, A)
+    kept = problem.detections.scores[matching.rows] >= score_threshold
+    bins = []
+    for place, (label, (low, high)) in enumerate(protocol.area_ranges.items()):
+        instances = int(subsets.counted[place].sum())
+        found = int((matching.true_positive(place, _IOU_50) & kept).sum())
+        bins.append(
+            Bin(
+                label=label,
+                low=low,
+                high=high,
+                instances=instances,
+                ap_50=_mean_known(precision[_IOU_50, ..., place]),
+                ap_50_95=_mean_known(precision[..., place]),
+                recall=found / instances if instances else float("nan"),
+            )
+        )
+    return tuple(bins)
+
+
+def _mean_known(precision: Float64) -> float:
+    """Mean over the classes with objects, which are those that are not -1; NaN if there is none."""
+    known = precision[precision > -1]
+    return float(known.mean()) if known.size else float("nan")

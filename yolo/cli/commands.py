@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import json
-import math
 from collections.abc import Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -11,6 +10,7 @@ from typing import TYPE_CHECKING, Any
 from rich.console import Console
 
 from yolo.cli.arguments import parse, value_of
+from yolo.cli.evaluation_commands import print_evaluation
 from yolo.cli.nested import run_nested
 from yolo.config import (
     DarknetExportConfig,
@@ -20,12 +20,10 @@ from yolo.config import (
     InfoConfig,
     PredictConfig,
     TrainConfig,
-    ValConfig,
 )
 from yolo.engine.console import say
 
 if TYPE_CHECKING:
-    from yolo.engine.evaluate import Evaluation
     from yolo.engine.train import TrainingRun
 
 _SUCCESS, _INTERRUPTED = 0, 130
@@ -49,28 +47,6 @@ def train_command(words: Sequence[str]) -> int:
     run = train(config, console)
     _print_training(run, console)
     return _INTERRUPTED if run.interrupted else _SUCCESS
-
-
-def val_command(words: Sequence[str]) -> int:
-    """Measure a detector."""
-    config = parse("val", ValConfig, words)
-    console = Console()
-    from yolo.engine.validate import validate
-
-    run = validate(config)
-    for line in run.account.summary_lines():
-        say(console, line)
-    if run.evaluation is not None:
-        _print_evaluation(run.evaluation, console)
-        count = run.evaluation.result.num_images
-        stages = ", ".join(f"{name} {1000 * value / count:.1f}" for name, value in run.evaluation.seconds.items())
-        say(console, f"milliseconds per image: {stages}")
-    if run.voc is not None:
-        say(console, run.voc.summary())
-    if run.note:
-        say(console, run.note)
-    say(console, f"results: {run.folder}")
-    return _SUCCESS
 
 
 def predict_command(words: Sequence[str]) -> int:
@@ -173,27 +149,7 @@ def _print_training(run: TrainingRun, console: Console) -> None:
         say(console, f"stopped by {run.interrupted}; go on with: gridyolo train --resume {run.folder}")
         return
     if run.evaluation is not None:
-        _print_evaluation(run.evaluation, console)
+        print_evaluation(run.evaluation, console)
     weights = run.folder / "weights" / "best.safetensors"
     say(console, f"best weights: epoch {run.best_epoch}, {run.minutes:.1f} minutes of training, {weights}")
     say(console, f"use them: gridyolo predict --weights {weights} --source IMAGE_OR_FOLDER")
-
-
-def _print_evaluation(evaluation: Evaluation, console: Console) -> None:
-    from yolo.evaluation.table import plain_table, rich_table
-
-    result = evaluation.result
-    if console.is_terminal:
-        console.print(rich_table(result))
-    else:
-        say(console, plain_table(result))
-    if result.num_objects == 0:
-        say(console, "the split has no objects: there is nothing to measure")
-    elif math.isnan(result.score_threshold):
-        say(console, "nothing was detected: P, R and F1 have no score to hold at")
-    else:
-        say(console, f"P, R and F1 at score {result.score_threshold:.3f}, where the mean F1 is highest; IoU 0.5")
-    if evaluation.skipped:
-        say(console, f"{len(evaluation.skipped)} images could not be read and are in no number:")
-        for image in evaluation.skipped[:5]:
-            say(console, f"  {image.reason}")

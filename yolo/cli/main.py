@@ -18,7 +18,10 @@ _HELP = """\
 gridyolo {version}: detect objects with a grid
 
   gridyolo train    --data DATA                      train on your labelled images
-  gridyolo val      --weights W --data DATA          measure a trained detector: mAP and more
+  gridyolo val      --weights W --data DATA          measure a trained detector, explain it on one page
+  gridyolo report   --ground-truth GT --detections DT
+                                                     the same for the detections of any detector
+  gridyolo compare  A B                              two runs or two files of detections: what differs?
   gridyolo predict  --weights W --source SOURCE      draw boxes on images or video, write JSON
   gridyolo info     --weights W                      what a weights file says of itself
   gridyolo data     check|stats|preview|convert|split|synth|download
@@ -26,6 +29,7 @@ gridyolo {version}: detect objects with a grid
   gridyolo demo                                      all of it, on images it makes itself
 
 W is a trained detector (*.safetensors) or a darknet weights file (*.weights).
+GT is a COCO json or a folder of VOC xml or YOLO txt, DT a COCO results json or a folder of comp4 or YOLO txt.
 DATA is a dataset YAML or a folder in Pascal VOC, COCO, YOLO or CSV layout.
 SOURCE is an image, a folder, a glob in quotes or a video.
 `gridyolo COMMAND --help` shows the options of a command."""
@@ -60,11 +64,13 @@ def _run(words: Sequence[str]) -> int:
         print(f"gridyolo {__version__}")
         return 0
     # commands are imported here: help needs none of what they import
-    from yolo.cli import commands, data_commands
+    from yolo.cli import commands, data_commands, evaluation_commands
 
     known: dict[str, Callable[[Sequence[str]], int]] = {
         "train": commands.train_command,
-        "val": commands.val_command,
+        "val": evaluation_commands.val_command,
+        "report": evaluation_commands.report_command,
+        "compare": evaluation_commands.compare_command,
         "predict": commands.predict_command,
         "info": commands.info_command,
         "demo": commands.demo_command,

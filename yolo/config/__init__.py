@@ -3,8 +3,8 @@
 Plain values only, so that `gridyolo --help` need not import torch. Classes elsewhere receive plain arguments;
 only `engine`, `cli` and the transform presets read these.
 
-`parts` are the sections of a training's configuration, `training` is the whole of it, `commands` and
-`data_commands` are the others'.
+`parts` are the sections of a training's configuration, `training` is the whole of it, `commands`,
+`evaluation_commands` and `data_commands` are the others'.
 """
 
 from yolo.config.commands import (
@@ -14,7 +14,6 @@ from yolo.config.commands import (
     DemoConfig,
     InfoConfig,
     PredictConfig,
-    ValConfig,
 )
 from yolo.config.data_commands import (
     BoxPolicy,
@@ -27,12 +26,14 @@ from yolo.config.data_commands import (
     DataStatsConfig,
     DataSynthConfig,
 )
+from yolo.config.evaluation_commands import CompareConfig, DetectionFormat, ReportConfig, ValConfig
 from yolo.config.parts import AugmentConfig, LossConfig, ModelConfig, OptimizerConfig, RateConfig
 from yolo.config.training import TrainConfig
 
 __all__ = [
     "AugmentConfig",
     "BoxPolicy",
+    "CompareConfig",
     "DarknetExportConfig",
     "DarknetImportConfig",
     "DarknetShowConfig",
@@ -45,12 +46,14 @@ __all__ = [
     "DataSynthConfig",
     "DatasetFormat",
     "DemoConfig",
+    "DetectionFormat",
     "InfoConfig",
     "LossConfig",
     "ModelConfig",
     "OptimizerConfig",
     "PredictConfig",
     "RateConfig",
+    "ReportConfig",
     "TrainConfig",
     "ValConfig",
 ]

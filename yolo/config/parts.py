@@ -262,3 +262,15 @@ class OptimizerConfig:
         require(0 <= self.ema < 1, f"optimizer.ema must be in [0, 1), got {self.ema}")
         for name in ("weight_decay", "clip_norm"):
             require(getattr(self, name) >= 0, f"optimizer.{name} must not be negative, got {getattr(self, name)}")
+
+
+def check_input_size(input_size: int | None) -> None:
+    """ConfigError where it is no side of an input."""
+    require(input_size is None or input_size >= 1, f"input_size must be at least 1, got {input_size}")
+
+
+def check_thresholds(score_threshold: float | None, iou_threshold: float | None, max_detections: int | None) -> None:
+    """ConfigError where one is out of its range."""
+    for name, value in (("score_threshold", score_threshold), ("iou_threshold", iou_threshold)):
+        require(value is None or 0 <= value <= 1, f"{name} must be in [0, 1], got {value}")
+    require(max_detections is None or max_detections >= 1, f"max_detections must be at least 1, got {max_detections}")

@@ -40,6 +40,7 @@ class TrainConfig:
         cache: Where resized images are kept: ram, disk (for the next training as well) or none.
         cache_mb: At most this many MB of them.
         cache_dir: Of cache=disk: its folder; default: $XDG_CACHE_HOME/gridyolo or ~/.cache/gridyolo.
+        report: Write report.html when the run is over; --no-report for the numbers alone.
         runs: Folder for run folders.
         name: Name of the run folder; an existing one is never overwritten.
         resume: Run folder of an interrupted training to continue; beside it only data, device, workers, cache options.
@@ -70,6 +71,7 @@ class TrainConfig:
     cache: Literal["ram", "disk", "none"] = "ram"
     cache_mb: int = 2048
     cache_dir: str = ""
+    report: bool = True
     runs: str = "runs"
     name: str = "train"
     resume: str | None = None

@@ -48,6 +48,7 @@ def ground_truth_dict(
     class_names: Sequence[str],
     *,
     category_ids: Sequence[int] | None = None,
+    full_paths: bool = False,
 ) -> dict[str, Any]:
     """The ground truth as the content of a COCO annotation file.
 
@@ -55,6 +56,7 @@ def ground_truth_dict(
         images: all images evaluated, with or without objects.
         class_names: names of the classes.
         category_ids: COCO's id of each class; class index + 1 if absent.
+        full_paths: name image files by their whole path, so that they are found from any folder.
     """
     images = list(images)
     ids = coco_image_ids(image.image_id for image in images)
@@ -70,7 +72,7 @@ def ground_truth_dict(
         "images": [
             {
                 "id": ids[image.image_id],
-                "file_name": image.path.name,
+                "file_name": str(image.path.absolute()) if full_paths else image.path.name,
                 "height": image.size_hw[0],
                 "width": image.size_hw[1],
             }

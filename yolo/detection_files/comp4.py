@@ -7,22 +7,28 @@ has them, without the 1. Read such files with `one_based=False` for the boxes th
 
 Scores are written with nine significant digits, which give every float32 back as it was, so that order and equal
 scores survive; coordinates with a fixed number of decimals. Files are UTF-8. Left out: the rule (`voc_rule`), the
-files of other competitions, and darknet's six decimals of the score.
+files of other competitions, darknet's six decimals of the score, and the lines themselves (`comp4_lines`).
 """
 
 from __future__ import annotations
 
-import re
-from array import array
-from collections.abc import Iterable, Iterator, Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from itertools import pairwise
 from pathlib import Path
-from typing import BinaryIO, NamedTuple
 
 import numpy as np
 import torch
 from numpy.typing import NDArray
 
+from yolo.detection_files.comp4_lines import (
+    LAYOUT,
+    PREFIX,
+    SHOWN,
+    ClassLines,
+    class_files,
+    read_class_lines,
+)
+from yolo.detection_files.distinct import Distinct
 from yolo.errors import DataError
 from yolo.files import atomic_write
 from yolo.structures import Detections
@@ -31,28 +37,13 @@ Float32 = NDArray[np.float32]
 Float64 = NDArray[np.float64]
 Int64 = NDArray[np.int64]
 
-_PREFIX = "comp4_det_test_"
-# comp3 or comp4, perhaps a word that keeps runs apart, and the image set: comp4_run1_det_test_cat.txt
-_FILE_NAME = re.compile(r"(comp[34](?:_[^_]+)?_det_[^_]+_)(.+)\.txt", re.DOTALL)
-_LAYOUT = "'image_id score xmin ymin xmax ymax'"
-_NUM_NUMBERS = 5
 _MOST_DECIMALS = 15
-_SHIFT = np.array([1.0, 1.0, 0.0, 0.0])
+# from the file's box to ours
+SHIFT = np.array([1.0, 1.0, 0.0, 0.0])
 
-# bounds what a file without line breaks can make us hold
-_LONGEST_LINE = 4096
-# characters of a bad line that a message quotes
-_SHOWN = 100
 # bytes; file systems end at 255, and the prefix and a temporary name need room
 _LONGEST_CLASS_NAME = 200
 _NOT_IN_FILE_NAMES = frozenset('/\\:*?"<>|')
-
-
-class _Rows(NamedTuple):
-    """Lines of one class file."""
-
-    image_index: Int64  # (K,)
-    numbers: Float64  # (K, 5) score and box as in the file
 
 
 def write_comp4(
@@ -95,10 +86,10 @@ def write_comp4(
     layout = f"%s %.9g{f' %.{decimals}f' * 4}\n"
     for index, name in enumerate(class_names):
         own = order[bounds[index] : bounds[index + 1]]
-        corners = boxes[own].astype(np.float64) + (_SHIFT if one_based else 0.0)
+        corners = boxes[own].astype(np.float64) + (SHIFT if one_based else 0.0)
         columns = (image_index[own].tolist(), scores[own].tolist(), corners.tolist())
         with (
-            atomic_write(folder / f"{_PREFIX}{name}.txt") as temporary,
+            atomic_write(folder / f"{PREFIX}{name}.txt") as temporary,
             temporary.open("w", encoding="utf-8", newline="\n") as file,
         ):
             file.writelines(
@@ -133,15 +124,18 @@ def read_comp4(
         ValueError: no class names.
     """
     _check_class_names(class_names)
-    paths = _class_files(folder, class_names)
+    paths = _files_of_all(folder, class_names)
+    images = Distinct()
+    parts = [read_class_lines(path, images) for path in paths]
     # surrogates stand for names that are no Unicode; a file cannot hold them, but they are no reason to fail
-    index_of = {image_id.encode("utf-8", "surrogatepass"): index for index, image_id in enumerate(sizes)}
-    parts = [_read_class(path, index_of) for path in paths]
-    labels = np.repeat(np.arange(len(parts)), [len(one.image_index) for one in parts])
-    image_index = np.concatenate([one.image_index for one in parts])
+    index_of = {image_id.encode("utf-8", "surrogatepass"): place for place, image_id in enumerate(sizes)}
+    for one in parts:
+        _check_strictly(one, images, index_of)
+    labels = np.repeat(np.arange(len(parts)), [len(one.images) for one in parts])
+    image_index = images.look_up(np.concatenate([one.images for one in parts]), index_of)
     numbers = np.concatenate([one.numbers for one in parts])
     if one_based:
-        numbers[:, 1:] -= _SHIFT
+        numbers[:, 1:] -= SHIFT
 
     order = np.argsort(image_index, kind="stable")
     values, labels = numbers[order].astype(np.float32), labels[order]
@@ -192,7 +186,7 @@ def _check_image_id(image_id: str) -> None:
         raise DataError(f"image id {image_id!r} is no Unicode text; rename the image") from error
     if image_id.split() != [image_id]:
         raise DataError(
-            f"image id {image_id!r} is empty or has a space or line break, which a line of a comp4 file, {_LAYOUT}, "
+            f"image id {image_id!r} is empty or has a space or line break, which a line of a comp4 file, {LAYOUT}, "
             "cannot hold; rename the image"
         )
 
@@ -208,85 +202,35 @@ def _check_detections(image_id: str, found: Detections, num_classes: int) -> Non
         )
 
 
-def _class_files(folder: Path, class_names: Sequence[str]) -> list[Path]:
-    """The file of each class."""
-    if not folder.is_dir():
-        raise DataError(f"{folder}: there is no such folder of comp4 files")
-    found: dict[str, set[str]] = {}  # prefix -> class names
-    for path in folder.glob("comp*.txt"):
-        if match := _FILE_NAME.fullmatch(path.name):
-            found.setdefault(match[1], set()).add(match[2])
-    if not found:
-        raise DataError(f"{folder}: has no detection files, such as {_PREFIX}{class_names[0]}.txt")
-    if len(found) > 1:
-        raise DataError(
-            f"{folder}: has detection files of several kinds, {', '.join(f'{one}*.txt' for one in sorted(found))}; "
-            "keep those of one kind in the folder"
-        )
-    (prefix, names), *_ = found.items()
-    unknown = sorted(names - set(class_names))
+def _files_of_all(folder: Path, class_names: Sequence[str]) -> list[Path]:
+    """The file of each class, all of which have to be there."""
+    prefix, files = class_files(folder)
+    unknown = sorted(files.keys() - set(class_names))
     if unknown:
         raise DataError(
-            f"{folder / f'{prefix}{unknown[0]}.txt'}: {unknown[0]!r} is none of the {len(class_names)} classes; "
+            f"{files[unknown[0]]}: {unknown[0]!r} is none of the {len(class_names)} classes; "
             "remove the file, or use the class names that the detections were made with"
         )
-    return [folder / f"{prefix}{name}.txt" for name in class_names]
-
-
-def _read_class(path: Path, index_of: Mapping[bytes, int]) -> _Rows:
-    if not path.exists():
+    missing = [name for name in class_names if name not in files]
+    if missing:
+        path = folder / f"{prefix}{missing[0]}.txt"
         raise DataError(f"{path}: is missing; every class needs a file, an empty one if nothing was found")
-    if not path.is_file():
-        raise DataError(f"{path}: is not a file")
-    images, numbers, line_numbers = array("q"), array("d"), array("q")
-    try:
-        with path.open("rb") as file:
-            for line_number, line in _lines(file, path):
-                image, values = _parse(line, f"{path}, line {line_number}", index_of)
-                images.append(image)
-                numbers.extend(values)
-                line_numbers.append(line_number)
-    except OSError as error:
-        raise DataError(f"{path}: cannot be read ({error.strerror or error})") from error
-    table = np.array(numbers, np.float64).reshape(-1, _NUM_NUMBERS)
+    return [files[name] for name in class_names]
+
+
+def _check_strictly(lines: ClassLines, images: Distinct, index_of: Mapping[bytes, int]) -> None:
+    """Refuse a file with a line of an unknown image, or with a number that is not finite in float32."""
+    unknown = np.flatnonzero(images.look_up(lines.images, index_of) < 0)
+    if unknown.size:
+        name = images.key_of(int(lines.images[unknown[0]]))
+        raise DataError(
+            f"{lines.place(unknown[0])}: image {name.decode('utf-8', 'replace')[:SHOWN]!r} is none of the "
+            f"{len(index_of)} images under evaluation; use the image set that the detections were made on, or remove "
+            "the line"
+        )
     with np.errstate(over="ignore"):
-        bad = np.flatnonzero(~np.isfinite(table.astype(np.float32)).all(axis=1))
+        bad = np.flatnonzero(~np.isfinite(lines.numbers.astype(np.float32)).all(axis=1))
     if bad.size:
-        where = f"{path}, line {line_numbers[bad[0]]}"
-        raise DataError(f"{where}: a number is infinite, not a number or too large; correct or remove the line")
-    return _Rows(np.array(images, np.int64), table)
-
-
-def _lines(file: BinaryIO, path: Path) -> Iterator[tuple[int, bytes]]:
-    """Lines that are not empty with their numbers, from 1."""
-    line_number = 0
-    while line := file.readline(_LONGEST_LINE):
-        line_number += 1
-        if len(line) == _LONGEST_LINE:
-            raise DataError(f"{path}, line {line_number}: is too long for {_LAYOUT}; is this a detection file?")
-        if not line.isspace():
-            yield line_number, line
-
-
-def _parse(line: bytes, where: str, index_of: Mapping[bytes, int]) -> tuple[int, list[float]]:
-    image_id, *fields = line.split()
-    if len(fields) != _NUM_NUMBERS:
         raise DataError(
-            f"{where}: has {len(fields) + 1} instead of 6 fields, {_LAYOUT}; correct or remove the line; "
-            "image ids cannot have spaces"
+            f"{lines.place(bad[0])}: a number is infinite, not a number or too large; correct or remove the line"
         )
-    try:
-        values = [float(field) for field in fields]
-    except ValueError:
-        values = []
-    # float() allows underscores between digits, the devkit does not
-    if not values or b"_" in b"".join(fields):
-        text = line.decode("utf-8", "replace").strip()[:_SHOWN]
-        raise DataError(f"{where}: {text!r} is not {_LAYOUT} with five numbers; correct or remove the line")
-    index = index_of.get(image_id)
-    if index is None:
-        raise DataError(
-            f"{where}: image {image_id.decode('utf-8', 'replace')[:_SHOWN]!r} is none of the {len(index_of)} images "
-            "under evaluation; use the image set that the detections were made on, or remove the line"
-        )
-    return index, values

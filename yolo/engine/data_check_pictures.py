@@ -2,22 +2,17 @@
 
 from __future__ import annotations
 
-import base64
-import io
 import math
 from collections.abc import Callable, Iterator, Sequence
 from pathlib import Path
 from typing import NamedTuple
 
-import cv2
 import numpy as np
 from numpy.typing import NDArray
-from PIL import Image
 
-from yolo.data.account import Box
 from yolo.errors import ImageReadError
-from yolo.images import decode_image
 from yolo.inspection.findings import Finding, Pointed
+from yolo.media.crops import cut, decode_reduced, fit, jpeg_uri, ordered
 from yolo.media.drawing import draw_ground_truth
 from yolo.structures import GroundTruth
 
@@ -25,8 +20,8 @@ _SIDE = 360
 _MOST_PER_KIND = 24
 _QUALITY = 80
 _MOST_BYTES = 10_000_000  # of all pictures, encoded for the page
-_PAPER = 236
 _DECODED_SIDE = 4 * _SIDE
+_MOST_ENLARGED = 8.0
 # Boxes that would be smaller than this on the page are shown with their surroundings only.
 _SMALLEST_SHOWN, _SURROUNDINGS = 14, 12.0
 _PAIR, _SURROUNDINGS_OF_PAIR = 2, 2.5
@@ -122,7 +117,7 @@ def _pictures(
             continue
         shown = annotations(image.path) if finding.kind in _SHOW_ANNOTATIONS and not image.boxes else image
         try:
-            source = _data_uri(draw_pointed(shown))
+            source = jpeg_uri(draw_pointed(shown), quality=_QUALITY)
         except (ImageReadError, OSError):
             continue  # it was readable a moment ago; the finding itself is on the page
         found.append(Picture(source, image.path, image.split))
@@ -135,21 +130,18 @@ def draw_pointed(pointed: Pointed) -> NDArray[np.uint8]:
     Small boxes are shown with their surroundings, boxes that reach out of the image with paper around it; those that
     are no numbers cannot be shown.
     """
-    image, scale = _decode(pointed.path)
+    image, scale = decode_reduced(Path(pointed.path), needed=_DECODED_SIDE)
     rows = [
         (box, caption)
         for box, caption in zip(pointed.boxes, pointed.captions, strict=True)
         if all(map(math.isfinite, box))
     ]
-    boxes = [_ordered(box, scale) for box, _ in rows]
+    boxes = [ordered(box, (scale, scale)) for box, _ in rows]
     x1, y1, x2, y2 = _view(boxes, (image.shape[0], image.shape[1]))
-    view = _cut(image, (x1, y1, x2, y2))
-    factor = min(_SIDE / max(view.shape[:2]), 8.0)
-    shape = (max(1, round(view.shape[1] * factor)), max(1, round(view.shape[0] * factor)))
-    small = cv2.resize(view, shape, interpolation=cv2.INTER_AREA if factor < 1 else cv2.INTER_CUBIC)
+    small, factor = fit(cut(image, (x1, y1, x2, y2)), _SIDE, most=_MOST_ENLARGED)
     placed = [[(a - b) * factor for a, b in zip(box, (x1, y1, x1, y1), strict=True)] for box in boxes]
     captions = [caption if len(rows) <= _MOST_BOXES_NAMED else "" for _, caption in rows]
-    return _draw(np.asarray(small, np.uint8), placed, captions)
+    return _draw(small, placed, captions)
 
 
 def _draw(image: NDArray[np.uint8], boxes: list[list[float]], captions: list[str]) -> NDArray[np.uint8]:
@@ -165,21 +157,6 @@ def _draw(image: NDArray[np.uint8], boxes: list[list[float]], captions: list[str
         names = captions if len(captions) <= _PAIR else list(dict.fromkeys(captions))
         labels = list(range(len(captions))) if len(captions) <= _PAIR else [names.index(text) for text in captions]
     return draw_ground_truth(image, GroundTruth.from_boxes(seen, labels), names)
-
-
-def _decode(path: str) -> tuple[NDArray[np.uint8], float]:
-    """An image, reduced if it is large, and its scale."""
-    data = Path(path).read_bytes()
-    with Image.open(io.BytesIO(data)) as header:
-        longer = max(header.size)
-    reduction = next((by for by in (8, 4, 2) if longer // by >= _DECODED_SIDE), 1)
-    return decode_image(data, name=path, reduction=reduction), 1 / reduction
-
-
-def _ordered(box: Box, scale: float) -> tuple[float, float, float, float]:
-    """A box as it will be drawn: corners in order, numbers that a picture can have."""
-    x1, y1, x2, y2 = (min(max(value * scale, -1e5), 1e5) for value in box)
-    return min(x1, x2), min(y1, y2), max(x1, x2), max(y1, y2)
 
 
 def _view(boxes: list[tuple[float, float, float, float]], size_hw: tuple[int, int]) -> tuple[int, int, int, int]:
@@ -209,20 +186,3 @@ def _view(boxes: list[tuple[float, float, float, float]], size_hw: tuple[int, in
         round(min(max(width, right + 2 if right > width else width), width + limit_x)),
         round(min(max(height, bottom + 2 if bottom > height else height), height + limit_y)),
     )
-
-
-def _cut(image: NDArray[np.uint8], view: tuple[int, int, int, int]) -> NDArray[np.uint8]:
-    """A part of an image, with paper where the image ends."""
-    x1, y1, x2, y2 = view
-    height, width = image.shape[:2]
-    paper = np.full((max(1, y2 - y1), max(1, x2 - x1), 3), _PAPER, np.uint8)
-    left, top, right, bottom = max(x1, 0), max(y1, 0), min(x2, width), min(y2, height)
-    if left < right and top < bottom:
-        paper[top - y1 : bottom - y1, left - x1 : right - x1] = image[top:bottom, left:right]
-    return paper
-
-
-def _data_uri(image: NDArray[np.uint8]) -> str:
-    buffer = io.BytesIO()
-    Image.fromarray(image).save(buffer, "JPEG", quality=_QUALITY)
-    return "data:image/jpeg;base64," + base64.b64encode(buffer.getvalue()).decode()

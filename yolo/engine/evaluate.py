@@ -13,6 +13,7 @@ from yolo.data.cache import ImageCache
 from yolo.data.dataset import DetectionDataset
 from yolo.data.descriptor import Split
 from yolo.data.loader import EvaluationBatches, make_loader
+from yolo.detection_sets import ImageTable, Problem
 from yolo.errors import ConfigError, DataError
 from yolo.evaluation.evaluator import Evaluator
 from yolo.evaluation.result import EvaluationResult
@@ -29,12 +30,14 @@ class Evaluation:
 
     Attributes:
         result: the numbers.
+        problem: what they are about.
         detections: by image id, in pixels of the original images.
         skipped: images of the split that could not be read; they are in no number.
         seconds: spent in all on `load` (waiting for images), `inference` and `postprocess`.
     """
 
     result: EvaluationResult
+    problem: Problem
     detections: dict[str, Detections]
     skipped: tuple[SkippedImage, ...]
     seconds: dict[str, float]
@@ -102,7 +105,18 @@ def evaluate_network(
         lap("postprocess")
     if not detections:
         raise DataError(f"no image of the split {split.name!r} could be read; the first: {skipped[0].reason}")
-    return Evaluation(result=evaluator.compute(), detections=detections, skipped=tuple(skipped), seconds=seconds)
+    return Evaluation(
+        result=evaluator.compute(),
+        problem=evaluator.problem(_image_table(split)),
+        detections=detections,
+        skipped=tuple(skipped),
+        seconds=seconds,
+    )
+
+
+def _image_table(split: Split) -> ImageTable:
+    images = split.images
+    return ImageTable(images.image_ids, images.paths, images.sizes_hw)
 
 
 def grid_on(spec: Spec, input_hw: tuple[int, int]) -> GridSpec:

@@ -1,51 +1,99 @@
-"""The files that an evaluation leaves in a run folder: numbers, plots, predictions, pictures."""
+"""The files that an evaluation leaves in a run folder: report, numbers, plots, predictions, ground truth, pictures.
+
+`ground_truth.json` and `predictions.json` are what was measured, in COCO's formats: pycocotools reads them as they are,
+and so do `gridyolo report` and `gridyolo compare`.
+"""
 
 from __future__ import annotations
 
-import csv
 from collections.abc import Mapping
-from dataclasses import asdict
 from pathlib import Path
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 from numpy.typing import NDArray
 
+from yolo.analysis.analysis import analyse
 from yolo.data.descriptor import Split
-from yolo.detection_files.coco_json import write_predictions
+from yolo.detection_files.coco_json import ground_truth_dict, write_predictions
+from yolo.engine.environment import describe_environment
+from yolo.engine.evaluate import Evaluation
 from yolo.errors import ImageReadError
-from yolo.evaluation.plots import plot_confusion, plot_f1_curves, plot_pr_curves
-from yolo.evaluation.result import EvaluationResult
-from yolo.files import atomic_write, write_json
+from yolo.files import write_json
 from yolo.images import read_image, write_image
 from yolo.media.drawing import contact_sheet, draw_detections, draw_ground_truth, side_by_side
+from yolo.reporting.context import ReportContext
+from yolo.reporting.csv_files import write_result
+from yolo.reporting.pictures import CasePictures
+from yolo.reporting.report import write_report
 from yolo.structures import Detections
 
+if TYPE_CHECKING:
+    import torch
+
 _NUM_SAMPLES, _SAMPLE_COLUMNS, _SAMPLE_SIZE = 8, 2, 640
+_WITHOUT_DETECTIONS = 0.25
+
+PROTOCOL_NOTES = (
+    "mAP and AR are COCO's: IoU 0.5 to 0.95, 101 recall points, the best 100 detections of each class and image; "
+    "crowd regions and difficult objects need not be found and excuse detections.",
+    "Precision, recall and F1 hold at IoU 0.5 and one score threshold, at which the mean F1 of the classes is highest.",
+)
 
 
 def write_evaluation(
-    folder: Path, result: EvaluationResult, detections: Mapping[str, Detections], split: Split
+    folder: Path,
+    evaluation: Evaluation,
+    split: Split,
+    *,
+    title: str,
+    command: str,
+    configuration: Mapping[str, Any],
+    device: torch.device,
+    replicates: int | None = None,
+    report: bool = True,
+    voc: Mapping[str, Any] | None = None,
 ) -> None:
-    """Write metrics.json, per_class.csv, predictions.json, the plots and a sheet of samples into `folder`."""
-    write_json(folder / "metrics.json", result.to_dict())
-    write_per_class(folder / "per_class.csv", result)
-    write_predictions(folder / "predictions.json", detections, category_ids=split.category_ids)
-    plot_pr_curves(result, folder / "PR_curve.png")
-    plot_f1_curves(result, folder / "F1_curve.png")
-    plot_confusion(result, folder / "confusion_matrix.png", normalise=False)
-    plot_confusion(result, folder / "confusion_matrix_normalized.png", normalise=True)
-    threshold = 0.25 if np.isnan(result.score_threshold) else result.score_threshold
-    write_samples(folder / "samples.jpg", detections, split, score_threshold=threshold)
+    """Write everything about the evaluation of a network.
 
-
-def write_per_class(path: Path, result: EvaluationResult) -> None:
-    """One row per class; a rate that does not exist is an empty field."""
-    rows = [asdict(one) for one in result.per_class]
-    with atomic_write(path) as temporary, temporary.open("w", newline="", encoding="utf-8") as file:
-        writer = csv.DictWriter(file, fieldnames=list(rows[0]))
-        writer.writeheader()
-        for row in rows:
-            writer.writerow({key: "" if value != value else value for key, value in row.items()})
+    Args:
+        folder: receives the files.
+        evaluation: what was measured.
+        split: what it was measured on.
+        title: of the page.
+        command: that does it again.
+        configuration: for the page.
+        device: that the network ran on.
+        replicates: of the bootstrap, see `analyse`.
+        report: write the page and what explains the numbers; else the numbers alone.
+        voc: VOC's numbers, where they were asked for.
+    """
+    write_predictions(folder / "predictions.json", evaluation.detections, category_ids=split.category_ids)
+    measured = [image for image in split.images if image.image_id in evaluation.detections]
+    truth = ground_truth_dict(measured, split.class_names, category_ids=split.category_ids, full_paths=True)
+    write_json(folder / "ground_truth.json", truth)
+    threshold = evaluation.result.score_threshold
+    shown = _WITHOUT_DETECTIONS if np.isnan(threshold) else threshold
+    write_samples(folder / "samples.jpg", evaluation.detections, split, score_threshold=shown)
+    if not report:
+        write_json(folder / "metrics.json", evaluation.result.to_dict())
+        write_result(folder / "per_class.csv", evaluation.result)
+        return
+    account = split.account.summary_lines()
+    account += [f"{len(evaluation.skipped)} images could not be read and are in no number"] * bool(evaluation.skipped)
+    analysis = analyse(evaluation.problem, replicates=replicates)
+    context = ReportContext(
+        title=title,
+        command=command,
+        data_account=tuple(account),
+        configuration=dict(configuration),
+        environment=describe_environment(device),
+        protocol_notes=PROTOCOL_NOTES,
+        seconds_per_stage=evaluation.seconds,
+        voc=None if voc is None else dict(voc),
+        pictures=CasePictures(analysis.matched.problem),
+    )
+    write_report(folder, analysis, context)
 
 
 def write_samples(path: Path, detections: Mapping[str, Detections], split: Split, *, score_threshold: float) -> None:

@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import math
 import time
-from dataclasses import dataclass, replace
+from dataclasses import asdict, dataclass, replace
 from pathlib import Path
 
 import torch
@@ -17,6 +17,7 @@ from rich.console import Console
 from yolo.config import TrainConfig
 from yolo.engine.checkpoint import default_settings, load_detector, save_detector, save_state
 from yolo.engine.display import TrainingDisplay
+from yolo.engine.environment import command_of
 from yolo.engine.evaluate import Evaluation, evaluate_network
 from yolo.engine.interrupt import StopWish, stop_wish
 from yolo.engine.reports import write_evaluation
@@ -222,7 +223,17 @@ def _finish(training: Training) -> Evaluation:
         settings=default_settings(training.spec)[1],
         device=training.device,
     )
-    write_evaluation(training.log.folder, evaluation.result, evaluation.detections, training.splits["val"])
+    config = training.config
+    write_evaluation(
+        training.log.folder,
+        evaluation,
+        training.splits["val"],
+        title=f"{training.log.folder.name}: {Path(config.data).name}, val",
+        command=command_of("train", config),
+        configuration=asdict(config),
+        device=training.device,
+        report=config.report,
+    )
     training.log.plot()
     return evaluation
 

@@ -1,4 +1,4 @@
-"""`val`: a trained detector, or the files of any detector, measured on a split of a dataset."""
+"""`val`: a trained detector, measured on a split of a dataset. Files of detections are the business of `report`."""
 
 from __future__ import annotations
 
@@ -11,9 +11,10 @@ from yolo.config import ValConfig
 from yolo.data.account import DataAccount
 from yolo.data.descriptor import Split, find_dataset, read_split
 from yolo.data.loader import default_workers
-from yolo.detection_files.comp4 import check_names, read_comp4, write_comp4
+from yolo.detection_files.comp4 import check_names, write_comp4
 from yolo.engine.darknet_files import OWN_SUFFIXES, open_detector
 from yolo.engine.devices import choose_device, choose_dtype
+from yolo.engine.environment import command_of
 from yolo.engine.evaluate import Evaluation, evaluate_network, evaluation_loader, grid_on
 from yolo.engine.reports import write_evaluation
 from yolo.errors import DataError
@@ -32,14 +33,14 @@ class ValidationRun:
     Attributes:
         folder: where everything was written.
         account: how the split was read.
-        evaluation: what was measured by COCO's rules; None where files were measured instead of a network.
+        evaluation: what was measured by COCO's rules.
         voc: what was measured by VOC's rules; None where nobody asked for them.
         note: why there are no comp4 files, where they were asked for.
     """
 
     folder: Path
     account: DataAccount
-    evaluation: Evaluation | None
+    evaluation: Evaluation
     voc: VocResult | None
     note: str = ""
 
@@ -49,24 +50,9 @@ def validate(config: ValConfig) -> ValidationRun:
 
     Raises:
         ConfigError: options that make no sense together.
-        DataError: a dataset or detection files that cannot be used.
+        DataError: a dataset that cannot be used.
         WeightsError: weights that cannot be loaded.
     """
-    return _validate_files(config) if config.detections else _validate_network(config)
-
-
-def measure_by_voc(
-    split: Split, detections: Mapping[str, Detections], protocol: Literal["voc07", "voc10"]
-) -> VocResult:
-    """VOC's numbers of detections on the images of a split; images without an entry are left out."""
-    evaluator = VocEvaluator(split.class_names, interpolation=_INTERPOLATIONS[protocol])
-    for image in split.images:
-        if image.image_id in detections:
-            evaluator.update(image.image_id, detections[image.image_id], image.ground_truth)
-    return evaluator.compute()
-
-
-def _validate_network(config: ValConfig) -> ValidationRun:
     network, metadata = open_detector(Path(config.weights), cfg=config.cfg, names=config.names)
     device = choose_device(config.device)
     input_hw = metadata.input_hw if config.input_size is None else (config.input_size, config.input_size)
@@ -87,7 +73,6 @@ def _validate_network(config: ValConfig) -> ValidationRun:
     fused = fuse(network, device=device, dtype=choose_dtype(config.precision, device))
     evaluation = evaluate_network(fused, loader, split, spec=metadata.network, settings=settings, device=device)
     folder = new_folder(Path(config.runs), config.name)
-    write_evaluation(folder, evaluation.result, evaluation.detections, split)
     account = split.account.to_dict() | {"unreadable": [asdict(image) for image in evaluation.skipped]}
     write_json(folder / "data.json", {split.name: account})
     voc, note = None, ""
@@ -95,7 +80,30 @@ def _validate_network(config: ValConfig) -> ValidationRun:
         voc = measure_by_voc(split, evaluation.detections, config.protocol)
         write_json(folder / "voc.json", voc.to_dict())
         note = _write_comp4(folder / "comp4", evaluation.detections, split)
+    write_evaluation(
+        folder,
+        evaluation,
+        split,
+        title=f"{Path(config.weights).name} on {Path(config.data).name}, {split.name}",
+        command=command_of("val", config),
+        configuration=asdict(config) | {"settings": asdict(settings)},
+        device=device,
+        replicates=config.bootstrap,
+        report=config.report,
+        voc=None if voc is None else voc.to_dict(),
+    )
     return ValidationRun(folder, split.account, evaluation, voc, note)
+
+
+def measure_by_voc(
+    split: Split, detections: Mapping[str, Detections], protocol: Literal["voc07", "voc10"]
+) -> VocResult:
+    """VOC's numbers of detections on the images of a split; images without an entry are left out."""
+    evaluator = VocEvaluator(split.class_names, interpolation=_INTERPOLATIONS[protocol])
+    for image in split.images:
+        if image.image_id in detections:
+            evaluator.update(image.image_id, detections[image.image_id], image.ground_truth)
+    return evaluator.compute()
 
 
 def _write_comp4(folder: Path, detections: Mapping[str, Detections], split: Split) -> str:
@@ -117,15 +125,3 @@ def _read_split(config: ValConfig, class_names: tuple[str, ...]) -> Split:
             raise
         shown = ", ".join(class_names[:3]) + (", ..." if len(class_names) > 3 else "")
         raise DataError(f"{error}\n  (without --names the classes of {config.weights} are {shown})") from error
-
-
-def _validate_files(config: ValConfig) -> ValidationRun:
-    assert config.protocol != "coco"
-    split = read_split(find_dataset(Path(config.data)), config.split, box_policy=config.box_policy)
-    sizes = {image.image_id: image.size_hw for image in split.images}
-    detections = read_comp4(Path(config.detections), split.class_names, sizes=sizes)
-    voc = measure_by_voc(split, detections, config.protocol)
-    folder = new_folder(Path(config.runs), config.name)
-    write_json(folder / "voc.json", voc.to_dict())
-    write_json(folder / "data.json", {split.name: split.account.to_dict()})
-    return ValidationRun(folder, split.account, None, voc)

@@ -1,20 +1,65 @@
-"""Precision, recall and average precision of one class, from the verdicts on its detections.
+"""Precision and recall from verdicts: COCO's numbers for all classes and IoU thresholds at once.
 
 Average precision here is COCO's: the mean of the precision envelope read at 101 recalls. The 11-point and the
-area rule of Pascal VOC are left out.
+area rule of Pascal VOC are in `voc_rule`.
 
-Shape letters: K detections of the class by descending score, T thresholds, R = 101 recall points.
+The envelope at a recall is the best precision from there on. Precision is locally best at true positives only, so
+nothing else is looked at, and of the true positives of a class only the best between two recall points matters.
+How many detections came before a true positive follows from a running count of those that have no candidate,
+which is the same for all thresholds, and a correction for the others.
+
+Shape letters: K detections by class and descending score, S of them with a candidate, C classes, T thresholds,
+R = 101 recall points.
 """
 
 from __future__ import annotations
 
+from typing import NamedTuple
+
 import numpy as np
 from numpy.typing import NDArray
 
+from yolo.evaluation.ranking import place_in_run
+
 Float64 = NDArray[np.float64]
+Int64 = NDArray[np.int64]
 Bool = NDArray[np.bool_]
 
 RECALL_POINTS: Float64 = np.linspace(0.0, 1.0, 101)
+
+
+class Verdicts(NamedTuple):
+    """What the detections of all classes count for, by class, then by descending score.
+
+    Detections at `positions` have a candidate and a verdict at each threshold; others found nothing at any.
+    """
+
+    scores: Float64  # (K,)
+    bounds: Int64  # (C+1,) class c owns bounds[c] to bounds[c + 1]
+    missing: Bool  # (K,) false positive if nothing is found; False where the detection counts for nothing then
+    positions: Int64  # (S,) ascending
+    true_positive: Bool  # (T, S)
+    false_positive: Bool  # (T, S)
+
+    def select(self, kept: Bool) -> Verdicts:
+        """Those of the (K,) detections that are kept."""
+        rows, place = kept[self.positions], np.concatenate(([0], np.cumsum(kept)))
+        return Verdicts(
+            self.scores[kept],
+            place[self.bounds],
+            self.missing[kept],
+            place[self.positions[rows]],
+            self.true_positive[:, rows],
+            self.false_positive[:, rows],
+        )
+
+
+class Curves(NamedTuple):
+    """-1 for classes without objects to be found."""
+
+    precision: Float64  # (T, R, C) precision envelope, 0 at recalls that are not reached
+    recall: Float64  # (T, C) of all detections
+    scores: Float64  # (T, R, C) lowest score that has to be kept to reach the recall, 0 if it is not reached
 
 
 def precision_envelope(true_positive: Bool, false_positive: Bool) -> Float64:
@@ -30,28 +75,68 @@ def precision_envelope(true_positive: Bool, false_positive: Bool) -> Float64:
     return envelope
 
 
-def precision_at_recalls(true_positive: Bool, false_positive: Bool, num_instances: int) -> Float64:
-    """Precision envelope at the 101 recall points, 0 at recalls that are not reached.
+def curves(verdicts: Verdicts, instances: Int64) -> Curves:
+    """Precision and recall of all classes and thresholds.
 
     Args:
-        true_positive: (T, K) by descending score.
-        false_positive: (T, K); neither flag where a detection is ignored.
-        num_instances: objects to be found, at least 1.
-
-    Returns:
-        (T, R); its mean over R is the average precision at each threshold.
+        verdicts: of all detections.
+        instances: (C,) objects to be found.
     """
-    num_thresholds, num_detections = true_positive.shape
-    envelope = precision_envelope(true_positive, false_positive)
-    envelope = np.concatenate((envelope, np.zeros((num_thresholds, 1))), axis=1)  # (T, K+1), 0 past the end
+    num_thresholds, num_classes = len(verdicts.true_positive), len(instances)
+    row, class_index, precision, place = _at_true_positives(verdicts)
+    curve = row * num_classes + class_index  # ascending
+    found = np.bincount(curve, minlength=num_thresholds * num_classes).reshape(num_thresholds, num_classes)
+    first = (np.cumsum(found) - found.ravel()).reshape(found.shape)  # where the true positives of a curve begin
 
-    # Recall points in whole objects, so that the search below compares integers. Comparing the same quotients
-    # as pycocotools does keeps its rounding.
-    needed = np.searchsorted(np.arange(num_instances + 1) / num_instances, RECALL_POINTS)  # (R,)
-    # One search for all thresholds: shift the counts of each into a range of its own.
-    row = np.arange(num_thresholds)[:, None]
-    shift = row * (num_instances + 2)
-    hits = true_positive.cumsum(axis=-1) + shift
-    place = np.searchsorted(hits.ravel(), (needed + shift).ravel()).reshape(num_thresholds, -1)
-    picked: Float64 = envelope[row, place - row * num_detections]
-    return picked
+    # the true positive that first reaches each recall point, and whether there is one
+    needed = np.maximum(objects_needed(instances), 1)  # (C, R)
+    reached = needed <= found[:, :, None]  # (T, C, R)
+    start = first[:, :, None] + np.minimum(needed - 1, found[:, :, None])
+    # the best from one start to the next, then from each start on; a curve ends where the next one begins
+    best = np.maximum.reduceat(np.append(precision, 0.0), start.ravel()).reshape(start.shape)
+    best[~reached] = 0.0
+    best = np.maximum.accumulate(best[..., ::-1], axis=-1)[..., ::-1]
+
+    scores = np.where(reached, np.append(verdicts.scores[place], 0.0)[start], 0.0)
+    # the highest score reaches recall 0, whatever became of that detection
+    begin, end = verdicts.bounds[:-1], verdicts.bounds[1:]
+    scores[:, :, 0] = np.where(end > begin, np.append(verdicts.scores, 0.0)[begin], 0.0)
+    absent = instances == 0
+    recall = found / np.maximum(instances, 1)
+    for values in (best, scores, recall):
+        values[:, absent] = -1.0
+    return Curves(best.transpose(0, 2, 1), recall, scores.transpose(0, 2, 1))
+
+
+def objects_needed(instances: Int64) -> Int64:
+    """(C, R) how many of the objects have to be found to reach each recall point; anything where there are none.
+
+    >>> objects_needed(np.array([3]))[0, [0, 1, 33, 34, 100]].tolist()
+    [0, 1, 1, 2, 3]
+    """
+    count = np.maximum(instances, 1)[:, None]
+    needed = np.ceil(RECALL_POINTS * count).astype(np.int64)
+    # The product is rounded. Comparing the quotients, as pycocotools does, keeps its rounding instead.
+    needed -= (needed > 0) & ((needed - 1) / count >= RECALL_POINTS)
+    needed += needed / count < RECALL_POINTS
+    return needed
+
+
+def _at_true_positives(verdicts: Verdicts) -> tuple[Int64, Int64, Float64, Int64]:
+    """Threshold, class, precision and place of every true positive, by threshold, class and descending score."""
+    hit, bounds = verdicts.true_positive, verdicts.bounds
+    # running counts of the detections that count, the first entry before the first detection
+    others = np.concatenate(([0], np.cumsum(verdicts.missing)))
+    judged = (hit | verdicts.false_positive).view(np.int8)
+    correction = np.zeros((len(hit), len(verdicts.positions) + 1), np.int32)
+    np.cumsum(judged - verdicts.missing[verdicts.positions].view(np.int8), axis=1, out=correction[:, 1:])
+    begin = np.searchsorted(verdicts.positions, bounds)
+    before = others[bounds] + correction[:, begin]  # (T, C+1)
+
+    flat = np.flatnonzero(hit)
+    row, column = np.divmod(flat, max(hit.shape[1], 1))
+    class_index = (np.searchsorted(begin, np.arange(hit.shape[1]), side="right") - 1)[column]
+    place = verdicts.positions[column]
+    counted = others[place + 1] + correction[row, column + 1] - before[row, class_index]
+    hits = place_in_run(row * len(bounds) + class_index) + 1
+    return row, class_index, hits / np.maximum(counted, 1), place

@@ -8,14 +8,10 @@ from __future__ import annotations
 
 from typing import Self
 
-import numpy as np
-
-from yolo.detection_sets import DetectionSet, ImageTable, Problem, TruthSet
-from yolo.evaluation.intake import FoundOnImage, take_in
-from yolo.evaluation.matching import xyxy_to_xywh
+from yolo.detection_sets import ImageTable, Problem
+from yolo.evaluation.intake import EvaluatedImages
 from yolo.evaluation.result import EvaluationResult
 from yolo.evaluation.summary import summarise
-from yolo.image_ids import coco_image_ids
 from yolo.structures import Detections, GroundTruth
 
 
@@ -37,19 +33,16 @@ class Evaluator:
     def __init__(
         self, class_names: tuple[str, ...] | list[str], *, max_detections: tuple[int, int, int] = (1, 10, 100)
     ) -> None:
-        if not class_names:
-            raise ValueError("class_names must name at least one class")
+        self._images = EvaluatedImages(tuple(class_names))
         few, some, many = max_detections
         if not 1 <= few < some < many:
             raise ValueError(f"max_detections must be three ascending numbers from 1, got {max_detections}")
         self.class_names = tuple(class_names)
         self.max_detections = max_detections
-        self._found: dict[str, FoundOnImage] = {}
-        self._truth: dict[str, GroundTruth] = {}
 
     def __len__(self) -> int:
         """Images so far."""
-        return len(self._found)
+        return len(self._images)
 
     def update(self, image_id: str, detections: Detections, ground_truth: GroundTruth) -> None:
         """Add one image; both may be empty. Boxes of both are in pixels of the same image.
@@ -58,11 +51,7 @@ class Evaluator:
             ValueError: the image was added before, or a detection is not finite.
             DataError: a class index that `class_names` does not reach, or an object that is not finite.
         """
-        if image_id in self._found:
-            raise ValueError(f"image {image_id!r} was evaluated twice")
-        found = take_in(image_id, detections, ground_truth, len(self.class_names))
-        self._found[image_id] = found
-        self._truth[image_id] = ground_truth
+        self._images.add(image_id, detections, ground_truth)
 
     def merge(self, other: Evaluator) -> Self:
         """Add the images of another evaluator, as of another process, to this one.
@@ -75,48 +64,25 @@ class Evaluator:
         """
         if (self.class_names, self.max_detections) != (other.class_names, other.max_detections):
             raise ValueError("evaluators can be merged only if class names and max_detections are equal")
-        twice = self._found.keys() & other._found.keys()
-        if twice:
-            raise ValueError(f"image {min(twice)!r} was evaluated twice, in both evaluators")
-        self._found.update(other._found)
-        self._truth.update(other._truth)
+        self._images.merge(other._images)
         return self
 
     def reset(self) -> None:
         """Forget all images."""
-        self._found.clear()
-        self._truth.clear()
+        self._images.clear()
+
+    def problem(self, images: ImageTable | None = None) -> Problem:
+        """The images so far as a problem, for what more there is to be found out about them.
+
+        Args:
+            images: paths and sizes, in any order; images that were not evaluated are left out. The order in the
+                problem is pycocotools' own, by ascending id.
+
+        Raises:
+            ValueError: an evaluated image is not among `images`.
+        """
+        return self._images.problem(images)
 
     def compute(self) -> EvaluationResult:
         """All numbers over the images so far; NaN where there is nothing to be found."""
-        # Equal scores are ranked in the order of their images; pycocotools sorts images by id.
-        ids = sorted(self._found, key=coco_image_ids(self._found).__getitem__)
-        problem = Problem(
-            images=ImageTable.of_ids(ids),
-            class_names=self.class_names,
-            truths=_gather_truths([self._truth[image_id] for image_id in ids]),
-            detections=_gather_detections([self._found[image_id] for image_id in ids]),
-        )
-        return summarise(problem, max_detections=self.max_detections)
-
-
-def _gather_detections(images: list[FoundOnImage]) -> DetectionSet:
-    # an empty head, because nothing can be concatenated of no images
-    return DetectionSet.from_xywh(
-        xyxy_to_xywh(np.concatenate([np.zeros((0, 4), np.float32), *(one.boxes for one in images)])),
-        np.concatenate([np.zeros(0), *(one.scores for one in images)]),
-        np.concatenate([np.zeros(0, np.int64), *(one.labels for one in images)]),
-        np.repeat(np.arange(len(images)), [len(one.scores) for one in images]),
-    )
-
-
-def _gather_truths(images: list[GroundTruth]) -> TruthSet:
-    every = GroundTruth.concatenate(images)
-    return TruthSet.from_xywh(
-        xyxy_to_xywh(every.boxes),
-        every.labels,
-        np.repeat(np.arange(len(images)), [len(one) for one in images]),
-        iscrowd=every.iscrowd,
-        difficult=every.difficult,
-        area=every.area,
-    )
+        return summarise(self.problem(), max_detections=self.max_detections)

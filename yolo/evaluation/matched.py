@@ -1,4 +1,6 @@
-"""A problem whose detections have been matched with its objects: what every number and every analysis starts from.
+"""A problem whose detections have been matched with its objects: what every analysis starts from.
+
+The matching is that of `matching`, written out here for all detections, also those that took nothing.
 
 Shape letters: K detections, M objects, C classes, T IoU thresholds.
 """
@@ -12,9 +14,10 @@ import numpy as np
 from numpy.typing import NDArray
 
 from yolo.detection_sets import Problem
-from yolo.evaluation.matching import AREA_RANGES, IOU_THRESHOLDS, find_pairs, judge, rank_in_group
+from yolo.evaluation.matching import AREA_RANGES, IOU_THRESHOLDS, AreaRange, CocoMatching, match_coco
 
 Float64 = NDArray[np.float64]
+Int32 = NDArray[np.int32]
 Int64 = NDArray[np.int64]
 Bool = NDArray[np.bool_]
 
@@ -33,16 +36,17 @@ class Matched:
         true_positive: (K, T).
         false_positive: (K, T); neither flag where a detection counts neither for nor against.
         counted: (M,) objects that a detector is asked to find.
-        by_class: (K,) detections by class, then by descending score, the earlier one first on equal scores.
+        by_class: (K,) detections by class, then by descending score; of equal scores the one on the earlier image
+            goes first, and on one image the earlier one.
         bounds: (C+1,) class c owns by_class[bounds[c]:bounds[c + 1]].
     """
 
     problem: Problem
     max_detections: int
-    rank: Int64
+    rank: Int32
     iou_thresholds: Float64
-    area_range: tuple[float, float]
-    matched: Int64
+    area_range: AreaRange
+    matched: Int32
     true_positive: Bool
     false_positive: Bool
     counted: Bool
@@ -75,10 +79,14 @@ def match_problem(
     problem: Problem,
     *,
     iou_thresholds: Float64 = IOU_THRESHOLDS,
-    area_range: tuple[float, float] = AREA_RANGES["all"],
+    area_range: AreaRange = AREA_RANGES["all"],
     max_detections: int = 100,
 ) -> Matched:
-    """Match at every IoU threshold, objects of one area range."""
+    """Match at every IoU threshold, objects of one area range.
+
+    Raises:
+        ValueError: a label or image that the problem does not have, or a score that is not a number.
+    """
     areas = {"": area_range}
     return match_areas(problem, iou_thresholds=iou_thresholds, area_ranges=areas, max_detections=max_detections)[""]
 
@@ -87,37 +95,53 @@ def match_areas(
     problem: Problem,
     *,
     iou_thresholds: Float64 = IOU_THRESHOLDS,
-    area_ranges: Mapping[str, tuple[float, float]] = AREA_RANGES,
+    area_ranges: Mapping[str, AreaRange] = AREA_RANGES,
     max_detections: int = 100,
 ) -> dict[str, Matched]:
-    """Match once for each area range; what they have in common is computed and kept once."""
-    problem, rank = _limit_detections(problem, max_detections)
-    detections, truths = problem.detections, problem.truths
-    by_class = np.lexsort((-detections.scores, detections.labels))
-    bounds = np.searchsorted(detections.labels[by_class], np.arange(problem.num_classes + 1))
-    pairs = find_pairs(detections, truths, min_iou=float(iou_thresholds.min(initial=1.0)))
+    """Match once for each area range; what they have in common is computed and kept once.
+
+    Raises:
+        ValueError: a label or image that the problem does not have, or a score that is not a number.
+    """
+    matching = match_coco(
+        problem,
+        iou_thresholds=iou_thresholds,
+        area_ranges=tuple(area_ranges.values()),
+        max_detections=max_detections,
+    )
+    ranking = matching.ranking
+    taking_part = ranking.rank < max_detections
+    if taking_part.all():
+        limited, place, rank = problem, None, ranking.rank
+    else:
+        limited = replace(problem, detections=problem.detections[taking_part])
+        place, rank = np.cumsum(taking_part) - 1, ranking.rank[taking_part]
+    by_class = ranking.by_class if place is None else place[ranking.by_class]
+    rows = matching.rows if place is None else place[matching.rows]
     result = {}
-    for name, area_range in area_ranges.items():
-        verdicts = judge(pairs, detections, truths, area_range=area_range, thresholds=iou_thresholds)
+    for area, (name, area_range) in enumerate(area_ranges.items()):
+        matched, hit, miss = _of_all_detections(matching, area, rows, taking_part)
         result[name] = Matched(
-            problem=problem,
+            problem=limited,
             max_detections=max_detections,
             rank=rank,
             iou_thresholds=iou_thresholds,
             area_range=area_range,
-            matched=verdicts.matched,
-            true_positive=verdicts.true_positive,
-            false_positive=verdicts.false_positive,
-            counted=verdicts.counted,
+            matched=matched,
+            true_positive=hit,
+            false_positive=miss,
+            counted=matching.counted[area],
             by_class=by_class,
-            bounds=bounds,
+            bounds=ranking.bounds,
         )
     return result
 
 
-def _limit_detections(problem: Problem, max_detections: int) -> tuple[Problem, Int64]:
-    """Keep the best of each class and image; with the rank of each, 0 = best."""
-    detections = problem.detections
-    rank = rank_in_group(detections.image_index * problem.num_classes + detections.labels, detections.scores)
-    kept = rank < max_detections
-    return replace(problem, detections=detections[kept]), rank[kept]
+def _of_all_detections(matching: CocoMatching, area: int, rows: Int64, taking_part: Bool) -> tuple[Int32, Bool, Bool]:
+    """(K, T) object taken, true positive and false positive; `rows` are the places of those with a candidate."""
+    shape = (int(taking_part.sum()), len(matching.iou_thresholds))
+    matched, hit = np.full(shape, -1, np.int32), np.zeros(shape, np.bool_)
+    miss = np.repeat(matching.inside[area, taking_part, None], shape[1], axis=1)
+    matched[rows], hit[rows] = matching.taken[area].T, matching.true_positive(area).T
+    miss[rows] = matching.false_positive(area).T
+    return matched, hit, miss

@@ -1,9 +1,8 @@
-"""Which detection found which object: the one matching rule behind every number of the evaluation.
+"""Which detection found which object, by COCO's rule: the matching behind every number but those of Pascal VOC.
 
-COCO's protocol, number for number as pycocotools has it, for all images, classes and IoU thresholds at once.
-Within a group (one class of one image, or a whole image for the confusion matrix) detections take turns by
-descending score, the earlier one first on equal scores. Each takes the free object with the highest IoU of
-at least the threshold, the last one on equal IoUs. Objects that count go before ignored ones, whatever their
+COCO's protocol, number for number as pycocotools has it. Within a group (one class of one image) detections take
+turns by descending score, the earlier one first on equal scores. Each takes the free object with the highest IoU
+of at least the threshold, the last one on equal IoUs. Objects that count go before ignored ones, whatever their
 IoU. Ignored are
     crowd regions   overlap is the share of the detection inside the region; taken any number of times,
     difficult       (Pascal VOC) ordinary IoU; taken any number of times, as in the VOC devkit,
@@ -11,31 +10,44 @@ IoU. Ignored are
 A detection that took an ignored object counts neither for nor against, and so does one that took nothing and
 is itself outside the area range.
 
-Left out here: sorting by score across images, averages, and what to do with the result. Boxes are `xywh` in
-float64 because pycocotools' own arithmetic is repeated step by step.
+Where the speed comes from. Most detections overlap no object of their class and image by the lowest threshold:
+what they count for follows from their area, and they are not looked at (`candidates`). The others take turns all
+at once: first the best of every group, then the second best of every group, and so on, for all IoU thresholds and
+area ranges together. So there are as many steps as the fullest group has detections with a candidate, some
+dozens, and each is a handful of operations on arrays.
 
-Shape letters: K detections and M objects of all images, P candidate pairs, T thresholds.
+Where it departs from pycocotools. An annotation with id 0: pycocotools notes the id of the object that a detection
+took and reads 0 as "none", so that detection is false there. Here it is true, as in pycocotools once ids start at
+1. `difficult`: pycocotools passes over the key `ignore` of a file; where no object is difficult nothing differs.
+
+Left out here: averages, and what to do with the result.
+
+Shape letters: K detections and M objects, P pairs, S detections with a candidate, A area ranges, T thresholds.
 """
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Sequence
+from dataclasses import dataclass
 from itertools import pairwise
-from typing import NamedTuple
 
 import numpy as np
 from numpy.typing import NDArray
 
-from yolo.detection_sets import DetectionSet, TruthSet
+from yolo.detection_sets import Problem
+from yolo.evaluation.candidates import Grouped, Pairs, coco_overlap, find_pairs, sort_by_group
+from yolo.evaluation.ranking import Ranking, place_in_run, rank_detections, stable_order, starts_run
 
 Float64 = NDArray[np.float64]
+Int32 = NDArray[np.int32]
 Int64 = NDArray[np.int64]
 Bool = NDArray[np.bool_]
+AreaRange = tuple[float, float]
 
 IOU_THRESHOLDS: Float64 = np.linspace(0.5, 0.95, 10)
 
 # pixels², both ends belong to the range, so 1024 is small and medium
-AREA_RANGES: dict[str, tuple[float, float]] = {
+AREA_RANGES: dict[str, AreaRange] = {
     "all": (0.0, 1e5**2),
     "small": (0.0, 32.0**2),
     "medium": (32.0**2, 96.0**2),
@@ -45,26 +57,46 @@ AREA_RANGES: dict[str, tuple[float, float]] = {
 # a threshold of 1 has to admit IoUs that fell just short of 1 by rounding
 _HIGHEST_THRESHOLD = 1 - 1e-10
 
-# candidates examined at a time: bounds the memory, some 100 bytes each
-_PAIRS_AT_ONCE = 1_000_000
 
+@dataclass(frozen=True, slots=True, eq=False)
+class CocoMatching:
+    """What every detection took and counts for, kept for the S detections only that overlap some object.
 
-class Pairs(NamedTuple):
-    """Detections and objects that overlap enough, by turn, then detection, then the preferred object last."""
+    Attributes:
+        problem: with all its detections.
+        ranking: who takes part, and when.
+        iou_thresholds: (T,).
+        rows: (S,) detections that have a candidate, by class, then by descending score.
+        positions: (S,) their places in `ranking.by_class`, ascending.
+        taken: (A, T, S) the object taken, -1 for none.
+        counted: (A, M) objects that a detector is asked to find.
+        inside: (A, K) detections of an area in the range. Others count for nothing unless they take an object.
+    """
 
-    detection: Int64  # (P,) index into the detections
-    truth: Int64  # (P,) index into the objects
-    iou: Float64  # (P,)
-    turn: Int64  # (P,) how many detections of the group with candidates come before
+    problem: Problem
+    ranking: Ranking
+    iou_thresholds: Float64
+    rows: Int64
+    positions: Int64
+    taken: Int32
+    counted: Bool
+    inside: Bool
 
+    def instances(self, area: int) -> Int64:
+        """(C,) objects to be found, per class."""
+        labels = self.problem.truths.labels[self.counted[area]]
+        return np.bincount(labels, minlength=self.problem.num_classes)
 
-class Verdicts(NamedTuple):
-    """What became of each detection at each threshold; neither flag is set where it is ignored."""
+    def true_positive(self, area: int, column: int | slice = slice(None)) -> Bool:
+        """(T, S), or (S,) at one threshold."""
+        # the flag appended is what index -1 reads
+        flags: Bool = np.append(self.counted[area], False)[self.taken[area, column]]
+        return flags
 
-    matched: Int64  # (K, T) index of the object taken, -1 for none
-    true_positive: Bool  # (K, T)
-    false_positive: Bool  # (K, T)
-    counted: Bool  # (M,) objects that count, those a detector is asked to find
+    def false_positive(self, area: int, column: int | slice = slice(None)) -> Bool:
+        """(T, S), or (S,) at one threshold."""
+        flags: Bool = (self.taken[area, column] < 0) & self.inside[area, self.rows]
+        return flags
 
 
 def xyxy_to_xywh(boxes: NDArray[np.float32]) -> Float64:
@@ -77,161 +109,114 @@ def xyxy_to_xywh(boxes: NDArray[np.float32]) -> Float64:
     return np.concatenate((corners[..., :2], corners[..., 2:] - corners[..., :2]), axis=-1)
 
 
-def rank_in_group(group: Int64, scores: Float64) -> Int64:
-    """(K,) place of each detection among those of its group by descending score, 0 first, stable on ties.
-
-    >>> rank_in_group(np.array([7, 7, 3]), np.array([0.1, 0.9, 0.5])).tolist()
-    [1, 0, 0]
-    """
-    order = np.lexsort((-scores, group))
-    rank = np.empty(len(group), np.int64)
-    rank[order] = _place_in_run(group[order])
-    return rank
-
-
-def find_pairs(detections: DetectionSet, truths: TruthSet, *, per_class: bool = True, min_iou: float = 0.5) -> Pairs:
-    """All candidates: pairs of one group whose IoU is at least `min_iou`.
+def match_coco(
+    problem: Problem, *, iou_thresholds: Float64, area_ranges: Sequence[AreaRange], max_detections: int
+) -> CocoMatching:
+    """Match at all IoU thresholds and area ranges.
 
     Args:
-        detections: K detections.
-        truths: M objects.
-        per_class: pair only detections and objects of one class. If False, any class of the same image, but a
-            crowd region or difficult object still excuses its own class only, and an object of the
-            detection's class is preferred on equal IoUs.
-        min_iou: the lowest threshold that will be asked for.
+        problem: what is evaluated.
+        iou_thresholds: (T,) in any order.
+        area_ranges: smallest and largest area in pixels² that counts, both included.
+        max_detections: limit on the detections of each class and image.
+
+    Raises:
+        ValueError: a label or image that the problem does not have, or a score that is not a number.
     """
-    num_classes = 1 + max(detections.labels.max(initial=0), truths.labels.max(initial=0))
-    detection_group, truth_group = (
-        part.image_index * num_classes + part.labels if per_class else part.image_index for part in (detections, truths)
+    detections, truths = problem.detections, problem.truths
+    own_area = detections.sizes_wh[:, 0] * detections.sizes_wh[:, 1]
+    return match_subsets(
+        problem,
+        iou_thresholds=iou_thresholds,
+        counted=np.array([_inside(truths.area, one) & ~truths.reusable for one in area_ranges]),
+        inside=np.array([_inside(own_area, one) for one in area_ranges]),
+        max_detections=max_detections,
     )
-    by_score = np.lexsort((-detections.scores, detection_group))
-    by_group = np.argsort(truth_group, kind="stable")
-    sorted_truth_group = truth_group[by_group]
-    first = np.searchsorted(sorted_truth_group, detection_group[by_score], side="left")
-    last = np.searchsorted(sorted_truth_group, detection_group[by_score], side="right")
-
-    reusable = truths.reusable
-    kept: list[tuple[Int64, Int64, Float64]] = []
-    for place, truth_place in _enumerate_runs(first, last):
-        detection, truth = by_score[place], by_group[truth_place]
-        iou = _overlap(detections, detection, truths, truth)
-        same_class = detections.labels[detection] == truths.labels[truth]
-        near = (iou >= min(min_iou, _HIGHEST_THRESHOLD)) & (same_class | ~reusable[truth])
-        kept.append((place[near], truth[near], iou[near]))
-    place, truth, iou = (np.concatenate(parts) for parts in zip(*kept, strict=True))
-    detection = by_score[place]
-    is_first = _starts_run(place)
-    turn = _place_in_run(detection_group[detection[is_first]])[np.cumsum(is_first) - 1]  # (P,)
-    same_class = detections.labels[detection] == truths.labels[truth]
-    order = np.lexsort((truth, same_class, iou, place, turn))
-    return Pairs(detection[order], truth[order], iou[order], turn[order])
 
 
-def assign(
-    pairs: Pairs, *, num_detections: int, ignored: Bool, reusable: Bool, thresholds: Float64
-) -> NDArray[np.int64]:
+def match_subsets(
+    problem: Problem, *, iou_thresholds: Float64, counted: Bool, inside: Bool, max_detections: int
+) -> CocoMatching:
+    """As `match_coco`, with any subsets of the objects in place of area ranges.
+
+    Args:
+        problem: what is evaluated.
+        iou_thresholds: (T,) in any order.
+        counted: (A, M) objects that count in each subset, none of them a crowd region or difficult.
+        inside: (A, K) detections that are false positives there if they take nothing.
+        max_detections: limit on the detections of each class and image.
+
+    Raises:
+        ValueError: a label or image that the problem does not have, or a score that is not a number.
+    """
+    detections, truths = problem.detections, problem.truths
+    ranking = rank_detections(problem, max_detections=max_detections, ties_by_image=True)
+    limits = np.minimum(iou_thresholds, _HIGHEST_THRESHOLD)
+    pairs = find_pairs(
+        Grouped(ranking.by_group, ranking.group),
+        sort_by_group(truths.labels * max(len(problem.images), 1) + truths.image_index),
+        coco_overlap(detections, truths),
+        least=float(limits.min(initial=1.0)),
+    )
+    taken = take_turns(pairs, ranking.group, counted=counted, reusable=truths.reusable, limits=limits)
+
+    position_of = np.empty(len(detections), np.int32)
+    position_of[ranking.by_class] = np.arange(len(ranking.by_class), dtype=np.int32)
+    rows = pairs.detection[starts_run(pairs.place)]
+    positions = position_of[rows].astype(np.int64)
+    order = np.argsort(positions)
+    return CocoMatching(
+        problem=problem,
+        ranking=ranking,
+        iou_thresholds=iou_thresholds,
+        rows=rows[order],
+        positions=positions[order],
+        taken=np.ascontiguousarray(taken[order].transpose(1, 2, 0)),
+        counted=counted,
+        inside=inside,
+    )
+
+
+def take_turns(pairs: Pairs, group: Int64, *, counted: Bool, reusable: Bool, limits: Float64) -> Int32:
     """Let the detections of all groups take their objects, turn by turn.
 
     Args:
-        pairs: from `find_pairs`.
-        num_detections: K.
-        ignored: (M,) objects that do not count.
-        reusable: (M,) objects that may be taken again, a part of the ignored ones.
-        thresholds: (T,) IoU a pair has to reach, none below the `min_iou` the pairs were found with.
+        pairs: their detections take turns within a group by `place`; of equally good objects the last one is taken.
+        group: (k,) group of each place.
+        counted: (A, M) objects that count.
+        reusable: (M,) objects that may be taken again; none of them counts.
+        limits: (T,) overlap that a pair has to reach.
 
     Returns:
-        (K, T) index of the object each detection took at each threshold, -1 for none.
+        (S, A, T) place of the object that each of the S detections in `pairs` took, -1 for none.
     """
-    matched = np.full((num_detections, len(thresholds)), -1, np.int64)
-    taken = np.zeros((len(ignored), len(thresholds)), np.bool_)
-    limits = np.minimum(thresholds, _HIGHEST_THRESHOLD)
+    is_first = starts_run(pairs.place)
+    row = np.cumsum(is_first) - 1  # (P,)
+    turn = place_in_run(group[pairs.place[is_first]])  # (S,)
+    row_order, pair_order = stable_order(turn), stable_order(turn[row])
+    row_bounds = np.append(0, np.cumsum(np.bincount(turn)))
+    pair_bounds = np.append(0, np.cumsum(np.bincount(turn[row])))
+    truth, overlap, row = pairs.truth[pair_order].astype(np.int32), pairs.overlap[pair_order], row[pair_order]
 
-    # Within a detection: ignored objects first, then by IoU. The last eligible pair is then the one to take.
-    is_first = _starts_run(pairs.detection)
-    order = np.argsort(2 * np.cumsum(is_first) + ~ignored[pairs.truth], kind="stable")
-    truth, iou = pairs.truth[order], pairs.iou[order]
-
-    bounds = np.flatnonzero(_starts_run(pairs.turn, closed=True))
-    for begin, end in pairwise(bounds.tolist()):
-        candidate = truth[begin:end]
-        free = ~taken[candidate] | reusable[candidate, None]  # (p, T)
-        eligible = free & (iou[begin:end, None] >= limits)
-        place = np.where(eligible, np.arange(begin, end, dtype=np.int32)[:, None], np.int32(-1))
-        starts = np.flatnonzero(is_first[begin:end])
-        chosen = np.maximum.reduceat(place, starts, axis=0)  # (detections of this turn, T)
-        row, column = np.nonzero(chosen >= 0)
-        found = truth[chosen[row, column]]
-        matched[pairs.detection[begin + starts[row]], column] = found
-        taken[found, column] = True
-    return matched
-
-
-def judge(
-    pairs: Pairs,
-    detections: DetectionSet,
-    truths: TruthSet,
-    *,
-    area_range: tuple[float, float] = AREA_RANGES["all"],
-    thresholds: Float64 = IOU_THRESHOLDS,
-) -> Verdicts:
-    """True positive, false positive or ignored, for every detection and threshold.
-
-    Args:
-        pairs: from `find_pairs` on the same detections and objects.
-        detections: K detections.
-        truths: M objects.
-        area_range: smallest and largest area in pixels² that counts, both included.
-        thresholds: (T,) IoU thresholds.
-    """
-    reusable = truths.reusable
-    ignored = reusable | _outside(truths.area, area_range)
-    matched = assign(pairs, num_detections=len(detections), ignored=ignored, reusable=reusable, thresholds=thresholds)
-    width, height = detections.sizes_wh.T
-    outside = _outside(width * height, area_range)
-    is_matched = matched >= 0
-    # the flag appended is what index -1 reads; it is masked by `is_matched`
-    counts = np.append(~ignored, False)[matched]
-    return Verdicts(matched, is_matched & counts, ~is_matched & ~outside[:, None], ~ignored)
-
-
-def _overlap(detections: DetectionSet, detection: Int64, truths: TruthSet, truth: Int64) -> Float64:
-    """(P,) IoU of pairs; for crowd regions the share of the detection inside."""
-    dx1, dy1, dx2, dy2 = detections.boxes[detection].T
-    tx1, ty1, tx2, ty2 = truths.boxes[truth].T
-    width = np.minimum(dx2, tx2) - np.maximum(dx1, tx1)
-    height = np.minimum(dy2, ty2) - np.maximum(dy1, ty1)
-    touches = (width > 0) & (height > 0)
-    intersection = np.where(touches, width * height, 0.0)
-    own_area = detections.sizes_wh[detection].prod(axis=1)
-    union = np.where(truths.iscrowd[truth], own_area, own_area + truths.sizes_wh[truth].prod(axis=1) - intersection)
-    result: Float64 = intersection / np.where(touches, union, 1.0)
+    result = np.full((len(turn), len(counted), len(limits)), -1, np.int32)
+    taken = np.zeros((counted.shape[1], len(counted), len(limits)), np.bool_)
+    for (begin, end), (row_begin, row_end) in zip(pairwise(pair_bounds), pairwise(row_bounds), strict=True):
+        candidate, size = truth[begin:end], end - begin
+        free = ~taken[candidate] | reusable[candidate, None, None]  # (p, A, T)
+        free &= (overlap[begin:end, None] >= limits)[:, None]
+        # objects that count go before all others, so the highest number is that of the one to take
+        number = np.arange(size, dtype=np.int32)[:, None] + np.int32(size) * counted.T[candidate]  # (p, A)
+        number = np.where(free, number[:, :, None].astype(np.int32), np.int32(-1))
+        starts = np.flatnonzero(starts_run(row[begin:end]))
+        best = np.maximum.reduceat(number, starts, axis=0)  # (detections of this turn, A, T)
+        some = best >= 0
+        found = np.where(some, candidate[best % size], np.int32(-1))
+        result[row_order[row_begin:row_end]] = found
+        _, area, column = np.nonzero(some)
+        taken[found[some], area, column] = True
     return result
 
 
-def _outside(area: Float64, area_range: tuple[float, float]) -> Bool:
+def _inside(area: Float64, area_range: AreaRange) -> Bool:
     low, high = area_range
-    return (area < low) | (area > high)
-
-
-def _starts_run(values: Int64, *, closed: bool = False) -> Bool:
-    """True where a value differs from the one before; `closed` adds a True behind the last."""
-    edges = np.ones(len(values) + 1, np.bool_)
-    edges[1:-1] = values[1:] != values[:-1]
-    return edges if closed and len(values) else edges[: len(values)]
-
-
-def _place_in_run(values: Int64) -> Int64:
-    """0, 1, 2, ... within each run of equal values."""
-    is_first = _starts_run(values)
-    place: Int64 = np.arange(len(values)) - np.flatnonzero(is_first)[np.cumsum(is_first) - 1]
-    return place
-
-
-def _enumerate_runs(first: Int64, last: Int64) -> Iterator[tuple[Int64, Int64]]:
-    """Yield (i, j) for all first[i] <= j < last[i] as two arrays, in order, a bounded number at a time."""
-    count = last - first
-    filled = np.cumsum(count) // _PAIRS_AT_ONCE
-    for part in np.split(np.arange(len(count)), np.flatnonzero(np.diff(filled)) + 1):
-        i = np.repeat(part, count[part])
-        j = np.arange(len(i)) - np.repeat(np.cumsum(count[part]) - count[part], count[part])
-        yield i, first[i] + j
+    return ~((area < low) | (area > high))

@@ -5,15 +5,13 @@ Shape letters: K detections, M objects, C classes, T IoU thresholds, R recall po
 
 from __future__ import annotations
 
-from typing import NamedTuple
-
 import numpy as np
 from numpy.typing import NDArray
 
 from yolo.detection_sets import Problem
-from yolo.evaluation.average_precision import RECALL_POINTS, precision_at_recalls
-from yolo.evaluation.confusion import confusion_matrix
-from yolo.evaluation.matched import Matched, match_areas
+from yolo.evaluation.coco import CocoProtocol, accumulate, match_by_protocol
+from yolo.evaluation.confusion import count_confusions
+from yolo.evaluation.matching import CocoMatching
 from yolo.evaluation.operating_point import (
     OperatingPoint,
     ScoredVerdicts,
@@ -28,13 +26,12 @@ Float64 = NDArray[np.float64]
 Int64 = NDArray[np.int64]
 
 _IOU_50, _IOU_75 = 0, 5  # places in IOU_THRESHOLDS
+_ALL = 0  # place in AREA_RANGES
 
-
-class AreaScores(NamedTuple):
-    """Scores of the objects of one area range; NaN for classes that have none there."""
-
-    precision: Float64  # (C, T, R) precision envelope
-    recall: Float64  # (L, C, T) final recall with each of the limits on detections per image and class
+_COCO_NUMBERS = (
+    *("map_50_95", "map_50", "map_75", "map_small", "map_medium", "map_large"),
+    *("ar_1", "ar_10", "ar_100", "ar_small", "ar_medium", "ar_large"),
+)
 
 
 def summarise(problem: Problem, *, max_detections: tuple[int, int, int] = (1, 10, 100)) -> EvaluationResult:
@@ -43,69 +40,63 @@ def summarise(problem: Problem, *, max_detections: tuple[int, int, int] = (1, 10
     Args:
         problem: what is evaluated.
         max_detections: limits on detections per image and class, ascending.
+
+    Raises:
+        ValueError: a label or image that the problem does not have, or a score that is not a number.
     """
-    by_area = match_areas(problem, max_detections=max_detections[-1])
-    areas = {name: _score_area(matched, max_detections) for name, matched in by_area.items()}
-    everything = by_area["all"]
-    detections, truths = everything.problem.detections, problem.truths
-    by_class = everything.by_class
-    scored = ScoredVerdicts(
-        scores=detections.scores[by_class],
-        bounds=everything.bounds,
-        true_positive=everything.true_positive[by_class, _IOU_50],
-        false_positive=everything.false_positive[by_class, _IOU_50],
-        instances=everything.instances,
-    )
+    protocol = CocoProtocol(max_detections=max_detections)
+    matching = match_by_protocol(problem, protocol)
+    coco = accumulate(matching, protocol)
+    numbers = zip(_COCO_NUMBERS, coco.stats.tolist(), strict=True)
+    # (C, T, R), NaN instead of -1 for classes without objects
+    precision = coco.precision[..., _ALL, -1].transpose(2, 0, 1)
+    precision = np.where(precision < 0, np.nan, precision)
+    scored = _verdicts_at_50(matching)
     threshold = best_threshold(scored, np.arange(problem.num_classes))
     point = at_threshold(scored, threshold)
-    precision = areas["all"].precision
     hits, misses = counts_by_threshold(scored)
     return EvaluationResult(
-        **_coco_numbers(areas),
+        **{name: float("nan") if value < 0 else value for name, value in numbers},
         precision=_mean(point.precision),
         recall=_mean(point.recall),
         f1=_mean(point.f1),
         score_threshold=threshold,
         per_class=_class_results(problem, scored, precision, point),
-        precision_curves=precision[:, _IOU_50],
+        precision_curves=precision[:, _IOU_50].copy(),  # a view would keep the whole array
         f1_curves=f1_curves(scored),
         true_positives=hits,
         false_positives=misses,
-        confusion_matrix=confusion_matrix(
-            detections, truths, num_classes=problem.num_classes, score_threshold=threshold
-        ),
+        confusion_matrix=_confusions(matching, scored, threshold),
         num_images=len(problem.images),
         num_objects=int(scored.instances.sum()),
     )
 
 
-def _score_area(matched: Matched, max_detections: tuple[int, ...]) -> AreaScores:
-    instances = matched.instances
-    num_classes, num_thresholds = len(instances), len(matched.iou_thresholds)
-    precision = np.full((num_classes, num_thresholds, len(RECALL_POINTS)), np.nan)
-    recall = np.full((len(max_detections), num_classes, num_thresholds), np.nan)
-    for index in np.flatnonzero(instances).tolist():
-        own = matched.of_class(index)
-        hit, miss = matched.true_positive[own], matched.false_positive[own]  # (k, T)
-        precision[index] = precision_at_recalls(hit.T, miss.T, int(instances[index]))
-        for place, limit in enumerate(max_detections):
-            recall[place, index] = hit[matched.rank[own] < limit].sum(axis=0) / instances[index]
-    return AreaScores(precision, recall)
+def _verdicts_at_50(matching: CocoMatching) -> ScoredVerdicts:
+    by_class, rows = matching.ranking.by_class, matching.positions
+    hit, miss = np.zeros(len(by_class), np.bool_), matching.inside[_ALL, by_class]
+    hit[rows] = matching.true_positive(_ALL, _IOU_50)
+    miss[rows] = matching.false_positive(_ALL, _IOU_50)
+    return ScoredVerdicts(
+        scores=matching.problem.detections.scores[by_class],
+        bounds=matching.ranking.bounds,
+        true_positive=hit,
+        false_positive=miss,
+        instances=matching.instances(_ALL),
+    )
 
 
-def _coco_numbers(areas: dict[str, AreaScores]) -> dict[str, float]:
-    everything = areas["all"]
-    sizes = ("small", "medium", "large")
-    return {
-        "map_50_95": _mean(everything.precision),
-        "map_50": _mean(everything.precision[:, _IOU_50]),
-        "map_75": _mean(everything.precision[:, _IOU_75]),
-        **{f"map_{size}": _mean(areas[size].precision) for size in sizes},
-        "ar_1": _mean(everything.recall[0]),
-        "ar_10": _mean(everything.recall[1]),
-        "ar_100": _mean(everything.recall[-1]),
-        **{f"ar_{size}": _mean(areas[size].recall[-1]) for size in sizes},
-    }
+def _confusions(matching: CocoMatching, scored: ScoredVerdicts, threshold: float) -> Int64:
+    problem, kept = matching.problem, scored.scores >= threshold
+    hit = scored.true_positive[matching.positions] & kept[matching.positions]
+    return count_confusions(
+        problem.detections,
+        problem.truths,
+        num_classes=problem.num_classes,
+        found=matching.taken[_ALL, _IOU_50, hit],
+        leftover=matching.ranking.by_class[scored.false_positive & kept],
+        counted=matching.counted[_ALL],
+    )
 
 
 def _class_results(

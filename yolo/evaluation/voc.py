@@ -2,7 +2,7 @@
 
 The rule and the boxes it sees are described in `voc_rule`; COCO's rule (`evaluator`) differs in matching, in
 difficult objects and in the interpolation. Evaluating detections here gives what the devkit gives for the files
-that `comp4.write_comp4` writes, up to the decimals in them.
+that `comp4.write_comp4` writes of them in the order of their image ids, up to the decimals in them.
 
 COCO's crowd regions, which the devkit does not know, are treated as difficult objects: ordinary IoU, any number of
 detections. There is no limit on the number of detections, as the devkit has none.
@@ -16,26 +16,26 @@ import math
 from collections.abc import Sequence
 from dataclasses import dataclass
 from itertools import pairwise
-from typing import Any, get_args
+from typing import Any, Self, get_args
 
 import numpy as np
 from numpy.typing import NDArray
 
-from yolo.evaluation.intake import FoundOnImage, take_in
+from yolo.detection_sets import ImageTable, Problem
+from yolo.evaluation.intake import EvaluatedImages
+from yolo.evaluation.ranking import rank_detections
 from yolo.evaluation.voc_rule import (
     Interpolation,
     average_precision,
-    best_objects,
     judge,
+    meet,
     precision_after_each,
     recall_after_each,
 )
 from yolo.structures import Detections, GroundTruth
 
-Float32 = NDArray[np.float32]
 Float64 = NDArray[np.float64]
 Int64 = NDArray[np.int64]
-Bool = NDArray[np.bool_]
 
 
 @dataclass(frozen=True, slots=True, kw_only=True, eq=False)
@@ -129,7 +129,8 @@ class VocEvaluator:
     """Measures detections against ground truth by the rule of the Pascal VOC devkit.
 
     Pass every image of the set, also those on which nothing was found: their objects count. Memory grows with the
-    detections and objects. On equal scores the order of the images matters; the devkit has the order of the set.
+    detections and objects. Of equal scores the one on the image with the lower id goes first, which is the order
+    of the VOC sets, so images may come in any order and shards merged give the same result to the last bit.
 
     Args:
         class_names: names of the classes, at least one.
@@ -152,23 +153,23 @@ class VocEvaluator:
         plus_one: bool = True,
         strict: bool = True,
     ) -> None:
-        if not class_names:
-            raise ValueError("class_names must name at least one class")
-        if interpolation not in get_args(Interpolation):
-            raise ValueError(f"interpolation must be one of {get_args(Interpolation)}, got {interpolation!r}")
-        if not 0 < match_iou <= 1:
-            raise ValueError(f"match_iou must be above 0 and at most 1, got {match_iou}")
+        _check_options(interpolation, match_iou)
+        self._images = EvaluatedImages(tuple(class_names))
         self.class_names = tuple(class_names)
         self.interpolation: Interpolation = interpolation
         self.match_iou = match_iou
         self.plus_one = plus_one
         self.strict = strict
-        self._found: dict[str, FoundOnImage] = {}
-        self._truth: dict[str, GroundTruth] = {}
+
+    @property
+    def settings(self) -> dict[str, Any]:
+        """The options of `evaluate_voc`."""
+        names = ("interpolation", "match_iou", "plus_one", "strict")
+        return {name: getattr(self, name) for name in names}
 
     def __len__(self) -> int:
         """Images so far."""
-        return len(self._found)
+        return len(self._images)
 
     def update(self, image_id: str, detections: Detections, ground_truth: GroundTruth) -> None:
         """Add one image; both may be empty. Boxes of both are in pixels of the same image.
@@ -177,71 +178,92 @@ class VocEvaluator:
             ValueError: the image was added before, or a detection is not finite.
             DataError: a class index that `class_names` does not reach, or an object that is not finite.
         """
-        if image_id in self._found:
-            raise ValueError(f"image {image_id!r} was evaluated twice")
-        found = take_in(image_id, detections, ground_truth, len(self.class_names))
-        self._found[image_id] = found
-        self._truth[image_id] = ground_truth
+        self._images.add(image_id, detections, ground_truth)
+
+    def merge(self, other: VocEvaluator) -> Self:
+        """Add the images of another evaluator, as of another process, to this one.
+
+        Returns:
+            This evaluator.
+
+        Raises:
+            ValueError: an image is in both, or the evaluators differ in classes or options.
+        """
+        if (self.class_names, self.settings) != (other.class_names, other.settings):
+            raise ValueError("evaluators can be merged only if class names and options are equal")
+        self._images.merge(other._images)
+        return self
 
     def reset(self) -> None:
         """Forget all images."""
-        self._found.clear()
-        self._truth.clear()
+        self._images.clear()
+
+    def problem(self, images: ImageTable | None = None) -> Problem:
+        """The images so far as a problem; see `Evaluator.problem`.
+
+        Raises:
+            ValueError: an evaluated image is not among `images`.
+        """
+        return self._images.problem(images)
 
     def compute(self) -> VocResult:
         """Average precision of each class over the images so far, and their mean."""
-        truth = GroundTruth.concatenate(list(self._truth.values()))
-        npos = np.bincount(truth.labels[~_reusable(truth)], minlength=len(self.class_names))
-        found, image = _by_class_and_score(list(self._found.values()))
-        hit, miss = self._verdicts(found, image, truth)
-        bounds = np.searchsorted(found.labels, np.arange(len(self.class_names) + 1)).tolist()
-        # by class: true positives, false positives, objects to be found
-        classes = [(hit[a:b], miss[a:b], count) for (a, b), count in zip(pairwise(bounds), npos.tolist(), strict=True)]
-        ap = np.array([average_precision(*one, interpolation=self.interpolation) for one in classes])
-        return VocResult(
-            class_names=self.class_names,
-            ap_per_class=ap,
-            mean_ap=float(ap[npos > 0].mean()) if npos.any() else math.nan,
-            npos=npos,
-            num_detections=np.diff(bounds),
-            precision=tuple(precision_after_each(hits, misses) for hits, misses, _ in classes),
-            recall=tuple(recall_after_each(hits, count) for hits, _, count in classes),
-            num_images=len(self),
-            interpolation=self.interpolation,
-            match_iou=self.match_iou,
-            plus_one=self.plus_one,
-            strict=self.strict,
-        )
-
-    def _verdicts(self, found: FoundOnImage, image: Int64, truth: GroundTruth) -> tuple[Bool, Bool]:
-        """(K,) true positive and (K,) false positive."""
-        num_classes = len(self.class_names)
-        truth_image = np.repeat(np.arange(len(self)), [len(one) for one in self._truth.values()])
-        best, iou = best_objects(
-            found.boxes,
-            image * num_classes + found.labels,
-            truth_boxes=truth.boxes,
-            truth_group=truth_image * num_classes + truth.labels,
-            plus_one=self.plus_one,
-        )
-        passes = iou > self.match_iou if self.strict else iou >= self.match_iou
-        return judge(np.where(passes, best, -1), _reusable(truth))
+        return evaluate_voc(self.problem(), **self.settings)
 
 
-def _by_class_and_score(images: list[FoundOnImage]) -> tuple[FoundOnImage, Int64]:
-    """The detections of all images by class, then by descending score, stable; and the place of their image."""
-    # an empty head, because nothing can be concatenated of no images
-    scores = np.concatenate([np.zeros(0, np.float32), *(one.scores for one in images)])
-    labels = np.concatenate([np.zeros(0, np.int64), *(one.labels for one in images)])
-    boxes = np.concatenate([np.zeros((0, 4), np.float32), *(one.boxes for one in images)])
-    image = np.repeat(np.arange(len(images)), [len(one.scores) for one in images])
-    order = np.lexsort((-scores, labels))
-    return FoundOnImage(boxes[order], scores[order], labels[order]), image[order]
+def evaluate_voc(
+    problem: Problem,
+    *,
+    interpolation: Interpolation,
+    match_iou: float = 0.5,
+    plus_one: bool = True,
+    strict: bool = True,
+) -> VocResult:
+    """Average precision of each class by the devkit's rule, and their mean.
+
+    Args:
+        problem: what is evaluated. Equal scores keep the order of its detections, whatever their images, as lines
+            of a `comp4` file do.
+        interpolation: "11-point" for VOC2007, "all-point" from VOC2010 on.
+        match_iou: IoU that a match has to pass, above 0 up to 1.
+        plus_one: whether widths and heights of the VOC file's boxes get 1 added, as in the devkit.
+        strict: whether an IoU equal to `match_iou` is too little.
+
+    Raises:
+        ValueError: another interpolation, `match_iou` out of range, a label or image that the problem does not
+            have, or a score that is not a number.
+    """
+    _check_options(interpolation, match_iou)
+    truths = problem.truths
+    ranking = rank_detections(problem, max_detections=None, ties_by_image=False)
+    met = meet(problem, ranking, match_iou=match_iou, plus_one=plus_one, strict=strict)
+    hit, miss = judge(met[ranking.by_class], truths.reusable)
+    npos = np.bincount(truths.labels[~truths.reusable], minlength=problem.num_classes)
+    # by class: true positives, false positives, objects to be found
+    slices = pairwise(ranking.bounds.tolist())
+    classes = [(hit[a:b], miss[a:b], count) for (a, b), count in zip(slices, npos.tolist(), strict=True)]
+    ap = np.array([average_precision(*one, interpolation=interpolation) for one in classes])
+    return VocResult(
+        class_names=problem.class_names,
+        ap_per_class=ap,
+        mean_ap=float(ap[npos > 0].mean()) if npos.any() else math.nan,
+        npos=npos,
+        num_detections=np.diff(ranking.bounds),
+        precision=tuple(precision_after_each(hits, misses) for hits, misses, _ in classes),
+        recall=tuple(recall_after_each(hits, count) for hits, _, count in classes),
+        num_images=len(problem.images),
+        interpolation=interpolation,
+        match_iou=match_iou,
+        plus_one=plus_one,
+        strict=strict,
+    )
 
 
-def _reusable(truth: GroundTruth) -> Bool:
-    """(M,) objects that need not be found, and excuse any number of detections."""
-    return truth.difficult | truth.iscrowd
+def _check_options(interpolation: Interpolation, match_iou: float) -> None:
+    if interpolation not in get_args(Interpolation):
+        raise ValueError(f"interpolation must be one of {get_args(Interpolation)}, got {interpolation!r}")
+    if not 0 < match_iou <= 1:
+        raise ValueError(f"match_iou must be above 0 and at most 1, got {match_iou}")
 
 
 def _numbers(values: Float64) -> list[float | None]:

@@ -12,7 +12,10 @@ boxes. Without it the rule is applied to the numbers of the file as they stand, 
 smaller, as programs do that forget the 1. The arithmetic is done on the numbers of the file, in float64 and in the
 devkit's order of operations.
 
-Left out: sorting, and everything with names. Source: the VOC2007 and VOC2012 devkits and the Python port in
+Candidates and their overlap come from `candidates`, as for COCO's rule; the order of turns from `ranking`. The
+devkit sorts by score alone, here stably: equal scores keep the order of the detections, that is of the lines.
+
+Left out: everything with names. Source: the VOC2007 and VOC2012 devkits and the Python port in
 py-faster-rcnn.
 
 Shape letters: K detections and M objects of all images, k detections of one class by descending score.
@@ -26,9 +29,11 @@ from typing import Literal
 import numpy as np
 from numpy.typing import NDArray
 
+from yolo.detection_sets import Problem
 from yolo.evaluation.average_precision import precision_envelope
+from yolo.evaluation.candidates import Grouped, Pairs, find_pairs, sort_by_group, voc_overlap
+from yolo.evaluation.ranking import Ranking, starts_run
 
-Float32 = NDArray[np.float32]
 Float64 = NDArray[np.float64]
 Int64 = NDArray[np.int64]
 Bool = NDArray[np.bool_]
@@ -39,42 +44,43 @@ Interpolation = Literal["11-point", "all-point"]
 # reach its point. The Python port has it so, and published numbers depend on it.
 RECALL_POINTS: Float64 = np.array([0.1 * step for step in range(11)])
 
-# candidates examined at a time: bounds the memory, some 200 bytes each
-_PAIRS_AT_ONCE = 200_000
 
-
-def best_objects(
-    boxes: Float32, group: Int64, *, truth_boxes: Float32, truth_group: Int64, plus_one: bool
-) -> tuple[Int64, Float64]:
-    """The object that each detection meets: of its group the one with the highest IoU, the first on equal IoUs.
+def meet(problem: Problem, ranking: Ranking, *, match_iou: float, plus_one: bool, strict: bool) -> Int64:
+    """The object that each detection meets with enough IoU, -1 for none.
 
     Args:
-        boxes: (K, 4) xyxy of the detections.
-        group: (K,) a number for each class of each image.
-        truth_boxes: (M, 4) xyxy of the objects.
-        truth_group: (M,).
+        problem: what is evaluated.
+        ranking: who takes part.
+        match_iou: IoU to pass, above 0.
         plus_one: whether widths and heights of the VOC file's boxes get 1 added.
+        strict: whether an IoU equal to `match_iou` is too little.
 
     Returns:
-        (K,) index of the object, -1 if the group has none, and (K,) the IoU, 0 where the boxes do not overlap.
+        (K,) place of the object.
     """
-    extra = float(plus_one)
-    best, best_iou = np.full(len(boxes), -1, np.int64), np.zeros(len(boxes))
-    by_group = np.argsort(truth_group, kind="stable")
-    first, last = (np.searchsorted(truth_group[by_group], group, side=side) for side in ("left", "right"))
-    candidates = np.flatnonzero(last > first)
-    filled = np.cumsum((last - first)[candidates]) // _PAIRS_AT_ONCE
-    for part in np.split(candidates, np.flatnonzero(np.diff(filled)) + 1) if len(candidates) else ():
-        count = last[part] - first[part]
-        start = np.cumsum(count) - count  # where the pairs of each detection begin
-        row = np.repeat(np.arange(len(part)), count)
-        truth = by_group[np.arange(len(row)) - start[row] + first[part][row]]
-        iou = _file_iou(boxes[part][row], truth_boxes[truth], extra)
-        highest = np.maximum.reduceat(iou, start)
-        equal = np.flatnonzero(iou == highest[row])
-        _, earliest = np.unique(row[equal], return_index=True)
-        best[part], best_iou[part] = truth[equal[earliest]], highest
-    return best, best_iou
+    truths = problem.truths
+    pairs = find_pairs(
+        Grouped(ranking.by_group, ranking.group),
+        sort_by_group(truths.labels * max(len(problem.images), 1) + truths.image_index),
+        voc_overlap(problem.detections, truths, plus_one=plus_one),
+        least=match_iou,
+    )
+    best = best_of_each(pairs)
+    if strict:
+        best = best[pairs.overlap[best] > match_iou]
+    matched = np.full(len(problem.detections), -1, np.int64)
+    matched[pairs.detection[best]] = pairs.truth[best]
+    return matched
+
+
+def best_of_each(pairs: Pairs) -> Int64:
+    """Which pair of each detection has the highest overlap, the first object on equal ones."""
+    new_place = starts_run(pairs.place)
+    new_overlap = new_place | starts_run(pairs.overlap)
+    # where the run of equal overlaps of one detection begins, that each pair is in
+    begins = np.maximum.accumulate(np.where(new_overlap, np.arange(len(new_overlap)), 0))
+    best: Int64 = begins[np.append(new_place[1:], True)] if len(begins) else begins
+    return best
 
 
 def judge(matched: Int64, reusable: Bool) -> tuple[Bool, Bool]:
@@ -133,18 +139,3 @@ def average_precision(true_positive: Bool, false_positive: Bool, npos: int, *, i
         return float(envelope[true_positive].sum() / npos)
     place = np.searchsorted(recall_after_each(true_positive, npos), RECALL_POINTS, side="left")
     return float(np.append(envelope, 0.0)[place].sum() / len(RECALL_POINTS))
-
-
-def _file_iou(detection: Float32, truth: Float32, extra: float) -> Float64:
-    """(P,) IoU of our boxes (P, 4) as the devkit computes it on their numbers in a VOC file; 0 if they do not meet."""
-    shift = np.array([1.0, 1.0, 0.0, 0.0])
-    dx1, dy1, dx2, dy2 = (detection + shift).T
-    tx1, ty1, tx2, ty2 = (truth + shift).T
-    width = np.minimum(dx2, tx2) - np.maximum(dx1, tx1) + extra
-    height = np.minimum(dy2, ty2) - np.maximum(dy1, ty1) + extra
-    meets = (width > 0) & (height > 0)
-    both = np.where(meets, width * height, 0.0)
-    detection_area = (dx2 - dx1 + extra) * (dy2 - dy1 + extra)
-    truth_area = (tx2 - tx1 + extra) * (ty2 - ty1 + extra)
-    iou: Float64 = both / np.where(meets, detection_area + truth_area - both, 1.0)
-    return iou

@@ -1,0 +1,198 @@
+"""What to fix first: every rule, when it speaks and when not, and the order."""
+
+from __future__ import annotations
+
+import math
+from dataclasses import replace
+from typing import Any
+
+import numpy as np
+import pytest
+
+from tests.reporting.made_analysis import make_analysis
+from yolo.analysis.analysis import Analysis
+from yolo.analysis.breakdown import Bin, Breakdown
+from yolo.analysis.cases import Case
+from yolo.analysis.errors import ERROR_KINDS
+from yolo.analysis.intervals import Interval
+from yolo.reporting.advice import Advice, make_advice, uncertain_classes
+from yolo.reporting.context import ReportRemark
+
+FREE = dict.fromkeys(ERROR_KINDS, 0.0)
+
+
+@pytest.fixture(scope="module")
+def base() -> Analysis:
+    """Five classes with objects, of which no rule says anything."""
+    made = make_analysis(("cat", "dog", "cow", "hen", "owl", "none"), num_images=40)
+    same = [
+        replace(one, ap_50_95=0.6, instances=100) for one in made.result.per_class[:-1]
+    ]  # all alike, well measured, none without objects
+    matrix = np.zeros((6, 6), np.int64)
+    np.fill_diagonal(matrix, 90)
+    result = replace(made.result, per_class=tuple(same), map_50_95=0.6, num_objects=500, confusion_matrix=matrix)
+    assert made.intervals
+    return replace(
+        made,
+        result=result,
+        intervals=replace(made.intervals, class_ap_50_95=(Interval(0.55, 0.65),) * 5),
+        errors=replace(
+            made.errors,
+            ap_cost=FREE,
+            counts=dict.fromkeys(ERROR_KINDS, 7),
+            class_ap_cost=dict.fromkeys(ERROR_KINDS, np.zeros(5)),
+            score_threshold=0.25,
+        ),
+        breakdowns=(),
+        calibration=replace(made.calibration, ece=0.01),
+        suspects=(),
+    )
+
+
+def test_nothing_to_say_is_said(base: Analysis) -> None:
+    (only,) = make_advice(base)
+    assert (only.level, only.title) == ("good", "Nothing stands out.")
+
+
+def with_errors(base: Analysis, **changes: Any) -> Analysis:
+    return replace(base, errors=replace(base.errors, **changes))
+
+
+def with_class(base: Analysis, place: int, **changes: Any) -> Analysis:
+    classes = list(base.result.per_class)
+    classes[place] = replace(classes[place], **changes)
+    return replace(base, result=replace(base.result, per_class=tuple(classes)))
+
+
+def with_suspects(base: Analysis, *kinds: str) -> Analysis:
+    return replace(base, suspects=tuple(Case(kind, 0, 0, -1, 0.9, 0.0, "look") for kind in kinds))
+
+
+def test_remarks_on_the_input_come_first(base: Analysis) -> None:
+    remarks = (ReportRemark("a", 2, "rare"), ReportRemark("b", 1200, "frequent"))
+    costly = with_errors(base, ap_cost=FREE | {"missed": 0.4})
+    first, second = make_advice(costly, remarks)
+    assert (first.level, first.anchor, second.anchor) == ("error", "remarks", "errors")
+    assert first.text == "frequent. This happened 1,200 times. There is one more remark."
+    assert make_advice(base, (ReportRemark("a", 1, "rare"),))[0].text == "rare. This happened once."
+
+
+def test_errors_are_told_by_what_they_cost(base: Analysis) -> None:
+    # four are worth telling, the dearest three are told; 0.009 is too cheap
+    cost = {"class": 0.02, "location": 0.05, "both": 0.009, "duplicate": 0.011, "background": 0.3, "missed": 0.04}
+    told = make_advice(with_errors(base, ap_cost=cost))
+    assert [item.title.split(":")[0] for item in told] == [
+        "Things are detected where nothing is annotated",
+        "Boxes are inexact",
+        "Objects are missed",
+    ]
+    assert told[0].text.startswith("7 detections where nothing is annotated at the score threshold 0.250. Without")
+    assert "mAP@0.5 would be 0.300 higher" in told[0].text
+
+
+def test_costs_that_are_small_or_not_measured_are_no_reason(base: Analysis) -> None:
+    assert make_advice(with_errors(base, ap_cost=dict.fromkeys(ERROR_KINDS, math.nan)))[0].level == "good"
+    assert make_advice(with_errors(base, ap_cost=FREE | {"missed": 0.009}))[0].level == "good"
+
+
+def test_the_classes_that_errors_hit_hardest_are_named_if_they_have_enough_objects(base: Analysis) -> None:
+    costs = {**dict.fromkeys(ERROR_KINDS, np.zeros(5)), "missed": np.array([0.1, np.nan, 0.3, 0.9, 0.2])}
+    analysis = with_errors(with_class(base, 3, instances=19), ap_cost=FREE | {"missed": 0.2}, class_ap_cost=costs)
+    assert "Hit hardest: cow (0.300), owl (0.200) and cat (0.100)." in make_advice(analysis)[0].text
+
+
+def test_a_confused_pair_needs_numbers_and_share(base: Analysis) -> None:
+    def confused(count: int, objects: int) -> tuple[Advice, ...]:
+        matrix = base.result.confusion_matrix.copy()
+        matrix[1, 2], matrix[1, 1] = count, objects - count
+        return make_advice(replace(base, result=replace(base.result, confusion_matrix=matrix)))
+
+    (told,) = confused(10, 100)
+    assert told.title == "dog is taken for cow."
+    assert "dog as cow (10 of 100)" in told.text
+    assert confused(9, 100)[0].level == "good"  # less than a tenth
+    assert confused(4, 10)[0].level == "good"  # too few
+
+
+def test_weak_classes_are_told_the_weakest_first(base: Analysis) -> None:
+    weak = with_class(with_class(with_class(base, 0, ap_50_95=0.35), 1, ap_50_95=0.1), 2, ap_50_95=0.36)
+    (told,) = make_advice(weak)  # 0.36 is exactly 0.6 of 0.6: not below
+    assert told.title == "2 classes are much weaker than the others."
+    assert "dog (0.100, 100 objects) and cat (0.350, 100 objects)" in told.text
+
+
+def test_a_weak_class_with_few_objects_is_uncertain_not_weak(base: Analysis) -> None:
+    (told,) = make_advice(with_class(base, 0, ap_50_95=0.1, instances=19))
+    assert told.title == "1 class is measured on too few objects."
+    assert "cat (19)" in told.text
+
+
+def test_a_wide_interval_makes_a_class_uncertain(base: Analysis) -> None:
+    assert base.intervals
+    wide = replace(
+        base.intervals,
+        class_ap_50_95=(Interval(0.4, 0.71), Interval(math.nan, math.nan), *base.intervals.class_ap_50_95[2:]),
+    )
+    analysis = replace(base, intervals=wide)
+    assert uncertain_classes(analysis) == [True, False, False, False, False]
+    assert make_advice(analysis)[0].title == "1 class is measured on too few objects."
+    assert uncertain_classes(replace(base, intervals=None)) == [False] * 5
+
+
+@pytest.mark.parametrize(("small_ap", "small_count", "told"), [(0.2, 50, True), (0.3, 50, False), (0.2, 2, False)])
+def test_the_weakest_size(base: Analysis, small_ap: float, small_count: int, told: bool) -> None:
+    # weak is below 0.6 of the best (0.5), and rare is less than 5 % of all objects
+    bins = (
+        Bin("small (up to 32²)", 0, 1024, small_count, 0.4, small_ap, 0.3),
+        Bin("medium", 1024, 9216, 50, 0.7, 0.5, 0.8),
+        Bin("large", 9216, math.inf, 0, math.nan, math.nan, math.nan),
+    )
+    (first,) = make_advice(replace(base, breakdowns=(Breakdown("size", "By size", "", bins),)))
+    assert (first.title == "Small objects are the weakest.") is told
+    if told:
+        assert "AP is 0.200, against 0.500 for medium objects; 30 % of 50 are found." in first.text
+        assert "input size" in first.text
+
+
+def test_many_suspicious_labels_come_before_errors_and_few_after(base: Analysis) -> None:
+    costly = with_errors(base, ap_cost=FREE | {"missed": 0.1})
+    many = with_suspects(costly, *["wrong_class"] * 5)  # of 500 objects: a hundredth
+    few = with_suspects(costly, *["wrong_class"] * 3, "no_object")
+    assert [item.anchor for item in make_advice(many)] == ["suspects", "errors"]
+    assert [item.anchor for item in make_advice(few)] == ["errors", "suspects"]
+    text = make_advice(few)[1].text
+    assert text.startswith("3 labels whose class looks wrong and 1 label where no object seems to be.")
+
+
+@pytest.mark.parametrize(
+    ("ece", "temperature", "title"),
+    [
+        (0.2, 1.4, "Scores are too high."),
+        (0.2, 0.6, "Scores are too low."),
+        (0.2, 1.0, "Scores do not say how likely a detection is right."),
+        (0.049, 1.4, "Nothing stands out."),
+        (math.nan, math.nan, "Nothing stands out."),
+    ],
+)
+def test_calibration(base: Analysis, ece: float, temperature: float, title: str) -> None:
+    (told,) = make_advice(replace(base, calibration=replace(base.calibration, ece=ece, temperature=temperature)))
+    assert told.title == title
+
+
+def test_classes_without_objects_are_named(base: Analysis) -> None:
+    (told,) = make_advice(with_class(base, 4, instances=0, ap_50_95=math.nan))
+    assert told.title == "1 class is not measured."
+    assert "owl" in told.text
+
+
+def test_no_objects_and_no_detections_are_told_apart(base: Analysis) -> None:
+    no_objects = replace(base, result=replace(base.result, num_objects=0))
+    assert make_advice(no_objects)[0].title == "There are no objects to be found."
+    problem = replace(base.matched.problem, detections=base.matched.problem.detections[:0])
+    no_detections = replace(base, matched=replace(base.matched, problem=problem))
+    assert make_advice(no_detections)[0].title == "The detector found nothing at all."
+
+
+def test_a_name_from_right_to_left_keeps_its_number(base: Analysis) -> None:
+    (told,) = make_advice(with_class(base, 0, name="كرسي", instances=5))
+    assert "\u2068كرسي\u2069 (5)" in told.text

@@ -1,0 +1,107 @@
+"""The commands that measure: `val`, `report`, `compare`."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Sequence
+from dataclasses import fields
+from typing import TYPE_CHECKING
+
+from rich.console import Console
+
+from yolo.cli.arguments import parse
+from yolo.config import CompareConfig, ReportConfig, ValConfig
+from yolo.engine.console import say
+
+if TYPE_CHECKING:
+    from yolo.engine.evaluate import Evaluation
+    from yolo.evaluation.result import EvaluationResult
+
+_SUCCESS = 0
+
+
+def val_command(words: Sequence[str]) -> int:
+    """Measure a detector."""
+    config = parse("val", ValConfig, words)
+    console = Console()
+    from yolo.engine.validate import validate
+
+    run = validate(config)
+    for line in run.account.summary_lines():
+        say(console, line)
+    print_evaluation(run.evaluation, console)
+    count = run.evaluation.result.num_images
+    stages = ", ".join(f"{name} {1000 * value / count:.1f}" for name, value in run.evaluation.seconds.items())
+    say(console, f"milliseconds per image: {stages}")
+    if run.voc is not None:
+        say(console, run.voc.summary())
+    if run.note:
+        say(console, run.note)
+    say(console, f"results: {run.folder}")
+    if config.report:
+        say(console, f"look at: {run.folder / 'report.html'}")
+    return _SUCCESS
+
+
+def report_command(words: Sequence[str]) -> int:
+    """Measure the detections of any detector."""
+    config = parse("report", ReportConfig, words)
+    console = Console()
+    from yolo.engine.report import report
+
+    run = report(config, console)
+    print_result(run.analysis.result, console)
+    if run.voc is not None:
+        say(console, run.voc.summary())
+    say(console, f"results: {run.folder}", f"look at: {run.page}")
+    return _SUCCESS
+
+
+def compare_command(words: Sequence[str]) -> int:
+    """Say what differs between two detectors."""
+    config = parse("compare", CompareConfig, _with_names(words))
+    console = Console()
+    from yolo.engine.compare import compare_files, summary_lines
+
+    run = compare_files(config, console)
+    say(console, *summary_lines(run.comparison))
+    say(console, f"results: {run.folder}", f"look at: {run.page}")
+    return _SUCCESS
+
+
+def _with_names(words: Sequence[str]) -> list[str]:
+    """The words of `compare A B` with A and B as options."""
+    options = {field.name for field in fields(CompareConfig)}
+
+    def is_option(word: str) -> bool:
+        name, equals, _ = word.partition("=")
+        return word.startswith("-") or (bool(equals) and name in options)
+
+    count = next((place for place, word in enumerate(words[:2]) if is_option(word)), len(words[:2]))
+    named = [word for name, value in zip(("--a", "--b"), words[:count], strict=False) for word in (name, value)]
+    return [*named, *words[count:]]
+
+
+def print_evaluation(evaluation: Evaluation, console: Console) -> None:
+    """The table, what it holds at, and what is in no number."""
+    print_result(evaluation.result, console)
+    if evaluation.skipped:
+        say(console, f"{len(evaluation.skipped)} images could not be read and are in no number:")
+        for image in evaluation.skipped[:5]:
+            say(console, f"  {image.reason}")
+
+
+def print_result(result: EvaluationResult, console: Console) -> None:
+    """The table, and what P, R and F1 hold at."""
+    from yolo.evaluation.table import plain_table, rich_table
+
+    if console.is_terminal:
+        console.print(rich_table(result))
+    else:
+        say(console, plain_table(result))
+    if result.num_objects == 0:
+        say(console, "the split has no objects: there is nothing to measure")
+    elif math.isnan(result.score_threshold):
+        say(console, "nothing was detected: P, R and F1 have no score to hold at")
+    else:
+        say(console, f"P, R and F1 at score {result.score_threshold:.3f}, where the mean F1 is highest; IoU 0.5")

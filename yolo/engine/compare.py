@@ -1,0 +1,202 @@
+"""`compare`: two detectors on the same images, from their run folders or their files of detections."""
+
+from __future__ import annotations
+
+import json
+import math
+from dataclasses import asdict, dataclass, replace
+from pathlib import Path
+from typing import NamedTuple
+
+import numpy as np
+from rich.console import Console
+
+from yolo.analysis.comparison import Comparison, compare
+from yolo.config import CompareConfig, DetectionFormat
+from yolo.detection_files.detections import read_detections
+from yolo.detection_files.ground_truth import GroundTruthFiles, read_ground_truth
+from yolo.detection_files.remarks import Remark
+from yolo.detection_sets import Problem
+from yolo.engine.console import say
+from yolo.engine.environment import command_of, describe_environment
+from yolo.engine.report import INPUTS, describe_files, read_names, remark_lines
+from yolo.errors import ConfigError, DataError
+from yolo.evaluation.matched import match_problem
+from yolo.files import new_folder
+from yolo.reporting.compare import CompareContext, write_comparison
+from yolo.reporting.context import ReportRemark
+from yolo.reporting.pictures import ChangePictures
+
+_TRUTH, _FOUND = "ground_truth.json", "predictions.json"
+
+
+@dataclass(frozen=True, slots=True)
+class CompareRun:
+    """What `gridyolo compare` made.
+
+    Attributes:
+        folder: where everything was written.
+        page: compare.html.
+        comparison: the differences.
+        remarks: on the files.
+    """
+
+    folder: Path
+    page: Path
+    comparison: Comparison
+    remarks: tuple[Remark, ...]
+
+
+class _Truth(NamedTuple):
+    """What is measured by."""
+
+    path: Path
+    split: str = "val"
+    images: Path | None = None
+    names: str = ""
+
+
+class _Side(NamedTuple):
+    """Files of one of the two."""
+
+    name: str
+    detections: Path
+    format: DetectionFormat
+    truth: _Truth | None
+
+
+def compare_files(config: CompareConfig, console: Console | None = None) -> CompareRun:
+    """Compare and write a run folder; see `CompareConfig`.
+
+    Raises:
+        ConfigError: there is no ground truth to measure by.
+        DataError: files that cannot be used, or run folders that were measured on different images or objects.
+    """
+    console = console or Console(quiet=True)
+    first, second = (_side(Path(word), config.format) for word in (config.a, config.b))
+    truth = _read_truths(config, first, second)
+    remarks = list(truth.remarks)
+    problems: list[Problem] = []
+    for letter, side in (("A", first), ("B", second)):
+        found = read_detections(side.detections, truth, format=side.format)
+        problems.append(Problem(truth.images, truth.class_names, truth.truths, found.detections))
+        remarks += [replace(one, message=f"{letter}: {one.message}") for one in found.remarks]
+        say(console, *describe_files(truth, len(found.detections), found.format)[letter == "B" :])
+    say(console, *remark_lines(remarks))
+    a, b = problems
+    comparison = compare(a, b, replicates=config.bootstrap)
+    pictures = None
+    if config.pictures:
+        pictures = ChangePictures(match_problem(a), match_problem(b), comparison.score_thresholds)
+    folder = new_folder(Path(config.runs), config.name)
+    context = CompareContext(
+        title=f"{first.name} and {second.name}",
+        command=command_of("compare", config, positional=("a", "b")),
+        names=(first.name, second.name),
+        remarks=tuple(ReportRemark(one.kind, one.count, one.message, one.examples) for one in remarks),
+        configuration=asdict(config),
+        environment=describe_environment(),
+        pictures=pictures,
+        picture_notes=None if pictures is None else lambda: pictures.notes,
+    )
+    page = write_comparison(folder, comparison, a, b, context)
+    return CompareRun(folder, page, comparison, tuple(remarks))
+
+
+def summary_lines(comparison: Comparison) -> list[str]:
+    """The differences of all classes together as aligned text, and how many images changed."""
+    rows = [("", "A", "B", "B - A", f"{comparison.level:.0%} interval", "p")]
+    rows += [
+        (
+            one.name,
+            _number(one.a),
+            _number(one.b),
+            _number(one.b - one.a, "+"),
+            f"{_number(one.interval.low, '+')} to {_number(one.interval.high, '+')}",
+            _number(one.p_value),
+        )
+        for one in comparison.headline
+    ]
+    widths = [max(map(len, column)) for column in zip(*rows, strict=True)]
+    lines = [
+        "  ".join(
+            cell.ljust(width) if place == 0 else cell.rjust(width)
+            for place, (cell, width) in enumerate(zip(row, widths, strict=True))
+        )
+        for row in rows
+    ]
+    unchanged = comparison.num_images - comparison.num_better - comparison.num_worse
+    lines.append(
+        f"{comparison.num_images} images: {comparison.num_better} better, {comparison.num_worse} worse, "
+        f"{unchanged} as before"
+    )
+    return lines
+
+
+def _number(value: float, sign: str = "") -> str:
+    return "-" if math.isnan(value) else f"{value:{sign}.3f}"
+
+
+def _side(path: Path, detection_format: DetectionFormat) -> _Side:
+    """What a word of the command line stands for."""
+    if (path / INPUTS).is_file():
+        return _side_of_report(path)
+    if (path / _FOUND).is_file():
+        truth = path / _TRUTH
+        return _Side(str(path), path / _FOUND, "coco", _Truth(truth) if truth.is_file() else None)
+    if not path.exists():
+        raise DataError(f"{path}: there is no such run folder, nor a file or folder of detections")
+    return _Side(str(path), path, detection_format, None)
+
+
+def _side_of_report(folder: Path) -> _Side:
+    """The files that a report was made of, where they lie."""
+    path = folder / INPUTS
+    try:
+        inputs = json.loads(path.read_text(encoding="utf-8"))
+        images = Path(inputs["images"]) if "images" in inputs else None
+        truth = _Truth(Path(inputs["ground_truth"]), inputs["split"], images, inputs.get("names", ""))
+        return _Side(str(folder), Path(inputs["detections"]), inputs["format"], truth)
+    except (OSError, ValueError, KeyError, TypeError) as error:
+        raise DataError(f"{path}: is not what gridyolo report writes ({type(error).__name__}: {error})") from error
+
+
+def _read_truths(config: CompareConfig, first: _Side, second: _Side) -> GroundTruthFiles:
+    """The ground truth of both, which must be one."""
+    images = Path(config.images) if config.images else None
+    if config.ground_truth:
+        return _read_truth(_Truth(Path(config.ground_truth), config.split, images, config.names))
+    sources = [side.truth for side in (first, second) if side.truth is not None]
+    if not sources:
+        raise ConfigError(
+            "gridyolo compare: neither is a run folder with a ground_truth.json; add --ground-truth, what both were "
+            "made for"
+        )
+    sources = list(dict.fromkeys(source._replace(images=images or source.images) for source in sources))
+    truths = [_read_truth(source) for source in sources]
+    for other in truths[1:]:
+        _check_same(truths[0], other, [source.path for source in sources])
+    return truths[0]
+
+
+def _read_truth(source: _Truth) -> GroundTruthFiles:
+    names = read_names(source.names)
+    return read_ground_truth(source.path, split=source.split, images=source.images, class_names=names)
+
+
+def _check_same(one: GroundTruthFiles, other: GroundTruthFiles, paths: list[Path]) -> None:
+    """Numbers of different images or objects say nothing of two detectors."""
+    what = ""
+    if one.class_names != other.class_names:
+        what = "classes"
+    elif list(one.images.image_ids) != list(other.images.image_ids):
+        what = "images"
+    elif not (
+        np.array_equal(one.truths.boxes, other.truths.boxes) and np.array_equal(one.truths.labels, other.truths.labels)
+    ):
+        what = "objects"
+    if what:
+        raise DataError(
+            f"{paths[0]} and {paths[1]} have different {what}: the runs were measured on different data; measure both "
+            "on one split, or name a --ground-truth that holds for both"
+        )

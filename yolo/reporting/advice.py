@@ -1,0 +1,297 @@
+"""What to fix first: rules that turn the numbers of an analysis into an ordered list in plain words.
+
+Each rule is a function that gives at most one piece of advice, and `make_advice` puts them in order: what makes the
+numbers themselves doubtful, then errors by what they cost, then what is weak, then what is merely uncertain. The
+thresholds of the rules are the constants below; they are judgements, not statistics. Nothing is computed here that is
+not on the report already.
+"""
+
+from __future__ import annotations
+
+import math
+import unicodedata
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass
+from typing import Final
+
+import numpy as np
+from numpy.typing import NDArray
+
+from yolo.analysis.analysis import Analysis
+from yolo.analysis.errors import ERROR_KINDS
+from yolo.evaluation.result import ClassResult
+from yolo.reporting.confusions import Confusion, most_confused
+from yolo.reporting.context import ReportRemark
+from yolo.reporting.page import share
+from yolo.reporting.wording import ERROR_WORDS, SUSPECT_WORDS, tell
+
+Float64 = NDArray[np.float64]
+
+MOST_ERROR_KINDS: Final = 3
+LEAST_COST: Final = 0.01  # of mAP@0.5; cheaper kinds of errors are not told
+LEAST_CONFUSED: Final = 5  # objects, and
+LEAST_CONFUSED_SHARE: Final = 0.1  # of the class, before a pair of classes is told
+WEAK_CLASS: Final = 0.6  # of the mean over classes; below it a class is weak
+WEAK_BIN: Final = 0.6  # of the best size; below it a size is weak
+LEAST_BIN_SHARE: Final = 0.05  # of all objects; rarer sizes are not told
+FEW_INSTANCES: Final = 20
+WIDE_INTERVAL: Final = 0.3  # from low to high, of an AP
+MUCH_ECE: Final = 0.05
+SURE, UNSURE = 1.1, 0.9  # temperatures beyond which scores are called too high, or too low
+LEAST_SUSPECTS_SHARE: Final = 0.01  # of all objects, from where on labels come before errors
+MOST_NAMES: Final = 4
+
+
+@dataclass(frozen=True, slots=True)
+class Advice:
+    """One thing to do.
+
+    Attributes:
+        level: "error" (numbers are doubtful), "warning" (worth mending) or "note".
+        title: what is the matter, a short sentence.
+        text: with the numbers, and what to do.
+        anchor: the section of the report that shows it.
+    """
+
+    level: str
+    title: str
+    text: str
+    anchor: str
+
+
+def make_advice(analysis: Analysis, remarks: Sequence[ReportRemark] = ()) -> tuple[Advice, ...]:
+    """All advice, the most urgent first; never empty."""
+    labels = _suspicious_labels(analysis)
+    many = len(analysis.suspects) >= LEAST_SUSPECTS_SHARE * max(analysis.result.num_objects, 1)
+    rules = [
+        _doubtful_input(remarks),
+        _nothing_to_measure(analysis),
+        *([labels] if many else []),
+        *_costly_errors(analysis),
+        _confused_pair(analysis),
+        _weak_classes(analysis),
+        _weak_size(analysis),
+        *([] if many else [labels]),
+        _miscalibration(analysis),
+        _uncertain_classes(analysis),
+        _classes_without_objects(analysis),
+    ]
+    found = tuple(item for item in rules if item)
+    return found or (_all_is_well(analysis),)
+
+
+def _doubtful_input(remarks: Sequence[ReportRemark]) -> Advice | None:
+    if not remarks:
+        return None
+    worst = max(remarks, key=lambda remark: remark.count)
+    others = len(remarks) - 1
+    more = {0: "", 1: " There is one more remark."}.get(others, f" There are {others} more remarks.")
+    times = "once" if worst.count == 1 else f"{worst.count:,} times"
+    text = f"{_stop(worst.message)} This happened {times}.{more}"
+    return Advice("error", "Look at the input files before you trust a number.", text, "remarks")
+
+
+def _nothing_to_measure(analysis: Analysis) -> Advice | None:
+    if not analysis.result.num_objects:
+        text = "No object is annotated that a detector could be asked to find, so there is no precision or recall."
+        return Advice("error", "There are no objects to be found.", text, "data")
+    if not len(analysis.matched.problem.detections):
+        text = "Check the detections file, the score threshold it was written with, and the names of the images."
+        return Advice("error", "The detector found nothing at all.", text, "data")
+    return None
+
+
+def _costly_errors(analysis: Analysis) -> Iterator[Advice]:
+    errors = analysis.errors
+    costs = {kind: errors.ap_cost[kind] for kind in ERROR_KINDS if errors.ap_cost[kind] >= LEAST_COST}
+    for kind in sorted(costs, key=lambda name: -costs[name])[:MOST_ERROR_KINDS]:
+        words = ERROR_WORDS[kind]
+        classes = _costliest(errors.class_ap_cost[kind], analysis.result.per_class)
+        at = "" if math.isnan(errors.score_threshold) else f" at the score threshold {errors.score_threshold:.3f}"
+        where = f" Hit hardest: {classes}." if classes else ""
+        text = (
+            f"{_capital(tell(errors.counts[kind], words))}{at}. Without errors of this kind mAP@0.5 would be "
+            f"{costs[kind]:.3f} higher.{where} {words.action}"
+        )
+        yield Advice("warning", f"{words.problem}: this costs {costs[kind]:.3f} of mAP@0.5.", text, "errors")
+
+
+def _costliest(costs: Float64, classes: Sequence[ClassResult]) -> str:
+    """The classes in which a kind costs the most AP, of those with enough objects; empty where there is no choice."""
+    enough = np.array([one.instances >= FEW_INSTANCES for one in classes])
+    known = np.where(enough, np.nan_to_num(costs, nan=0.0), 0.0)
+    if np.count_nonzero(known > 0) < 2:
+        return ""
+    ranked = np.argsort(-known, kind="stable")[:3].tolist()
+    return _list([f"{_isolated(classes[place].name)} ({known[place]:.3f})" for place in ranked if known[place] > 0])
+
+
+def _confused_pair(analysis: Analysis) -> Advice | None:
+    def counts(pair: Confusion) -> bool:
+        return pair.count >= LEAST_CONFUSED and pair.share >= LEAST_CONFUSED_SHARE
+
+    pairs = [pair for pair in most_confused(analysis.result, most=10) if counts(pair)]
+    if not pairs:
+        return None
+    first = pairs[0]
+    told = [
+        f"{_isolated(pair.annotated)} as {_isolated(pair.detected)} ({pair.count:,} of {pair.objects:,})"
+        for pair in pairs[:3]
+    ]
+    text = f"Taken for another class: {_list(told)}. {ERROR_WORDS['class'].action}"
+    return Advice(
+        "warning", f"{_isolated(first.annotated)} is taken for {_isolated(first.detected)}.", text, "confusion"
+    )
+
+
+def _weak_classes(analysis: Analysis) -> Advice | None:
+    result = analysis.result
+    weak = [
+        one
+        for one in result.per_class
+        if one.instances >= FEW_INSTANCES and one.ap_50_95 < WEAK_CLASS * result.map_50_95
+    ]
+    if not weak or len(result.per_class) < 2:
+        return None
+    weak.sort(key=lambda one: one.ap_50_95)
+    told = _list(
+        [f"{_isolated(one.name)} ({one.ap_50_95:.3f}, {one.instances:,} objects)" for one in weak[:MOST_NAMES]]
+    )
+    text = (
+        f"Far below the mean of {result.map_50_95:.3f}: {told}. More, and more varied, training images of these "
+        "classes raise the mean most; first look at their labels."
+    )
+    title = f"{_classes(len(weak))} much weaker than the others."
+    return Advice("warning", title, text, "classes")
+
+
+def _weak_size(analysis: Analysis) -> Advice | None:
+    bins = [item for one in analysis.breakdowns if one.name == "size" for item in one.bins]
+    objects = sum(item.instances for item in bins)
+    usual = [item for item in bins if item.instances >= LEAST_BIN_SHARE * objects and not math.isnan(item.ap_50_95)]
+    if len(usual) < 2:
+        return None
+    worst, best = min(usual, key=lambda item: item.ap_50_95), max(usual, key=lambda item: item.ap_50_95)
+    if worst.ap_50_95 >= WEAK_BIN * best.ap_50_95:
+        return None
+    small = worst is bins[0]
+    action = (
+        "A larger input size, or cutting images into tiles, is what helps."
+        if small
+        else "Check that there are enough such objects in the training images."
+    )
+    text = (
+        f"AP is {worst.ap_50_95:.3f}, against {best.ap_50_95:.3f} for {_bare(best.label)} objects; "
+        f"{share(worst.recall)} of {worst.instances:,} are found. They are "
+        f"{share(worst.instances / objects)} of all objects. {action}"
+    )
+    return Advice("warning", f"{_capital(_bare(worst.label))} objects are the weakest.", text, "breakdowns")
+
+
+def _suspicious_labels(analysis: Analysis) -> Advice | None:
+    suspects = analysis.suspects
+    if not suspects:
+        return None
+    kinds = {kind: sum(case.kind == kind for case in suspects) for kind in SUSPECT_WORDS}
+    told = _list([tell(count, SUSPECT_WORDS[kind]) for kind, count in kinds.items() if count])
+    text = (
+        f"{_capital(told)}. Every wrong label counts as an error of the detector here, and is taught in training. Look "
+        "at the pictures from the top, correct what is wrong, and evaluate again; errors.csv lists them."
+    )
+    return Advice("warning", f"{tell(len(suspects), _LABELS)} worth a look.", text, "suspects")
+
+
+def _miscalibration(analysis: Analysis) -> Advice | None:
+    found = analysis.calibration
+    if not found.ece >= MUCH_ECE:  # NaN is no reason
+        return None
+    if found.temperature > SURE:
+        title, what = "Scores are too high.", "promise more than they keep"
+    elif found.temperature < UNSURE:
+        title, what = "Scores are too low.", "keep more than they promise"
+    else:
+        title, what = "Scores do not say how likely a detection is right.", "are off, in both directions"
+    text = (
+        f"They {what}: on average by {found.ece:.3f}. The order of detections, and so AP, does not suffer, but do not "
+        f"read a score as a probability. Dividing the logits by {found.temperature:.2f} brings this to "
+        f"{found.ece_after:.3f}."
+    )
+    return Advice("note", title, text, "calibration")
+
+
+def _uncertain_classes(analysis: Analysis) -> Advice | None:
+    shaky = [one for one, wide in zip(analysis.result.per_class, uncertain_classes(analysis), strict=True) if wide]
+    if not shaky:
+        return None
+    shaky.sort(key=lambda one: one.instances)
+    told = _list([f"{_isolated(one.name)} ({one.instances:,})" for one in shaky[:MOST_NAMES]], len(shaky) - MOST_NAMES)
+    text = (
+        f"The numbers of these classes could be quite different on other images, by chance alone: {told}. "
+        "Do not decide by them; annotate more validation images that show them."
+    )
+    return Advice("note", f"{_classes(len(shaky))} measured on too few objects.", text, "classes")
+
+
+def _classes_without_objects(analysis: Analysis) -> Advice | None:
+    empty: list[ClassResult] = [one for one in analysis.result.per_class if not one.instances]
+    if not empty or not analysis.result.num_objects:
+        return None
+    told = _list([_isolated(one.name) for one in empty[:MOST_NAMES]], len(empty) - MOST_NAMES)
+    text = f"Nothing is said about {told}: no such object is in these images, so detections of them are in no mean."
+    return Advice("note", f"{_classes(len(empty))} not measured.", text, "classes")
+
+
+def _all_is_well(analysis: Analysis) -> Advice:
+    errors = analysis.errors
+    text = (
+        "No kind of error, class or size stands out. The costliest kind of error costs "
+        f"{max(np.nan_to_num(list(errors.ap_cost.values())), default=0.0):.3f} of mAP@0.5."
+    )
+    return Advice("good", "Nothing stands out.", text, "errors")
+
+
+def uncertain_classes(analysis: Analysis) -> list[bool]:
+    """For each class, whether its AP has too few objects, or too wide an interval, to decide anything by."""
+    wide = [False] * len(analysis.result.per_class)
+    if analysis.intervals is not None:
+        wide = [high - low > WIDE_INTERVAL for low, high in analysis.intervals.class_ap_50_95]
+    return [
+        one.instances > 0 and (one.instances < FEW_INSTANCES or far)
+        for one, far in zip(analysis.result.per_class, wide, strict=True)
+    ]
+
+
+_LABELS = SUSPECT_WORDS["no_object"]._replace(one="label is", many="labels are")
+
+
+def _list(texts: Sequence[str], more: int = 0) -> str:
+    """Texts with commas and an "and".
+
+    >>> _list(["a", "b", "c"]), _list(["a"], 2), _list(["a"], -3)
+    ('a, b and c', 'a and 2 more', 'a')
+    """
+    texts = [*texts, f"{more} more"] if more > 0 else list(texts)
+    return texts[0] if len(texts) == 1 else f"{', '.join(texts[:-1])} and {texts[-1]}"
+
+
+def _isolated(name: str) -> str:
+    """A name, kept from turning what follows it to the left if it is written from right to left."""
+    turns = any(unicodedata.bidirectional(character) in ("R", "AL", "RLO", "RLE") for character in name)
+    return f"\u2068{name}\u2069" if turns else name
+
+
+def _classes(count: int) -> str:
+    return "1 class is" if count == 1 else f"{count} classes are"
+
+
+def _capital(text: str) -> str:
+    return text[:1].upper() + text[1:]
+
+
+def _stop(text: str) -> str:
+    return text if text.endswith((".", "!", "?")) else f"{text}."
+
+
+def _bare(label: str) -> str:
+    """A bin's label without what is in brackets."""
+    return label.split(" (")[0]

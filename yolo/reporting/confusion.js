@@ -1,0 +1,77 @@
+// The confusion matrix as a table of coloured cells; many classes get small cells without numbers.
+"use strict";
+
+(() => {
+  const MOST_LARGE = 21;
+  const matrix = data.confusion_matrix;
+  const size = matrix.length;
+  const names = [...data.names, "background"];
+  const rowSums = matrix.map((row) => row.reduce((sum, one) => sum + one, 0));
+  const highest = Math.max(1, ...matrix.map((row) => Math.max(...row)));
+  const holder = document.getElementById("confusion-holder");
+  const reading = document.getElementById("confusion-reading");
+  const cells = [];
+
+  function words(row, column) {
+    const count = matrix[row][column];
+    const share = rowSums[row] ? ` (${((100 * count) / rowSums[row]).toFixed(1)} % of the row)` : "";
+    if (row === size - 1) return `nothing annotated, detected as ${names[column]}: ${count}`;
+    if (column === size - 1) return `${names[row]}, not found: ${count}${share}`;
+    return `${names[row]}, detected as ${names[column]}: ${count}${share}`;
+  }
+
+  function heading(name, scope) {
+    const cell = document.createElement("th");
+    cell.scope = scope;
+    cell.title = name;
+    const text = document.createElement("span");
+    text.append(textElement("bdi", name));
+    cell.append(text);
+    return cell;
+  }
+
+  function build() {
+    const table = document.createElement("table");
+    table.className = size <= MOST_LARGE ? "matrix large-cells" : "matrix";
+    const head = table.createTHead().insertRow();
+    const corner = textElement("th", "annotated ↓ detected →");
+    corner.className = "corner";
+    head.append(corner, ...names.map((name) => heading(name, "col")));
+    const body = table.createTBody();
+    matrix.forEach((counts, row) => {
+      const line = body.insertRow();
+      line.append(heading(names[row], "row"));
+      cells.push(counts.map((count, column) => {
+        const cell = line.insertCell();
+        if (count) cell.title = words(row, column);
+        cell.dataset.place = `${row} ${column}`;
+        return cell;
+      }));
+    });
+    table.addEventListener("pointerover", (event) => {
+      const place = event.target.dataset.place;
+      if (place) reading.textContent = words(...place.split(" ").map(Number));
+    });
+    holder.append(table);
+  }
+
+  // the root keeps rare confusions visible beside a large diagonal
+  function fill(mode) {
+    cells.forEach((line, row) => line.forEach((cell, column) => {
+      const count = matrix[row][column];
+      if (!count) return;
+      const share = count / rowSums[row];
+      cell.textContent = mode === "share" ? share.toFixed(2) : String(count);
+      const depth = Math.round(100 * Math.sqrt(mode === "share" ? share : count / highest));
+      const hue = row === column ? "--shade" : "--shade-wrong";
+      cell.style.background = `color-mix(in srgb, var(${hue}) ${Math.max(25, depth)}%, var(--paper))`;
+    }));
+  }
+
+  document.getElementById("confusion-panel").hidden = false;
+  document.querySelectorAll("[name=confusion-mode]").forEach((input) => {
+    input.addEventListener("change", () => fill(input.value));
+  });
+  build();
+  fill("counts");
+})();

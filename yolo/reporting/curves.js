@@ -1,0 +1,164 @@
+// The data of the report, the curves made of it, and which classes are chosen: legend and both charts.
+"use strict";
+
+const data = JSON.parse(document.getElementById("report-data").textContent);
+
+// At each of the 101 thresholds, from counts: {tp, fp, fn, precision, recall, f1} of numbers; null without objects.
+// The rules are those of metrics.json: precision is 0 where nothing is kept.
+function ratesOf(tp, fp, instances) {
+  const fn = instances - tp;
+  if (!instances) return { tp, fp, fn, precision: null, recall: null, f1: null };
+  return { tp, fp, fn, precision: tp / Math.max(tp + fp, 1), recall: tp / instances, f1: (2 * tp) / (tp + fp + instances) };
+}
+
+function meanOf(values) {
+  const known = values.filter((value) => value !== null);
+  return known.length ? known.reduce((sum, value) => sum + value, 0) / known.length : null;
+}
+
+const MOST_CHOSEN = STYLES.length;
+
+const curves = (() => {
+  const panel = document.getElementById("threshold-panel");
+  panel.hidden = false; // before anything is measured in it
+  const classes = data.names.map((_, index) => index);
+  const places = Array.from({ length: POINTS }, (_, place) => place);
+  const rates = classes.map((index) => (
+    places.map((place) => ratesOf(data.true_positives[index][place], data.false_positives[index][place], data.instances[index]))
+  ));
+  const byRate = {};
+  for (const key of ["f1", "precision", "recall"]) byRate[key] = rates.map((row) => row.map((one) => one[key]));
+  const meanCurve = (rows) => places.map((place) => meanOf(rows.map((row) => row[place])));
+  const means = { pr: meanCurve(data.precision_curves) };
+  for (const key of Object.keys(byRate)) means[key] = meanCurve(byRate[key]);
+
+  const chosen = new Map(); // class -> style, in the order of choosing
+  let rate = "f1";
+  let place = 0;
+
+  const titles = { f1: "F1", precision: "Precision", recall: "Recall" };
+  const prHolder = document.getElementById("chart-pr");
+  prHolder.append(textElement("h3", "Precision by recall"));
+  const rateHolder = document.getElementById("chart-threshold");
+  rateHolder.append(rateChoice());
+  const listeners = [];
+  const prChart = lineChart(prHolder, {
+    label: "Precision by recall, one curve of each class", xLabel: "recall", xName: "Recall",
+    nameOf: (index) => data.names[index], hint: "Point at a curve to read it, click to choose its class. Dots: at the threshold.",
+    onPick: (index) => { if (index !== null) toggle(index); },
+  });
+  const rateChart = lineChart(rateHolder, {
+    label: "F1, precision or recall by score threshold, one curve of each class", xLabel: "score threshold", xName: "Threshold",
+    nameOf: (index) => data.names[index], hint: "Click to set the threshold.",
+    onPick: (index, x) => listeners.forEach((listen) => listen(x)),
+  });
+
+  function rateChoice() {
+    const heading = document.createElement("h3");
+    const choice = document.createElement("fieldset");
+    choice.className = "choice";
+    const legend = textElement("legend", "Curve by score threshold");
+    legend.className = "visually-hidden";
+    choice.append(legend);
+    for (const key of Object.keys(titles)) {
+      const label = document.createElement("label");
+      const input = Object.assign(document.createElement("input"), { type: "radio", name: "curve-rate", value: key, checked: key === rate });
+      input.addEventListener("change", () => { rate = key; draw(); });
+      label.append(input, titles[key]);
+      choice.append(label);
+    }
+    heading.append("By threshold", choice);
+    return heading;
+  }
+
+  // legend: a button of each class
+  const legend = document.getElementById("legend");
+  const buttons = [], tableButtons = [];
+
+  function buildLegend() {
+    const mean = document.createElement("div");
+    mean.className = "mean-row";
+    const line = svgElement("svg", { viewBox: "0 0 26 12", "aria-hidden": "true" });
+    line.append(svgElement("line", { x1: 1, x2: 25, y1: 6, y2: 6, class: "mean" }));
+    mean.append(line, textElement("span", "all classes"), textElement("span", asRate(data.map_50)));
+    mean.title = "AP@0.5";
+    const list = document.createElement("ul");
+    list.setAttribute("aria-label", "Classes in the curves, with AP@0.5");
+    for (const index of classes) {
+      const item = document.createElement("li");
+      const button = Object.assign(document.createElement("button"), { type: "button", title: data.names[index] });
+      button.append(swatch(null), textElement("span", ""), textElement("span", asRate(data.ap_50[index])));
+      button.children[1].append(textElement("bdi", data.names[index]));
+      button.addEventListener("click", () => toggle(index));
+      buttons.push(button);
+      item.append(button);
+      list.append(item);
+    }
+    const heading = textElement("h3", "Classes, AP@0.5");
+    heading.style.margin = "0 0 6px";
+    legend.append(heading);
+    if (classes.length > 12) {
+      const filter = Object.assign(document.createElement("input"), { type: "search", placeholder: "Find a class", autocomplete: "off" });
+      filter.setAttribute("aria-label", "Find a class in the legend");
+      filter.addEventListener("input", () => {
+        const wanted = filter.value.trim().toLocaleLowerCase();
+        buttons.forEach((button, index) => {
+          button.parentElement.hidden = !data.names[index].toLocaleLowerCase().includes(wanted);
+        });
+      });
+      legend.append(filter);
+    }
+    legend.append(mean, list);
+  }
+
+  // the names in the table of classes choose curves too
+  function addTableButtons() {
+    for (const row of document.querySelectorAll("#class-table tbody tr")) {
+      const index = Number(row.dataset.class);
+      const name = row.cells[0].querySelector("bdi");
+      const button = Object.assign(document.createElement("button"), { type: "button", className: "class-name", title: "Show its curve below" });
+      button.addEventListener("click", () => toggle(index));
+      name.replaceWith(button);
+      button.append(name);
+      tableButtons[index] = button;
+    }
+  }
+
+  function toggle(index) {
+    if (chosen.has(index)) chosen.delete(index);
+    else {
+      if (chosen.size === MOST_CHOSEN) chosen.delete(chosen.keys().next().value);
+      const used = new Set(chosen.values());
+      chosen.set(index, STYLES.find((style) => !used.has(style)));
+    }
+    draw();
+  }
+
+  function draw() {
+    buttons.forEach((button, index) => {
+      for (const one of [button, tableButtons[index]]) one.setAttribute("aria-pressed", String(chosen.has(index)));
+      button.replaceChild(swatch(chosen.get(index)), button.firstChild);
+    });
+    const shown = Array.from(chosen, ([index, style]) => ({ index, style }));
+    prChart.show(data.precision_curves, means.pr, shown);
+    rateChart.show(byRate[rate], means[rate], shown);
+    mark(place);
+  }
+
+  function mark(newPlace) {
+    place = newPlace;
+    const known = Array.from(chosen, ([index, style]) => [index, style.colour]).filter(([index]) => data.instances[index]);
+    // no dot for all classes: the means of precision and of recall at a threshold are no point of the mean curve
+    prChart.mark(null, known.map(([index, colour]) => (
+      { x: byRate.recall[index][place], y: byRate.precision[index][place], colour })));
+    const dots = known.map(([index, colour]) => ({ x: place / 100, y: byRate[rate][index][place], colour }));
+    if (means[rate][place] !== null) dots.push({ x: place / 100, y: means[rate][place], colour: "var(--ink)" });
+    rateChart.mark(place / 100, dots);
+  }
+
+  buildLegend();
+  addTableButtons();
+  data.chosen.forEach(toggle);
+  draw();
+  return { rates, means, mark, onThreshold: (listen) => listeners.push(listen) };
+})();

@@ -1,0 +1,109 @@
+// Tables that sort and filter: any <table class="sortable">, by buttons in its <th>s that it gets here.
+//
+// A cell's data-value is what it sorts by, else its text; an empty data-value is "nothing to measure" and goes last in
+// both directions. data-filter="Filter classes" on the table adds a text field that keeps the rows whose first cell
+// has the text. Without scripts the table is a plain table. Rows of equal value keep the order they came in.
+"use strict";
+
+const tables = (() => {
+  const collator = new Intl.Collator(undefined, { numeric: true, sensitivity: "base" });
+
+  // number, text, or null for "nothing to measure"
+  function valueOf(row, column) {
+    const cell = row.cells[column];
+    const value = cell.dataset.value;
+    if (value === undefined) return cell.textContent.trim();
+    return value === "" ? null : Number(value);
+  }
+
+  function compare(a, b) {
+    return typeof a === "number" && typeof b === "number" ? a - b : collator.compare(String(a), String(b));
+  }
+
+  function sort(table, column, direction) {
+    const body = table.tBodies[0];
+    const sign = direction === "descending" ? -1 : 1;
+    const rows = Array.from(body.rows, (row, place) => ({
+      row, value: valueOf(row, column), place: Number(row.dataset.place ?? place),
+    }));
+    rows.sort((a, b) => {
+      if (a.value === null || b.value === null) {
+        return (a.value === null) - (b.value === null) || a.place - b.place;
+      }
+      return sign * compare(a.value, b.value) || a.place - b.place;
+    });
+    body.append(...rows.map((item) => item.row));
+    Array.from(table.tHead.rows[0].cells).forEach((cell, place) => {
+      if (place === column) cell.setAttribute("aria-sort", direction);
+      else cell.removeAttribute("aria-sort");
+    });
+  }
+
+  // sort again by what it is sorted by, after values have changed
+  function resort(table) {
+    Array.from(table.tHead.rows[0].cells).forEach((cell, column) => {
+      const direction = cell.getAttribute("aria-sort");
+      if (direction) sort(table, column, direction);
+    });
+  }
+
+  function onHeading(table, column) {
+    const cell = table.tHead.rows[0].cells[column];
+    const now = cell.getAttribute("aria-sort");
+    // numbers are most often wanted from the top, names from A
+    const first = cell.classList.contains("number") ? "descending" : "ascending";
+    const second = first === "ascending" ? "descending" : "ascending";
+    sort(table, column, now === first ? second : first);
+  }
+
+  function addFilter(table) {
+    const holder = document.createElement("div");
+    holder.className = "filter";
+    const label = document.createElement("label");
+    label.textContent = table.dataset.filter + " ";
+    const input = document.createElement("input");
+    input.type = "search";
+    input.autocomplete = "off";
+    label.append(input);
+    const status = document.createElement("span");
+    status.className = "soft small";
+    status.setAttribute("role", "status");
+    holder.append(label, status);
+    (table.closest(".scroll") || table).before(holder);
+    input.addEventListener("input", () => {
+      const wanted = input.value.trim().toLocaleLowerCase();
+      let shown = 0;
+      for (const row of table.tBodies[0].rows) {
+        row.hidden = !row.cells[0].textContent.toLocaleLowerCase().includes(wanted);
+        shown += !row.hidden;
+      }
+      status.textContent = wanted ? `${shown} of ${table.tBodies[0].rows.length} rows` : "";
+    });
+  }
+
+  function enhance(table) {
+    Array.from(table.tBodies[0].rows).forEach((row, place) => { row.dataset.place = place; });
+    Array.from(table.tHead.rows[0].cells).forEach((cell, column) => {
+      const button = document.createElement("button");
+      button.type = "button";
+      button.className = "sort";
+      if (cell.title) button.title = cell.title;
+      button.append(...cell.childNodes);
+      cell.append(button);
+      button.addEventListener("click", () => onHeading(table, column));
+    });
+    if (table.dataset.filter) addFilter(table);
+  }
+
+  document.querySelectorAll("table.sortable").forEach(enhance);
+
+  // what is folded is printed too, and folded again afterwards
+  let folded = [];
+  addEventListener("beforeprint", () => {
+    folded = Array.from(document.querySelectorAll("details:not([open])"));
+    folded.forEach((item) => { item.open = true; });
+  });
+  addEventListener("afterprint", () => { folded.forEach((item) => { item.open = false; }); });
+
+  return { sort, resort };
+})();
