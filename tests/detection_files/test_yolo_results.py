@@ -130,3 +130,9 @@ def test_no_files_and_empty_files_are_no_detections(tmp_path: Path) -> None:
     result = read(tmp_path, a="", b="\n")
     assert len(result.detections) == 0
     assert kinds(result.remarks)["image_without_file"].count == 1
+
+
+def test_the_order_is_that_of_the_images_not_of_the_file_names(tmp_path: Path) -> None:
+    result = read(tmp_path, truth_of("c.jpg", "a.jpg"), a=LINE, c="1 0.5 0.5 0.25 0.5 0.9\n")
+    assert result.detections.image_index.tolist() == [0, 1]
+    assert result.detections.labels.tolist() == [1, 0]
