@@ -34,12 +34,16 @@ format: $(READY)
 	$(BIN)/ruff format .
 	$(BIN)/ruff check --fix .
 
-fuzz: $(READY)  ## damaged cfgs, weights files, annotations and YAMLs against the parsers, two minutes
+fuzz: $(READY)  ## damaged cfgs, weights files, annotations and YAMLs against the parsers, three minutes
 	$(BIN)/python -m pip install --quiet --constraint constraints.txt --editable '.[fuzz]'
 	$(BIN)/python tools/fuzz_darknet.py --seconds 60
 	$(BIN)/python tools/fuzz_data.py --seconds 60
+	$(BIN)/python tools/fuzz_detections.py --seconds 60
 
 bench: $(READY)  ## the measured numbers of docs/results.md
+	$(BIN)/python -m pip install --quiet --constraint constraints.txt --editable '.[bench]'
+	$(BIN)/python tools/bench_evaluation.py
+	$(BIN)/python tools/bench_report.py
 	$(BIN)/python tools/bench_loss.py
 	$(BIN)/python tools/bench_inference.py
 	$(BIN)/python tools/bench_darknet.py

@@ -66,11 +66,10 @@ def demo(config: DemoConfig, console: Console) -> DemoOutcome:
         )
     )
     look_at |= {
+        "the report: numbers and what to fix": training.folder / "report.html",
         "truth (left) and detections (right)": training.folder / "samples.jpg",
         "the held-out images with boxes": summary.folder,
         "the course of the training": training.folder / "results.png",
-        "precision against recall": training.folder / "PR_curve.png",
-        "what was taken for what": training.folder / "confusion_matrix.png",
         "every number": training.folder / "metrics.json",
         "the trained detector": weights,
     }

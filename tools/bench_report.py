@@ -1,0 +1,105 @@
+"""How long `gridyolo report` takes on a problem of COCO val's size, stage by stage, and how large its page is.
+
+    python tools/bench_report.py [--detections 500000] [--keep FOLDER]
+
+The problem is that of bench_evaluation.py, written as COCO files, with an image for each of the 5,000 (one drawing,
+linked under every name: the pictures of the gallery are read and drawn as for a user). The stages are timed in this
+process; at the end the command itself is run as a user types it, in a process of its own.
+"""
+
+import argparse
+import json
+import os
+import subprocess
+import sys
+import tempfile
+import time
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+from bench_evaluation import HEIGHT, WIDTH, annotations, made_up
+
+from yolo.analysis.breakdown import break_down
+from yolo.analysis.calibration import calibrate
+from yolo.analysis.cases import worst_cases
+from yolo.analysis.errors import analyse_errors
+from yolo.analysis.intervals import bootstrap_intervals
+from yolo.analysis.suspects import find_suspects
+from yolo.config import ReportConfig
+from yolo.detection_files.detections import read_problem
+from yolo.detection_sets import Problem
+from yolo.engine.report import report
+from yolo.evaluation.matched import match_areas
+from yolo.evaluation.summary import summarise
+from yolo.images import write_image
+
+
+def write_files(problem: Problem, folder: Path) -> tuple[Path, Path]:
+    """The problem as COCO's two files, with images."""
+    images, names = problem.images.image_ids, problem.class_names
+    drawing = np.random.default_rng(0).integers(0, 256, (HEIGHT // 8, WIDTH // 8, 3), dtype=np.uint8)
+    write_image(folder / "drawing.jpg", np.kron(drawing, np.ones((8, 8, 1), np.uint8)))
+    (folder / "images").mkdir()
+    for image in images:
+        os.link(folder / "drawing.jpg", folder / "images" / f"{image}.jpg")
+    truth = {
+        "images": [
+            {"id": int(image), "file_name": f"{image}.jpg", "width": WIDTH, "height": HEIGHT} for image in images
+        ],
+        "categories": [{"id": place, "name": name} for place, name in enumerate(names, start=1)],
+        "annotations": annotations(problem.truths),
+    }
+    (folder / "truth.json").write_text(json.dumps(truth))
+    (folder / "found.json").write_text(json.dumps(annotations(problem.detections)))
+    return folder / "truth.json", folder / "found.json"
+
+
+def timed(name: str, function: Callable[[], Any]) -> Any:
+    began = time.perf_counter()
+    result = function()
+    print(f"{name:<28}{time.perf_counter() - began:8.2f} s", flush=True)
+    return result
+
+
+def time_stages(truth: Path, found: Path) -> None:
+    problem, _, _ = timed("read the files", lambda: read_problem(truth, found))
+    result = timed("every number (summarise)", lambda: summarise(problem))
+    by_area = timed("match", lambda: match_areas(problem))
+    matched = by_area["all"]
+    errors = timed("errors", lambda: analyse_errors(matched, score_threshold=result.score_threshold))
+    timed("intervals", lambda: bootstrap_intervals(by_area, result))
+    timed("sizes, aspects, crowding", lambda: break_down(problem, result))
+    timed("calibration", lambda: calibrate(matched))
+    timed("worst cases", lambda: worst_cases(matched, errors))
+    timed("suspicious labels", lambda: find_suspects(matched, errors))
+
+
+def main() -> None:
+    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser.add_argument("--detections", type=int, default=500_000)
+    parser.add_argument("--keep", help="write everything into this folder, which must not exist, and keep it")
+    options = parser.parse_args()
+    with tempfile.TemporaryDirectory() as temporary:
+        folder = Path(options.keep or temporary)
+        folder.mkdir(parents=True, exist_ok=not options.keep)
+        truth, found = write_files(made_up(options.detections), folder)
+        time_stages(truth, found)
+        config = ReportConfig(
+            ground_truth=str(truth), detections=str(found), images=str(folder / "images"), runs=str(folder / "runs")
+        )
+        run = timed("all in this process", lambda: report(config))
+        print(f"{'report.html':<28}{run.page.stat().st_size / 1e6:8.2f} MB")
+        words = [f"--{name}={value}" for name, value in vars_of(config).items()]
+        command = [sys.executable, "-m", "yolo", "report", *words]
+        timed("the command", lambda: subprocess.run(command, check=True, stdout=subprocess.DEVNULL))
+
+
+def vars_of(config: ReportConfig) -> dict[str, str]:
+    names = ("ground_truth", "detections", "images", "runs")
+    return {name.replace("_", "-"): getattr(config, name) for name in names}
+
+
+if __name__ == "__main__":
+    main()
