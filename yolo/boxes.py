@@ -101,7 +101,9 @@ def aspect_penalty(a: Tensor, b: Tensor, overlap: Tensor) -> Tensor:
 
 def _aspect_angle(boxes: Tensor) -> Tensor:
     x1, y1, x2, y2 = boxes.unbind(-1)
-    return torch.atan2(x2 - x1, (y2 - y1).clamp_min(torch.finfo(boxes.dtype).tiny))
+    # the gradient divides by the squares of both sides: this square is not yet 0
+    lowest = torch.finfo(boxes.dtype).tiny ** 0.5
+    return torch.atan2(x2 - x1, (y2 - y1).clamp_min(lowest))
 
 
 def _intersection_and_union(a: Tensor, b: Tensor) -> tuple[Tensor, Tensor]:

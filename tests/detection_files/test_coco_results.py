@@ -211,3 +211,10 @@ def test_what_is_no_results_file_is_refused(tmp_path: Path, content: Any, messag
 def test_swapped_files_are_named_from_the_other_side(tmp_path: Path) -> None:
     with pytest.raises(DataError, match="were the two files swapped"):
         problem_of(tmp_path, [detection(1, 1, BOX)], TRUTH)
+
+
+@pytest.mark.parametrize("image_id", [-3, 2**63, 2**64 - 1])
+def test_image_ids_beyond_the_usual_numbers(tmp_path: Path, image_id: int) -> None:
+    problem, remarks = problem_of(tmp_path, coco_truth(images=[image_id]), [detection(image_id, 1, [1, 2, 3, 4])])
+    assert len(problem.detections) == 1
+    assert not {"unknown_image", "matched_by_name"} & set(remarks)

@@ -51,6 +51,12 @@ def test_missing_and_further_class_files_are_counted(tmp_path: Path) -> None:
     assert remarks["unknown_class"].examples[0].endswith("comp4_det_test_unicorn.txt, line 1, class 'unicorn'")
 
 
+def test_a_byte_order_mark_is_no_part_of_the_first_image(tmp_path: Path) -> None:
+    result = read(tmp_path, cat=b"\xef\xbb\xbf" + 2 * LINE.encode(), dog="")
+    assert len(result.detections) == 2
+    assert "unknown_image" not in kinds(result.remarks)
+
+
 def test_unknown_images_and_numbers_that_are_not_finite_are_counted(tmp_path: Path) -> None:
     result = read(tmp_path, cat=LINE + "\nz 0.5 1 2 3 4\na nan 1 2 3 4\n", dog="a 0.5 1 2 inf 4\n" + LINE)
     assert result.detections.labels.tolist() == [0, 1]

@@ -110,8 +110,14 @@ def test_pixels_are_refused_and_single_boxes_far_outside_kept(tmp_path: Path) ->
     assert kinds(result.remarks)["far_outside"].examples == (f"{tmp_path}/found/a.txt, line 3",)
 
 
+def test_a_byte_order_mark_is_no_part_of_the_first_line(tmp_path: Path) -> None:
+    result = read(tmp_path, a=b"\xef\xbb\xbf" + LINE.encode())
+    assert len(result.detections) == 1
+
+
 def test_class_numbers_from_one_are_refused(tmp_path: Path) -> None:
-    with pytest.raises(DataError, match="one off: the detections have 1 to 2, the ground truth 0 to 1; subtract 1"):
+    message = "class numbers are one off: the detections have 1 to 2, the ground truth 0 to 1; subtract 1"
+    with pytest.raises(DataError, match=message):
         read(tmp_path, a="1 .5 .5 .1 .1 .9\n2 .5 .5 .1 .1 .9\n")
 
 

@@ -52,6 +52,7 @@ def quick_config(data: Path, runs: Path, **changes: object) -> TrainConfig:
         "workers": 0,
         "validations": 2,
         "device": "cpu",
+        "report": False,
         "runs": str(runs),
     }
     return TrainConfig(**(values | changes))  # type: ignore[arg-type]
@@ -69,5 +70,14 @@ def trained(shapes: Path, tmp_path_factory: pytest.TempPathFactory) -> TrainingR
     optimizer = OptimizerConfig(lr=4e-3, ema=0.9)
     augment = AugmentConfig(mosaic=0, scale=0.2)
     return train(
-        quick_config(shapes, runs, epochs=90, batch_size=4, validations=3, optimizer=optimizer, augment=augment)
+        quick_config(
+            shapes,
+            runs,
+            epochs=90,
+            batch_size=4,
+            validations=3,
+            optimizer=optimizer,
+            augment=augment,
+            report=True,
+        )
     )

@@ -69,6 +69,33 @@ def test_reports_can_be_compared(truth: Path, tmp_path: Path) -> None:
     assert run.comparison.num_worse == 1
 
 
+@pytest.mark.parametrize("change", [{"iscrowd": 1}, {"difficult": 1}, {"area": 5}, {"bbox": [10, 10, 20, 21]}])
+def test_runs_measured_on_other_objects_cannot_be_compared(tmp_path: Path, change: dict[str, Any]) -> None:
+    truth, other = (write_ground_truth(tmp_path / f"{name}.json") for name in ("truth", "other"))
+    content = json.loads(other.read_text())
+    content["annotations"][0] |= change
+    other.write_text(json.dumps(content))
+    found = write_detections(tmp_path / "found.json", GOOD)
+    first, second = (run_report(tmp_path / "runs", one, found) for one in (truth, other))
+    with pytest.raises(DataError, match="have different objects"):
+        compare(tmp_path / "runs", first.folder, second.folder)
+
+
+def test_a_run_whose_detections_were_written_over_is_refused(truth: Path, tmp_path: Path) -> None:
+    found = write_detections(tmp_path / "found.json", GOOD)
+    first = run_report(tmp_path / "runs", truth, found)
+    write_detections(found, GOOD[1:])
+    second = run_report(tmp_path / "runs", truth, found)
+    with pytest.raises(DataError, match=r"has changed since .*report was made of it: map_50_95 was 0\.\d+, and is 0\."):
+        compare(tmp_path / "runs", first.folder, second.folder)
+    compare(tmp_path / "runs", second.folder, second.folder)
+    # with a ground truth of its own it is about the files, not about the runs
+    compare(tmp_path / "runs", first.folder, second.folder, ground_truth=str(truth))
+    (first.folder / "metrics.json").write_text('{"map_50": 1}')
+    with pytest.raises(DataError, match=r"metrics\.json: is not what gridyolo writes"):
+        compare(tmp_path / "runs", first.folder, second.folder)
+
+
 def test_without_ground_truth_there_is_nothing_to_measure_by(tmp_path: Path) -> None:
     found = write_detections(tmp_path / "found.json", GOOD)
     with pytest.raises(ConfigError, match="--ground-truth"):

@@ -288,9 +288,9 @@ def test_loading_needs_no_second_copy_in_memory(tmp_path: Path) -> None:
         return [float(line) for line in output.split()]
 
     loading, with_a_second_copy = peaks("twice", WeightsHeader.new())
-    assert mebibytes - 5 < loading < mebibytes + 60
+    assert mebibytes - 5 < loading < mebibytes + 100
     assert with_a_second_copy > 2 * mebibytes - 5  # the measurement would have seen one
     # matrices that stand transposed in the file
-    assert peaks("once", WeightsHeader.oldest(rate=0.001, momentum=0.9, decay=0.0005))[0] < mebibytes + 60
+    assert peaks("once", WeightsHeader.oldest(rate=0.001, momentum=0.9, decay=0.0005))[0] < mebibytes + 100
     # the network is there already: only the file's own pages come and go
-    assert peaks("fill", WeightsHeader.new())[0] < mebibytes + 60
+    assert peaks("fill", WeightsHeader.new())[0] < mebibytes + 100

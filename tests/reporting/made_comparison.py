@@ -64,12 +64,13 @@ def make_comparison(
 
 
 def make_problems(*, class_names: Sequence[str], num_images: int) -> tuple[Problem, Problem]:
-    """One object of each class on the first image, no detections of A and one of B; ids look like formulas."""
+    """Two objects of each class on every image, no detections of A and one of B; ids look like formulas."""
     images = ImageTable(
         [f"={place}" for place in range(num_images)], [""] * num_images, np.zeros((num_images, 2), np.int32)
     )
-    labels = np.arange(len(class_names))
-    truths = TruthSet.from_xyxy([[0, 0, 9, 9]] * len(labels), labels, 0 * labels)
+    labels = np.tile(np.arange(len(class_names)).repeat(2), num_images)
+    places = np.arange(num_images).repeat(2 * len(class_names))
+    truths = TruthSet.from_xyxy([[0, 0, 9, 9]] * len(labels), labels, places)
     none = DetectionSet.from_xyxy([], [], [], [])
     one = DetectionSet.from_xyxy([[0, 0, 9, 9]], [0.9], [0], [0])
     first, second = (Problem(images, tuple(class_names), truths, found) for found in (none, one))

@@ -136,6 +136,10 @@ def test_classes_in_the_verdict_go_by_the_adjusted_p() -> None:
         "second is better in 1 class (cat), and worse in 1 class (dog) (p-values adjusted for 3 classes)."
     )
     assert told(chance, chance, nothing).startswith("No single one of the 2 classes differs")
+    verdict = make_verdict(make_comparison(classes=(clear, loss)), SIDES, [True, False])
+    assert verdict.lines[-1] == (
+        "second is worse in 1 class (dog) (p-values adjusted for 2 classes). 1 of them is on too few images to say."
+    )
     # with one class there is nothing to adjust, and the headline has said it
     assert "class" not in told(clear, nothing)
     many = [make_difference(f"c{place}", 0.1 + place / 100, p_adjusted=0.01) for place in range(8)]
@@ -194,6 +198,34 @@ def test_charts_are_scaled_by_the_farthest_loss_too(tmp_path: Path) -> None:
     assert re.findall(r'M([\d.]+) 9H([\d.]+)', (tmp_path / "compare.html").read_text(encoding="utf-8"))[0] == (
         "5.00", "80.00"
     )  # fmt: skip
+
+
+def test_other_numbers_that_differ_are_in_the_verdict() -> None:
+    made = make_comparison(main=difference(0.01, -0.01, 0.03, 0.4))
+    others = (make_difference("map_50", 0.1), make_difference("map_75", -0.1), make_difference("f1", 0.1, p=0.2))
+    lines = make_verdict(replace(made, headline=(made.headline[0], *others)), SIDES).lines
+    assert lines[1] == (
+        "Each for itself, other numbers do differ by more than chance may explain: better in mAP@0.5 (+0.100); "
+        "worse in mAP@0.75 (\u22120.100)."
+    )
+    # of a detector that is better only what is worse has to be said
+    better = replace(made, headline=(make_difference("map_50_95", 0.1), *others))
+    assert make_verdict(better, SIDES).lines[1].endswith("explain: worse in mAP@0.75 (\u22120.100).")
+
+
+@pytest.mark.parametrize(
+    ("last_image", "copies", "few"),
+    [(9, 1, False), (8, 2, True), (9, 0, True)],  # 10 images with 20 objects; 9 with 36; 10 with 10
+)
+def test_classes_on_few_images_are_not_called_better(tmp_path: Path, last_image: int, copies: int, few: bool) -> None:
+    first, second = make_problems(class_names=("cat", "dog", "bird"), num_images=10)
+    places = np.flatnonzero(first.truths.image_index <= last_image)
+    places = np.tile(places, copies) if copies else places[::2]
+    pair = [replace(one, truths=one.truths[places]) for one in (first, second)]
+    context = CompareContext(title="a", command="", names=SIDES)
+    text = write_comparison(tmp_path, make_comparison(), pair[0], pair[1], context).read_text(encoding="utf-8")
+    assert (">too few</span>" in text) is few
+    assert [one["few"] for one in json.loads((tmp_path / "compare.json").read_text())["per_class"]] == [few] * 3
 
 
 def test_classes_are_judged_by_the_adjusted_p(tmp_path: Path) -> None:

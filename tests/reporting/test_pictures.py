@@ -15,7 +15,7 @@ from yolo.detection_sets import DetectionSet, ImageTable, Problem, TruthSet
 from yolo.evaluation.matched import match_problem
 from yolo.media.crops import PAPER, decode_reduced
 from yolo.media.outlines import BLUE, ORANGE
-from yolo.reporting.pictures import CasePicture, CasePictures, ChangePictures, case_caption, draw_image
+from yolo.reporting.pictures import CasePicture, CasePictures, ChangePictures, case_caption
 
 NAMES = ("cat", "dog <b>")
 
@@ -250,6 +250,14 @@ def matched_scene(path: str, *, detections: Sequence[Sequence[float]]) -> Any:
     )
 
 
+def draw_image(matched: Any, image: int, *, score_threshold: float) -> CasePicture | None:
+    """What one detector did on an image: both sides of its comparison with itself."""
+    pictures = ChangePictures(matched, matched, (score_threshold, score_threshold), side=320)
+    first, second = pictures(ImageChange(image, (0, 0), (0, 0), 0, 0))
+    assert first == second
+    return first
+
+
 def test_right_wrong_and_missed_are_told_apart(tmp_path: Path) -> None:
     path = photo(tmp_path / "a.png")
     # the first object is found, the second detected as a cat, and one detection scores too little
@@ -257,7 +265,7 @@ def test_right_wrong_and_missed_are_told_apart(tmp_path: Path) -> None:
         path,
         detections=[(42, 40, 122, 160, 0, 0, 0.8), (185, 45, 275, 150, 0, 0, 0.6), (10, 10, 30, 30, 0, 0, 0.2)],
     )
-    picture = draw_image(matched, 0, score_threshold=0.5, side=320)
+    picture = draw_image(matched, 0, score_threshold=0.5)
     image = pixels(picture)
     assert picture is not None
     assert picture.caption == "found 1 of 2; wrong: cat 0.60; missed: dog <b>"
@@ -266,7 +274,7 @@ def test_right_wrong_and_missed_are_told_apart(tmp_path: Path) -> None:
     assert extent(image, ORANGE) == pytest.approx((185, 45, 275, 150), abs=3)
     assert image[100, 41:44].max() > 200  # the right one is white
     assert image[8:33, 8:33].max() < 120
-    none = draw_image(matched, 0, score_threshold=float("nan"), side=320)
+    none = draw_image(matched, 0, score_threshold=float("nan"))
     assert none is not None
     assert none.caption == "found 0 of 2; missed: cat, dog <b>"
     assert draw_image(matched_scene("", detections=[]), 0, score_threshold=0.5) is None

@@ -31,7 +31,7 @@ FILES = {
     "P_curve.png", "R_curve.png", "confusion_matrix.png", "confusion_matrix_normalized.png", "errors.png",
     "calibration.png", "sizes.png",
 }  # fmt: skip
-VOID = {"meta", "link", "img", "input", "br", "hr"}
+VOID = {"meta", "link", "img", "input", "br", "hr", "wbr"}
 
 
 @pytest.fixture(scope="module")

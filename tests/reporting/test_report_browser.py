@@ -43,8 +43,8 @@ def folder(tmp_path_factory: pytest.TempPathFactory) -> Path:
     return path
 
 
-@pytest.fixture(scope="module")
-def driver(folder: Path) -> Iterator[webdriver.Chrome]:
+def open_browser(page: Path) -> Iterator[webdriver.Chrome]:
+    """A browser without a network that shows a page, until the test is done."""
     assert BROWSER
     assert DRIVER
     options = Options()
@@ -59,10 +59,15 @@ def driver(folder: Path) -> Iterator[webdriver.Chrome]:
             "Network.emulateNetworkConditions",
             {"offline": True, "latency": 0, "downloadThroughput": 0, "uploadThroughput": 0},
         )
-        browser.get((folder / "report.html").as_uri())
+        browser.get(page.as_uri())
         yield browser
     finally:
         browser.quit()
+
+
+@pytest.fixture(scope="module")
+def driver(folder: Path) -> Iterator[webdriver.Chrome]:
+    yield from open_browser(folder / "report.html")
 
 
 @pytest.fixture(scope="module")
@@ -201,6 +206,18 @@ def test_the_confusion_matrix_has_every_count(driver: webdriver.Chrome, result: 
         " (row) => Array.from(row.querySelectorAll('td'), (cell) => cell.textContent))"
     )
     assert [[int(text or 0) for text in row] for row in cells] == result.confusion_matrix.tolist()
+
+
+def test_the_keyboard_reads_the_confusion_matrix(driver: webdriver.Chrome, result: EvaluationResult) -> None:
+    holder, reading = (driver.find_element(By.ID, name) for name in ("confusion-holder", "confusion-reading"))
+    walk = (Keys.ARROW_DOWN, Keys.ARROW_DOWN, Keys.ARROW_RIGHT)  # the first key enters at the upper left cell
+    holder.send_keys(*walk)
+    assert driver.execute_script("return document.querySelector('.matrix td.at').dataset.place") == "1 1"
+    told = reading.get_attribute("textContent") or ""
+    assert f"{NAMES[1]}, detected as {NAMES[1]}: {result.confusion_matrix[1, 1]}" in told
+    holder.send_keys(*[Keys.ARROW_UP] * 5)
+    assert driver.execute_script("return document.querySelector('.matrix td.at').dataset.place") == "0 1"
+    assert driver.execute_script("return document.querySelectorAll('.matrix td.at').length") == 1
 
 
 def test_nothing_is_wider_than_a_phone(driver: webdriver.Chrome) -> None:

@@ -24,8 +24,8 @@ def test_the_shortest_numbers_are_read_back_exactly(values: list[float]) -> None
         text = number_text(number)
         assert np.float64(float(text)).astype(np.float32) == value
         assert "e" not in text
-        # numpy's own shortest text for a float32 is no shorter
-        assert len(text) <= len(np.format_float_positional(np.float32(value), trim="-")) or value < 1e-15
+        # numpy's own shortest text for a float32 is no shorter; below a billionth the decimals are not searched
+        assert len(text) <= len(np.format_float_positional(np.float32(value), trim="-")) or value < 1e-9
 
 
 @pytest.mark.parametrize(

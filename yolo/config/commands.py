@@ -5,7 +5,7 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import Literal
 
-from yolo.config.parts import check_input_size, check_thresholds, require
+from yolo.config.parts import check_input_size, check_run_name, check_thresholds, require
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -51,6 +51,7 @@ class PredictConfig:
     def __post_init__(self) -> None:
         require(bool(self.weights), "--weights is required: a trained detector (*.safetensors, *.weights)")
         require(bool(self.source), "--source is required: an image, a folder, a glob in quotes, or a video")
+        check_run_name(self.name)
         check_input_size(self.input_size)
         by_class = isinstance(self.score_threshold, str)
         for name, wanted in (("min_precision", self.min_precision), ("min_recall", self.min_recall)):

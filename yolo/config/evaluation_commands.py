@@ -6,7 +6,7 @@ from dataclasses import dataclass
 from typing import Literal
 
 from yolo.config.data_commands import BoxPolicy
-from yolo.config.parts import check_input_size, check_thresholds, require
+from yolo.config.parts import check_input_size, check_run_name, check_thresholds, require
 
 Protocol = Literal["coco", "voc07", "voc10"]
 DetectionFormat = Literal["auto", "coco", "comp4", "yolo"]
@@ -65,6 +65,7 @@ class ValConfig:
         require(self.batch_size >= 1, f"batch_size must be at least 1, got {self.batch_size}")
         require(self.workers is None or self.workers >= 0, f"workers must not be negative, got {self.workers}")
         check_bootstrap(self.bootstrap)
+        check_run_name(self.name)
         check_input_size(self.input_size)
         check_thresholds(self.score_threshold, self.iou_threshold, self.max_detections)
 
@@ -108,6 +109,7 @@ class ReportConfig:
         require(bool(self.detections), "--detections is required: a COCO results json, or a folder of files")
         require(self.plus_one or self.protocol != "coco", "--no-plus-one is about VOC's rules: add --protocol voc07")
         check_bootstrap(self.bootstrap)
+        check_run_name(self.name)
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -143,6 +145,7 @@ class CompareConfig:
     def __post_init__(self) -> None:
         require(bool(self.a and self.b), "give two runs or two files of detections: gridyolo compare A B")
         check_bootstrap(self.bootstrap)
+        check_run_name(self.name)
         require(self.bootstrap != 0, "bootstrap must be at least 100: without resamples there is nothing to compare by")
 
 

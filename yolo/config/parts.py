@@ -264,6 +264,14 @@ class OptimizerConfig:
             require(getattr(self, name) >= 0, f"optimizer.{name} must not be negative, got {getattr(self, name)}")
 
 
+def check_run_name(name: str) -> None:
+    """ConfigError where it cannot be the name of a run folder; said before there is anything to write."""
+    require(
+        bool(name.strip()) and name not in (".", "..") and not set(name) & set("/\\\0"),
+        f"name must be that of one folder, got {name!r}; where it is made is said by --runs",
+    )
+
+
 def check_input_size(input_size: int | None) -> None:
     """ConfigError where it is no side of an input."""
     require(input_size is None or input_size >= 1, f"input_size must be at least 1, got {input_size}")

@@ -6,7 +6,7 @@ from dataclasses import dataclass, field
 from typing import Literal
 
 from yolo.config.data_commands import BoxPolicy
-from yolo.config.parts import AugmentConfig, LossConfig, ModelConfig, OptimizerConfig, require
+from yolo.config.parts import AugmentConfig, LossConfig, ModelConfig, OptimizerConfig, check_run_name, require
 from yolo.errors import ConfigError
 
 DEFAULT_BACKBONE = "shufflenet_v2_x0_5"
@@ -82,6 +82,7 @@ class TrainConfig:
 
     def __post_init__(self) -> None:
         require(bool(self.data) or self.resume is not None, "--data is required: a dataset YAML or folder")
+        check_run_name(self.name)
         # a cfg's own check allows any input that its layers do
         require(bool(self.cfg) or self.input_size >= 32, f"input_size must be at least 32, got {self.input_size}")
         require(self.epochs is None or self.epochs >= 1, f"epochs must be at least 1, got {self.epochs}")

@@ -44,22 +44,24 @@ def match_class_numbers(numbers: Iterable[int], num_classes: int, *, path: objec
     """
     numbers = set(numbers)
     labels = {number: number for number in range(num_classes)}
-    _refuse_other_numbering(numbers, labels, path)
+    _refuse_other_numbering(numbers, labels, path, what="class number")
     found = {number: number for number in numbers if number in labels}
     _check_some_known(sorted(numbers), found, list(labels), path)
     return found
 
 
-def _refuse_other_numbering(stated: set[int], known: dict[int, int], path: object) -> None:
+def _refuse_other_numbering(
+    stated: set[int], known: dict[int, int], path: object, *, what: str = "category id"
+) -> None:
     if stated <= known.keys() or not known:
         return
     place = printable(str(path))
     for shift in (1, -1):
         if {number + shift for number in stated} <= known.keys():
             raise DataError(
-                f"{place}: the category ids are one off: the detections have {min(stated)} to {max(stated)}, the "
+                f"{place}: the {what}s are one off: the detections have {min(stated)} to {max(stated)}, the "
                 f"ground truth {min(known)} to {max(known)}; {'add 1 to' if shift > 0 else 'subtract 1 from'} the "
-                "category_id of each detection"
+                f"{what} of each detection"
             )
     first = min(stated)
     numbered = set(range(first, first + len(known)))

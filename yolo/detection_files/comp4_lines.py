@@ -15,8 +15,8 @@ from typing import NamedTuple
 import numpy as np
 from numpy.typing import NDArray
 
-from yolo.data.listing import read_bytes
 from yolo.detection_files.distinct import Distinct
+from yolo.detection_files.text_files import split_lines
 from yolo.errors import DataError
 
 Float64 = NDArray[np.float64]
@@ -90,7 +90,7 @@ def read_class_lines(path: Path, images: Distinct) -> ClassLines:
     """
     if path.is_dir():
         raise DataError(f"{path}: is not a file")
-    rows = list(map(bytes.split, read_bytes(path).split(b"\n")))
+    rows = split_lines(path)
     if not set(map(len, rows)) <= {0, _NUM_FIELDS}:
         _refuse(path, rows)
     line_numbers = np.flatnonzero(np.fromiter(map(len, rows), np.int64, len(rows))) + 1

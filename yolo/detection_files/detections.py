@@ -15,6 +15,7 @@ from yolo.data.listing import is_file, is_folder
 from yolo.detection_files.coco_results import read_coco_results
 from yolo.detection_files.comp4_lines import is_class_file
 from yolo.detection_files.comp4_results import read_comp4_results
+from yolo.detection_files.fit import remark_on_fit
 from yolo.detection_files.ground_truth import read_ground_truth
 from yolo.detection_files.plausibility import remark_odd_detections
 from yolo.detection_files.remarks import Remark, Remarks
@@ -85,7 +86,8 @@ def read_detections(
         found = read_comp4_results(path, ground_truth, remarks)
     else:
         found = read_yolo_results(path, ground_truth, remarks)
-    remark_odd_detections(found, ground_truth, remarks)
+    if not remark_odd_detections(found, ground_truth, remarks):
+        remark_on_fit(found, ground_truth, remarks, form=form)
     return DetectionFiles(found, remarks.list(), form, given)
 
 

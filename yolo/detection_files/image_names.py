@@ -18,7 +18,7 @@ from yolo.errors import DataError
 
 Key = int | str
 _SEVERAL = -2
-_LONGEST_NUMBER = 18  # digits; names of more are no numbers of images
+_LONGEST_NUMBER = 20  # digits, for ids of 64 bits; names of more are no numbers of images
 
 
 def match_images(keys: Iterable[Any], truth: GroundTruthFiles, remarks: Remarks, *, path: object) -> dict[Any, int]:
@@ -86,4 +86,5 @@ def by_name(truth: GroundTruthFiles) -> Mapping[Key, int]:
 
 
 def _number(text: str) -> int | None:
-    return int(text) if text.isascii() and text.isdigit() and len(text) <= _LONGEST_NUMBER else None
+    digits = text.removeprefix("-")
+    return int(text) if digits.isascii() and digits.isdigit() and len(digits) <= _LONGEST_NUMBER else None

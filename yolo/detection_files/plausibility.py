@@ -49,10 +49,14 @@ def remark_odd_truths(part: TruthPart, remarks: Remarks) -> None:
     _remark_on_form(own, remarks, "truth")
 
 
-def remark_odd_detections(detections: DetectionSet, truth: GroundTruthFiles, remarks: Remarks) -> None:
-    """Look at detections: the form of boxes, empty ones, scores, repetitions, crowds of them."""
+def remark_odd_detections(detections: DetectionSet, truth: GroundTruthFiles, remarks: Remarks) -> bool:
+    """Look at detections: the form of boxes, empty ones, scores, repetitions, crowds of them.
+
+    Returns:
+        Whether the boxes look like another form.
+    """
     own = _on_known_images(detections.boxes, detections.sizes_wh, truth.images.sizes_hw, detections.image_index)
-    _remark_on_form(own, remarks, "detection")
+    suspicious = _remark_on_form(own, remarks, "detection")
 
     def place(row: int) -> str:
         image = truth.images.image_ids[int(detections.image_index[row])]
@@ -61,7 +65,7 @@ def remark_odd_detections(detections: DetectionSet, truth: GroundTruthFiles, rem
 
     if not len(detections):
         remarks.add("no_detections", "there is not one detection")
-        return
+        return False
     remarks.add_rows(
         "score_outside_range",
         "a score is not in 0 to 1: it is kept, and ranks as it stands; calibration and thresholds expect 0 to 1",
@@ -81,6 +85,7 @@ def remark_odd_detections(detections: DetectionSet, truth: GroundTruthFiles, rem
         place,
     )
     _remark_on_numbers(detections, truth, remarks)
+    return suspicious
 
 
 def _on_known_images(boxes: Float64, sides: Float64, sizes_hw: Int32, image_index: Int64) -> _Boxes:
@@ -89,10 +94,10 @@ def _on_known_images(boxes: Float64, sides: Float64, sizes_hw: Int32, image_inde
     return _Boxes(boxes[known], sides[known], limits[known])
 
 
-def _remark_on_form(boxes: _Boxes, remarks: Remarks, what: str) -> None:
+def _remark_on_form(boxes: _Boxes, remarks: Remarks, what: str) -> bool:
     count = len(boxes.limits)
     if count < _FEWEST:
-        return
+        return False
     low, high, limits = boxes.corners[:, :2], boxes.corners[:, 2:], boxes.limits * _OVERSHOOT
     fits_as_corners = ((boxes.sides > low) & (boxes.sides <= limits)).all(axis=1)
     reaches_out = (high > limits).any(axis=1)
@@ -106,6 +111,9 @@ def _remark_on_form(boxes: _Boxes, remarks: Remarks, what: str) -> None:
         remarks.add(f"{what}_boxes_look_like_xyxy", _SUSPECT_XYXY, count=count)
     elif fits_as_sides.mean() >= _NEARLY_ALL and inverted.mean() >= _MANY:
         remarks.add(f"{what}_boxes_look_like_xywh", _SUSPECT_XYWH, count=count)
+    else:
+        return False
+    return True
 
 
 def _repeats(detections: DetectionSet) -> Bool:

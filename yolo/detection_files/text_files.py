@@ -1,11 +1,13 @@
-"""The text files of a folder of labels or detections."""
+"""The text files of a folder of labels or detections, and their lines."""
 
 from __future__ import annotations
 
+import codecs
 import os
 from pathlib import Path
 
 from yolo.data.account import printable
+from yolo.data.listing import read_bytes
 from yolo.errors import DataError
 
 # say what classes or settings there are, or are lists of images
@@ -29,6 +31,15 @@ def find_text_files(folder: Path) -> list[Path]:
         folders[:] = sorted(name for name in folders if not name.startswith("."))
         found += [Path(parent, name) for name in files if name.lower().endswith(".txt") and not name.startswith(".")]
     return sorted(path for path in found if path.name.lower() not in _NOT_OF_IMAGES)
+
+
+def split_lines(path: Path) -> list[list[bytes]]:
+    """The fields of each line of a file, without the byte order mark that some editors put before the first.
+
+    Raises:
+        DataError: it cannot be read.
+    """
+    return list(map(bytes.split, read_bytes(path).removeprefix(codecs.BOM_UTF8).split(b"\n")))
 
 
 def _refuse(error: OSError) -> None:

@@ -15,11 +15,11 @@ from typing import NamedTuple
 import numpy as np
 
 from yolo.data.account import printable
-from yolo.data.listing import path_id, read_bytes
+from yolo.data.listing import path_id
 from yolo.detection_files.class_numbers import match_class_numbers
 from yolo.detection_files.image_names import by_id, by_name, match_images
 from yolo.detection_files.remarks import Remarks
-from yolo.detection_files.text_files import find_text_files
+from yolo.detection_files.text_files import find_text_files, split_lines
 from yolo.detection_files.truth_files import GroundTruthFiles
 from yolo.detection_files.usable import RawDetections, usable_detections
 from yolo.detection_sets import DetectionSet, Float64, Int64
@@ -109,7 +109,7 @@ def _match(keys: list[str], truth: GroundTruthFiles, remarks: Remarks, folder: P
 def _read(files: list[Path]) -> _Rows:
     tables, places, lines = [np.zeros(0)], [np.zeros(0, np.int64)], [np.zeros(0, np.int64)]
     for place, path in enumerate(files):
-        rows = list(map(bytes.split, read_bytes(path).split(b"\n")))
+        rows = split_lines(path)
         lengths = np.fromiter(map(len, rows), np.int64, len(rows))
         numbers = np.flatnonzero(lengths) + 1
         fields = list(chain.from_iterable(rows))

@@ -4,7 +4,8 @@ from __future__ import annotations
 
 import json
 import math
-from dataclasses import asdict, dataclass, replace
+from collections.abc import Mapping
+from dataclasses import asdict, dataclass, fields, replace
 from pathlib import Path
 from typing import NamedTuple
 
@@ -16,7 +17,7 @@ from yolo.config import CompareConfig, DetectionFormat
 from yolo.detection_files.detections import read_detections
 from yolo.detection_files.ground_truth import GroundTruthFiles, read_ground_truth
 from yolo.detection_files.remarks import Remark
-from yolo.detection_sets import Problem
+from yolo.detection_sets import Problem, TruthSet
 from yolo.engine.console import say
 from yolo.engine.environment import command_of, describe_environment
 from yolo.engine.report import INPUTS, describe_files, read_names, remark_lines
@@ -27,7 +28,8 @@ from yolo.reporting.compare import CompareContext, write_comparison
 from yolo.reporting.context import ReportRemark
 from yolo.reporting.pictures import ChangePictures
 
-_TRUTH, _FOUND = "ground_truth.json", "predictions.json"
+_TRUTH, _FOUND, _METRICS = "ground_truth.json", "predictions.json", "metrics.json"
+_ROUNDING = 1e-9
 
 
 @dataclass(frozen=True, slots=True)
@@ -63,6 +65,7 @@ class _Side(NamedTuple):
     detections: Path
     format: DetectionFormat
     truth: _Truth | None
+    run: Path | None = None  # the run folder, where it is one
 
 
 def compare_files(config: CompareConfig, console: Console | None = None) -> CompareRun:
@@ -85,6 +88,9 @@ def compare_files(config: CompareConfig, console: Console | None = None) -> Comp
     say(console, *remark_lines(remarks))
     a, b = problems
     comparison = compare(a, b, replicates=config.bootstrap)
+    if not config.ground_truth:
+        _check_unchanged(first, {one.name: one.a for one in comparison.headline})
+        _check_unchanged(second, {one.name: one.b for one in comparison.headline})
     pictures = None
     if config.pictures:
         pictures = ChangePictures(match_problem(a), match_problem(b), comparison.score_thresholds)
@@ -143,7 +149,7 @@ def _side(path: Path, detection_format: DetectionFormat) -> _Side:
         return _side_of_report(path)
     if (path / _FOUND).is_file():
         truth = path / _TRUTH
-        return _Side(str(path), path / _FOUND, "coco", _Truth(truth) if truth.is_file() else None)
+        return _Side(str(path), path / _FOUND, "coco", _Truth(truth) if truth.is_file() else None, path)
     if not path.exists():
         raise DataError(f"{path}: there is no such run folder, nor a file or folder of detections")
     return _Side(str(path), path, detection_format, None)
@@ -156,7 +162,7 @@ def _side_of_report(folder: Path) -> _Side:
         inputs = json.loads(path.read_text(encoding="utf-8"))
         images = Path(inputs["images"]) if "images" in inputs else None
         truth = _Truth(Path(inputs["ground_truth"]), inputs["split"], images, inputs.get("names", ""))
-        return _Side(str(folder), Path(inputs["detections"]), inputs["format"], truth)
+        return _Side(str(folder), Path(inputs["detections"]), inputs["format"], truth, folder)
     except (OSError, ValueError, KeyError, TypeError) as error:
         raise DataError(f"{path}: is not what gridyolo report writes ({type(error).__name__}: {error})") from error
 
@@ -184,6 +190,26 @@ def _read_truth(source: _Truth) -> GroundTruthFiles:
     return read_ground_truth(source.path, split=source.split, images=source.images, class_names=names)
 
 
+def _check_unchanged(side: _Side, numbers: Mapping[str, float]) -> None:
+    """Refuse a run whose files are others by now: detectors write every run into the same file."""
+    if side.run is None or not (path := side.run / _METRICS).is_file():
+        return
+    try:
+        stated = json.loads(path.read_text(encoding="utf-8"))
+        own = {name: math.nan if stated[name] is None else float(stated[name]) for name in numbers}
+    except (OSError, ValueError, KeyError, TypeError) as error:
+        raise DataError(f"{path}: is not what gridyolo writes ({type(error).__name__}: {error})") from error
+    for name, now in numbers.items():
+        if not math.isclose(own[name], now, rel_tol=0, abs_tol=_ROUNDING) and not (
+            math.isnan(own[name]) and math.isnan(now)
+        ):
+            raise DataError(
+                f"{side.detections}: it, or its ground truth, has changed since {side.run} was made of it: {name} was "
+                f"{own[name]:.6f}, and is {now:.6f} now; keep the detections of each run in a file of their own, and "
+                "measure them again"
+            )
+
+
 def _check_same(one: GroundTruthFiles, other: GroundTruthFiles, paths: list[Path]) -> None:
     """Numbers of different images or objects say nothing of two detectors."""
     what = ""
@@ -191,8 +217,9 @@ def _check_same(one: GroundTruthFiles, other: GroundTruthFiles, paths: list[Path
         what = "classes"
     elif list(one.images.image_ids) != list(other.images.image_ids):
         what = "images"
-    elif not (
-        np.array_equal(one.truths.boxes, other.truths.boxes) and np.array_equal(one.truths.labels, other.truths.labels)
+    elif any(
+        not np.array_equal(getattr(one.truths, field.name), getattr(other.truths, field.name))
+        for field in fields(TruthSet)
     ):
         what = "objects"
     if what:

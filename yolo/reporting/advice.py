@@ -1,9 +1,8 @@
 """What to fix first: rules that turn the numbers of an analysis into an ordered list in plain words.
 
 Each rule is a function that gives at most one piece of advice, and `make_advice` puts them in order: what makes the
-numbers themselves doubtful, then errors by what they cost, then what is weak, then what is merely uncertain. The
-thresholds of the rules are the constants below; they are judgements, not statistics. Nothing is computed here that is
-not on the report already.
+numbers themselves doubtful; then errors, weak classes and suspicious labels by what they cost; then other weaknesses;
+then what is merely uncertain. The thresholds of the rules are the constants below; they are judgements, not statistics.
 """
 
 from __future__ import annotations
@@ -18,8 +17,10 @@ import numpy as np
 from numpy.typing import NDArray
 
 from yolo.analysis.analysis import Analysis
+from yolo.analysis.calibration import SHOWN_SCORE
 from yolo.analysis.errors import ERROR_KINDS
 from yolo.evaluation.result import ClassResult
+from yolo.reporting.calibration_words import cure, score_bias
 from yolo.reporting.confusions import Confusion, most_confused
 from yolo.reporting.context import ReportRemark
 from yolo.reporting.page import share
@@ -35,11 +36,20 @@ WEAK_CLASS: Final = 0.6  # of the mean over classes; below it a class is weak
 WEAK_BIN: Final = 0.6  # of the best size; below it a size is weak
 LEAST_BIN_SHARE: Final = 0.05  # of all objects; rarer sizes are not told
 FEW_INSTANCES: Final = 20
+FEW_IMAGES: Final = 50
 WIDE_INTERVAL: Final = 0.3  # from low to high, of an AP
-MUCH_ECE: Final = 0.05
-SURE, UNSURE = 1.1, 0.9  # temperatures beyond which scores are called too high, or too low
-LEAST_SUSPECTS_SHARE: Final = 0.01  # of all objects, from where on labels come before errors
+MUCH_ECE: Final = 0.05  # of the detections that people get to see, and
+LEAST_CALIBRATED: Final = 100  # such detections, before scores are judged
+TOO_GOOD: Final = 0.99  # mAP@0.5:0.95 from which on somebody should look for a mistake
+MOST_SUSPECTS: Final = 200  # as many are looked for, so that there may be more
 MOST_NAMES: Final = 4
+
+# remarks on files that leave every number as good as it is
+HARMLESS_REMARKS: Final = frozenset(
+    {"beyond_detection_limit", "matched_by_name", "nameless_class", "nameless_classes", "dataset_note"}
+)
+# that are said in better words by `_nothing_to_measure`
+_REMARKS_OF_NOTHING: Final = frozenset({"no_detections", "no_objects"})
 
 
 @dataclass(frozen=True, slots=True)
@@ -61,47 +71,63 @@ class Advice:
 
 def make_advice(analysis: Analysis, remarks: Sequence[ReportRemark] = ()) -> tuple[Advice, ...]:
     """All advice, the most urgent first; never empty."""
-    labels = _suspicious_labels(analysis)
-    many = len(analysis.suspects) >= LEAST_SUSPECTS_SHARE * max(analysis.result.num_objects, 1)
-    rules = [
-        _doubtful_input(remarks),
-        _nothing_to_measure(analysis),
-        *([labels] if many else []),
-        *_costly_errors(analysis),
+    doubts, nothing = _doubtful_input(remarks), _nothing_to_measure(analysis)
+    if nothing:
+        return (doubts, nothing) if doubts else (nothing,)
+    costly = _costly(analysis)
+    urgent = [
+        doubts,
+        *(advice for cost, advice in costly if cost >= LEAST_COST),
         _confused_pair(analysis),
-        _weak_classes(analysis),
         _weak_size(analysis),
-        *([] if many else [labels]),
+        *(advice for cost, advice in costly if cost < LEAST_COST),
+    ]
+    notes = [
         _miscalibration(analysis),
+        _few_images(analysis),
         _uncertain_classes(analysis),
         _classes_without_objects(analysis),
     ]
-    found = tuple(item for item in rules if item)
-    return found or (_all_is_well(analysis),)
+    first = [item for item in urgent if item] or [_all_is_well(analysis)]
+    return (*first, *(item for item in notes if item))
 
 
 def _doubtful_input(remarks: Sequence[ReportRemark]) -> Advice | None:
-    if not remarks:
+    grave = [one for one in remarks if one.kind not in HARMLESS_REMARKS | _REMARKS_OF_NOTHING]
+    if not grave:
         return None
-    worst = max(remarks, key=lambda remark: remark.count)
-    others = len(remarks) - 1
+    # a file that is read wrongly as a whole is worse than any number of lines left out
+    worst = max(grave, key=lambda one: ("_look" in one.kind or "_fit_as" in one.kind, one.count))
+    others = len(grave) - 1
     more = {0: "", 1: " There is one more remark."}.get(others, f" There are {others} more remarks.")
-    times = "once" if worst.count == 1 else f"{worst.count:,} times"
-    text = f"{_stop(worst.message)} This happened {times}.{more}"
+    times = "" if worst.count == 1 else f" This happened {worst.count:,} times."
+    text = f"{_capital(_stop(worst.message))}{times}{more}"
     return Advice("error", "Look at the input files before you trust a number.", text, "remarks")
 
 
 def _nothing_to_measure(analysis: Analysis) -> Advice | None:
     if not analysis.result.num_objects:
-        text = "No object is annotated that a detector could be asked to find, so there is no precision or recall."
+        text = (
+            "No object is annotated that a detector could be asked to find, so there is no precision or recall. Check "
+            "that the annotations belong to these images."
+        )
         return Advice("error", "There are no objects to be found.", text, "data")
     if not len(analysis.matched.problem.detections):
-        text = "Check the detections file, the score threshold it was written with, and the names of the images."
+        text = (
+            "Every number is 0 or undefined. Check the detections file, the score threshold it was written with, and "
+            "the names of the images."
+        )
         return Advice("error", "The detector found nothing at all.", text, "data")
     return None
 
 
-def _costly_errors(analysis: Analysis) -> Iterator[Advice]:
+def _costly(analysis: Analysis) -> list[tuple[float, Advice]]:
+    """The dearest kinds of errors, weak classes and suspicious labels, by the mAP@0.5 that is lost or at stake."""
+    found = [*_costly_errors(analysis), *_weak_classes(analysis), *_suspicious_labels(analysis)]
+    return sorted(found, key=lambda pair: -pair[0])
+
+
+def _costly_errors(analysis: Analysis) -> Iterator[tuple[float, Advice]]:
     errors = analysis.errors
     costs = {kind: errors.ap_cost[kind] for kind in ERROR_KINDS if errors.ap_cost[kind] >= LEAST_COST}
     for kind in sorted(costs, key=lambda name: -costs[name])[:MOST_ERROR_KINDS]:
@@ -109,11 +135,11 @@ def _costly_errors(analysis: Analysis) -> Iterator[Advice]:
         classes = _costliest(errors.class_ap_cost[kind], analysis.result.per_class)
         at = "" if math.isnan(errors.score_threshold) else f" at the score threshold {errors.score_threshold:.3f}"
         where = f" Hit hardest: {classes}." if classes else ""
-        text = (
-            f"{_capital(tell(errors.counts[kind], words))}{at}. Without errors of this kind mAP@0.5 would be "
-            f"{costs[kind]:.3f} higher.{where} {words.action}"
+        text = f"{_capital(tell(errors.counts[kind], words))}{at}.{where} {words.action}"
+        yield (
+            costs[kind],
+            Advice("warning", f"{words.problem}: this costs {costs[kind]:.3f} of mAP@0.5.", text, "errors"),
         )
-        yield Advice("warning", f"{words.problem}: this costs {costs[kind]:.3f} of mAP@0.5.", text, "errors")
 
 
 def _costliest(costs: Float64, classes: Sequence[ClassResult]) -> str:
@@ -144,25 +170,27 @@ def _confused_pair(analysis: Analysis) -> Advice | None:
     )
 
 
-def _weak_classes(analysis: Analysis) -> Advice | None:
+def _weak_classes(analysis: Analysis) -> Iterator[tuple[float, Advice]]:
     result = analysis.result
-    weak = [
-        one
-        for one in result.per_class
-        if one.instances >= FEW_INSTANCES and one.ap_50_95 < WEAK_CLASS * result.map_50_95
-    ]
-    if not weak or len(result.per_class) < 2:
-        return None
+    known = [one for one in result.per_class if one.instances]
+    weak = [one for one in known if one.instances >= FEW_INSTANCES and one.ap_50_95 < WEAK_CLASS * result.map_50_95]
+    others = [one.ap_50 for one in known if one not in weak]
+    if not weak or not others:
+        return
     weak.sort(key=lambda one: one.ap_50_95)
+    usual = float(np.mean(others))
+    lost = sum(max(usual - one.ap_50, 0.0) for one in weak) / len(known)
     told = _list(
-        [f"{_isolated(one.name)} ({one.ap_50_95:.3f}, {one.instances:,} objects)" for one in weak[:MOST_NAMES]]
+        [f"{_isolated(one.name)} ({one.ap_50_95:.3f}, {one.instances:,} objects)" for one in weak[:MOST_NAMES]],
+        len(weak) - MOST_NAMES,
     )
+    which = f"The class {_isolated(weak[0].name)} is" if len(weak) == 1 else f"{len(weak)} classes are"
     text = (
-        f"Far below the mean of {result.map_50_95:.3f}: {told}. More, and more varied, training images of these "
-        "classes raise the mean most; first look at their labels."
+        f"AP@0.5:0.95 is far below the mean of {result.map_50_95:.3f}: {told}. As good as the others, "
+        f"{'it' if len(weak) == 1 else 'they'} would raise mAP@0.5 by {lost:.3f}. First look at the labels; then add "
+        "more, and more varied, training images."
     )
-    title = f"{_classes(len(weak))} much weaker than the others."
-    return Advice("warning", title, text, "classes")
+    yield lost, Advice("warning", f"{which} much weaker than the others.", text, "classes")
 
 
 def _weak_size(analysis: Analysis) -> Advice | None:
@@ -174,49 +202,68 @@ def _weak_size(analysis: Analysis) -> Advice | None:
     worst, best = min(usual, key=lambda item: item.ap_50_95), max(usual, key=lambda item: item.ap_50_95)
     if worst.ap_50_95 >= WEAK_BIN * best.ap_50_95:
         return None
-    small = worst is bins[0]
     action = (
-        "A larger input size, or cutting images into tiles, is what helps."
-        if small
+        "A larger input size, or cutting images into tiles, is what usually helps."
+        if bins.index(worst) < bins.index(best)
         else "Check that there are enough such objects in the training images."
     )
+    rare = [f"{_bare(item.label)} ({item.instances:,})" for item in bins if item.instances and item not in usual]
+    left_out = f" Too few to judge: {_list(rare)}." if rare else ""
     text = (
-        f"AP is {worst.ap_50_95:.3f}, against {best.ap_50_95:.3f} for {_bare(best.label)} objects; "
+        f"AP@0.5:0.95 is {worst.ap_50_95:.3f}, against {best.ap_50_95:.3f} for {_bare(best.label)} objects; "
         f"{share(worst.recall)} of {worst.instances:,} are found. They are "
-        f"{share(worst.instances / objects)} of all objects. {action}"
+        f"{share(worst.instances / objects)} of all objects.{left_out} {action}"
     )
     return Advice("warning", f"{_capital(_bare(worst.label))} objects are the weakest.", text, "breakdowns")
 
 
-def _suspicious_labels(analysis: Analysis) -> Advice | None:
-    suspects = analysis.suspects
+def _suspicious_labels(analysis: Analysis) -> Iterator[tuple[float, Advice]]:
+    """With the part of the cost of errors that would be theirs if the detector were right about all of them."""
+    suspects, errors = analysis.suspects, analysis.errors
     if not suspects:
-        return None
+        return
     kinds = {kind: sum(case.kind == kind for case in suspects) for kind in SUSPECT_WORDS}
+    stake = 0.0
+    for kind, error in _ERROR_OF_SUSPECT.items():
+        cost = errors.ap_cost[error]
+        if cost > 0:  # NaN is no cost
+            stake += cost * min(kinds[kind] / max(errors.counts[error], 1), 1.0)
     told = _list([tell(count, SUSPECT_WORDS[kind]) for kind, count in kinds.items() if count])
     text = (
-        f"{_capital(told)}. Every wrong label counts as an error of the detector here, and is taught in training. Look "
-        "at the pictures from the top, correct what is wrong, and evaluate again; errors.csv lists them."
+        f"{_capital(told)}. If the detector were right about all of them, some {stake:.3f} of mAP@0.5 would be lost to "
+        "labels. It will be wrong about many: look at the pictures from the top, correct the labels that are wrong, "
+        "and evaluate again. errors.csv lists all."
     )
-    return Advice("warning", f"{tell(len(suspects), _LABELS)} worth a look.", text, "suspects")
+    most = "The surest " if len(suspects) >= MOST_SUSPECTS else ""
+    yield stake, Advice("warning", f"{most}{tell(len(suspects), _LABELS)} worth a look.", text, "suspects")
 
 
 def _miscalibration(analysis: Analysis) -> Advice | None:
     found = analysis.calibration
-    if not found.ece >= MUCH_ECE:  # NaN is no reason
+    if not found.ece_shown >= MUCH_ECE or found.num_shown < LEAST_CALIBRATED:  # NaN is no reason
         return None
-    if found.temperature > SURE:
-        title, what = "Scores are too high.", "promise more than they keep"
-    elif found.temperature < UNSURE:
-        title, what = "Scores are too low.", "keep more than they promise"
-    else:
-        title, what = "Scores do not say how likely a detection is right.", "are off, in both directions"
+    title = {
+        "high": "Scores are too high.",
+        "low": "Scores are too low.",
+    }.get(score_bias(found), "Scores do not say how likely a detection is right.")
     text = (
-        f"They {what}: on average by {found.ece:.3f}. The order of detections, and so AP, does not suffer, but do not "
-        f"read a score as a probability. Dividing the logits by {found.temperature:.2f} brings this to "
-        f"{found.ece_after:.3f}."
+        f"Score and share of right detections are {found.ece_shown:.3f} apart on average, where the score is "
+        f"{SHOWN_SCORE} or more. The order of detections, and so AP, does not suffer, but do not read a score as a "
+        f"probability.{cure(found)}"
     )
     return Advice("note", title, text, "calibration")
+
+
+def _few_images(analysis: Analysis) -> Advice | None:
+    number = analysis.result.num_images
+    if number >= FEW_IMAGES:
+        return None
+    text = (
+        "Every number may be quite different on other images, and intervals from so few are too narrow. Measure on "
+        f"{FEW_IMAGES} images at least before you decide anything."
+    )
+    title = "Only 1 image was measured." if number == 1 else f"Only {number} images were measured."
+    return Advice("note", title, text, "numbers")
 
 
 def _uncertain_classes(analysis: Analysis) -> Advice | None:
@@ -242,11 +289,16 @@ def _classes_without_objects(analysis: Analysis) -> Advice | None:
 
 
 def _all_is_well(analysis: Analysis) -> Advice:
-    errors = analysis.errors
+    dearest = max(np.nan_to_num(list(analysis.errors.ap_cost.values())), default=0.0)
     text = (
         "No kind of error, class or size stands out. The costliest kind of error costs "
-        f"{max(np.nan_to_num(list(errors.ap_cost.values())), default=0.0):.3f} of mAP@0.5."
+        f"{max(float(dearest), 0.0):.3f} of mAP@0.5."
     )
+    if analysis.result.map_50_95 >= TOO_GOOD:
+        text += (
+            " Such a result is rare: make sure that the detections are no copy of the annotations, and that no image "
+            "was trained on."
+        )
     return Advice("good", "Nothing stands out.", text, "errors")
 
 
@@ -261,6 +313,13 @@ def uncertain_classes(analysis: Analysis) -> list[bool]:
     ]
 
 
+# as what kind of error a wrong label shows
+_ERROR_OF_SUSPECT: Final = {
+    "not_annotated": "background",
+    "wrong_class": "class",
+    "inexact_box": "location",
+    "no_object": "missed",
+}
 _LABELS = SUSPECT_WORDS["no_object"]._replace(one="label is", many="labels are")
 
 

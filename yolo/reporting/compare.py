@@ -16,10 +16,11 @@ from yolo._version import __version__
 from yolo.analysis.comparison import Comparison, Difference, ImageChange
 from yolo.detection_sets import Problem
 from yolo.files import atomic_write
-from yolo.reporting.compare_files import Sides, write_tables
+from yolo.reporting.advice import FEW_INSTANCES
+from yolo.reporting.compare_files import FEW_CLASS_IMAGES, Sides, write_tables
 from yolo.reporting.compare_words import definitions, make_verdict, outcome, p_value, percent, signed
 from yolo.reporting.context import CasePicture, ReportRemark
-from yolo.reporting.page import make_environment
+from yolo.reporting.page import image_name, make_environment
 from yolo.reporting.wording import HEADLINE_WORDS
 
 _MOST_SHOWN, _SHOWN_AT_ONCE = 12, 4
@@ -102,7 +103,7 @@ def _page(sides: Sides, context: CompareContext) -> str:
     return environment.get_template("compare.html.j2").render(
         context=context,
         comparison=comparison,
-        verdict=make_verdict(comparison, context.names),
+        verdict=make_verdict(comparison, context.names, sides.few),
         headline=_rows(comparison, comparison.headline),
         class_tables=_class_tables(sides),
         image_counts=[
@@ -116,6 +117,8 @@ def _page(sides: Sides, context: CompareContext) -> str:
         picture_notes=notes,
         sizes=[("Images", len(sides.problem_a.images)), ("Annotated objects", len(sides.problem_a.truths))],
         num_detections=[len(problem.detections) for problem in (sides.problem_a, sides.problem_b)],
+        few_images=FEW_CLASS_IMAGES,
+        few_objects=FEW_INSTANCES,
         definitions=definitions(comparison),
         version=__version__,
     )
@@ -165,8 +168,10 @@ def _class_tables(sides: Sides) -> list[dict[str, Any]]:
         ("AP@0.5", sides.comparison.class_ap_50, False),
     ):
         rows = _rows(sides.comparison, differences, adjusted=True)
-        for row, objects in zip(rows, sides.instances.tolist(), strict=True):
+        for row, objects, few in zip(rows, sides.instances.tolist(), sides.few, strict=True):
             row["objects"] = objects
+            if few and row["outcome"] not in ("none", "unclear"):
+                row["outcome"], row["tag"] = "few", ""
         rows.sort(key=lambda row: (not np.isfinite(row["difference"]), -row["difference"]))
         tables.append({"called": called, "rows": rows, "open": is_open})
     return tables
@@ -184,7 +189,7 @@ def _changes(sides: Sides, context: CompareContext, *, better: bool) -> list[dic
         pictures = context.pictures(change) if context.pictures is not None else (None, None)
         shown.append(
             {
-                "image": sides.problem_a.images.image_ids[change.image],
+                "image": image_name(sides.problem_a.images, change.image),
                 "change": change,
                 "pictures": None if None in pictures else list(zip(context.names, pictures, strict=True)),
             }

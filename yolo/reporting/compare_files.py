@@ -5,13 +5,10 @@ Names are anybody's text: in CSV files no cell can be taken for a formula, in Ma
 
 from __future__ import annotations
 
-import csv
-import io
-import math
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
+from typing import Any, Final
 
 import numpy as np
 from numpy.typing import NDArray
@@ -21,13 +18,15 @@ from yolo.analysis.comparison import Comparison, Difference
 from yolo.data.account import printable
 from yolo.detection_sets import Problem
 from yolo.files import atomic_write, write_json
+from yolo.reporting.advice import FEW_INSTANCES
 from yolo.reporting.compare_words import make_verdict, p_value, percent, signed
+from yolo.reporting.csv_writer import write_csv
 from yolo.reporting.metrics_file import plain
 from yolo.reporting.page import rate
 from yolo.reporting.summary import escape
 from yolo.reporting.wording import HEADLINE_WORDS
 
-_FORMULA_STARTS = ("=", "+", "-", "@", "\t", "\r", "\n")
+FEW_CLASS_IMAGES: Final = 10
 
 Remark = tuple[str, int, str, tuple[str, ...]]  # kind, count, message, examples
 
@@ -54,6 +53,15 @@ class Sides:
         truths = self.problem_a.truths
         return np.bincount(truths.labels[~truths.reusable], minlength=self.problem_a.num_classes)
 
+    @property
+    def few(self) -> list[bool]:
+        """For each class, whether it is on too few images, or has too few objects, to say more than its numbers."""
+        truths, num_classes = self.problem_a.truths[~self.problem_a.truths.reusable], self.problem_a.num_classes
+        pairs = np.unique(truths.image_index.astype(np.int64) * num_classes + truths.labels)
+        on_images = np.bincount(pairs % num_classes, minlength=num_classes)
+        few: list[bool] = ((on_images < FEW_CLASS_IMAGES) | (self.instances < FEW_INSTANCES)).tolist()
+        return few
+
 
 def write_tables(folder: Path, sides: Sides, *, title: str, remarks: Sequence[Remark], facts: dict[str, Any]) -> None:
     """Write the four files.
@@ -66,35 +74,31 @@ def write_tables(folder: Path, sides: Sides, *, title: str, remarks: Sequence[Re
         facts: what else goes into the JSON.
     """
     write_json(folder / "compare.json", {"title": printable(title)} | _to_json(sides, remarks) | plain(facts))
-    _write_csv(folder / "per_class.csv", _class_header(), _class_rows(sides))
-    _write_csv(folder / "images.csv", _IMAGE_HEADER, _image_rows(sides))
+    write_csv(folder / "per_class.csv", _class_header(), _class_rows(sides))
+    write_csv(folder / "images.csv", _IMAGE_HEADER, _image_rows(sides))
     with atomic_write(folder / "summary.md") as temporary:
         temporary.write_text(_summary(sides, title, remarks), encoding="utf-8")
 
 
-def csv_text(text: str) -> str:
-    """A text that no spreadsheet takes for a formula.
-
-    >>> csv_text("=1+1"), csv_text("dog")
-    ("'=1+1", 'dog')
-    """
-    text = printable(text)
-    return "'" + text if text.startswith(_FORMULA_STARTS) else text
-
-
 def _to_json(sides: Sides, remarks: Sequence[Remark]) -> dict[str, Any]:
     comparison, ids = sides.comparison, sides.problem_a.images.image_ids
-    verdict = make_verdict(comparison, sides.names)
+    verdict = make_verdict(comparison, sides.names, sides.few)
     classes = zip(
-        comparison.class_ap_50, comparison.class_ap_50_95, sides.instances.tolist(), strict=True
+        comparison.class_ap_50, comparison.class_ap_50_95, sides.instances.tolist(), sides.few, strict=True
     )  # of one class each
     value = {
         "names": {"a": sides.names[0], "b": sides.names[1]},
         "verdict": verdict._asdict(),
         "headline": {one.name: _difference(one) for one in comparison.headline},
         "per_class": [
-            {"name": ap_50.name, "objects": count, "ap_50": _difference(ap_50), "ap_50_95": _difference(ap_50_95)}
-            for ap_50, ap_50_95, count in classes
+            {
+                "name": ap_50.name,
+                "objects": count,
+                "few": few,
+                "ap_50": _difference(ap_50),
+                "ap_50_95": _difference(ap_50_95),
+            }
+            for ap_50, ap_50_95, count, few in classes
         ],
         "num_images": comparison.num_images,
         "num_better": comparison.num_better,
@@ -131,22 +135,6 @@ def _difference(one: Difference) -> dict[str, Any]:
     }
 
 
-def _write_csv(path: Path, header: Sequence[str], rows: Iterable[Sequence[Any]]) -> None:
-    buffer = io.StringIO()
-    writer = csv.writer(buffer, lineterminator="\n")
-    writer.writerow(header)
-    writer.writerows([_cell(one) for one in row] for row in rows)
-    with atomic_write(path) as temporary:
-        temporary.write_text(buffer.getvalue(), encoding="utf-8", newline="")
-
-
-def _cell(value: Any) -> Any:
-    """Text made safe; a number that is none stays empty."""
-    if isinstance(value, str):
-        return csv_text(value)
-    return "" if isinstance(value, float) and not math.isfinite(value) else value
-
-
 def _class_header() -> list[str]:
     columns = ("a", "b", "difference", "low", "high", "p", "p_adjusted")
     return ["class", "objects", *(f"{name}_{column}" for name in ("ap_50", "ap_50_95") for column in columns)]
@@ -172,7 +160,7 @@ def _image_rows(sides: Sides) -> Iterable[list[Any]]:
 
 def _summary(sides: Sides, title: str, remarks: Sequence[Remark]) -> str:
     comparison = sides.comparison
-    verdict = make_verdict(comparison, sides.names)
+    verdict = make_verdict(comparison, sides.names, sides.few)
     a, b = (escape(name) for name in sides.names)
     lines = [f"# {escape(title)}", "", f"**{escape(verdict.headline)}**", ""]
     lines += [f"{escape(line)}\n" for line in verdict.lines]

@@ -1,7 +1,8 @@
 """A comparison of two detectors in plain words: the verdict, and what the numbers mean.
 
 "Better" is said only where both the interval and the p-value say that chance is no likely explanation; of single
-classes only after the correction for how many there are.
+classes only after the correction for how many there are, and never of a class on few images: drawing from two images
+again and again cannot show what a third would have been like.
 """
 
 from __future__ import annotations
@@ -60,21 +61,23 @@ def outcome(difference: Difference, level: float, *, adjusted: bool = False) -> 
     return "borderline" if is_borderline else "unclear"
 
 
-def make_verdict(comparison: Comparison, names: tuple[str, str]) -> Verdict:
+def make_verdict(comparison: Comparison, names: tuple[str, str], few: Sequence[bool] = ()) -> Verdict:
     """Sum up.
 
     Args:
         comparison: B against A.
         names: what A and B are called.
+        few: for each class, whether it has too few objects or images to say anything; empty where all have enough.
     """
     names = isolated_text(names[0]), isolated_text(names[1])
     main = next((one for one in comparison.headline if one.name == MAIN_NUMBER), None)
     if main is None or outcome(main, comparison.level) == "none":
         line = "The numbers that could be computed are below."
         return Verdict("warning", "Nothing can be said: there is no mAP to compare.", (line,))
-    images, classes = image_line(comparison, names), class_line(comparison, names)
+    images, classes = image_line(comparison, names), class_line(comparison, names, few)
     level, sentence, line = _main_words(main, comparison, names)
-    return Verdict(level, sentence, tuple(filter(None, (line, images, classes))))
+    others = other_numbers_line(main, comparison)
+    return Verdict(level, sentence, tuple(filter(None, (line, others, images, classes))))
 
 
 def _main_words(main: Difference, comparison: Comparison, names: tuple[str, str]) -> tuple[str, str, str]:
@@ -106,23 +109,43 @@ def image_line(comparison: Comparison, names: tuple[str, str]) -> str:
     )
 
 
-def class_line(comparison: Comparison, names: tuple[str, str]) -> str:
+def other_numbers_line(main: Difference, comparison: Comparison) -> str:
+    """Headline numbers that clearly differ where the main one does not, or the other way; empty where none does."""
+    verdicts = {one.name: outcome(one, comparison.level) for one in comparison.headline}
+    parts = []
+    for word in ("better", "worse"):
+        told = [
+            f"{HEADLINE_WORDS.get(one.name, (one.name, ''))[0]} ({signed(one.b - one.a)})"
+            for one in comparison.headline
+            if verdicts[one.name] == word and verdicts[main.name] != word
+        ]
+        if told:
+            parts.append(f"{word} in {', '.join(told)}")
+    if not parts:
+        return ""
+    return f"Each for itself, other numbers do differ by more than chance may explain: {'; '.join(parts)}."
+
+
+def class_line(comparison: Comparison, names: tuple[str, str], few: Sequence[bool] = ()) -> str:
     """Which classes differ by more than chance, after the correction; empty where there is one class only."""
     verdicts = [(one, outcome(one, comparison.level, adjusted=True)) for one in comparison.class_ap_50_95]
-    measured = [pair for pair in verdicts if pair[1] != "none"]
+    few = few or [False] * len(verdicts)
+    measured = [(*pair, flag) for pair, flag in zip(verdicts, few, strict=True) if pair[1] != "none"]
     if len(measured) < 2:
         return ""
+    left_out = sum(flag for _, _, flag in measured)
+    rest = f" {left_out} of them {'is' if left_out == 1 else 'are'} on too few images to say." if left_out else ""
     parts = [
         f"{word} in {_listed(found)}"
         for word in ("better", "worse")
-        if (found := [one for one, verdict in measured if verdict == word])
+        if (found := [one for one, verdict, flag in measured if verdict == word and not flag])
     ]
     if not parts:
         return (
             f"No single one of the {len(measured)} classes differs by more than chance may explain (p-values adjusted "
-            "for their number)."
+            f"for their number).{rest}"
         )
-    return f"{names[1]} is {', and '.join(parts)} (p-values adjusted for {len(measured)} classes)."
+    return f"{names[1]} is {', and '.join(parts)} (p-values adjusted for {len(measured)} classes).{rest}"
 
 
 def _listed(found: Sequence[Difference]) -> str:

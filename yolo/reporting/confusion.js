@@ -11,6 +11,8 @@
   const holder = document.getElementById("confusion-holder");
   const reading = document.getElementById("confusion-reading");
   const cells = [];
+  const STEPS = { ArrowUp: [-1, 0], ArrowDown: [1, 0], ArrowLeft: [0, -1], ArrowRight: [0, 1] };
+  let at = null; // row and column of the cell that the keyboard is at
 
   function words(row, column) {
     const count = matrix[row][column];
@@ -55,6 +57,18 @@
     holder.append(table);
   }
 
+  function walk(event) {
+    const step = STEPS[event.key];
+    if (!step || event.altKey || event.ctrlKey || event.metaKey) return;
+    event.preventDefault();
+    if (at) cells[at[0]][at[1]].classList.remove("at");
+    at = at ? at.map((place, axis) => Math.min(size - 1, Math.max(0, place + step[axis]))) : [0, 0];
+    const cell = cells[at[0]][at[1]];
+    cell.classList.add("at");
+    cell.scrollIntoView({ block: "nearest", inline: "nearest" });
+    reading.textContent = words(...at);
+  }
+
   // the root keeps rare confusions visible beside a large diagonal
   function fill(mode) {
     cells.forEach((line, row) => line.forEach((cell, column) => {
@@ -72,6 +86,7 @@
   document.querySelectorAll("[name=confusion-mode]").forEach((input) => {
     input.addEventListener("change", () => fill(input.value));
   });
+  holder.addEventListener("keydown", walk);
   build();
   fill("counts");
 })();

@@ -32,12 +32,13 @@ class Confusion:
 
 
 def most_confused(result: EvaluationResult, *, most: int) -> tuple[Confusion, ...]:
-    """Pairs of different classes, the most frequent first; the background is left out."""
+    """Pairs of different classes, the most frequent first, of equal ones the largest share; without the background."""
     matrix = result.confusion_matrix
     rows = matrix.sum(axis=1)
     between = matrix[:-1, :-1].copy()
     np.fill_diagonal(between, 0)
-    order = np.argsort(-between, axis=None, kind="stable")[:most]
+    shares = between / np.maximum(rows[:-1, None], 1)
+    order = np.lexsort((-shares.ravel(), -between.ravel()))[:most]
     pairs = zip(*np.unravel_index(order, between.shape), strict=True)
     names = result.class_names
     return tuple(

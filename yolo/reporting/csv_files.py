@@ -1,13 +1,9 @@
-"""The tables beside a report: one row for each class, one for each error.
-
-Text that a spreadsheet would take for a formula gets a leading apostrophe. What does not exist is an empty field.
-"""
+"""The tables beside a report: one row for each class, one for each error; what does not exist is an empty field."""
 
 from __future__ import annotations
 
-import csv
 import math
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterator
 from dataclasses import asdict
 from pathlib import Path
 from typing import Any, Final, NamedTuple
@@ -17,9 +13,8 @@ import numpy as np
 from yolo.analysis.analysis import Analysis
 from yolo.analysis.cases import Case
 from yolo.analysis.errors import ERROR_KINDS, missed_objects
-from yolo.data.account import printable
 from yolo.evaluation.result import EvaluationResult
-from yolo.files import atomic_write
+from yolo.reporting.csv_writer import write_csv
 from yolo.reporting.wording import ERROR_WORDS
 
 MOST_ROWS: Final = 100_000
@@ -42,13 +37,13 @@ class RowCounts(NamedTuple):
 def write_per_class(path: Path, analysis: Analysis) -> None:
     """One row per class: its numbers, their intervals, its errors of each kind at the score threshold."""
     rows = [_class_row(analysis, index) for index in range(len(analysis.result.per_class))]
-    _write(path, list(rows[0]) if rows else ["name"], (row.values() for row in rows))
+    write_csv(path, list(rows[0]) if rows else ["name"], (row.values() for row in rows))
 
 
 def write_result(path: Path, result: EvaluationResult) -> None:
     """One row per class: its numbers alone, for an evaluation that nobody asked to explain."""
     rows = [asdict(one) for one in result.per_class]
-    _write(path, list(rows[0]), (row.values() for row in rows))
+    write_csv(path, list(rows[0]), (row.values() for row in rows))
 
 
 def write_errors(path: Path, analysis: Analysis, *, most: int = MOST_ROWS) -> RowCounts:
@@ -69,7 +64,7 @@ def write_errors(path: Path, analysis: Analysis, *, most: int = MOST_ROWS) -> Ro
     cases = [*_wrong_cases(analysis, wrong.tolist()), *_missed_cases(analysis, missed.tolist())]
     suspects = [(f"suspect:{case.kind}", case) for case in analysis.suspects]
     rows = (_error_row(analysis, kind, case) for kind, case in [*((case.kind, case) for case in cases), *suspects])
-    _write(path, ERROR_COLUMNS, rows)
+    write_csv(path, ERROR_COLUMNS, rows)
     return RowCounts(total, len(cases), len(suspects))
 
 
@@ -123,22 +118,3 @@ def _error_row(analysis: Analysis, kind: str, case: Case) -> Iterator[Any]:
     else:
         yield from absent
     yield case.message
-
-
-def _write(path: Path, columns: Iterable[str], rows: Iterable[Iterable[Any]]) -> None:
-    with atomic_write(path) as temporary, temporary.open("w", newline="", encoding="utf-8") as file:
-        writer = csv.writer(file)
-        writer.writerow(columns)
-        writer.writerows([_cell(value) for value in row] for row in rows)
-
-
-def _cell(value: Any) -> Any:
-    """A value as it stands in the file.
-
-    >>> _cell("=1+1"), _cell("dog"), _cell(-0.5), _cell(float("nan"))
-    ("'=1+1", 'dog', -0.5, '')
-    """
-    if isinstance(value, str):
-        text = printable(value)
-        return f"'{text}" if text.startswith(("=", "+", "-", "@", "\t", "\r")) else text
-    return "" if value != value else value

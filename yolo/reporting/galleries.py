@@ -12,6 +12,7 @@ from yolo.analysis.analysis import Analysis
 from yolo.analysis.cases import Case
 from yolo.analysis.errors import ERROR_KINDS
 from yolo.reporting.context import CasePicture, ReportContext
+from yolo.reporting.page import image_name
 from yolo.reporting.wording import ERROR_WORDS, SUSPECT_WORDS
 
 MOST_BYTES: Final = 8_000_000  # of all pictures, as they stand in the page
@@ -90,6 +91,7 @@ def _shown(analysis: Analysis, group: _Group, reason: str) -> dict[str, Any]:
             "message": case.message,
             "score": case.score,
             "iou": case.iou,
+            "called": image_name(images, case.image),
             "file": images.paths[case.image] or images.image_ids[case.image],
             "picture": picture,
         }
@@ -97,4 +99,4 @@ def _shown(analysis: Analysis, group: _Group, reason: str) -> dict[str, Any]:
             drawn.append(entry)
         elif place < group.most:
             undrawn.append(entry)
-    return {"drawn": drawn, "undrawn": undrawn, "reason": reason, "not_shown": max(0, len(group.cases) - group.most)}
+    return {"drawn": drawn, "undrawn": undrawn, "reason": reason}

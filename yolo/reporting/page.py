@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import json
 import math
+import re
 from importlib import resources
 from typing import Any, Final
 
@@ -15,6 +16,7 @@ from jinja2 import Environment, FunctionLoader, StrictUndefined
 from markupsafe import Markup
 
 from yolo.data.account import printable
+from yolo.detection_sets import ImageTable
 
 NO_NUMBER: Final = "–"
 NO_OBJECTS: Final = "no objects of this class"
@@ -115,6 +117,20 @@ def isolated(text: str) -> Markup:
     '<bdi>&lt;b&gt;</bdi>'
     """
     return Markup("<bdi>{}</bdi>").format(printable(text))
+
+
+def image_name(images: ImageTable, place: int) -> str:
+    """What people call an image: its file, and its id where that says something else.
+
+    >>> import numpy as np
+    >>> table = ImageTable(["17", "dog", "a/cat"], ["x/000017b.jpg", "y/dog.png", ""], np.zeros((3, 2), np.int32))
+    >>> [image_name(table, place) for place in range(3)]
+    ['000017b.jpg (image 17)', 'dog.png', 'image a/cat']
+    """
+    image_id, file_name = images.image_ids[place], re.split(r"[\\/]", images.paths[place])[-1]
+    if not file_name:
+        return f"image {image_id}"
+    return file_name if image_id in (file_name, file_name.rpartition(".")[0]) else f"{file_name} (image {image_id})"
 
 
 def _read(file_name: str) -> str:

@@ -126,12 +126,16 @@ def case_caption(problem: Problem, case: Case) -> str:
 
 
 class ChangePictures:
-    """Pictures of what two detectors did on one image, the same part of it.
+    """Pictures of what two detectors did on one image, the same part of it, at IoU 0.5.
+
+    Thin solid white: right detection. Thick solid orange: wrong detection. Thick dashed blue: missed object. Faint
+    dashed white: found object. Grey: what counts neither for nor against. Where all of these lie in a small part of
+    the image only that part is shown.
 
     Args:
         matched_a: of the first, with the column of IoU 0.5.
         matched_b: of the second, on the same images and objects.
-        score_thresholds: of A and of B.
+        score_thresholds: of A and of B; detections below are not shown, NaN shows none.
         side: longer side of a picture in pixels.
         most_bytes: of all pictures as they stand in the page.
     """
@@ -173,28 +177,6 @@ class ChangePictures:
             return None, None
         self._bytes_left -= size
         return a, b
-
-
-def draw_image(matched: Matched, image: int, *, score_threshold: float, side: int = 420) -> CasePicture | None:
-    """One image with what was found, what was wrong and what was missed at IoU 0.5.
-
-    Thin solid white: right detection. Thick solid orange: wrong detection. Thick dashed blue: missed object. Faint
-    dashed white: found object. Grey: what counts neither for nor against. Where all of these lie in a small part of
-    the image only that part is shown.
-
-    Args:
-        matched: with the column of IoU 0.5.
-        image: place in the image table.
-        score_threshold: detections below are not shown; NaN shows none.
-        side: longer side of the picture in pixels.
-
-    Returns:
-        None if the image cannot be read.
-    """
-    scene = _look(matched, image, score_threshold)
-    shelf = ImageShelf(matched.problem.images)
-    placed = place_boxes(shelf, image, scene.boxes, share=_SHARE_OF_ALL, side=side)
-    return None if placed is None else _draw_scene(scene, placed)
 
 
 @dataclass(frozen=True)

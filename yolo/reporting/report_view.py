@@ -10,10 +10,11 @@ from typing import Any, Final
 import numpy as np
 
 from yolo.analysis.analysis import Analysis
-from yolo.analysis.calibration import Calibration
+from yolo.analysis.calibration import SHOWN_SCORE, Calibration
 from yolo.analysis.errors import ERROR_KINDS
 from yolo.data.account import printable
-from yolo.reporting.advice import FEW_INSTANCES, SURE, UNSURE, uncertain_classes
+from yolo.reporting.advice import FEW_INSTANCES, uncertain_classes
+from yolo.reporting.calibration_words import calibration_words
 from yolo.reporting.confusions import most_confused
 from yolo.reporting.context import ReportContext
 from yolo.reporting.metrics_file import plain
@@ -57,8 +58,10 @@ def explanations(analysis: Analysis, context: ReportContext) -> dict[str, Any]:
         "few": FEW_INSTANCES,
         "confusions": most_confused(analysis.result, most=MOST_CONFUSIONS),
         "errors": _error_rows(analysis),
+        "not_found": int(analysis.result.confusion_matrix[:-1].sum() - np.trace(analysis.result.confusion_matrix[:-1])),
         "breakdowns": analysis.breakdowns,
         "found": analysis.calibration,
+        "shown_score": SHOWN_SCORE,
         "calibration": {
             "points": list(_calibration_points(analysis.calibration)),
             "words": calibration_words(analysis.calibration),
@@ -97,23 +100,6 @@ def chosen_first(analysis: Analysis) -> list[int]:
     trusted = [index for index in known if classes[index].instances >= FEW_INSTANCES] or known
     ranked = sorted(trusted, key=lambda index: classes[index].ap_50)
     return sorted({ranked[0], ranked[-1]})
-
-
-def calibration_words(found: Calibration) -> str:
-    """What calibration means here, in plain words."""
-    if math.isnan(found.ece):
-        return found.note or "There is nothing to measure."
-    off = f"Score and truth differ by {found.ece:.3f} on average, over {found.num_detections:,} detections."
-    if found.temperature > SURE:
-        way = "Scores are too high: the detector is surer than it should be."
-    elif found.temperature < UNSURE:
-        way = "Scores are too low: the detector is right more often than it says."
-    else:
-        way = "Scores are neither too high nor too low on the whole."
-    if math.isnan(found.temperature):
-        return f"{off} {found.note}".strip()
-    mended = f"Dividing the logits by a temperature of {found.temperature:.2f} leaves {found.ece_after:.3f}."
-    return f"{off} {way} {mended} {found.note}".strip()
 
 
 def _error_rows(analysis: Analysis) -> list[dict[str, Any]]:

@@ -82,7 +82,7 @@ SUSPECT_WORDS: Final[dict[str, KindWords]] = {
         "object that seems not to be annotated",
         "objects that seem not to be annotated",
         "A detection with a high score where nothing is annotated.",
-        "Annotate it.",
+        "If it is an object, annotate it.",
     ),
     "wrong_class": KindWords(
         "Class looks wrong",
@@ -90,7 +90,7 @@ SUSPECT_WORDS: Final[dict[str, KindWords]] = {
         "label whose class looks wrong",
         "labels whose class looks wrong",
         "A detection with a high score fits the box, but has another class.",
-        "Correct the class.",
+        "If the annotation is wrong, correct the class.",
     ),
     "inexact_box": KindWords(
         "Box looks inexact",
@@ -98,7 +98,7 @@ SUSPECT_WORDS: Final[dict[str, KindWords]] = {
         "box that looks inexact",
         "boxes that look inexact",
         "A detection with a high score of the same class has another extent.",
-        "Correct the box.",
+        "If the annotation is the worse one, correct the box.",
     ),
     "no_object": KindWords(
         "No object there",
@@ -106,7 +106,7 @@ SUSPECT_WORDS: Final[dict[str, KindWords]] = {
         "label where no object seems to be",
         "labels where no object seems to be",
         "Nothing was detected at the label, at any score.",
-        "Remove the label, or mark it as difficult.",
+        "If there is none, remove the label; if it can hardly be seen, mark it as difficult.",
     ),
 }
 
