@@ -47,7 +47,7 @@ def test_each_kind_is_told_in_one_sentence() -> None:
     assert {kind: [one.message for one in some] for kind, some in cases.items()} == {
         "class": ["found <dog> 0.93 where cat is annotated (IoU 0.80)"],
         "location": ["found cat 0.92 with a box that fits the annotated one badly (IoU 0.40)"],
-        "both": ["found <dog> 0.91 which covers only a part of an annotated cat (IoU 0.40)"],
+        "both": ["found <dog> 0.91 which overlaps an annotated cat a little (IoU 0.40)"],
         "duplicate": ["found cat 0.89 once more: the object has a better detection (IoU 0.80)"],
         "background": ["found cat 0.88 where nothing is annotated"],
         "missed": ["cat of 10 × 10 pixels not found; the nearest detection is <dog> 0.91 (IoU 0.40)"],

@@ -64,7 +64,7 @@ def test_auto_keeps_of_each_class_what_reaches_its_own_threshold(metadata: Detec
 def test_a_class_of_which_nothing_is_known_keeps_the_default(metadata: DetectorMetadata) -> None:
     settings, lines = choose_settings(replace(metadata, thresholds=table((0.5, math.nan))), score_threshold="auto")
     assert settings.class_thresholds == (0.5, 0.25)
-    assert "says nothing of blue: 0.25" in lines[1]
+    assert "chooses no threshold for blue: 0.25" in lines[1]
 
 
 def test_wanted_precision_and_recall(metadata: DetectorMetadata) -> None:
@@ -80,6 +80,15 @@ def test_wanted_precision_and_recall(metadata: DetectorMetadata) -> None:
         min_recall=0.9,
     )
     assert any(line.startswith("not reached by red") for line in lines)
+
+
+def test_a_class_that_is_never_right_shows_nothing_where_precision_is_wanted(metadata: DetectorMetadata) -> None:
+    never = replace(table((0.5, math.nan)), instances=np.array([2, 3]))
+    never.false_positives[1, :61] = 4
+    settings, lines = choose_settings(replace(metadata, thresholds=never), score_threshold="auto", min_precision=0.9)
+    assert settings.class_thresholds == (0.71, math.inf)
+    assert settings.score_threshold < 0.71
+    assert lines[1] == "no threshold of blue is any good: nothing of that class is shown"
 
 
 def test_numbers_are_as_before(metadata: DetectorMetadata) -> None:

@@ -67,6 +67,14 @@ def test_out_of_reach_is_told_and_answered_by_what_comes_closest() -> None:
     assert precision.values[0] == 0.0  # 1 of 2; above 0.5 it is 0 of 1
 
 
+def test_a_class_without_a_right_detection_has_no_best_threshold_and_no_precision() -> None:
+    table = table_of([(0.9, False), (0.4, False)], 2)
+    assert math.isnan(table.best_f1().values[0])
+    precision = table.for_precision(0.5)
+    assert (precision.values[0], precision.out_of_reach) == (math.inf, ("a",))
+    assert table.for_recall(0.5).values[0] == 0.0
+
+
 def test_nothing_detected_chooses_nothing() -> None:
     table = table_of([], 3)
     for chosen in (table.best_f1(), table.for_precision(0.9), table.for_recall(0.9)):

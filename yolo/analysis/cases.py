@@ -105,7 +105,7 @@ def _wrong_case(matched: Matched, errors: ErrorAnalysis, kind: str, place: int) 
     ends = {
         "class": f"where {annotated} is annotated (IoU {iou:.2f})",
         "location": f"with a box that fits the annotated one badly (IoU {iou:.2f})",
-        "both": f"which covers only a part of an annotated {annotated} (IoU {iou:.2f})",
+        "both": f"which overlaps an annotated {annotated} a little (IoU {iou:.2f})",
         "duplicate": f"once more: the object has a better detection (IoU {iou:.2f})",
         "background": "where nothing is annotated",
     }

@@ -40,6 +40,7 @@ _TIGHT_IOU: Final = 0.75
 _PRIOR: Final = 5.0  # a class counts as if it had this many detections of average precision more
 _NEIGHBOURS: Final = 25  # detections on either side, at least, that say how often a score is right
 _SMALL_SIDE: Final = 32.0  # pixels: smaller objects are easily missed
+_FEW, _USUAL_SHARE = 3.0, 0.02  # wrong labels to be expected between two classes: so many, or that share of the objects
 _NO_OBJECT_WEIGHT: Final = 0.5  # that nothing was found says less than that something was
 _LOW_SCORE: Final = 0.2  # of the threshold: detections that score less show that nothing was held back
 _CANDIDATES_PER_CASE: Final = 20  # bounds the search where thousands of detections lie on one place
@@ -141,7 +142,23 @@ def _wrong_class(matched: Matched, confident: Int64, near: Nearest, reliability:
     accuses = matched.false_positive[confident, column] & (near.other_iou >= _SAME_PLACE_IOU) & ~found[near.other]
     # on an object of its own class it is but a duplicate
     accuses &= near.own_iou < FOREGROUND_IOU
-    return _Accused(confident, near.other, near.other_iou, reliability * accuses)
+    surety = reliability * accuses * _rarity(matched, confident, near, accuses)
+    return _Accused(confident, near.other, near.other_iou, surety)
+
+
+def _rarity(matched: Matched, confident: Int64, near: Nearest, accuses: Bool) -> Float64:
+    """(k,) 1 for classes that are seldom taken for each other; what is often mixed up is the detector's mistake."""
+    rarity = np.ones(len(confident))
+    rows = np.flatnonzero(accuses)
+    num_classes = matched.problem.num_classes
+    annotated, detected = matched.problem.truths.labels[near.other[rows]], matched.problem.detections.labels[confident]
+    pair = annotated * num_classes + detected[rows]
+    # each object once, whatever lies on it
+    _, once = np.unique(near.other[rows] * num_classes + detected[rows], return_index=True)
+    count = np.bincount(pair[once], minlength=num_classes**2)
+    expected = np.maximum(_FEW, _USUAL_SHARE * matched.instances[annotated])
+    rarity[rows] = np.minimum(1.0, expected / count[pair])
+    return rarity
 
 
 def _inexact_box(matched: Matched, confident: Int64, near: Nearest, reliability: Float64) -> _Accused:

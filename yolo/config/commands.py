@@ -54,8 +54,8 @@ class PredictConfig:
         check_run_name(self.name)
         check_input_size(self.input_size)
         by_class = isinstance(self.score_threshold, str)
-        for name, wanted in (("min_precision", self.min_precision), ("min_recall", self.min_recall)):
-            require(wanted is None or 0 <= wanted <= 1, f"{name} must be in [0, 1], got {wanted}")
+        for name, wanted in (("min-precision", self.min_precision), ("min-recall", self.min_recall)):
+            require(wanted is None or 0 <= wanted <= 1, f"--{name} must be in [0, 1], got {wanted}")
             require(wanted is None or by_class, f"--{name} chooses thresholds from a validation: add --conf auto")
         require(self.min_precision is None or self.min_recall is None, "give --min-precision or --min-recall, not both")
         number = None if isinstance(self.score_threshold, str) else self.score_threshold

@@ -6,7 +6,7 @@ import os
 import re
 import reprlib
 import stat
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from pathlib import Path, PurePath
 from typing import Any
 
@@ -21,6 +21,15 @@ _PROBED_IMAGES = 50  # so many are looked for to find an image folder
 
 def find_images(folder: Path) -> list[Path]:
     """All image files below a folder, sorted; links are followed, hidden files and folders are not images."""
+    return find_files(folder, is_image_name)
+
+
+def find_files(folder: Path, is_wanted: Callable[[str], bool]) -> list[Path]:
+    """All files below a folder whose names are wanted, sorted; links are followed once, hidden folders passed over.
+
+    Raises:
+        DataError: a folder may not be listed.
+    """
     found: list[Path] = []
     visited: set[str] = set()
     for parent, folders, files in os.walk(folder, followlinks=True, onerror=_refuse):
@@ -30,12 +39,12 @@ def find_images(folder: Path) -> list[Path]:
             continue
         visited.add(real)
         folders[:] = sorted(name for name in folders if not name.startswith("."))
-        found += [Path(parent, name) for name in files if is_image_name(name)]
+        found += [Path(parent, name) for name in files if is_wanted(name)]
     return sorted(found)
 
 
 def _refuse(error: OSError) -> None:
-    raise DataError(f"{printable(error.filename)}: cannot be listed ({error.strerror or error})") from error
+    raise DataError(f"{printable(str(error.filename))}: cannot be listed ({error.strerror or error})") from error
 
 
 def is_image_name(name: str) -> bool:

@@ -16,7 +16,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from yolo.detection_files.distinct import Distinct
-from yolo.detection_files.text_files import split_lines
+from yolo.detection_files.text_files import is_number, split_lines
 from yolo.errors import DataError
 
 Float64 = NDArray[np.float64]
@@ -119,14 +119,6 @@ def _refuse(path: Path, rows: Sequence[Sequence[bytes]]) -> None:
                 f"{where}: has {len(fields)} instead of 6 fields, {LAYOUT}; correct or remove the line; "
                 "image ids cannot have spaces"
             )
-        if not all(map(_is_number, fields[1:])):
+        if not all(map(is_number, fields[1:])):
             text = b" ".join(fields).decode("utf-8", "replace")[:SHOWN]
             raise DataError(f"{where}: {text!r} is not {LAYOUT} with five numbers; correct or remove the line")
-
-
-def _is_number(field: bytes) -> bool:
-    try:
-        float(field)
-    except ValueError:
-        return False
-    return b"_" not in field

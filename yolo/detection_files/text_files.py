@@ -3,12 +3,9 @@
 from __future__ import annotations
 
 import codecs
-import os
 from pathlib import Path
 
-from yolo.data.account import printable
-from yolo.data.listing import read_bytes
-from yolo.errors import DataError
+from yolo.data.listing import find_files, read_bytes
 
 # say what classes or settings there are, or are lists of images
 _NOT_OF_IMAGES = frozenset({"classes.txt", "labels.txt", "names.txt", "readme.txt", "requirements.txt"})
@@ -20,17 +17,8 @@ def find_text_files(folder: Path) -> list[Path]:
     Raises:
         DataError: a folder may not be listed.
     """
-    found: list[Path] = []
-    visited: set[str] = set()
-    for parent, folders, files in os.walk(folder, followlinks=True, onerror=_refuse):
-        real = os.path.realpath(parent)
-        if real in visited:  # a link that leads back up
-            folders.clear()
-            continue
-        visited.add(real)
-        folders[:] = sorted(name for name in folders if not name.startswith("."))
-        found += [Path(parent, name) for name in files if name.lower().endswith(".txt") and not name.startswith(".")]
-    return sorted(path for path in found if path.name.lower() not in _NOT_OF_IMAGES)
+    paths = find_files(folder, lambda name: name.lower().endswith(".txt") and not name.startswith("."))
+    return [path for path in paths if path.name.lower() not in _NOT_OF_IMAGES]
 
 
 def split_lines(path: Path) -> list[list[bytes]]:
@@ -42,5 +30,14 @@ def split_lines(path: Path) -> list[list[bytes]]:
     return list(map(bytes.split, read_bytes(path).removeprefix(codecs.BOM_UTF8).split(b"\n")))
 
 
-def _refuse(error: OSError) -> None:
-    raise DataError(f"{printable(str(error.filename))}: cannot be listed ({error.strerror or error})") from error
+def is_number(field: bytes) -> bool:
+    """Whether a field of a line is a number; `float` allows underscores between digits, other programs do not.
+
+    >>> is_number(b"1e-3"), is_number(b"1_000"), is_number(b"cat")
+    (True, False, False)
+    """
+    try:
+        float(field)
+    except ValueError:
+        return False
+    return b"_" not in field

@@ -19,7 +19,7 @@ from yolo.data.listing import path_id
 from yolo.detection_files.class_numbers import match_class_numbers
 from yolo.detection_files.image_names import by_id, by_name, match_images
 from yolo.detection_files.remarks import Remarks
-from yolo.detection_files.text_files import find_text_files, split_lines
+from yolo.detection_files.text_files import find_text_files, is_number, split_lines
 from yolo.detection_files.truth_files import GroundTruthFiles
 from yolo.detection_files.usable import RawDetections, usable_detections
 from yolo.detection_sets import DetectionSet, Float64, Int64
@@ -141,18 +141,10 @@ def _refuse(path: Path, rows: list[list[bytes]]) -> None:
             )
         if len(fields) not in (0, _NUM_COLUMNS):
             raise DataError(f"{where}: has {len(fields)} columns instead of 6, {_LAYOUT}; correct or remove the line")
-        if not all(map(_is_number, fields)):
+        if not all(map(is_number, fields)):
             raise DataError(f"{where}: {text!r} is not {_LAYOUT} in numbers; correct or remove the line")
         if fields and not (float(fields[0]).is_integer() and abs(float(fields[0])) < _LARGEST_CLASS):
             raise DataError(f"{where}: {text!r} does not begin with the number of a class; correct or remove the line")
-
-
-def _is_number(field: bytes) -> bool:
-    try:
-        float(field)
-    except ValueError:
-        return False
-    return b"_" not in field
 
 
 def _check_sizes(image_index: Int64, truth: GroundTruthFiles, place: Callable[[int], str]) -> None:

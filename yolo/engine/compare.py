@@ -28,6 +28,7 @@ from yolo.reporting.compare import CompareContext, write_comparison
 from yolo.reporting.context import ReportRemark
 from yolo.reporting.pictures import ChangePictures
 
+_SMALLEST_P = 0.001
 _TRUTH, _FOUND, _METRICS = "ground_truth.json", "predictions.json", "metrics.json"
 _ROUNDING = 1e-9
 
@@ -119,7 +120,7 @@ def summary_lines(comparison: Comparison) -> list[str]:
             _number(one.b),
             _number(one.b - one.a, "+"),
             f"{_number(one.interval.low, '+')} to {_number(one.interval.high, '+')}",
-            _number(one.p_value),
+            "< 0.001" if one.p_value < _SMALLEST_P else _number(one.p_value),
         )
         for one in comparison.headline
     ]

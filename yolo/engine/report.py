@@ -5,7 +5,6 @@ from __future__ import annotations
 from collections.abc import Iterable
 from dataclasses import asdict, dataclass
 from pathlib import Path
-from typing import Literal
 
 from rich.console import Console
 
@@ -19,12 +18,12 @@ from yolo.engine.environment import command_of, describe_environment
 from yolo.engine.reports import PROTOCOL_NOTES
 from yolo.errors import DataError
 from yolo.evaluation.voc import VocResult, evaluate_voc
+from yolo.evaluation.voc_rule import INTERPOLATIONS
 from yolo.files import new_folder, write_json
 from yolo.reporting.context import ReportContext, ReportRemark
 from yolo.reporting.pictures import CasePictures
 from yolo.reporting.report import write_report
 
-INTERPOLATIONS: dict[str, Literal["11-point", "all-point"]] = {"voc07": "11-point", "voc10": "all-point"}
 # what `compare` needs to measure the same files again
 INPUTS = "inputs.json"
 _PATHS = ("ground_truth", "detections", "images", "names")

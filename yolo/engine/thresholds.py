@@ -7,6 +7,7 @@ holds the same for weights that have none, or for images of another kind.
 from __future__ import annotations
 
 import json
+import math
 from dataclasses import replace
 from pathlib import Path
 
@@ -77,13 +78,17 @@ def _choose(
 
 def _describe(table: ThresholdTable, chosen: ChosenThresholds, what: str, default: float) -> list[str]:
     pairs = list(zip(table.class_names, chosen.values.tolist(), strict=True))
-    known = [f"{name} {value:.2f}" for name, value in pairs if value == value]
+    known = [f"{name} {value:.2f}" for name, value in pairs if math.isfinite(value)]
+    nothing = [name for name, value in pairs if math.isinf(value)]
     unknown = [name for name, value in pairs if value != value]
     lines = [f"score thresholds for {what} in validation: {_list(known)}"] if known else []
     if unknown:
-        lines.append(f"validation says nothing of {_list(unknown)}: {default:g} is taken")
-    if chosen.out_of_reach:
-        lines.append(f"not reached by {_list(list(chosen.out_of_reach))}: what comes closest is taken")
+        lines.append(f"validation chooses no threshold for {_list(unknown)}: {default:g} is taken")
+    if nothing:
+        lines.append(f"no threshold of {_list(nothing)} is any good: nothing of that class is shown")
+    closest = [name for name in chosen.out_of_reach if name not in nothing]
+    if closest:
+        lines.append(f"not reached by {_list(closest)}: what comes closest is taken")
     return lines
 
 

@@ -19,11 +19,10 @@ from yolo.engine.evaluate import Evaluation, evaluate_network, evaluation_loader
 from yolo.engine.reports import write_evaluation
 from yolo.errors import DataError
 from yolo.evaluation.voc import VocEvaluator, VocResult
+from yolo.evaluation.voc_rule import INTERPOLATIONS
 from yolo.files import new_folder, write_json
 from yolo.models.fusion import fuse
 from yolo.structures import Detections
-
-_INTERPOLATIONS: dict[str, Literal["11-point", "all-point"]] = {"voc07": "11-point", "voc10": "all-point"}
 
 
 @dataclass(frozen=True, slots=True)
@@ -99,7 +98,7 @@ def measure_by_voc(
     split: Split, detections: Mapping[str, Detections], protocol: Literal["voc07", "voc10"]
 ) -> VocResult:
     """VOC's numbers of detections on the images of a split; images without an entry are left out."""
-    evaluator = VocEvaluator(split.class_names, interpolation=_INTERPOLATIONS[protocol])
+    evaluator = VocEvaluator(split.class_names, interpolation=INTERPOLATIONS[protocol])
     for image in split.images:
         if image.image_id in detections:
             evaluator.update(image.image_id, detections[image.image_id], image.ground_truth)

@@ -36,7 +36,7 @@ class ClassResult:
         precision: at IoU 0.5 and the score threshold of the whole evaluation; 0 if nothing scores as much.
         recall: at the same threshold.
         f1: at the same threshold.
-        best_threshold: the score threshold with the highest F1 of this class; NaN without detections.
+        best_threshold: the score threshold with the highest F1 of this class; NaN if none of its detections is right.
     """
 
     name: str

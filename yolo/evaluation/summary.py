@@ -118,10 +118,17 @@ def _class_results(
             precision=float(point.precision[index]),
             recall=float(point.recall[index]),
             f1=float(point.f1[index]),
-            best_threshold=best_threshold(scored, np.array([index])),
+            best_threshold=_best_of_class(scored, index),
         )
         for index, name in enumerate(problem.class_names)
     )
+
+
+def _best_of_class(scored: ScoredVerdicts, index: int) -> float:
+    """NaN where no detection is right: no threshold is better than another."""
+    if not scored.true_positive[scored.of_class(index)].any():
+        return float("nan")
+    return best_threshold(scored, np.array([index]))
 
 
 def _mean(values: Float64) -> float:

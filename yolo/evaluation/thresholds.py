@@ -27,9 +27,10 @@ class ChosenThresholds:
     """One threshold for each class; a detection is kept if it scores as much.
 
     Attributes:
-        values: (C,) 0..1; NaN for classes of which the evaluation says nothing: no objects, or no detections.
+        values: (C,) 0..1; NaN for classes of which the evaluation says nothing: no objects, no detections, or for F1
+            no right one; infinity for classes of which nothing may be kept.
         out_of_reach: names of the classes that do not reach what was wanted at any threshold; their value is the one
-            that comes closest.
+            that comes closest, infinity if a precision is wanted and it is 0 at all of them.
     """
 
     values: Float64
@@ -43,7 +44,7 @@ class ThresholdTable:
     Attributes:
         class_names: C names.
         instances: (C,) objects to be found.
-        best: (C,) the threshold with the highest F1, exact; NaN without objects or detections.
+        best: (C,) the threshold with the highest F1, exact; NaN without right detections.
         true_positives: (C, 101) at the thresholds 0, 0.01, ..., 1.
         false_positives: (C, 101) likewise.
     """
@@ -111,7 +112,9 @@ class ThresholdTable:
         precision = np.where(found > 0, self.true_positives / np.maximum(found, 1), -1.0)  # (C, 101)
         good = precision >= wanted
         # recall falls with the threshold, so the lowest good one; else the one that comes closest
-        return self._choose(good, np.where(good.any(axis=1), good.argmax(axis=1), precision.argmax(axis=1)))
+        place = np.where(good.any(axis=1), good.argmax(axis=1), precision.argmax(axis=1))
+        hopeless = ~good.any(axis=1) & (precision.max(axis=1) <= 0)
+        return self._choose(good, np.where(hopeless, np.inf, SCORE_POINTS[place]))
 
     def for_recall(self, wanted: float) -> ChosenThresholds:
         """The highest threshold of each class that keeps a recall of at least `wanted`, 0..1."""
@@ -119,12 +122,13 @@ class ThresholdTable:
         needed = np.ceil(wanted * self.instances - 1e-9)[:, None]
         good = self.true_positives >= needed
         last = len(SCORE_POINTS) - 1 - good[:, ::-1].argmax(axis=1)
-        return self._choose(good, np.where(good.any(axis=1), last, 0))
+        return self._choose(good, np.where(good.any(axis=1), SCORE_POINTS[last], 0.0))
 
-    def _choose(self, good: NDArray[np.bool_], place: Int64) -> ChosenThresholds:
-        known = ~np.isnan(self.best)
+    def _choose(self, good: NDArray[np.bool_], thresholds: Float64) -> ChosenThresholds:
+        # objects, and detections at the lowest threshold
+        known = (self.instances > 0) & (self.true_positives[:, 0] + self.false_positives[:, 0] > 0)
         missed = np.flatnonzero(known & ~good.any(axis=1))
         return ChosenThresholds(
-            values=np.where(known, SCORE_POINTS[place], np.nan),
+            values=np.where(known, thresholds, np.nan),
             out_of_reach=tuple(self.class_names[index] for index in missed.tolist()),
         )

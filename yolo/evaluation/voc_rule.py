@@ -39,6 +39,8 @@ Int64 = NDArray[np.int64]
 Bool = NDArray[np.bool_]
 
 Interpolation = Literal["11-point", "all-point"]
+# by the devkit that asks for it
+INTERPOLATIONS: dict[str, Interpolation] = {"voc07": "11-point", "voc10": "all-point"}
 
 # 0.3, 0.6 and 0.7 come out one bit too high, as from np.arange(0, 1.1, 0.1): a recall of exactly 3/10 does not
 # reach its point. The Python port has it so, and published numbers depend on it.
