@@ -27,7 +27,9 @@ def weights(trained: TrainingRun) -> Path:
 def test_val_gives_the_numbers_of_the_training(
     trained: TrainingRun, weights: Path, shapes: Path, tmp_path: Path
 ) -> None:
-    run = validate(ValConfig(weights=str(weights), data=str(shapes), runs=str(tmp_path), device="cpu", workers=0))
+    run = validate(
+        ValConfig(weights=str(weights), data=str(shapes), runs=str(tmp_path), device="cpu", workers=0, report=False)
+    )
     assert trained.evaluation is not None
     assert run.evaluation is not None
     assert run.evaluation.result.map_50_95 == pytest.approx(trained.evaluation.result.map_50_95, abs=1e-3)
@@ -36,18 +38,20 @@ def test_val_gives_the_numbers_of_the_training(
 
 
 def test_val_of_another_split_and_of_one_that_is_not_there(weights: Path, shapes: Path, tmp_path: Path) -> None:
-    run = validate(ValConfig(weights=str(weights), data=str(shapes), split="train", runs=str(tmp_path), workers=0))
+    run = validate(
+        ValConfig(weights=str(weights), data=str(shapes), split="train", runs=str(tmp_path), workers=0, report=False)
+    )
     assert run.evaluation is not None
     assert run.evaluation.result.num_images == 8
     with pytest.raises(DataError, match="test"):
-        validate(ValConfig(weights=str(weights), data=str(shapes), split="test", runs=str(tmp_path)))
+        validate(ValConfig(weights=str(weights), data=str(shapes), split="test", runs=str(tmp_path), report=False))
 
 
 def test_val_counts_images_that_cannot_be_read(weights: Path, tmp_path: Path) -> None:
     data = draw_shapes(tmp_path / "data")
     broken = tmp_path / "data" / "images" / "val" / "2.png"
     break_image(broken)
-    run = validate(ValConfig(weights=str(weights), data=str(data), runs=str(tmp_path), workers=0))
+    run = validate(ValConfig(weights=str(weights), data=str(data), runs=str(tmp_path), workers=0, report=False))
     assert run.evaluation is not None
     assert run.evaluation.result.num_images == 3
     assert [Path(one.path).name for one in run.evaluation.skipped] == ["2.png"]
@@ -57,7 +61,7 @@ def test_val_counts_images_that_cannot_be_read(weights: Path, tmp_path: Path) ->
 def test_val_on_a_dataset_of_other_classes_is_an_error(weights: Path, tmp_path: Path) -> None:
     data = draw_shapes(tmp_path / "data", names=("cat", "dog"))
     with pytest.raises(DataError, match="cat"):
-        validate(ValConfig(weights=str(weights), data=str(data), runs=str(tmp_path), workers=0))
+        validate(ValConfig(weights=str(weights), data=str(data), runs=str(tmp_path), workers=0, report=False))
 
 
 def test_the_detector_finds_the_shapes(weights: Path, shapes: Path) -> None:

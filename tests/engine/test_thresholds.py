@@ -105,7 +105,9 @@ def test_weights_without_a_validation_say_what_to_do(metadata: DetectorMetadata)
 def test_predict_auto_and_by_a_metrics_file(weights: Path, shapes: Path, tmp_path: Path) -> None:
     source = str(shapes.parent / "images" / "val")
     auto = predict(PredictConfig(weights=str(weights), source=source, score_threshold="auto", runs=str(tmp_path)))
-    run = validate(ValConfig(weights=str(weights), data=str(shapes), runs=str(tmp_path), device="cpu", workers=0))
+    run = validate(
+        ValConfig(weights=str(weights), data=str(shapes), runs=str(tmp_path), device="cpu", workers=0, report=False)
+    )
     metrics = run.folder / "metrics.json"
     by_file = predict(
         PredictConfig(weights=str(weights), source=source, score_threshold=str(metrics), runs=str(tmp_path))
@@ -140,7 +142,9 @@ def test_files_that_are_no_metrics(metadata: DetectorMetadata, tmp_path: Path) -
 def test_metrics_of_other_classes_are_refused(
     metadata: DetectorMetadata, weights: Path, shapes: Path, tmp_path: Path
 ) -> None:
-    run = validate(ValConfig(weights=str(weights), data=str(shapes), runs=str(tmp_path), device="cpu", workers=0))
+    run = validate(
+        ValConfig(weights=str(weights), data=str(shapes), runs=str(tmp_path), device="cpu", workers=0, report=False)
+    )
     other = replace(metadata, class_names=("cat", "dog"))
     with pytest.raises(DataError, match="the detector's are cat, dog"):
         choose_settings(other, score_threshold=str(run.folder / "metrics.json"))

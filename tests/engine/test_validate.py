@@ -19,7 +19,8 @@ from yolo.errors import ConfigError, DataError
 
 
 def val(folder: Path, data: Path, **options: Any) -> ValidationRun:
-    return validate(ValConfig(data=str(data), runs=str(folder / "runs"), device="cpu", workers=0, **options))
+    values: dict[str, Any] = {"device": "cpu", "workers": 0, "report": False} | options
+    return validate(ValConfig(data=str(data), runs=str(folder / "runs"), **values))
 
 
 def named_weights(folder: Path, cfg: str | None = None) -> dict[str, str]:

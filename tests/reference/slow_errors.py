@@ -2,6 +2,8 @@
 
 import math
 
+import numpy as np
+
 from tests.reference.slow_matching import slow_assign, slow_overlap
 from yolo.detection_sets import Problem
 
@@ -19,9 +21,9 @@ def slow_average_precision(rows: list[Row], label: int, objects: int) -> float:
         hits += row[4]
         points.append((hits, hits / count))
     total = 0.0
-    for percent in range(101):
-        # in whole numbers: recall hits / objects >= percent / 100
-        total += max((precision for found, precision in points if 100 * found >= percent * objects), default=0.0)
+    for recall in np.linspace(0, 1, 101).tolist():
+        # the quotients as pycocotools compares them: 0.28000000000000003 is not reached by 7 of 25
+        total += max((precision for found, precision in points if found / objects >= recall), default=0.0)
     return total / 101
 
 
