@@ -4,12 +4,15 @@
 
 The problem is that of bench_evaluation.py, written as COCO files, with an image for each of the 5,000 (one drawing,
 linked under every name: the pictures of the gallery are read and drawn as for a user). The stages are timed in this
-process; at the end the command itself is run as a user types it, in a process of its own.
+process; then the command itself is run as a user types it, in a process of its own. Last, where chromium and
+chromedriver are installed, the page is opened, its slider moved 60 times, each move timed to the end of the next frame,
+and its table sorted.
 """
 
 import argparse
 import json
 import os
+import shutil
 import subprocess
 import sys
 import tempfile
@@ -94,6 +97,50 @@ def main() -> None:
         words = [f"--{name}={value}" for name, value in vars_of(config).items()]
         command = [sys.executable, "-m", "yolo", "report", *words]
         timed("the command", lambda: subprocess.run(command, check=True, stdout=subprocess.DEVNULL))
+        time_page(run.page.absolute())
+
+
+# moves the slider and waits for the frame that shows it; milliseconds of each move
+_MOVE_SLIDER = """
+const done = arguments[0], slider = document.getElementById("threshold-range"), times = [];
+function step() {
+  const began = performance.now();
+  slider.value = (times.length % 100) / 100;
+  slider.dispatchEvent(new Event("input", {bubbles: true}));
+  requestAnimationFrame(() => setTimeout(() => {
+    times.push(performance.now() - began);
+    if (times.length < 60) step(); else done(times);
+  }, 0));
+}
+step();
+"""
+_SORT = """
+const began = performance.now();
+document.querySelectorAll("#class-table th button.sort")[2].click();
+document.body.offsetHeight;
+return performance.now() - began;
+"""
+
+
+def time_page(page: Path) -> None:
+    from selenium import webdriver
+
+    chromium, driver_path = shutil.which("chromium"), shutil.which("chromedriver")
+    if not (chromium and driver_path):
+        print("no chromium or chromedriver: the page was not opened")
+        return
+    options = webdriver.ChromeOptions()
+    options.binary_location = chromium
+    for argument in ("--headless=new", "--no-sandbox", "--disable-gpu"):
+        options.add_argument(argument)
+    driver = webdriver.Chrome(options=options, service=webdriver.ChromeService(driver_path))
+    try:
+        timed("the page loads", lambda: driver.get(page.as_uri()))
+        moves = sorted(driver.execute_async_script(_MOVE_SLIDER))
+        print(f"{'a move of the slider':<28}{moves[30]:8.0f} ms, the slowest {moves[-1]:.0f}")
+        print(f"{'sorting the table':<28}{driver.execute_script(_SORT):8.0f} ms")
+    finally:
+        driver.quit()
 
 
 def vars_of(config: ReportConfig) -> dict[str, str]:

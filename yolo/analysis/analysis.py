@@ -42,15 +42,18 @@ class Analysis:
     suspects: tuple[Case, ...]
 
 
-def analyse(problem: Problem, *, replicates: int | None = None, seed: int = 0) -> Analysis:
+def analyse(
+    problem: Problem, *, result: EvaluationResult | None = None, replicates: int | None = None, seed: int = 0
+) -> Analysis:
     """Measure and explain.
 
     Args:
         problem: what is evaluated.
+        result: of `summarise(problem)`, where it is known already.
         replicates: of the bootstrap; None to choose by the size of the problem, 0 for no intervals.
         seed: of the bootstrap.
     """
-    result = summarise(problem)
+    result = result or summarise(problem)
     by_area = match_areas(problem)
     matched = by_area["all"]
     errors = analyse_errors(matched, score_threshold=result.score_threshold)

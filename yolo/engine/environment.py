@@ -17,7 +17,7 @@ from yolo._version import __version__
 if TYPE_CHECKING:
     from _typeshed import DataclassInstance
 
-VERSIONS_OF = ("torch", "torchvision", "numpy", "opencv-python", "albumentations")
+VERSIONS_OF = ("torch", "torchvision", "albumentations", "opencv-python", "numpy", "lightning-fabric", "safetensors")
 
 
 def describe_environment(device: torch.device | None = None) -> dict[str, str]:

@@ -17,6 +17,7 @@ from yolo.detection_sets import ImageTable, Problem
 from yolo.errors import ConfigError, DataError
 from yolo.evaluation.evaluator import Evaluator
 from yolo.evaluation.result import EvaluationResult
+from yolo.evaluation.summary import summarise
 from yolo.geometry import ResizeMode
 from yolo.grid import GridSpec
 from yolo.models.build import Spec
@@ -105,9 +106,10 @@ def evaluate_network(
         lap("postprocess")
     if not detections:
         raise DataError(f"no image of the split {split.name!r} could be read; the first: {skipped[0].reason}")
+    problem = evaluator.problem(_image_table(split))
     return Evaluation(
-        result=evaluator.compute(),
-        problem=evaluator.problem(_image_table(split)),
+        result=summarise(problem),
+        problem=problem,
         detections=detections,
         skipped=tuple(skipped),
         seconds=seconds,

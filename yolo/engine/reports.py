@@ -81,7 +81,7 @@ def write_evaluation(
         return
     account = split.account.summary_lines()
     account += [f"{len(evaluation.skipped)} images could not be read and are in no number"] * bool(evaluation.skipped)
-    analysis = analyse(evaluation.problem, replicates=replicates)
+    analysis = analyse(evaluation.problem, result=evaluation.result, replicates=replicates)
     context = ReportContext(
         title=title,
         command=command,

@@ -19,12 +19,12 @@ import yaml
 
 from yolo._version import __version__
 from yolo.config import TrainConfig
+from yolo.engine.environment import VERSIONS_OF
 from yolo.files import atomic_write, new_folder, write_json
 from yolo.losses.yolo_loss import TERM_NAMES
 from yolo.models.build import Spec
 from yolo.models.darknet import DarknetSpec
 
-_VERSIONS_OF = ("torch", "torchvision", "albumentations", "opencv-python", "numpy", "lightning-fabric", "safetensors")
 # The names that people's scripts already parse.
 COLUMNS = (
     "epoch",
@@ -87,7 +87,7 @@ class RunLog:
             "device": str(device),
             "device_name": torch.cuda.get_device_name(device) if device.type == "cuda" else platform.machine(),
             "command": sys.argv,
-            "versions": {name: version(name) for name in _VERSIONS_OF},
+            "versions": {name: version(name) for name in VERSIONS_OF},
         }
         write_json(self.folder / "environment.json", environment)
 
