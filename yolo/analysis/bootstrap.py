@@ -155,7 +155,8 @@ def centred(values: Float64, estimate: float) -> Float64:
     """Replicates moved so that their mean is the number itself; NaN stays NaN.
 
     Images that are drawn twice make precision jump more than it does among different images, and the precision
-    envelope takes the highest: average precision of replicates is too high on average, and a number could lie below its own interval. What replicates tell rightly is the spread.
+    envelope takes the highest: average precision of replicates is too high on average, and a number could lie below
+    its own interval. What replicates tell rightly is the spread.
 
     >>> centred(np.array([0.5, np.nan, 0.75]), 0.5).tolist()
     [0.375, nan, 0.625]
