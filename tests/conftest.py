@@ -1,10 +1,15 @@
 """Shared by all tests: small, quiet, offline."""
 
 import os
+from pathlib import Path
 
 import pytest
 import torch
 from hypothesis import settings
+
+from tests.engine.shapes import draw_shapes, quick_config
+from yolo.config import AugmentConfig, OptimizerConfig
+from yolo.engine.train import TrainingRun, train
 
 # before anything imports it: albumentations looks for updates over the network otherwise
 os.environ["NO_ALBUMENTATIONS_UPDATE"] = "1"
@@ -20,3 +25,28 @@ settings.load_profile("steady")
 def _one_thread() -> None:
     """Tests run side by side; more threads each would only fight for the cores."""
     torch.set_num_threads(1)
+
+
+@pytest.fixture(scope="session")
+def shapes(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    return draw_shapes(tmp_path_factory.mktemp("shapes"))
+
+
+@pytest.fixture(scope="session")
+def trained(shapes: Path, tmp_path_factory: pytest.TempPathFactory) -> TrainingRun:
+    """A run long enough to have learned the shapes."""
+    runs = tmp_path_factory.mktemp("trained")
+    optimizer = OptimizerConfig(lr=4e-3, ema=0.9)
+    augment = AugmentConfig(mosaic=0, scale=0.2)
+    return train(
+        quick_config(
+            shapes,
+            runs,
+            epochs=90,
+            batch_size=4,
+            validations=3,
+            optimizer=optimizer,
+            augment=augment,
+            report=True,
+        )
+    )

@@ -1,7 +1,14 @@
+import cv2
 import numpy as np
 import pytest
+import torch
+from hypothesis import given
+from hypothesis import strategies as st
+from torch.nn.functional import interpolate
 
-from yolo.geometry import PADDING_GREY, ResizeMode, place_boxes, place_image, plan_resize, plan_resizes
+from tests.reference.golden import golden_npz
+from tests.reference.slow_darknet_images import slow_stretch
+from yolo.geometry import PADDING_GREY, ResizeMode, place_boxes, place_image, plan_resize, plan_resizes, stretch_corners
 from yolo.structures import GroundTruth
 
 
@@ -58,3 +65,114 @@ def test_many_plans_at_once_are_the_single_ones(mode: ResizeMode) -> None:
 def test_no_images_have_no_plans() -> None:
     scales, offsets = plan_resizes(np.zeros((0, 2), np.int32), (32, 32), "letterbox")
     assert scales.shape == offsets.shape == (0, 2)
+
+
+def noise(height: int, width: int, seed: int = 0) -> np.ndarray:
+    return np.random.default_rng(seed).integers(0, 256, (height, width, 3), dtype=np.uint8)
+
+
+def test_two_pixels_become_four_by_hand() -> None:
+    # corners aligned: the steps are (2 - 1) / (4 - 1) = 1/3 of the way from black to white
+    row = np.array([[[0, 0, 0], [255, 255, 255]]], np.uint8)
+    assert stretch_corners(row, (1, 4))[0, :, 0].tolist() == pytest.approx([0, 1 / 3, 2 / 3, 1])
+    column = row.transpose(1, 0, 2)
+    assert stretch_corners(column, (4, 1))[:, 0, 2].tolist() == pytest.approx([0, 1 / 3, 2 / 3, 1])
+
+
+def test_three_pixels_become_two_without_anti_aliasing() -> None:
+    row = np.array([[[0, 0, 0], [255, 255, 255], [51, 51, 51]]], np.uint8)
+    assert stretch_corners(row, (1, 2))[0, :, 0].tolist() == pytest.approx([0, 0.2])
+
+
+def test_channels_keep_their_order() -> None:
+    image = np.full((5, 5, 3), (255, 0, 51), np.uint8)
+    assert stretch_corners(image, (3, 7))[1, 1].tolist() == pytest.approx([1, 0, 0.2])
+
+
+def test_the_same_size_changes_nothing() -> None:
+    image = noise(13, 9).astype(np.float32) / np.float32(255)
+    assert (stretch_corners(image, (13, 9)) == image).all()
+
+
+@given(st.tuples(*[st.integers(1, 12)] * 4), st.integers(0, 99))
+def test_equals_the_slow_oracle(sizes: tuple[int, int, int, int], seed: int) -> None:
+    height, width, new_h, new_w = sizes
+    image = noise(height, width, seed)
+    stretched = stretch_corners(image, (new_h, new_w))
+    np.testing.assert_allclose(stretched, slow_stretch(image, (new_h, new_w)) / 255, atol=2e-6)
+
+
+@pytest.mark.parametrize("size_hw", [(375, 500), (576, 768), (97, 1000), (448, 448)])
+def test_equals_torch_on_photo_sizes(size_hw: tuple[int, int]) -> None:
+    image = noise(*size_hw)
+    planes = torch.from_numpy(image).permute(2, 0, 1)[None].contiguous().float() / 255
+    expected = interpolate(planes, size=(448, 448), mode="bilinear", align_corners=True)[0].permute(1, 2, 0)
+    np.testing.assert_allclose(stretch_corners(image, (448, 448)), expected.numpy(), atol=2e-6)
+
+
+def test_bytes_and_fractions_agree() -> None:
+    image = noise(37, 53)
+    fractions = image.astype(np.float32) / np.float32(255)
+    np.testing.assert_allclose(stretch_corners(image, (80, 80)), stretch_corners(fractions, (80, 80)), atol=1e-6)
+
+
+def test_a_size_of_one_takes_the_last_pixel_and_one_pixel_fills_everything() -> None:
+    image = noise(4, 6)
+    assert stretch_corners(image, (1, 1))[0, 0].tolist() == pytest.approx((image[-1, -1] / 255).tolist())
+    np.testing.assert_allclose(stretch_corners(image, (4, 1))[:, 0], image[:, -1] / 255, atol=1e-6)
+    filled = stretch_corners(image[:1, :1], (5, 7))
+    np.testing.assert_allclose(filled, np.broadcast_to(image[0, 0] / 255, (5, 7, 3)), atol=1e-6)
+
+
+def test_the_last_row_is_not_black_where_the_float_step_rounds_down() -> None:
+    # 447 times the float32 step (n - 1) / 447 is less than n - 1 for these n
+    for height in (8, 15, 29, 449):
+        white = np.full((height, height, 3), 255, np.uint8)
+        assert stretch_corners(white, (448, 448)).min() > 0.999999
+
+
+def test_the_result_is_contiguous_float32_in_zero_to_one() -> None:
+    image = np.full((3, 3, 3), 255, np.uint8)
+    stretched = stretch_corners(image, (448, 448))
+    assert stretched.dtype == np.float32
+    assert stretched.shape == (448, 448, 3)
+    assert stretched.flags["C_CONTIGUOUS"]
+    assert stretched.max() <= 1
+
+
+def test_views_and_read_only_images_are_taken_and_left_alone() -> None:
+    image = noise(20, 30)
+    image.setflags(write=False)
+    before = image.copy()
+    mirrored = stretch_corners(image[:, ::-1], (16, 16))
+    np.testing.assert_allclose(mirrored, stretch_corners(image, (16, 16))[:, ::-1], atol=1e-5)
+    fractions = image.astype(np.float32)
+    copy = fractions.copy()
+    stretch_corners(fractions, (20, 30))[:] = 7
+    assert (image == before).all()
+    assert (fractions == copy).all()
+
+
+def test_it_is_not_what_opencv_resizes() -> None:
+    image = noise(37, 53)
+    resized = cv2.resize(image, (80, 80), interpolation=cv2.INTER_LINEAR) / 255
+    assert np.abs(stretch_corners(image, (80, 80)) - resized).max() > 0.05
+
+
+@pytest.mark.parametrize("shape", [(0, 5, 3), (5, 0, 3), (5, 5), (5, 5, 4)])
+def test_images_without_pixels_or_of_other_shapes_are_refused(shape: tuple[int, ...]) -> None:
+    with pytest.raises(ValueError, match="cannot stretch"):
+        stretch_corners(np.zeros(shape, np.uint8), (4, 4))
+    with pytest.raises(ValueError, match="cannot stretch"):
+        stretch_corners(noise(4, 4), (0, 4))
+
+
+def test_equals_darknets_resize() -> None:
+    arrays = golden_npz("image_ops.npz")
+    cases = [("image", key) for key in arrays if key.startswith("resize_")]
+    cases += [("image_small", key) for key in arrays if key.startswith("small_resize_")]
+    assert len(cases) == 5
+    for source, key in cases:
+        width, height = (int(side) for side in key.rsplit("_", 1)[1].split("x"))
+        stretched = stretch_corners(arrays[source].transpose(1, 2, 0), (height, width))
+        np.testing.assert_allclose(stretched.transpose(2, 0, 1), arrays[key], atol=2e-5, err_msg=key)

@@ -13,10 +13,9 @@ from tests.data.dataset_trees import put_yolo
 from tests.test_layering import PACKAGE, modules
 from yolo.images import write_image
 
-# who may import what can talk; but for download/connection.py it is the names of errors and types that they need
+# who may import what can talk; but for curate/download.py it is the names of errors and types that they need
 _MAY = {
-    "download/connection.py": {"http", "ssl", "urllib.request", "urllib.error"},
-    "download/fetch.py": {"http", "socket"},
+    "curate/download.py": {"http", "socket", "ssl", "urllib.request", "urllib.error"},
     "models/weights.py": {"urllib.error"},
 }
 _TALKERS = {

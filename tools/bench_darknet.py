@@ -21,11 +21,10 @@ import torch
 from bench_inference import interleaved
 
 from yolo import Detector
-from yolo.darknet.catalogue import network_cfg
+from yolo.darknet.load import save_darknet
+from yolo.darknet.network import BatchNorm, DarknetNetwork, DarknetSpec
+from yolo.darknet.plan import network_cfg
 from yolo.darknet.weights import WeightsHeader
-from yolo.models.batch_norm import BatchNorm
-from yolo.models.darknet import DarknetNetwork, DarknetSpec
-from yolo.models.darknet_weights import save_darknet
 
 IMAGE_HW = (576, 768)
 STAGES = ("preprocess", "inference", "postprocess")

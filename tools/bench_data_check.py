@@ -22,8 +22,8 @@ from pathlib import Path
 import numpy as np
 from PIL import Image
 
+from yolo.curate.synthetic import draw_scene
 from yolo.randomness import sample_generator
-from yolo.synthetic.dataset import draw_scene
 
 HEIGHT, WIDTH, SCENE_SIDE, NUM_SCENES, NUM_BOXES = 480, 640, 1400, 40, 13
 QUALITY = 88

@@ -37,7 +37,7 @@ if what == "json":
         with path.open(encoding="utf-8") as file:
             return json.load(file)
 else:
-    from yolo.data.descriptor import find_dataset, read_split
+    from yolo.data.read import find_dataset, read_split
     def work():
         return read_split(find_dataset(path), "val")
 gc.collect()

@@ -24,17 +24,16 @@ import cv2
 import numpy as np
 
 from yolo.config import AugmentConfig
-from yolo.data.annotations import AnnotatedImages
-from yolo.data.cache import MemoryCache
+from yolo.data.cache import ImageFile, MemoryCache, read_placed
 from yolo.data.dataset import DetectionDataset, SampleKey
 from yolo.data.loader import TrainBatches, collate, make_loader
-from yolo.data.reading import ImageFile, read_placed
+from yolo.formats.objects import AnnotatedImages
 from yolo.images import read_size
 from yolo.structures import AnnotatedImage, GroundTruth, Sample
 from yolo.transforms.colour import ColourChange, change_colours
-from yolo.transforms.mosaic import mosaic
+from yolo.transforms.crop import Bend
+from yolo.transforms.mixing import mosaic
 from yolo.transforms.presets import TrainTransform
-from yolo.transforms.warp import Bend
 
 BATCH = 16
 OBJECTS = 8

@@ -20,9 +20,9 @@ import cv2
 import numpy as np
 
 from yolo.config import AugmentConfig
-from yolo.data.annotations import AnnotatedImages, Texts
 from yolo.data.dataset import DetectionDataset
 from yolo.data.loader import TrainBatches, make_loader
+from yolo.formats.objects import AnnotatedImages, Texts
 from yolo.structures import GroundTruth
 from yolo.transforms.presets import TrainTransform
 

@@ -24,17 +24,16 @@ from typing import Any
 import numpy as np
 from bench_evaluation import HEIGHT, WIDTH, annotations, made_up
 
-from yolo.analysis.breakdown import break_down
-from yolo.analysis.calibration import calibrate
-from yolo.analysis.cases import worst_cases
-from yolo.analysis.errors import analyse_errors
-from yolo.analysis.intervals import bootstrap_intervals
-from yolo.analysis.suspects import find_suspects
 from yolo.config import ReportConfig
 from yolo.detection_files.detections import read_problem
 from yolo.detection_sets import Problem
 from yolo.engine.report import report
-from yolo.evaluation.matched import match_areas
+from yolo.evaluation.bootstrap import bootstrap_intervals
+from yolo.evaluation.breakdown import break_down
+from yolo.evaluation.calibration import calibrate
+from yolo.evaluation.coco import match_areas
+from yolo.evaluation.errors import analyse_errors
+from yolo.evaluation.label_errors import find_suspects, worst_cases
 from yolo.evaluation.summary import summarise
 from yolo.images import write_image
 

@@ -58,7 +58,7 @@ def main() -> None:
             script=Path(__file__),
             about=(__doc__ or "").partition("\n")[0],
             package="yolo.darknet",
-            modules=("yolo.darknet.catalogue", "yolo.darknet.learning_rate", "yolo.darknet.weights"),
+            modules=("yolo.darknet.plan", "yolo.darknet.learning_rate", "yolo.darknet.weights"),
             megabytes=1024,
             words=WORDS,
             seeds=seeds,
@@ -69,8 +69,7 @@ def main() -> None:
 
 def seeds() -> list[bytes]:
     """Good files to start from."""
-    from yolo.darknet.catalogue import NETWORKS, network_cfg
-    from yolo.darknet.plan import plan_network
+    from yolo.darknet.plan import NETWORKS, network_cfg, plan_network
     from yolo.darknet.weights import WeightsHeader
 
     # of the shipped networks the lines without comments, which would fill the length of an input

@@ -83,7 +83,7 @@ def main() -> None:
             script=Path(__file__),
             about=(__doc__ or "").partition("\n")[0],
             package="yolo.data",
-            modules=("yolo.data.descriptor",),
+            modules=("yolo.data.read",),
             megabytes=1536,  # what is imported needs half of it
             words=WORDS,
             seeds=seeds,
@@ -100,7 +100,7 @@ def seeds() -> list[bytes]:
 
 def make_test(root: Path) -> Callable[[bytes], None]:
     """The function that gets each input; raises for what must not happen."""
-    from yolo.data.descriptor import find_dataset, read_split
+    from yolo.data.read import find_dataset, read_split
     from yolo.errors import GridYoloError
 
     files = make_dataset(root)

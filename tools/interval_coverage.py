@@ -12,9 +12,9 @@ import argparse
 
 import numpy as np
 
-from yolo.analysis.bootstrap import centred, class_replicates, draw_weights, mean_over_classes, percentile_interval
 from yolo.detection_sets import DetectionSet, ImageTable, Problem, TruthSet
-from yolo.evaluation.matched import match_areas
+from yolo.evaluation.bootstrap import centred, class_replicates, draw_weights, mean_over_classes, percentile_interval
+from yolo.evaluation.coco import match_areas
 from yolo.evaluation.summary import summarise
 
 NUMBERS = ("map_50_95", "map_50", "f1")

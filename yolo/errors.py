@@ -3,6 +3,14 @@
 The command line prints the message and ends with the class's `exit_code`; no traceback is shown for these.
 """
 
+import os
+from pathlib import Path
+
+
+def printable(path: Path | str) -> str:
+    """A path as text that every file and terminal can take; what is no Unicode becomes a question mark."""
+    return os.fspath(path).encode("utf-8", "replace").decode("utf-8")
+
 
 class GridYoloError(Exception):
     """Base of every error a user can cause and can mend."""

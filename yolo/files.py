@@ -1,12 +1,25 @@
-"""Writing files so that no work is lost: to a temporary name first, renamed when whole."""
+"""Writing files so that no work is lost: to a temporary name first, renamed when whole.
 
+A folder that is there as a whole or not at all.
+
+CSV files that are safe to open: lines end in LF, and no cell is a formula to a spreadsheet.
+"""
+
+from __future__ import annotations
+
+import csv
+import gc
 import json
+import math
 import os
+import shutil
 import tempfile
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 from contextlib import contextmanager
 from pathlib import Path
-from typing import Any
+from typing import Any, Final
+
+from yolo.errors import DataError, printable
 
 
 @contextmanager
@@ -49,3 +62,94 @@ def new_folder(parent: Path, name: str) -> Path:
             count += 1
         else:
             return folder
+
+
+@contextmanager
+def atomic_folder(folder: Path, *, last: str = "dataset.yaml") -> Iterator[Path]:
+    """Yield a temporary folder; it becomes `folder` if the block succeeds and goes without a trace if not.
+
+    A folder that exists and is empty stays the folder it is, as it may be a mounted one: its new content is moved in.
+
+    Args:
+        folder: what is wanted; its parents are made.
+        last: the entry that is moved in last, so that where it is all the rest is.
+
+    Raises:
+        DataError: there is something in the folder, or it cannot be made.
+    """
+    require_free(folder)
+    exists = folder.exists()
+    try:
+        (folder if exists else folder.parent).mkdir(parents=True, exist_ok=True)
+        building = Path(tempfile.mkdtemp(prefix=".unfinished-", dir=folder if exists else folder.parent))
+    except OSError as error:
+        raise DataError(f"{printable(folder)}: cannot be made ({error.strerror or error})") from error
+    try:
+        yield building
+        if exists:
+            for entry in sorted(building.iterdir(), key=lambda entry: entry.name == last):
+                entry.rename(folder / entry.name)
+        else:
+            # mkdtemp makes folders private; give the result the permissions of an ordinary one
+            umask = os.umask(0)
+            os.umask(umask)
+            building.chmod(0o777 & ~umask)
+            building.rename(folder)
+    finally:
+        shutil.rmtree(building, ignore_errors=True)
+
+
+def require_free(folder: Path) -> None:
+    """Raise a DataError unless a folder is new or empty."""
+    try:
+        used = folder.exists() and (not folder.is_dir() or any(folder.iterdir()))
+    except OSError as error:
+        raise DataError(f"{printable(folder)}: cannot be looked into ({error.strerror or error})") from error
+    if used:
+        raise DataError(f"{printable(folder)}: exists and is not an empty folder; name a new one, or empty it first")
+
+
+_FORMULA_STARTS: Final = ("=", "+", "-", "@", "\t", "\n")
+
+
+def write_csv(path: Path, columns: Iterable[str], rows: Iterable[Iterable[Any]]) -> None:
+    """Write a table, as a whole or not at all.
+
+    Args:
+        path: file to write; its folder is made if there is none.
+        columns: of the first line.
+        rows: text, numbers and truth values; what is no finite number becomes an empty cell.
+    """
+    with atomic_write(path) as temporary, temporary.open("w", newline="", encoding="utf-8") as file:
+        writer = csv.writer(file, lineterminator="\n")
+        writer.writerow(columns)
+        writer.writerows([_cell(value) for value in row] for row in rows)
+
+
+def _cell(value: Any) -> Any:
+    """A value as it stands in the file.
+
+    >>> _cell("=1+1"), _cell("dog"), _cell(-0.5), _cell(float("nan"))
+    ("'=1+1", 'dog', -0.5, '')
+    """
+    if isinstance(value, str):
+        # where lines end in LF, Python 3.11 does not quote a CR, at which readers would end the row
+        text = printable(value).replace("\r", "\n")
+        return f"'{text}" if text.startswith(_FORMULA_STARTS) else text
+    return "" if isinstance(value, float) and not math.isfinite(value) else value
+
+
+@contextmanager
+def without_garbage_collection() -> Iterator[None]:
+    """Look for no reference cycles in the block.
+
+    While a large JSON file is parsed nothing becomes garbage, but Python searches all that was made so far again and
+    again: two thirds of the time.
+    """
+    was_enabled = gc.isenabled()
+    gc.disable()
+    try:
+        yield
+    finally:
+        if was_enabled:
+            gc.enable()

@@ -9,8 +9,8 @@ import pytest
 import yaml
 
 from tests.darknet.networks import detector_cfg
-from tests.engine.conftest import draw_shapes
 from tests.engine.darknet_detectors import write_darknet
+from tests.engine.shapes import draw_shapes
 from yolo.cli.main import run
 from yolo.darknet.weights import WeightsHeader, read_header
 from yolo.images import write_image

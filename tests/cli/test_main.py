@@ -5,7 +5,7 @@ from pathlib import Path
 
 import pytest
 
-from tests.engine.conftest import draw_shapes
+from tests.engine.shapes import draw_shapes
 from yolo.cli.main import run
 
 

@@ -3,8 +3,8 @@ from typing import Any
 import pytest
 
 from tests.darknet.networks import IMAGE, plan_of
+from yolo.darknet.cfg import ACTIVATIONS
 from yolo.darknet.layers import Batchnorm, Connected, Convolutional, Crop, Detection, Local, Maxpool, Shape, Softmax
-from yolo.darknet.options import ACTIVATIONS
 from yolo.darknet.plan import NetworkPlan
 from yolo.errors import ConfigError
 

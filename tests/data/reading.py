@@ -4,12 +4,11 @@ from collections.abc import Sequence
 
 import numpy as np
 
-from yolo.data.account import DataAccount
-from yolo.data.annotations import AnnotatedImages, Texts
 from yolo.data.classes import ClassRules, relabel
 from yolo.data.cleaning import BoxPolicy, clean_objects
-from yolo.data.image_sizes import ImageSizes
-from yolo.data.raw_objects import RawSource
+from yolo.formats.issues import DataAccount
+from yolo.formats.objects import AnnotatedImages, RawSource, Texts
+from yolo.formats.paths import ImageSizes
 from yolo.structures import AnnotatedImage
 
 

@@ -7,9 +7,9 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from tests.reference.slow_cleaning import Box, slow_clean
-from yolo.data.account import MAX_ISSUES_PER_KIND, DataAccount
 from yolo.data.cleaning import BoxPolicy, clean_objects
-from yolo.data.raw_objects import RawObject, RawObjects, RawSource, sizes_array
+from yolo.formats.issues import MAX_ISSUES_PER_KIND, DataAccount
+from yolo.formats.objects import RawObject, RawObjects, RawSource, sizes_array
 from yolo.structures import GroundTruth
 
 SIZE_HW = (20, 40)

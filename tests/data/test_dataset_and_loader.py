@@ -22,7 +22,7 @@ from yolo.data.loader import (
 )
 from yolo.images import write_image
 from yolo.structures import AnnotatedImage, Batch, GroundTruth, Sample, SkippedImage
-from yolo.transforms.albumentations_adapter import AlbumentationsPipeline, import_albumentations
+from yolo.transforms.albumentations import AlbumentationsPipeline, import_albumentations
 from yolo.transforms.presets import TrainTransform
 
 

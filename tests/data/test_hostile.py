@@ -11,9 +11,9 @@ from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
 from tests.data.dataset_trees import coco_content, put_image, put_json, put_text, put_voc, put_yolo, voc_object
-from yolo.data.descriptor import SizePolicy, Split, find_dataset, read_split
-from yolo.data.listing import LARGEST_LABEL_FILE
+from yolo.data.read import SizePolicy, Split, find_dataset, read_split
 from yolo.errors import DataError, GridYoloError
+from yolo.formats.paths import LARGEST_LABEL_FILE
 
 LINE = "0 0.5 0.5 0.5 0.5\n"
 YAML = "train: images/train\nval: images/train\nnames: [cat]"

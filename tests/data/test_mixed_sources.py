@@ -16,7 +16,7 @@ from tests.data.dataset_trees import (
     put_yolo,
     voc_object,
 )
-from yolo.data.descriptor import Split, find_dataset, read_split
+from yolo.data.read import Split, find_dataset, read_split
 from yolo.errors import DataError
 
 LINE = "0 0.5 0.5 0.5 0.5\n"

@@ -6,7 +6,7 @@ import pytest
 
 from tests.reference.coco_oracle import found
 from yolo.detection_files.coco_json import ground_truth_dict, write_predictions
-from yolo.image_ids import coco_image_ids
+from yolo.detection_sets import coco_image_ids
 from yolo.structures import AnnotatedImage, GroundTruth
 
 

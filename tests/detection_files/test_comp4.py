@@ -11,9 +11,9 @@ from hypothesis import strategies as st
 from tests.reference.coco_oracle import found, random_problem
 from tests.reference.slow_voc import found_in_file, objects_of_class, slow_ap, slow_curve
 from yolo.detection_files.comp4 import read_comp4, write_comp4
+from yolo.detection_sets import coco_image_ids
 from yolo.errors import DataError
 from yolo.evaluation.voc import VocEvaluator, VocResult
-from yolo.image_ids import coco_image_ids
 from yolo.structures import Detections, GroundTruth
 
 NAMES = ["cat", "dog"]

@@ -7,11 +7,10 @@ import torch
 
 from tests.darknet.networks import detector_cfg
 from yolo.config import TrainConfig
+from yolo.darknet.load import save_darknet
+from yolo.darknet.network import DarknetNetwork, DarknetSpec, block_tensors
+from yolo.darknet.recipe import darknet_train_config
 from yolo.darknet.weights import WeightsHeader
-from yolo.engine.darknet_recipe import darknet_train_config
-from yolo.models.darknet import DarknetNetwork, DarknetSpec
-from yolo.models.darknet_layers import block_tensors
-from yolo.models.darknet_weights import save_darknet
 
 
 def network_from(cfg: str, seed: int = 0) -> DarknetNetwork:

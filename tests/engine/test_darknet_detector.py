@@ -11,13 +11,12 @@ from tests.engine.darknet_detectors import network_from, write_darknet
 from yolo import Detector
 from yolo.boxes import clip_to_image
 from yolo.config import DarknetImportConfig
-from yolo.darknet.catalogue import find_cfg
-from yolo.darknet.plan import plan_cfg
-from yolo.engine.darknet_files import import_darknet
+from yolo.darknet.load import load_darknet
+from yolo.darknet.plan import find_cfg, plan_cfg
+from yolo.engine.darknet import import_darknet
 from yolo.errors import ConfigError
-from yolo.models.darknet_weights import load_darknet
+from yolo.geometry import stretch_corners
 from yolo.postprocess.darknet_nms import nms_by_class
-from yolo.resampling import stretch_corners
 
 
 def image_of(size_hw: tuple[int, int], seed: int = 0) -> np.ndarray:

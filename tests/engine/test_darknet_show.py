@@ -5,9 +5,9 @@ import pytest
 from tests.darknet.networks import HEADERS, detector_cfg
 from tests.engine.darknet_detectors import write_cfg, write_darknet
 from yolo.config import DarknetShowConfig
-from yolo.darknet.catalogue import NETWORKS
+from yolo.darknet.plan import NETWORKS
 from yolo.darknet.weights import WeightsHeader
-from yolo.engine.darknet_files import show
+from yolo.engine.darknet import show
 
 
 @pytest.mark.parametrize("name", NETWORKS)

@@ -15,16 +15,16 @@ import torch
 import yaml
 
 from tests.darknet.networks import BODY, detector_cfg
-from tests.engine.conftest import break_image, draw_shapes
 from tests.engine.darknet_detectors import config_of, write_cfg, write_darknet
+from tests.engine.shapes import break_image, draw_shapes
 from yolo import Detector
 from yolo.config import DarknetExportConfig, TrainConfig
 from yolo.darknet.plan import plan_network
+from yolo.darknet.recipe import darknet_train_config
 from yolo.darknet.weights import read_header
 from yolo.engine import train as train_module
 from yolo.engine.checkpoint import load_detector
-from yolo.engine.darknet_files import export_darknet, open_darknet
-from yolo.engine.darknet_recipe import darknet_train_config
+from yolo.engine.darknet import export_darknet, open_darknet
 from yolo.engine.train import train
 from yolo.errors import ConfigError, DataError
 

@@ -10,18 +10,17 @@ import torch
 from rich.console import Console
 
 from tests.darknet.networks import BODY, detector_cfg
-from tests.engine.conftest import draw_shapes
 from tests.engine.darknet_detectors import config_of, write_cfg
+from tests.engine.shapes import draw_shapes
 from tests.losses.test_darknet_parity import relative_targets
 from tests.reference.golden import golden_npz, golden_path
+from yolo.darknet.network import DarknetNetwork, DarknetSpec, block_tensors
 from yolo.darknet.plan import plan_network
+from yolo.darknet.recipe import darknet_train_config
 from yolo.darknet.weights import read_weights
 from yolo.engine import train as train_module
-from yolo.engine.darknet_recipe import darknet_train_config
-from yolo.engine.setup import Training, make_optimizer, prepare
 from yolo.engine.train import learn, update
-from yolo.models.darknet import DarknetNetwork, DarknetSpec
-from yolo.models.darknet_layers import block_tensors
+from yolo.engine.training import Training, make_optimizer, prepare
 from yolo.structures import Batch, GroundTruth, Targets
 
 NO_NORM = BODY.replace("batch_normalize=1\n", "")

@@ -10,12 +10,12 @@ import pytest
 import torch
 from rich.console import Console
 
-from tests.engine.conftest import break_image, draw_shapes, quick_config
+from tests.engine.shapes import break_image, draw_shapes, quick_config
 from yolo.config import AugmentConfig, DataPreviewConfig, ModelConfig
-from yolo.data.descriptor import find_dataset, read_split
+from yolo.data.read import find_dataset, read_split
 from yolo.engine import data_preview
 from yolo.engine.data_preview import batch_sheet, preview, preview_batches
-from yolo.engine.setup import prepare, train_loader
+from yolo.engine.training import prepare, train_loader
 from yolo.errors import ConfigError, DataError
 from yolo.images import read_image, write_image
 from yolo.structures import Batch, ImageNote, Targets

@@ -6,7 +6,7 @@ import numpy as np
 import pytest
 import torch
 
-from tests.engine.conftest import break_image, draw_shapes
+from tests.engine.shapes import break_image, draw_shapes
 from yolo import Detector
 from yolo.config import PredictConfig, ValConfig
 from yolo.engine.predict import describe, predict

@@ -6,7 +6,7 @@ from typing import Any
 
 import pytest
 
-from tests.engine.conftest import draw_shapes
+from tests.engine.shapes import draw_shapes
 from yolo.config import ReportConfig, ValConfig
 from yolo.engine.report import ReportRun, report
 from yolo.engine.train import TrainingRun

@@ -14,12 +14,12 @@ import yaml
 from rich.console import Console
 
 from tests.data.dataset_trees import coco_content, put_image, put_json
-from tests.engine.conftest import break_image, draw_shapes, quick_config
+from tests.engine.shapes import break_image, draw_shapes, quick_config
 from yolo.config import AugmentConfig, LossConfig, ModelConfig, OptimizerConfig, TrainConfig
 from yolo.engine import train as train_module
 from yolo.engine.checkpoint import load_detector, save_state
-from yolo.engine.setup import make_optimizer
 from yolo.engine.train import TrainingRun, train
+from yolo.engine.training import make_optimizer
 from yolo.errors import ConfigError, DataError, GridYoloError, WeightsError
 from yolo.losses.yolo_loss import LossTerms, YoloLoss
 from yolo.models.backbones import build_classifier
@@ -172,7 +172,7 @@ def test_a_loss_that_stays_non_finite_ends_with_names(
     shapes: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     STEPS.clear()
-    monkeypatch.setattr("yolo.engine.setup.YoloLoss", LossWithNaN)
+    monkeypatch.setattr("yolo.engine.training.YoloLoss", LossWithNaN)
     with pytest.raises(GridYoloError, match=r"coord_wh was not finite for 10 steps in a row.*optimizer.lr"):
         train(quick_config(shapes, tmp_path, epochs=10))
     (events,) = tmp_path.rglob("events.jsonl")
@@ -184,7 +184,7 @@ def test_single_bad_steps_are_skipped_and_leave_no_trace(
 ) -> None:
     """A bad loss, a bad gradient, and a forward pass that overflows into the batch norms' statistics."""
     STEPS.clear()
-    monkeypatch.setattr("yolo.engine.setup.YoloLoss", LossWithNaN)
+    monkeypatch.setattr("yolo.engine.training.YoloLoss", LossWithNaN)
     monkeypatch.setattr(LossWithNaN, "bad_steps", frozenset({1}))
     step, calls = train_module.update, []
 
@@ -302,7 +302,7 @@ def test_one_image_is_overfitted_to_nearly_no_loss(tmp_path: Path) -> None:
 
 def test_an_image_of_another_size_than_stated_is_used_and_told(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     """Sizes of very large splits are taken from the annotations; decoding finds the truth."""
-    monkeypatch.setattr("yolo.data.descriptor.AUTO_READS", 0)
+    monkeypatch.setattr("yolo.data.read.AUTO_READS", 0)
     data = tmp_path / "coco"
     content = coco_content(
         ["a.png", "b.png"],

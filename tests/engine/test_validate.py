@@ -7,11 +7,11 @@ import pytest
 import torch
 
 from tests.darknet.networks import detector_cfg
-from tests.engine.conftest import break_image, draw_shapes
 from tests.engine.darknet_detectors import write_darknet
+from tests.engine.shapes import break_image, draw_shapes
 from yolo import Detector
 from yolo.config import DarknetImportConfig, ReportConfig, ValConfig
-from yolo.engine.darknet_files import import_darknet
+from yolo.engine.darknet import import_darknet
 from yolo.engine.report import report
 from yolo.engine.train import TrainingRun
 from yolo.engine.validate import ValidationRun, validate

@@ -1,12 +1,14 @@
+import io
 import json
 import math
 
 import numpy as np
 import pytest
+from rich.console import Console
 
 from tests.reference.coco_oracle import found, random_problem
 from yolo.evaluation import Evaluator
-from yolo.evaluation.result import EvaluationResult
+from yolo.evaluation.result import EvaluationResult, plain_table, rich_table
 from yolo.structures import GroundTruth
 
 
@@ -44,3 +46,30 @@ def test_a_missing_field_is_named() -> None:
     with pytest.raises(KeyError, match="map_75"):
         EvaluationResult.from_dict(values)
     assert EvaluationResult.from_dict({**values, "map_75": 0.5, "of a later version": 1}).map_75 == 0.5
+
+
+BOX = [0.0, 0.0, 9.0, 9.0]
+
+
+@pytest.fixture
+def result() -> EvaluationResult:
+    evaluator = Evaluator(["cat", "[red]dog"])
+    evaluator.update("x", found([BOX], [0.5], [0]), GroundTruth.from_boxes([BOX], [0]))
+    evaluator.update("y", found([], [], []), GroundTruth.empty())
+    return evaluator.compute()
+
+
+def test_plain_table(result: EvaluationResult) -> None:
+    assert plain_table(result).splitlines() == [
+        "Class     Images  Instances      P      R     F1  mAP50  mAP50-95",
+        "all            2          1  1.000  1.000  1.000  1.000     1.000",
+        "cat            1          1  1.000  1.000  1.000  1.000     1.000",
+        "[red]dog       0          0      -      -      -      -         -",
+    ]
+
+
+def test_rich_table_has_the_same_cells_and_takes_names_literally(result: EvaluationResult) -> None:
+    stream = io.StringIO()
+    Console(file=stream, width=120).print(rich_table(result))
+    printed = [line.split() for line in stream.getvalue().splitlines()]
+    assert printed == [line.split() for line in plain_table(result).splitlines()]

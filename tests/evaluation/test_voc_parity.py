@@ -10,8 +10,8 @@ from hypothesis import strategies as st
 from tests.reference.coco_arrays import random_flat_problem
 from tests.reference.coco_oracle import found, random_problem
 from tests.reference.slow_voc import file_box, found_of_class, objects_of_class, slow_ap, slow_curve
+from yolo.detection_sets import coco_image_ids
 from yolo.evaluation.voc import VocEvaluator, evaluate_voc
-from yolo.image_ids import coco_image_ids
 from yolo.structures import Detections, GroundTruth
 
 

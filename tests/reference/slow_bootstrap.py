@@ -6,7 +6,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from yolo.detection_sets import DetectionSet, ImageTable, Problem, TruthSet
-from yolo.evaluation.matched import match_problem
+from yolo.evaluation.coco import match_problem
 from yolo.evaluation.summary import summarise
 
 Float64 = NDArray[np.float64]

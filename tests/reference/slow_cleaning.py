@@ -6,7 +6,7 @@ from collections.abc import Sequence
 import numpy as np
 
 from yolo.data.cleaning import BoxPolicy
-from yolo.data.raw_objects import RawObject
+from yolo.formats.objects import RawObject
 
 Box = tuple[float, float, float, float]
 

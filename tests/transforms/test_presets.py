@@ -3,10 +3,10 @@ import pytest
 
 from yolo.config import AugmentConfig
 from yolo.structures import GroundTruth, Sample
-from yolo.transforms.albumentations_adapter import AlbumentationsPipeline, import_albumentations
-from yolo.transforms.mosaic import mosaic
+from yolo.transforms.albumentations import AlbumentationsPipeline, import_albumentations
+from yolo.transforms.crop import Bend
+from yolo.transforms.mixing import mosaic
 from yolo.transforms.presets import TrainTransform
-from yolo.transforms.warp import Bend
 
 NOTHING = AugmentConfig(
     mosaic=0, scale=0, translate=0, flip_horizontal=0, flip_vertical=0, hue=0, saturation=0, value=0

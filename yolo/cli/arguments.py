@@ -3,6 +3,8 @@
 `--max-minutes 5`, `--max_minutes=5` and `max_minutes=5` mean the same; so do the names that users of other
 packages have in their fingers (`imgsz`, `batch`, `conf`, ...). Values may come from a YAML file (`--config`),
 later options win. Front-page help shows the top-level options, `--help-all` every dotted key.
+
+Commands that have commands of their own, such as `gridyolo data check`.
 """
 
 from __future__ import annotations
@@ -10,7 +12,7 @@ from __future__ import annotations
 import argparse
 import difflib
 import re
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import asdict
 from importlib import resources
 from pathlib import Path
@@ -23,6 +25,7 @@ from yolo.errors import ConfigError
 
 if TYPE_CHECKING:
     from _typeshed import DataclassInstance
+
 
 Config = TypeVar("Config", bound="DataclassInstance")
 
@@ -182,3 +185,24 @@ def _explain(command: str, message: str, parser: ArgumentParser) -> str:
     near = difflib.get_close_matches(word.lstrip("-"), [*options, *leaves], n=1, cutoff=0.5)
     hint = f"; did you mean --{leaves.get(near[0], near[0])}?" if near else ""
     return _with_dashes(f"gridyolo {command}: unknown option {word}{hint} (see gridyolo {command} --help-all)")
+
+
+_HELP_WORDS = ("--help", "-h", "help")
+
+
+def run_nested(
+    command: str, actions: Mapping[str, Callable[[Sequence[str]], int]], words: Sequence[str], *, help_text: str
+) -> int:
+    """Run the action that the first word names; the exit code.
+
+    Raises:
+        ConfigError: there is no such action; the nearest one is suggested.
+    """
+    if not words or words[0] in _HELP_WORDS:
+        print(help_text)
+        return 0
+    if words[0] not in actions:
+        near = difflib.get_close_matches(words[0], actions, n=1)
+        hint = f"; did you mean {near[0]}?" if near else ""
+        raise ConfigError(f"gridyolo {command}: {words[0]!r} is none of {', '.join(actions)}{hint}")
+    return actions[words[0]](words[1:])

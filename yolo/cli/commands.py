@@ -9,9 +9,8 @@ from typing import TYPE_CHECKING, Any
 
 from rich.console import Console
 
-from yolo.cli.arguments import parse, value_of
+from yolo.cli.arguments import parse, run_nested, value_of
 from yolo.cli.evaluation_commands import print_evaluation
-from yolo.cli.nested import run_nested
 from yolo.config import (
     DarknetExportConfig,
     DarknetImportConfig,
@@ -21,7 +20,7 @@ from yolo.config import (
     PredictConfig,
     TrainConfig,
 )
-from yolo.engine.console import say
+from yolo.console import say
 
 if TYPE_CHECKING:
     from yolo.engine.train import TrainingRun
@@ -85,7 +84,7 @@ def darknet_command(words: Sequence[str]) -> int:
 
 def _darknet_show(words: Sequence[str]) -> int:
     config = parse("darknet show", DarknetShowConfig, words)
-    from yolo.engine.darknet_files import show
+    from yolo.engine.darknet import show
 
     description = show(config)
     for line in (*description.table, *description.notes, *description.weights):
@@ -95,7 +94,7 @@ def _darknet_show(words: Sequence[str]) -> int:
 
 def _darknet_import(words: Sequence[str]) -> int:
     config = parse("darknet import", DarknetImportConfig, words)
-    from yolo.engine.darknet_files import import_darknet
+    from yolo.engine.darknet import import_darknet
 
     output = import_darknet(config)
     print(f"written: {output}")
@@ -105,7 +104,7 @@ def _darknet_import(words: Sequence[str]) -> int:
 
 def _darknet_export(words: Sequence[str]) -> int:
     config = parse("darknet export", DarknetExportConfig, words)
-    from yolo.engine.darknet_files import export_darknet
+    from yolo.engine.darknet import export_darknet
 
     for path in export_darknet(config):
         print(f"written: {path}")
@@ -117,7 +116,7 @@ def _cfg_defaults(words: Sequence[str]) -> dict[str, Any]:
     cfg = value_of("cfg", words)
     if not cfg:
         return {}
-    from yolo.engine.darknet_recipe import training_defaults
+    from yolo.darknet.recipe import training_defaults
 
     defaults = training_defaults(str(cfg))
     if value_of("epochs", words) is not None:  # the user's measure of length replaces darknet's

@@ -6,8 +6,7 @@ from collections.abc import Sequence
 
 from rich.console import Console
 
-from yolo.cli.arguments import parse
-from yolo.cli.nested import run_nested
+from yolo.cli.arguments import parse, run_nested
 from yolo.config import (
     DataCheckConfig,
     DataConvertConfig,
@@ -50,14 +49,14 @@ def data_command(words: Sequence[str]) -> int:
 
 def _check(words: Sequence[str]) -> int:
     config = parse("data check", DataCheckConfig, words)
-    from yolo.engine.data_check import check
+    from yolo.curate.check import check
 
     return _DATA_ERRORS if check(config, Console()).has_errors else _SUCCESS
 
 
 def _stats(words: Sequence[str]) -> int:
     config = parse("data stats", DataStatsConfig, words)
-    from yolo.engine.data_stats import stats
+    from yolo.curate.stats import stats
 
     stats(config, Console())
     return _SUCCESS
@@ -73,7 +72,7 @@ def _preview(words: Sequence[str]) -> int:
 
 def _convert(words: Sequence[str]) -> int:
     config = parse("data convert", DataConvertConfig, words)
-    from yolo.engine.data_convert import convert
+    from yolo.curate.convert import convert
 
     convert(config, Console())
     return _SUCCESS
@@ -81,7 +80,7 @@ def _convert(words: Sequence[str]) -> int:
 
 def _split(words: Sequence[str]) -> int:
     config = parse("data split", DataSplitConfig, words)
-    from yolo.engine.data_split import split
+    from yolo.curate.split import split
 
     split(config, Console())
     return _SUCCESS
@@ -89,7 +88,7 @@ def _split(words: Sequence[str]) -> int:
 
 def _synth(words: Sequence[str]) -> int:
     config = parse("data synth", DataSynthConfig, words)
-    from yolo.engine.data_synth import synth
+    from yolo.curate.synthetic import synth
 
     synth(config, Console())
     return _SUCCESS
@@ -97,7 +96,7 @@ def _synth(words: Sequence[str]) -> int:
 
 def _download(words: Sequence[str]) -> int:
     config = parse("data download", DataDownloadConfig, words)
-    from yolo.engine.data_download import download
+    from yolo.curate.download import download
 
     download(config, Console())
     return _SUCCESS

@@ -11,7 +11,7 @@ from rich.console import Console
 
 from yolo.cli.arguments import parse
 from yolo.config import CompareConfig, ReportConfig, ValConfig
-from yolo.engine.console import say
+from yolo.console import say
 
 if TYPE_CHECKING:
     from yolo.engine.evaluate import Evaluation
@@ -93,7 +93,7 @@ def print_evaluation(evaluation: Evaluation, console: Console) -> None:
 
 def print_result(result: EvaluationResult, console: Console) -> None:
     """The table, and what P, R and F1 hold at."""
-    from yolo.evaluation.table import plain_table, rich_table
+    from yolo.evaluation.result import plain_table, rich_table
 
     if console.is_terminal:
         console.print(rich_table(result))

@@ -4,8 +4,7 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 
-from yolo.darknet.cfg import shown
-from yolo.darknet.options import Options
+from yolo.darknet.cfg import Options, shown
 
 POLICIES = ("constant", "step", "steps", "exp", "poly", "sigmoid", "random")
 

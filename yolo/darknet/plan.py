@@ -5,19 +5,28 @@
     for line in describe(plan): print(line)
 
 Leaves out: networks that are no chain (route, shortcut) and everything after YOLOv1.
+
+A cfg for another number of classes: two numbers of its text change, everything else stays as it was written.
+
+The networks whose cfg is shipped, and finding a cfg by path or by name. Source: yolo/recipes/*.cfg.
 """
 
 from __future__ import annotations
 
+import difflib
 from dataclasses import dataclass
+from importlib import resources
+from pathlib import Path
 
-from yolo.darknet.cfg import Cfg, parse_cfg
+from yolo.darknet.cfg import Cfg, Options, parse_cfg, read_cfg, shown
 from yolo.darknet.layers import Activation, Connected, Convolutional, Crop, Detection, Layer, Local, Maxpool, Shape
 from yolo.darknet.net import NetOptions, read_net
-from yolo.darknet.options import Options
 from yolo.darknet.sections import Feed, build_layer
+from yolo.errors import ConfigError
 
 # Far above every network of this family, and far below what would fill a machine's memory by a typing error.
+_RGB_CHANNELS = 3
+
 MAX_LAYERS = 10_000
 MAX_LAYER_FLOATS = 2**31
 MAX_NETWORK_FLOATS = 2**32
@@ -159,3 +168,92 @@ def _checked_floats(options: Options, layer: Layer, *, before: int) -> int:
     if before + layer.num_floats > MAX_NETWORK_FLOATS:
         raise options.error(f"with this layer the network has more than {MAX_NETWORK_FLOATS:,} floats")
     return layer.num_floats
+
+
+_COORDS = 4
+
+
+def with_classes(cfg: Cfg, num_classes: int) -> Cfg:
+    """The cfg with `classes` of [detection] and `output` of the [connected] before it changed, if need be.
+
+    Raises:
+        ConfigError: the cfg does not end in [connected] (perhaps [dropout]) and [detection].
+    """
+    layers = plan_cfg(cfg).layers
+    detection = layers[-1]
+    if not isinstance(detection, Detection) or detection.num_classes == num_classes:
+        return cfg
+    before = next((layer for layer in reversed(layers[:-1]) if layer.kind != "dropout"), None)
+    if not isinstance(before, Connected):
+        raise ConfigError(
+            f"{cfg.source}:{detection.line}: the network has {detection.num_classes} classes, the data {num_classes}; "
+            "change `classes` and the layers before it in the cfg (only a [connected] layer can be changed for you)"
+        )
+    outputs = detection.side**2 * ((1 + _COORDS) * detection.boxes_per_cell + num_classes)
+    text = _set_option(cfg, detection.line, "classes", num_classes)
+    return parse_cfg(_set_option(parse_cfg(text, source=cfg.source), before.line, "output", outputs), source=cfg.source)
+
+
+def _set_option(cfg: Cfg, section_line: int, key: str, value: int) -> str:
+    """Text of the cfg with another value of a key in the section that begins at a line."""
+    lines = cfg.text.split("\n")  # as the parser counts them
+    section = next(section for section in cfg.sections if section.line == section_line)
+    # Windows line ends stay Windows line ends
+    written = f"{key} = {value}" + ("\r" if lines[section_line - 1].endswith("\r") else "")
+    option = section.find(key)
+    if option is None:  # it was left to its default
+        lines.insert(section_line, written)
+    else:
+        lines[option.line - 1] = written
+    return "\n".join(lines)
+
+
+NETWORKS = ("yolov1", "yolov1-tiny", "yolo", "yolo-small", "yolo-tiny", "extraction")
+
+
+def network_cfg(name: str) -> str:
+    """Text of the cfg of a shipped network.
+
+    Raises:
+        ConfigError: no such network; the message names the nearest one.
+    """
+    if name not in NETWORKS:
+        close = difflib.get_close_matches(name, NETWORKS, n=1)
+        hint = f"did you mean {close[0]}? " if close else ""
+        raise ConfigError(
+            f"{shown(name)} is neither a file nor a network: {hint}The networks are {', '.join(NETWORKS)}"
+        )
+    return (resources.files("yolo") / "recipes" / f"{name}.cfg").read_text(encoding="utf-8")
+
+
+def find_cfg(name_or_path: str | Path) -> Cfg:
+    """A cfg by its path or, where there is no such file, by the name of a shipped network, `.cfg` or not.
+
+    Raises:
+        ConfigError: neither a file nor a network, or a file that is no cfg.
+    """
+    if _is_file(Path(name_or_path)):
+        return read_cfg(Path(name_or_path))
+    name = str(name_or_path).removesuffix(".cfg")
+    return parse_cfg(network_cfg(name), source=f"{name}.cfg")
+
+
+def _is_file(path: Path) -> bool:
+    """False, too, for what can be no path at all: too long, or with characters that paths cannot have."""
+    try:
+        return path.is_file()
+    except (OSError, ValueError):
+        return False
+
+
+def detector_classes(plan: NetworkPlan) -> int:
+    """Number of classes; ConfigError where the network is no detector of RGB images."""
+    if plan.detection is None:
+        raise ConfigError(f"{plan.source}: has no [detection] section: it is a classifier, not a detector")
+    if plan.detection is not plan.layers[-1]:
+        raise ConfigError(f"{plan.source}:{plan.detection.line}: [detection] must be the last section")
+    if plan.in_shape.channels != _RGB_CHANNELS or not plan.net.width:
+        raise ConfigError(
+            f"{plan.source}: takes inputs of {plan.in_shape}; images here are RGB: width, height and channels=3"
+        )
+    return plan.detection.num_classes

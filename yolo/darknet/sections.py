@@ -10,6 +10,7 @@ from collections.abc import Callable
 from dataclasses import dataclass
 from typing import TypedDict
 
+from yolo.darknet.cfg import Options
 from yolo.darknet.layers import (
     Activation,
     Avgpool,
@@ -26,7 +27,6 @@ from yolo.darknet.layers import (
     Shape,
     Softmax,
 )
-from yolo.darknet.options import Options
 
 _VALUES_PER_BOX = 4
 

@@ -11,9 +11,9 @@ from dataclasses import dataclass, field, replace
 
 import numpy as np
 
-from yolo.data.account import DataAccount
-from yolo.data.raw_objects import RawSource
 from yolo.errors import DataError
+from yolo.formats.issues import DataAccount
+from yolo.formats.objects import RawSource
 
 Names = tuple[str, ...]
 

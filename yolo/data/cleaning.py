@@ -10,8 +10,8 @@ from typing import Literal
 
 import numpy as np
 
-from yolo.data.account import DataAccount
-from yolo.data.raw_objects import Float64, RawObjects, RawSource
+from yolo.formats.issues import DataAccount
+from yolo.formats.objects import Float64, RawObjects, RawSource
 from yolo.structures import Bool, GroundTruth, Int64
 
 BoxPolicy = Literal["fix", "drop", "strict"]

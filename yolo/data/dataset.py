@@ -12,8 +12,7 @@ from typing import NamedTuple, Protocol
 import numpy as np
 from torch.utils.data import Dataset
 
-from yolo.data.cache import ImageCache
-from yolo.data.reading import ImageFile, fit_to_size, read_placed
+from yolo.data.cache import ImageCache, ImageFile, fit_to_size, read_placed
 from yolo.errors import ImageReadError
 from yolo.geometry import ResizeMode
 from yolo.images import decode_image

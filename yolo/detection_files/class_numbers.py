@@ -8,11 +8,10 @@ from __future__ import annotations
 from collections.abc import Iterable
 from typing import Any
 
-from yolo.data.account import printable
-from yolo.data.listing import shown
 from yolo.detection_files.remarks import Remarks
 from yolo.detection_files.truth_files import GroundTruthFiles
-from yolo.errors import DataError
+from yolo.errors import DataError, printable
+from yolo.formats.paths import shown
 
 
 def match_category_ids(

@@ -7,12 +7,11 @@ from collections.abc import Sequence
 from pathlib import Path
 from typing import Any, NamedTuple
 
-from yolo.data.account import printable
-from yolo.data.listing import Listings, image_folder, is_file, shown
 from yolo.detection_files.json_columns import Record
 from yolo.detection_files.remarks import Remarks
 from yolo.detection_files.truth_files import side_of
-from yolo.errors import DataError, ImageReadError
+from yolo.errors import DataError, ImageReadError, printable
+from yolo.formats.paths import Listings, image_folder, is_file, shown
 from yolo.images import read_size
 
 

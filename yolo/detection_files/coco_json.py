@@ -15,9 +15,9 @@ from typing import Any
 
 import numpy as np
 
+from yolo.detection_sets import coco_image_ids
 from yolo.evaluation.matching import xyxy_to_xywh
 from yolo.files import atomic_write
-from yolo.image_ids import coco_image_ids
 from yolo.structures import AnnotatedImage, Detections, GroundTruth
 
 

@@ -12,8 +12,6 @@ from typing import NamedTuple
 
 import numpy as np
 
-from yolo.data.account import printable
-from yolo.data.listing import shown
 from yolo.detection_files import json_columns
 from yolo.detection_files.class_numbers import match_category_ids
 from yolo.detection_files.distinct import Distinct
@@ -24,7 +22,8 @@ from yolo.detection_files.remarks import Remarks
 from yolo.detection_files.truth_files import GroundTruthFiles
 from yolo.detection_files.usable import RawDetections, usable_detections
 from yolo.detection_sets import DetectionSet, Float64, Int64
-from yolo.errors import DataError
+from yolo.errors import DataError, printable
+from yolo.formats.paths import shown
 
 _KEYS = ("image_id", "category_id", "bbox", "score")
 

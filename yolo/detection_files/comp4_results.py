@@ -11,7 +11,6 @@ from pathlib import Path
 
 import numpy as np
 
-from yolo.data.account import printable
 from yolo.detection_files.comp4 import SHIFT
 from yolo.detection_files.comp4_lines import ClassLines, class_files, read_class_lines
 from yolo.detection_files.distinct import Distinct
@@ -20,7 +19,7 @@ from yolo.detection_files.remarks import Remarks
 from yolo.detection_files.truth_files import GroundTruthFiles
 from yolo.detection_files.usable import RawDetections, usable_detections
 from yolo.detection_sets import DetectionSet
-from yolo.errors import DataError
+from yolo.errors import DataError, printable
 
 
 def read_comp4_results(folder: Path, truth: GroundTruthFiles, remarks: Remarks) -> DetectionSet:

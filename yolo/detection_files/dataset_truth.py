@@ -12,25 +12,32 @@ from pathlib import Path
 
 import numpy as np
 
-from yolo.data.account import DataAccount, printable
-from yolo.data.coco import CocoEntry
-from yolo.data.descriptor import find_dataset
-from yolo.data.extra import apply_extra, read_extra
-from yolo.data.finding import DatasetDescriptor
-from yolo.data.image_sizes import ImageSizes
-from yolo.data.layouts import SplitSource, canonical_split
-from yolo.data.naming import name_classes
-from yolo.data.raw_objects import RawSource
-from yolo.data.selection import once, select, unique_ids
-from yolo.data.sources import AnyEntry, OpenFiles, list_entries, read_entries, report_lost
-from yolo.data.voc import VocEntry
-from yolo.data.yolo_txt import YoloEntry
+from yolo.data.find import DatasetDescriptor, SplitSource
+from yolo.data.read import (
+    AnyEntry,
+    OpenFiles,
+    find_dataset,
+    list_entries,
+    name_classes,
+    once,
+    read_entries,
+    report_lost,
+    select,
+    unique_ids,
+)
 from yolo.detection_files.coco_truth import read_coco_truth
 from yolo.detection_files.remarks import Remarks
 from yolo.detection_files.truth_files import TruthPart, joined, part_of_raw, with_classes
 from yolo.detection_files.voc_truth import read_voc_truth
 from yolo.detection_files.yolo_truth import read_yolo_truth
-from yolo.errors import DataError
+from yolo.errors import DataError, printable
+from yolo.formats.coco import CocoEntry
+from yolo.formats.issues import DataAccount
+from yolo.formats.objects import RawSource
+from yolo.formats.paths import ImageSizes, canonical_split
+from yolo.formats.sidecar import apply_extra, read_extra
+from yolo.formats.voc import VocEntry
+from yolo.formats.yolo import YoloEntry
 
 
 def read_dataset_truth(

@@ -10,8 +10,6 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Literal, get_args
 
-from yolo.data.account import printable
-from yolo.data.listing import is_file, is_folder
 from yolo.detection_files.coco_results import read_coco_results
 from yolo.detection_files.comp4_lines import is_class_file
 from yolo.detection_files.comp4_results import read_comp4_results
@@ -23,7 +21,8 @@ from yolo.detection_files.text_files import find_text_files
 from yolo.detection_files.truth_files import GroundTruthFiles
 from yolo.detection_files.yolo_results import read_yolo_results
 from yolo.detection_sets import DetectionSet, Problem
-from yolo.errors import ConfigError, DataError
+from yolo.errors import ConfigError, DataError, printable
+from yolo.formats.paths import is_file, is_folder
 
 DetectionFormat = Literal["coco", "comp4", "yolo"]
 

@@ -10,9 +10,6 @@ from __future__ import annotations
 from collections.abc import Sequence
 from pathlib import Path
 
-from yolo.data.account import printable
-from yolo.data.layouts import canonical_split
-from yolo.data.listing import is_file, is_folder
 from yolo.detection_files.coco_truth import read_coco_truth
 from yolo.detection_files.dataset_truth import read_dataset_truth
 from yolo.detection_files.plausibility import remark_odd_truths
@@ -26,7 +23,8 @@ from yolo.detection_files.truth_files import (
 )
 from yolo.detection_files.voc_truth import find_voc, read_voc_truth
 from yolo.detection_files.yolo_truth import find_labels, name_classes, read_yolo_truth, stated_class_names
-from yolo.errors import DataError
+from yolo.errors import DataError, printable
+from yolo.formats.paths import canonical_split, is_file, is_folder
 
 __all__ = ["GroundTruthFiles", "read_ground_truth"]
 

@@ -10,11 +10,10 @@ from collections.abc import Iterable, Mapping
 from pathlib import PurePosixPath
 from typing import Any
 
-from yolo.data.account import printable
-from yolo.data.listing import shown
 from yolo.detection_files.remarks import Remarks
 from yolo.detection_files.truth_files import GroundTruthFiles
-from yolo.errors import DataError
+from yolo.errors import DataError, printable
+from yolo.formats.paths import shown
 
 Key = int | str
 _SEVERAL = -2

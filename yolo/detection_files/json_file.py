@@ -14,10 +14,9 @@ from typing import Any
 
 import orjson
 
-from yolo.data.account import printable
-from yolo.data.listing import read_bytes
-from yolo.data.memory import without_garbage_collection
-from yolo.errors import DataError
+from yolo.errors import DataError, printable
+from yolo.files import without_garbage_collection
+from yolo.formats.paths import read_bytes
 
 _BYTE_ORDER_MARK = b"\xef\xbb\xbf"
 _SPACE = b" \t\r\n"

@@ -12,7 +12,7 @@ from typing import Any
 
 import numpy as np
 
-from yolo.data.account import printable
+from yolo.errors import printable
 
 _MOST_EXAMPLES = 5
 _LONGEST_EXAMPLE = 200  # characters; what somebody writes into a file may be endless

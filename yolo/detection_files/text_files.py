@@ -5,7 +5,7 @@ from __future__ import annotations
 import codecs
 from pathlib import Path
 
-from yolo.data.listing import find_files, read_bytes
+from yolo.formats.paths import find_files, read_bytes
 
 # say what classes or settings there are, or are lists of images
 _NOT_OF_IMAGES = frozenset({"classes.txt", "labels.txt", "names.txt", "readme.txt", "requirements.txt"})

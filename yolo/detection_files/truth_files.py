@@ -8,11 +8,10 @@ from dataclasses import dataclass, fields, replace
 
 import numpy as np
 
-from yolo.data.account import printable
-from yolo.data.raw_objects import RawSource
 from yolo.detection_files.remarks import Remark, Remarks
 from yolo.detection_sets import Bool, Float64, ImageTable, Int32, TruthSet
-from yolo.errors import DataError
+from yolo.errors import DataError, printable
+from yolo.formats.objects import RawSource
 
 _LARGEST_SIDE = 2**31 - 1
 # far beyond any image, and its square far from the end of the floats

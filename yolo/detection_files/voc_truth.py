@@ -15,15 +15,12 @@ from pathlib import Path
 
 import numpy as np
 
-from yolo.data.account import printable
-from yolo.data.layouts import canonical_split
-from yolo.data.listing import find_images, is_file, is_folder
-from yolo.data.raw_objects import RawObject, RawObjects, RawSource, sizes_array
-from yolo.data.voc import VocEntry, VocFolder, list_voc
-from yolo.data.voc_xml import corners_of, is_set, name_of, parse_annotation, stated_size
 from yolo.detection_files.remarks import Remarks
 from yolo.detection_files.truth_files import side_of
-from yolo.errors import DataError, ImageReadError
+from yolo.errors import DataError, ImageReadError, printable
+from yolo.formats.objects import RawObject, RawObjects, RawSource, sizes_array
+from yolo.formats.paths import canonical_split, find_images, is_file, is_folder
+from yolo.formats.voc import VocEntry, VocFolder, corners_of, is_set, list_voc, name_of, parse_annotation, stated_size
 from yolo.images import read_size
 
 _ANNOTATION_FOLDERS = ("Annotations", "annotations")

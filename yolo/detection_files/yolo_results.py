@@ -14,8 +14,6 @@ from typing import NamedTuple
 
 import numpy as np
 
-from yolo.data.account import printable
-from yolo.data.listing import path_id
 from yolo.detection_files.class_numbers import match_class_numbers
 from yolo.detection_files.image_names import by_id, by_name, match_images
 from yolo.detection_files.remarks import Remarks
@@ -23,7 +21,8 @@ from yolo.detection_files.text_files import find_text_files, is_number, split_li
 from yolo.detection_files.truth_files import GroundTruthFiles
 from yolo.detection_files.usable import RawDetections, usable_detections
 from yolo.detection_sets import DetectionSet, Float64, Int64
-from yolo.errors import DataError
+from yolo.errors import DataError, printable
+from yolo.formats.paths import path_id
 
 _NUM_COLUMNS = 6
 _LAYOUT = "'class cx cy w h score'"

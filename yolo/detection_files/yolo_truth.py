@@ -12,16 +12,14 @@ from pathlib import Path
 import numpy as np
 import yaml
 
-from yolo.data.account import printable
-from yolo.data.dataset_yaml import is_dataset_yaml
-from yolo.data.layouts import names_beside
-from yolo.data.listing import LARGEST_LABEL_FILE, find_images, is_file, is_folder, read_text
-from yolo.data.raw_objects import Float64, RawObjects, RawSource, sizes_array
-from yolo.data.yaml_names import class_names
-from yolo.data.yolo_txt import YoloEntry, list_yolo, nameless_classes, parse_labels
+from yolo.data.dataset_yaml import class_names, is_dataset_yaml
+from yolo.data.find import names_beside
 from yolo.detection_files.remarks import Remarks
 from yolo.detection_files.text_files import find_text_files
-from yolo.errors import DataError, ImageReadError
+from yolo.errors import DataError, ImageReadError, printable
+from yolo.formats.objects import Float64, RawObjects, RawSource, sizes_array
+from yolo.formats.paths import LARGEST_LABEL_FILE, find_images, is_file, is_folder, read_text
+from yolo.formats.yolo import YoloEntry, list_yolo, nameless_classes, parse_labels
 from yolo.images import read_size
 
 _LEVELS = 3  # labels/train, labels, and the root of the dataset

@@ -11,12 +11,12 @@ import torch
 from torch import Tensor
 
 from yolo._version import __version__
+from yolo.darknet.network import DarknetNetwork, DarknetSpec
 from yolo.errors import WeightsError
 from yolo.evaluation.thresholds import ThresholdTable
 from yolo.files import atomic_write
 from yolo.geometry import ResizeMode
 from yolo.models.build import Network, Spec, build_network, spec_from_dict
-from yolo.models.darknet import DarknetNetwork, DarknetSpec
 from yolo.models.weights import fill, read_metadata, read_state_dict, save_weights
 from yolo.postprocess.pipeline import PostprocessSettings
 

@@ -12,21 +12,21 @@ from typing import NamedTuple
 import numpy as np
 from rich.console import Console
 
-from yolo.analysis.comparison import Comparison, compare
 from yolo.config import CompareConfig, DetectionFormat
+from yolo.console import say
 from yolo.detection_files.detections import read_detections
 from yolo.detection_files.ground_truth import GroundTruthFiles, read_ground_truth
 from yolo.detection_files.remarks import Remark
 from yolo.detection_sets import Problem, TruthSet
-from yolo.engine.console import say
-from yolo.engine.environment import command_of, describe_environment
 from yolo.engine.report import INPUTS, describe_files, read_names, remark_lines
+from yolo.engine.run_folder import command_of, describe_environment
 from yolo.errors import ConfigError, DataError
-from yolo.evaluation.matched import match_problem
+from yolo.evaluation.coco import match_problem
+from yolo.evaluation.comparison import Comparison, compare
 from yolo.files import new_folder
-from yolo.reporting.compare import CompareContext, write_comparison
-from yolo.reporting.context import ReportRemark
-from yolo.reporting.pictures import ChangePictures
+from yolo.report.compare import CompareContext, write_comparison
+from yolo.report.context import ReportRemark
+from yolo.report.pictures import ChangePictures
 
 _SMALLEST_P = 0.001
 _TRUTH, _FOUND, _METRICS = "ground_truth.json", "predictions.json", "metrics.json"

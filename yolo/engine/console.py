@@ -1,9 +1,113 @@
-"""How commands speak: lines as they are, without markup, colours of their own or breaks at the terminal's width."""
+"""What a person sees while a detector trains: a header, a line per epoch, a bar for the running one.
+
+Where the output is no terminal there are only the lines, without control characters.
+
+Ctrl-C and SIGTERM as a wish, so that a training can save before it ends.
+"""
+
+from __future__ import annotations
+
+import signal
+import threading
+from collections.abc import Iterator, Mapping
+from contextlib import contextmanager
+from types import FrameType, TracebackType
+from typing import Self
 
 from rich.console import Console
+from rich.progress import BarColumn, Progress, TextColumn
+
+from yolo.console import clock, say
+
+_TERMS = {"coord_xy": "xy", "coord_wh": "wh", "conf_obj": "obj", "conf_noobj": "noobj", "class_prob": "class"}
 
 
-def say(console: Console, *lines: str) -> None:
-    """Print lines as they are."""
-    for line in lines:
-        console.print(line, markup=False, highlight=False, soft_wrap=True)
+class TrainingDisplay:
+    """Prints the progress of a training.
+
+    Args:
+        epochs: planned number, or None if only the time is limited.
+        console: where to print.
+    """
+
+    def __init__(self, epochs: int | None, console: Console) -> None:
+        self.epochs = epochs
+        self.console = console
+        columns = (TextColumn("{task.description}"), BarColumn(), TextColumn("{task.fields[status]}"))
+        # the bar only lives in a terminal; a log file gets the lines
+        self._bar = Progress(*columns, console=console, transient=True, disable=not console.is_terminal)
+        self._task = self._bar.add_task("", status="")
+
+    def __enter__(self) -> Self:
+        names = "".join(f"{name:>8}" for name in _TERMS.values())
+        self.say(f"{'epoch':>9}{'left':>8}{'img/s':>7}{'lr':>9}{names}{'mAP50':>8}{'mAP50-95':>10}")
+        self._bar.start()
+        return self
+
+    def __exit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
+    ) -> None:
+        self._bar.stop()
+
+    def say(self, line: str) -> None:
+        """Print a line above the bar, as it is."""
+        say(self.console, line)
+
+    def step(self, epoch: int, done: int, total: int, *, seconds_left: float) -> None:
+        """Move the bar to `done` of `total` steps of an epoch."""
+        self._bar.update(
+            self._task,
+            completed=done,
+            total=total,
+            description=f"epoch {self._epoch(epoch)}",
+            status=f"{done}/{total}, {clock(seconds_left)} left",
+        )
+
+    def epoch(
+        self,
+        epoch: int,
+        *,
+        terms: Mapping[str, float],
+        lr: float,
+        images_per_second: float,
+        seconds_left: float,
+        metrics: tuple[float, float] | None,
+    ) -> None:
+        """Print the line of a finished epoch; `metrics` are mAP50 and mAP50-95 where it was validated."""
+        losses = "".join(f"{terms[name]:8.3f}" for name in _TERMS)
+        measured = "" if metrics is None else f"{metrics[0]:8.3f}{metrics[1]:10.3f}"
+        left = clock(seconds_left)
+        self.say(f"{self._epoch(epoch):>9}{left:>8}{images_per_second:7.1f}{lr:9.2e}{losses}{measured}")
+
+    def _epoch(self, epoch: int) -> str:
+        return f"{epoch + 1}/{self.epochs}" if self.epochs else str(epoch + 1)
+
+
+class StopWish:
+    """False until the user or the system asks to stop."""
+
+    def __init__(self) -> None:
+        self.signal_name = ""
+
+    def __bool__(self) -> bool:
+        return bool(self.signal_name)
+
+
+@contextmanager
+def stop_wish() -> Iterator[StopWish]:
+    """Note the first SIGINT or SIGTERM inside the block; a second SIGINT interrupts as usual."""
+    wish = StopWish()
+    if threading.current_thread() is not threading.main_thread():
+        yield wish  # signals reach the main thread only
+        return
+
+    def note(number: int, frame: FrameType | None) -> None:
+        wish.signal_name = signal.Signals(number).name
+        signal.signal(signal.SIGINT, signal.default_int_handler)
+
+    before = {number: signal.signal(number, note) for number in (signal.SIGINT, signal.SIGTERM)}
+    try:
+        yield wish
+    finally:
+        for number, handler in before.items():
+            signal.signal(number, handler)

@@ -18,13 +18,13 @@ from numpy.typing import NDArray
 from rich.console import Console
 
 from yolo.config import DataPreviewConfig
-from yolo.data.account import printable
-from yolo.data.annotations import AnnotatedImages
-from yolo.data.descriptor import find_dataset, read_split
+from yolo.console import say
 from yolo.data.loader import TrainBatches, make_loader
-from yolo.engine.console import say
-from yolo.engine.training_data import make_train_dataset
+from yolo.data.read import find_dataset, read_split
+from yolo.engine.training import make_train_dataset
+from yolo.errors import printable
 from yolo.files import new_folder, write_json
+from yolo.formats.objects import AnnotatedImages
 from yolo.images import write_image
 from yolo.media.drawing import contact_sheet, draw_targets, with_caption
 from yolo.structures import Batch, Targets

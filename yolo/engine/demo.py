@@ -8,10 +8,10 @@ from pathlib import Path
 from rich.console import Console
 
 from yolo.config import AugmentConfig, DemoConfig, OptimizerConfig, PredictConfig, TrainConfig
+from yolo.curate.synthetic import make_synthetic_dataset
 from yolo.engine.predict import predict
 from yolo.engine.train import TrainingRun, train
 from yolo.files import new_folder
-from yolo.synthetic.dataset import make_synthetic_dataset
 
 _INPUT_SIZE = 192
 _IMAGE_SIZE_HW = (256, 256)

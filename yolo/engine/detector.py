@@ -11,7 +11,7 @@ import numpy as np
 import torch
 from numpy.typing import NDArray
 
-from yolo.engine.darknet_files import open_detector
+from yolo.engine.darknet import open_detector
 from yolo.engine.devices import choose_device, choose_dtype
 from yolo.engine.evaluate import grid_on
 from yolo.engine.thresholds import choose_settings

@@ -11,8 +11,8 @@ from torch.utils.data import DataLoader
 
 from yolo.data.cache import ImageCache
 from yolo.data.dataset import DetectionDataset
-from yolo.data.descriptor import Split
 from yolo.data.loader import EvaluationBatches, make_loader
+from yolo.data.read import Split
 from yolo.detection_sets import ImageTable, Problem
 from yolo.errors import ConfigError, DataError
 from yolo.evaluation.evaluator import Evaluator

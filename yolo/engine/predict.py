@@ -16,8 +16,8 @@ from numpy.typing import NDArray
 from rich.console import Console
 
 from yolo.config import PredictConfig
+from yolo.console import say
 from yolo.engine.checkpoint import DetectorMetadata
-from yolo.engine.console import say
 from yolo.engine.detector import Detector
 from yolo.engine.thresholds import choose_settings
 from yolo.errors import DataError

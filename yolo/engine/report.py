@@ -8,21 +8,20 @@ from pathlib import Path
 
 from rich.console import Console
 
-from yolo.analysis.analysis import Analysis, analyse
 from yolo.config import ReportConfig
+from yolo.console import say
 from yolo.detection_files.detections import read_problem
 from yolo.detection_files.ground_truth import GroundTruthFiles
 from yolo.detection_files.remarks import Remark
-from yolo.engine.console import say
-from yolo.engine.environment import command_of, describe_environment
-from yolo.engine.reports import PROTOCOL_NOTES
+from yolo.engine.run_folder import command_of, describe_environment
+from yolo.engine.validate import PROTOCOL_NOTES
 from yolo.errors import DataError
-from yolo.evaluation.voc import VocResult, evaluate_voc
-from yolo.evaluation.voc_rule import INTERPOLATIONS
+from yolo.evaluation.analysis import Analysis, analyse
+from yolo.evaluation.voc import INTERPOLATIONS, VocResult, evaluate_voc
 from yolo.files import new_folder, write_json
-from yolo.reporting.context import ReportContext, ReportRemark
-from yolo.reporting.pictures import CasePictures
-from yolo.reporting.report import write_report
+from yolo.report.context import ReportContext, ReportRemark
+from yolo.report.pictures import CasePictures
+from yolo.report.report import write_report
 
 # what `compare` needs to measure the same files again
 INPUTS = "inputs.json"

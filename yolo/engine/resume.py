@@ -11,7 +11,7 @@ import torch
 from yolo.config import AugmentConfig, LossConfig, ModelConfig, OptimizerConfig, RateConfig, TrainConfig
 from yolo.engine.checkpoint import load_state
 from yolo.engine.schedule import Schedule
-from yolo.engine.setup import Position, Training
+from yolo.engine.training import Position, Training
 from yolo.errors import ConfigError, WeightsError
 
 _FORMAT = 2

@@ -16,13 +16,12 @@ from rich.console import Console
 
 from yolo.config import TrainConfig
 from yolo.engine.checkpoint import default_settings, load_detector, save_detector, save_state
-from yolo.engine.display import TrainingDisplay
-from yolo.engine.environment import command_of
+from yolo.engine.console import StopWish, TrainingDisplay, stop_wish
 from yolo.engine.evaluate import Evaluation, evaluate_network
-from yolo.engine.interrupt import StopWish, stop_wish
-from yolo.engine.reports import write_evaluation
 from yolo.engine.resume import pack, read_resumable, unpack
-from yolo.engine.setup import Training, prepare, train_loader
+from yolo.engine.run_folder import command_of
+from yolo.engine.training import Training, prepare, train_loader
+from yolo.engine.validate import write_evaluation
 from yolo.errors import DataError, GridYoloError
 from yolo.files import write_json
 from yolo.losses.yolo_loss import TERM_NAMES

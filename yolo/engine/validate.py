@@ -1,28 +1,130 @@
-"""`val`: a trained detector, measured on a split of a dataset. Files of detections are the business of `report`."""
+"""`val`: a trained detector, measured on a split of a dataset. Files of detections are the business of `report`.
+
+The files that an evaluation leaves in a run folder: report, numbers, plots, predictions, ground truth, pictures.
+
+`ground_truth.json` and `predictions.json` are what was measured, in COCO's formats: pycocotools reads them as they are,
+and so do `gridyolo report` and `gridyolo compare`.
+"""
 
 from __future__ import annotations
 
 from collections.abc import Mapping
 from dataclasses import asdict, dataclass
 from pathlib import Path
-from typing import Literal
+from typing import TYPE_CHECKING, Any, Literal
+
+import numpy as np
+from numpy.typing import NDArray
 
 from yolo.config import ValConfig
-from yolo.data.account import DataAccount
-from yolo.data.descriptor import Split, find_dataset, read_split
 from yolo.data.loader import default_workers
+from yolo.data.read import Split, find_dataset, read_split
+from yolo.detection_files.coco_json import ground_truth_dict, write_predictions
 from yolo.detection_files.comp4 import check_names, write_comp4
-from yolo.engine.darknet_files import OWN_SUFFIXES, open_detector
+from yolo.engine.darknet import OWN_SUFFIXES, open_detector
 from yolo.engine.devices import choose_device, choose_dtype
-from yolo.engine.environment import command_of
 from yolo.engine.evaluate import Evaluation, evaluate_network, evaluation_loader, grid_on
-from yolo.engine.reports import write_evaluation
-from yolo.errors import DataError
-from yolo.evaluation.voc import VocEvaluator, VocResult
-from yolo.evaluation.voc_rule import INTERPOLATIONS
+from yolo.engine.run_folder import command_of, describe_environment
+from yolo.errors import DataError, ImageReadError
+from yolo.evaluation.analysis import analyse
+from yolo.evaluation.voc import INTERPOLATIONS, VocEvaluator, VocResult
 from yolo.files import new_folder, write_json
+from yolo.formats.issues import DataAccount
+from yolo.images import read_image, write_image
+from yolo.media.drawing import contact_sheet, draw_detections, draw_ground_truth, side_by_side
 from yolo.models.fusion import fuse
+from yolo.report.context import ReportContext
+from yolo.report.files import write_result
+from yolo.report.pictures import CasePictures
+from yolo.report.report import write_report
 from yolo.structures import Detections
+
+if TYPE_CHECKING:
+    import torch
+
+
+_NUM_SAMPLES, _SAMPLE_COLUMNS, _SAMPLE_SIZE = 8, 2, 640
+_WITHOUT_DETECTIONS = 0.25
+
+PROTOCOL_NOTES = (
+    "mAP and AR are COCO's: IoU 0.5 to 0.95, 101 recall points, the best 100 detections of each class and image; "
+    "crowd regions and difficult objects need not be found and excuse detections.",
+    "Precision, recall and F1 hold at IoU 0.5 and one score threshold, at which the mean F1 of the classes is highest.",
+)
+
+
+def write_evaluation(
+    folder: Path,
+    evaluation: Evaluation,
+    split: Split,
+    *,
+    title: str,
+    command: str,
+    configuration: Mapping[str, Any],
+    device: torch.device,
+    replicates: int | None = None,
+    report: bool = True,
+    voc: Mapping[str, Any] | None = None,
+) -> None:
+    """Write everything about the evaluation of a network.
+
+    Args:
+        folder: receives the files.
+        evaluation: what was measured.
+        split: what it was measured on.
+        title: of the page.
+        command: that does it again.
+        configuration: for the page.
+        device: that the network ran on.
+        replicates: of the bootstrap, see `analyse`.
+        report: write the page and what explains the numbers; else the numbers alone.
+        voc: VOC's numbers, where they were asked for.
+    """
+    write_predictions(folder / "predictions.json", evaluation.detections, category_ids=split.category_ids)
+    measured = [image for image in split.images if image.image_id in evaluation.detections]
+    truth = ground_truth_dict(measured, split.class_names, category_ids=split.category_ids, full_paths=True)
+    write_json(folder / "ground_truth.json", truth)
+    threshold = evaluation.result.score_threshold
+    shown = _WITHOUT_DETECTIONS if np.isnan(threshold) else threshold
+    write_samples(folder / "samples.jpg", evaluation.detections, split, score_threshold=shown)
+    if not report:
+        write_json(folder / "metrics.json", evaluation.result.to_dict())
+        write_result(folder / "per_class.csv", evaluation.result)
+        return
+    account = split.account.summary_lines()
+    account += [f"{len(evaluation.skipped)} images could not be read and are in no number"] * bool(evaluation.skipped)
+    analysis = analyse(evaluation.problem, result=evaluation.result, replicates=replicates)
+    context = ReportContext(
+        title=title,
+        command=command,
+        data_account=tuple(account),
+        configuration=dict(configuration),
+        environment=describe_environment(device),
+        protocol_notes=PROTOCOL_NOTES,
+        seconds_per_stage=evaluation.seconds,
+        voc=None if voc is None else dict(voc),
+        pictures=CasePictures(analysis.matched.problem),
+    )
+    write_report(folder, analysis, context)
+
+
+def write_samples(path: Path, detections: Mapping[str, Detections], split: Split, *, score_threshold: float) -> None:
+    """A sheet of images spread over the split: annotated on the left, detected on the right."""
+    evaluated = [image for image in split.images if image.image_id in detections]
+    places = np.linspace(0, len(evaluated) - 1, min(_NUM_SAMPLES, len(evaluated))).astype(int)
+    pairs: list[NDArray[np.uint8]] = []
+    for place in places:
+        annotated = evaluated[place]
+        try:
+            image = read_image(annotated.path)
+        except ImageReadError:
+            continue  # counted when it was evaluated; a picture less is no loss
+        found = detections[annotated.image_id]
+        truth = draw_ground_truth(image, annotated.ground_truth, split.class_names)
+        predicted = draw_detections(image, found[found.scores >= score_threshold], split.class_names)
+        pairs.append(side_by_side(truth, predicted))
+    if pairs:
+        write_image(path, contact_sheet(pairs, columns=_SAMPLE_COLUMNS, size=_SAMPLE_SIZE))
 
 
 @dataclass(frozen=True, slots=True)

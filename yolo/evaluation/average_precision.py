@@ -19,7 +19,7 @@ from typing import NamedTuple
 import numpy as np
 from numpy.typing import NDArray
 
-from yolo.evaluation.ranking import place_in_run
+from yolo.evaluation.matching import place_in_run
 
 Float64 = NDArray[np.float64]
 Int64 = NDArray[np.int64]

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import Any
 
-from yolo.models.darknet import DarknetNetwork, DarknetSpec
+from yolo.darknet.network import DarknetNetwork, DarknetSpec
 from yolo.models.network import GridNetwork, NetworkSpec
 
 Spec = NetworkSpec | DarknetSpec

@@ -8,9 +8,9 @@ from torch import Tensor, nn
 from torch.fx import GraphModule, symbolic_trace
 from torch.nn.utils.fusion import fuse_conv_bn_eval
 
+from yolo.darknet.inference import DarknetInference
+from yolo.darknet.network import DarknetNetwork
 from yolo.models.build import Network
-from yolo.models.darknet import DarknetNetwork
-from yolo.models.darknet_fusion import DarknetInference
 from yolo.models.network import GridNetwork, InputNorm
 
 

@@ -1,4 +1,7 @@
-"""The whole way from `raw` to detections in pixels of the original images: decode, suppress, restore."""
+"""The whole way from `raw` to detections in pixels of the original images: decode, suppress, restore.
+
+From pixels of the network's input back to pixels of the original image.
+"""
 
 from __future__ import annotations
 
@@ -9,11 +12,23 @@ from typing import Any
 import torch
 from torch import Tensor
 
+from yolo.boxes import clip_to_image
 from yolo.grid import GridSpec
 from yolo.postprocess.decode import MAX_CANDIDATES, decode
 from yolo.postprocess.nms import suppress
-from yolo.postprocess.restore import restore
 from yolo.structures import Detections, ImageGeometry
+
+
+def restore(detections: Detections, geometry: ImageGeometry) -> Detections:
+    """Undo the letterbox or stretch that `geometry` records, and clip to the original image.
+
+    Detections that lay wholly in the padding are dropped: nothing of them is left on the image.
+    """
+    offset = detections.boxes.new_tensor(geometry.offset_xy * 2)
+    scale = detections.boxes.new_tensor(geometry.scale_xy * 2)
+    boxes = clip_to_image((detections.boxes - offset) / scale, geometry.original_hw)
+    on_image = (boxes[:, 2:] > boxes[:, :2]).all(dim=1)
+    return Detections(boxes, detections.scores, detections.labels, geometry.original_hw)[on_image]
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

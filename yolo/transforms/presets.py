@@ -15,15 +15,10 @@ import numpy as np
 
 from yolo.config import AugmentConfig
 from yolo.structures import Sample
-from yolo.transforms.albumentations_adapter import AlbumentationsPipeline, import_albumentations
+from yolo.transforms.albumentations import AlbumentationsPipeline, FilePipeline, import_albumentations
 from yolo.transforms.colour import change_colours, draw_colour_change
-from yolo.transforms.copy_paste import copy_paste
-from yolo.transforms.crop import draw_crop
-from yolo.transforms.mixup import draw_share, mixup
-from yolo.transforms.mosaic import NUM_TILES, mosaic
-from yolo.transforms.pipeline_file import FilePipeline
-from yolo.transforms.view import see
-from yolo.transforms.warp import Bend, draw_bend
+from yolo.transforms.crop import Bend, draw_bend, draw_crop, see
+from yolo.transforms.mixing import NUM_TILES, copy_paste, draw_share, mixup, mosaic
 
 # Loads the samples of other images that this one may be mixed with; those that cannot be read are not among them.
 LoadPartners = Callable[[], Sequence[Sample]]

@@ -1,0 +1,327 @@
+import hashlib
+import io
+import re
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pytest
+from rich.console import Console
+
+from yolo.config.data_commands import DatasetFormat, DataSynthConfig
+from yolo.curate.drawing import CLASS_NAMES, Patch, draw_clutter, draw_object
+from yolo.curate.synthetic import Difficulty, Scene, box_of, draw_scene, label_text, make_synthetic_dataset, synth
+from yolo.data.read import find_dataset, read_split
+from yolo.errors import DataError
+from yolo.images import read_image
+from yolo.randomness import sample_generator
+
+SIZE_HW = (96, 128)  # not square: a swap of height and width would show
+GOLDEN_LABELS = (
+    "0 0.8828125 0.6718750 0.2343750 0.4479167\n"
+    "0 0.6328125 0.1718750 0.3906250 0.3437500\n"
+    "5 0.2421875 0.5989583 0.2812500 0.3854167\n"
+)
+
+
+def make(folder: Path, *, seed: int = 1) -> Path:
+    return make_synthetic_dataset(folder, num_train=8, num_val=4, size_hw=SIZE_HW, seed=seed)
+
+
+def bytes_by_name(folder: Path) -> dict[str, bytes]:
+    return {str(path.relative_to(folder)): path.read_bytes() for path in folder.rglob("*") if path.is_file()}
+
+
+def scenes(count: int, *, size_hw: tuple[int, int] = SIZE_HW) -> list[Scene]:
+    return [draw_scene(size_hw, sample_generator(5, 0, index)) for index in range(count)]
+
+
+def test_same_seed_gives_the_same_bytes(tmp_path: Path) -> None:
+    make(tmp_path / "one")
+    make(tmp_path / "two")
+
+    assert bytes_by_name(tmp_path / "one") == bytes_by_name(tmp_path / "two")
+
+
+def test_other_seed_gives_other_images(tmp_path: Path) -> None:
+    make(tmp_path / "one", seed=1)
+    make(tmp_path / "two", seed=2)
+
+    one, two = bytes_by_name(tmp_path / "one"), bytes_by_name(tmp_path / "two")
+    assert one.keys() == two.keys()
+    images = [name for name in one if name.endswith(".jpg")]
+    assert all(one[name] != two[name] for name in images)
+
+
+def test_no_image_is_in_both_splits(tmp_path: Path) -> None:
+    make(tmp_path / "data")
+
+    images = [data for name, data in bytes_by_name(tmp_path / "data").items() if name.endswith(".jpg")]
+    assert len(images) == len(set(images)) == 12
+
+
+def test_reads_back_without_an_issue(tmp_path: Path) -> None:
+    path = make(tmp_path / "data")
+
+    assert path == tmp_path / "data" / "dataset.yaml"
+    for number, (name, count) in enumerate((("train", 8), ("val", 4))):
+        split = read_split(find_dataset(path), name)
+        assert split.class_names == CLASS_NAMES
+        assert len(split.images) == split.account.images_kept == count
+        assert split.account.issues == []
+        for index, annotated in enumerate(split.images):
+            scene = draw_scene(SIZE_HW, sample_generator(1, number, index))
+            assert annotated.size_hw == SIZE_HW
+            assert annotated.ground_truth.labels.tolist() == scene.labels.tolist()
+            np.testing.assert_allclose(annotated.ground_truth.boxes, scene.boxes, atol=1e-3)
+            # What was written is what was drawn, but for the losses of JPEG.
+            written = read_image(annotated.path).astype(np.float32)
+            assert np.abs(written - scene.image).mean() < 12
+
+
+def test_dataset_can_be_moved(tmp_path: Path) -> None:
+    make(tmp_path / "here")
+    (tmp_path / "here").rename(tmp_path / "there")
+
+    assert len(read_split(find_dataset(tmp_path / "there"), "val").images) == 4
+
+
+def test_boxes_are_tight_around_the_masks() -> None:
+    for scene in scenes(20):
+        assert len(scene.boxes) == len(scene.masks) == len(scene.labels) <= 7
+        for (x1, y1, x2, y2), mask in zip(scene.boxes.astype(int).tolist(), scene.masks, strict=True):
+            inside = mask[y1:y2, x1:x2]
+            assert inside.sum() == mask.sum()
+            for edge in (inside[0], inside[-1], inside[:, 0], inside[:, -1]):
+                assert edge.any()
+
+
+def test_box_of_counts_to_the_outer_edge_of_the_last_pixel() -> None:
+    mask = np.zeros((5, 7), np.bool_)
+    mask[1, 2] = mask[3, 4] = True
+
+    assert box_of(mask) == (2, 1, 5, 4)
+
+
+def test_label_lines_are_valid_and_inside_the_image() -> None:
+    lines = [line for scene in scenes(20) for line in label_text(scene).splitlines()]
+
+    assert lines
+    for line in lines:
+        label, *numbers = line.split()
+        centre_x, centre_y, width, height = map(float, numbers)
+        assert 0 <= int(label) < len(CLASS_NAMES)
+        assert 0 < width <= 1
+        assert 0 < height <= 1
+        for centre, size in ((centre_x, width), (centre_y, height)):
+            assert centre - size / 2 >= -1e-6
+            assert centre + size / 2 <= 1 + 1e-6
+
+
+def test_objects_can_be_seen() -> None:
+    """With all silhouettes known: at least 35 % of each is not under a later object."""
+    for scene in scenes(20):
+        for index, mask in enumerate(scene.masks):
+            covered = scene.masks[index + 1 :].any(axis=0)
+            assert (mask & ~covered).sum() >= 0.5 * mask.sum()
+
+
+def test_there_are_all_classes_and_some_images_without_any() -> None:
+    drawn = scenes(120, size_hw=(48, 48))
+
+    counts = np.bincount(np.concatenate([scene.labels for scene in drawn]), minlength=len(CLASS_NAMES))
+    assert counts.min() > 0.5 * counts.mean()
+    assert 1 <= sum(len(scene.labels) == 0 for scene in drawn) <= 20
+
+
+def test_empty_scene_has_an_empty_label_file() -> None:
+    empty = next(scene for scene in scenes(120, size_hw=(48, 48)) if len(scene.labels) == 0)
+
+    assert label_text(empty) == ""
+    assert empty.boxes.shape == (0, 4)
+    assert empty.masks.shape == (0, 48, 48)
+
+
+@pytest.mark.parametrize("label", range(len(CLASS_NAMES)))
+@pytest.mark.parametrize("side", [8, 33, 90])
+def test_silhouettes_nearly_fill_their_patch_and_are_not_cut_off(label: int, side: int) -> None:
+    for index in range(5):
+        patch = draw_object(label, side, (0.6, -0.8), sample_generator(0, label, index))
+        assert patch.rgb.shape == (side, side, 3)
+        assert patch.alpha.min() >= 0
+        assert patch.alpha.max() <= 1
+        x1, y1, x2, y2 = box_of(patch.alpha >= 0.5)
+        assert max(x2 - x1, y2 - y1) >= 0.6 * side
+        if side >= 33:
+            border = np.concatenate([patch.alpha[0], patch.alpha[-1], patch.alpha[:, 0], patch.alpha[:, -1]])
+            assert border.max() < 0.5
+
+
+def test_clutter_has_a_silhouette() -> None:
+    for index in range(12):
+        assert (draw_clutter(40, (1.0, 0.0), sample_generator(0, 0, index)).alpha >= 0.5).any()
+
+
+def test_folder_with_something_in_it_is_refused(tmp_path: Path) -> None:
+    (tmp_path / "photo.jpg").write_bytes(b"mine")
+
+    with pytest.raises(DataError, match=re.escape(str(tmp_path)) + ".*not an empty folder.*name a new one"):
+        make(tmp_path)
+    assert [path.name for path in tmp_path.iterdir()] == ["photo.jpg"]
+
+
+def test_file_in_place_of_the_folder_is_refused(tmp_path: Path) -> None:
+    (tmp_path / "data").write_text("mine")
+
+    with pytest.raises(DataError, match="not an empty folder"):
+        make(tmp_path / "data")
+
+
+def test_empty_folder_is_used(tmp_path: Path) -> None:
+    assert make(tmp_path).parent == tmp_path
+
+
+@pytest.mark.parametrize(
+    ("num_train", "num_val", "size_hw", "seed", "message"),
+    [
+        (0, 1, (96, 96), 0, "at least 1 image"),
+        (1, 0, (96, 96), 0, "at least 1 image"),
+        (1, 1, (96, 20), 0, "96x20 pixels are too small"),
+        (1, 1, (96, 96), -1, "not -1"),
+    ],
+)
+def test_numbers_out_of_range_are_refused(
+    tmp_path: Path, num_train: int, num_val: int, size_hw: tuple[int, int], seed: int, message: str
+) -> None:
+    with pytest.raises(DataError, match=message):
+        make_synthetic_dataset(tmp_path, num_train=num_train, num_val=num_val, size_hw=size_hw, seed=seed)
+    assert list(tmp_path.iterdir()) == []
+
+
+def digest(folder: Path) -> str:
+    total = hashlib.sha256()
+    for name, data in sorted(bytes_by_name(folder).items()):
+        total.update(name.encode() + data)
+    return total.hexdigest()
+
+
+def test_labels_of_a_known_scene_stay_what_they_were() -> None:
+    """What is drawn for a seed is part of published numbers: other draws in between would change every image."""
+    scene = draw_scene(SIZE_HW, sample_generator(3, 0, 1))
+
+    assert label_text(scene) == GOLDEN_LABELS
+
+
+@pytest.mark.parametrize("file_format", ["yolo", "voc", "coco", "csv"])
+def test_every_format_has_the_same_truth_and_the_same_bytes_again(tmp_path: Path, file_format: DatasetFormat) -> None:
+    for name in ("one", "two"):
+        make_synthetic_dataset(
+            tmp_path / name, num_train=3, num_val=1, num_test=2, size_hw=SIZE_HW, seed=4, format=file_format
+        )
+    assert digest(tmp_path / "one") == digest(tmp_path / "two")
+    for number, (name, count) in enumerate((("train", 3), ("val", 1), ("test", 2))):
+        split = read_split(find_dataset(tmp_path / "one"), name)
+        assert split.account.issues == []
+        assert split.class_names == CLASS_NAMES
+        assert len(split.images) == count
+        for index, image in enumerate(split.images):
+            scene = draw_scene(SIZE_HW, sample_generator(4, number, index))
+            assert image.ground_truth.labels.tolist() == scene.labels.tolist()
+            np.testing.assert_allclose(image.ground_truth.boxes, scene.boxes, atol=1e-4)
+            assert image.path.stem.endswith(f"{index:06d}")
+
+
+def test_some_classes_in_their_own_order(tmp_path: Path) -> None:
+    make_synthetic_dataset(
+        tmp_path, num_train=6, num_val=1, size_hw=SIZE_HW, seed=0, classes=("star", "ball"), difficulty="hard"
+    )
+    split = read_split(find_dataset(tmp_path), "train")
+    assert split.class_names == ("star", "ball")
+    assert set(split.images.objects.labels.tolist()) == {0, 1}
+
+
+def test_a_fish_is_drawn_where_the_label_says_fish(monkeypatch: pytest.MonkeyPatch) -> None:
+    drawn: list[str] = []
+
+    def record(label: int, side: int, towards_light: tuple[float, float], generator: np.random.Generator) -> Patch:
+        drawn.append(CLASS_NAMES[label])
+        return draw_object(label, side, towards_light, generator)
+
+    monkeypatch.setattr("yolo.curate.synthetic.draw_object", record)
+    scene = draw_scene(SIZE_HW, sample_generator(0, 0, 0), classes=("fish",))
+    assert set(scene.labels.tolist()) == {0}
+    assert set(drawn) == {"fish"}
+
+
+def test_difficulties_are_what_they_say() -> None:
+    size_hw = (160, 160)
+
+    def drawn(difficulty: Difficulty) -> list[Scene]:
+        return [draw_scene(size_hw, sample_generator(1, 0, index), difficulty=difficulty) for index in range(25)]
+
+    easy, normal, hard = drawn("easy"), drawn("normal"), drawn("hard")
+    counts = [np.mean([len(scene.labels) for scene in scenes_]) for scenes_ in (easy, normal, hard)]
+    assert counts[0] < counts[1] < counts[2]
+    sizes = [
+        np.median(np.concatenate([s.boxes[:, 2] - s.boxes[:, 0] for s in scenes_])) for scenes_ in (easy, normal, hard)
+    ]
+    assert sizes[0] > sizes[1] > sizes[2]
+    for scenes_, visible in ((easy, 0.9), (hard, 0.35)):
+        for scene in scenes_:
+            for index, mask in enumerate(scene.masks):
+                hidden = mask & scene.masks[index + 1 :].any(axis=0)
+                assert (mask & ~hidden).sum() >= visible * mask.sum() - 1e-9
+
+
+@pytest.mark.parametrize(
+    ("options", "message"),
+    [
+        ({"classes": ("star", "cat")}, "'cat' cannot be drawn; there are: ball"),
+        ({"classes": ("star", "star")}, "name each class once"),
+        ({"classes": ()}, "at least one, not none"),
+        ({"num_test": -1}, "not -1"),
+    ],
+)
+def test_further_wishes_that_make_no_sense_are_refused(tmp_path: Path, options: dict[str, Any], message: str) -> None:
+    with pytest.raises(DataError, match=message):
+        make_synthetic_dataset(tmp_path / "x", num_train=1, num_val=1, size_hw=(96, 96), seed=0, **options)
+    assert list(tmp_path.iterdir()) == []
+
+
+def test_nothing_is_left_where_drawing_fails(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    def fail(image: object) -> bytes:
+        raise OSError("no space left")
+
+    monkeypatch.setattr("yolo.curate.synthetic._jpeg", fail)
+    with pytest.raises(OSError, match="no space"):
+        make(tmp_path / "new")
+    assert list(tmp_path.iterdir()) == []
+
+
+def run(output: Path, **options: Any) -> tuple[Path, str]:
+    screen = io.StringIO()
+    options = {"train": 3, "val": 1, "width": 64, "height": 48, **options}
+    return synth(DataSynthConfig(output=str(output), **options), Console(file=screen, width=60)), screen.getvalue()
+
+
+def test_what_was_drawn_is_said(tmp_path: Path) -> None:
+    path, said = run(tmp_path / "new", test=2, classes="star, fish", difficulty="easy", format="coco")
+    descriptor = find_dataset(path)
+    assert list(descriptor.splits) == ["train", "val", "test"]
+    split = read_split(descriptor, "train")
+    assert split.class_names == ("star", "fish")
+    assert {image.size_hw for image in split.images} == {(48, 64)}
+    stars, fishes = (int((split.images.objects.labels == label).sum()) for label in (0, 1))
+    assert f"train: 3 images, {stars + fishes} objects ({stars} star, {fishes} fish)\n" in said
+    assert "test: 2 images" in said
+    assert f"dataset: {path}\n" in said
+
+
+def test_bad_wishes_leave_nothing(tmp_path: Path) -> None:
+    for options, message in (
+        ({"classes": "star,cat"}, "'cat' cannot be drawn; there are: ball, die"),
+        ({"width": 47}, "48x47 pixels are too small"),
+    ):
+        with pytest.raises(DataError, match=message):
+            run(tmp_path / "new", **options)
+    assert list(tmp_path.iterdir()) == []

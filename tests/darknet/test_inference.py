@@ -1,0 +1,319 @@
+import pytest
+import torch
+import torch.nn.functional as F
+from hypothesis import given
+from hypothesis import strategies as st
+from torch import Tensor, nn
+
+from tests.darknet.darknet_networks import DETECTION, EVERY_LAYER, images_for, network_of, small_network
+from tests.reference.golden import golden_npz, golden_path
+from yolo.darknet.inference import DarknetInference, PackedConv2d, PackedLinear, is_available
+from yolo.darknet.load import load_darknet
+from yolo.darknet.network import ACTIVATIONS, DarknetNetwork, DarknetSpec
+from yolo.darknet.plan import NETWORKS
+
+CPU = torch.device("cpu")
+
+
+@pytest.fixture(params=["packed", "unpacked"])
+def operators(request: pytest.FixtureRequest, monkeypatch: pytest.MonkeyPatch) -> str:
+    """Both kinds of operators, as on machines with and without the library's."""
+    name = str(request.param)
+    if name == "unpacked":
+        monkeypatch.setattr("yolo.darknet.inference.is_available", lambda dtype: False)
+    elif not is_available(torch.float32):
+        pytest.skip("this build of torch has no oneDNN operators")
+    return name
+
+
+def inference_copy(network: DarknetNetwork, dtype: torch.dtype = torch.float32) -> DarknetInference:
+    return DarknetInference(network, CPU, dtype)
+
+
+def check_equal(network: DarknetNetwork, count: int = 3) -> None:
+    images = images_for(network, count)
+    with torch.no_grad():
+        expected = network.eval()(images)
+        answer = inference_copy(network)(images)
+    torch.testing.assert_close(answer, expected, rtol=1e-5, atol=1e-5 * float(expected.abs().max()))
+
+
+@pytest.mark.usefixtures("operators")
+@pytest.mark.parametrize("layers", [EVERY_LAYER, EVERY_LAYER + DETECTION], ids=["flat", "detection"])
+def test_every_kind_of_layer_answers_as_the_network_in_evaluation(layers: str) -> None:
+    check_equal(network_of(layers))
+
+
+@pytest.mark.usefixtures("operators")
+@pytest.mark.parametrize("activation", ACTIVATIONS)
+@pytest.mark.parametrize("batch_normalize", [0, 1])
+def test_every_activation_and_fold(activation: str, batch_normalize: int) -> None:
+    keys = f"batch_normalize={batch_normalize}\nactivation={activation}\n"
+    check_equal(network_of(f"[conv]\nfilters=8\nsize=3\n{keys}[connected]\noutput=24\n{keys}"))
+
+
+@pytest.mark.usefixtures("operators")
+@pytest.mark.parametrize("geometry", ["size=1", "size=3\nstride=2\npad=1", "size=2\nstride=3", "size=5\npadding=4"])
+@pytest.mark.parametrize("groups", [1, 2, 4])
+def test_every_geometry_of_a_convolution(geometry: str, groups: int) -> None:
+    check_equal(network_of(f"[conv]\nfilters=8\n{geometry}\ngroups={groups}\nactivation=leaky\n", channels=4))
+
+
+@pytest.mark.usefixtures("operators")
+@pytest.mark.parametrize("layers", ["[batchnorm]\n", "[local]\nsize=3\nfilters=2\n", "[avgpool]\n", "[softmax]\n"])
+def test_layers_alone(layers: str) -> None:
+    check_equal(network_of(layers))
+
+
+@pytest.mark.usefixtures("operators")
+@pytest.mark.parametrize("name", NETWORKS)
+def test_small_variants_of_the_shipped_networks(name: str) -> None:
+    torch.manual_seed(0)
+    network = small_network(name).train()
+    with torch.no_grad():  # a step, or the variances would be 0
+        for _ in range(20):
+            network(images_for(network, 2))
+    check_equal(network, 2)
+
+
+@pytest.mark.usefixtures("operators")
+@pytest.mark.parametrize("name", ["tiny_like", "yolov1_like", "micro"])
+def test_outputs_equal_darknets(name: str) -> None:
+    golden = golden_npz(f"{name}_inference.npz")
+    spec = DarknetSpec(cfg=golden_path(f"{name}.cfg").read_text())
+    fused = inference_copy(load_darknet(golden_path(f"{name}.weights"), spec)[0])
+    images = torch.from_numpy(golden["input"])
+    assert fused.grid is not None
+    flat = fused.grid.to_blocks(fused(images if images.ndim == 4 else images[None]))
+    expected = torch.from_numpy(golden["output"]).reshape(flat.shape)
+    torch.testing.assert_close(flat, expected, rtol=0, atol=1e-5)
+
+
+@pytest.mark.usefixtures("operators")
+@pytest.mark.parametrize(("dtype", "tolerance"), [(torch.bfloat16, 0.03), (torch.float16, 0.005)])
+def test_half_precision_is_near(dtype: torch.dtype, tolerance: float) -> None:
+    network = network_of(EVERY_LAYER)
+    images = images_for(network)
+    with torch.no_grad():
+        expected = network(images)
+        answer = inference_copy(network, dtype)(images)
+    assert answer.dtype == dtype
+    assert 0 < (answer.float() - expected).abs().max() < tolerance * expected.abs().max()
+
+
+@pytest.mark.usefixtures("operators")
+@pytest.mark.parametrize("dtype", [torch.float32, torch.bfloat16])
+def test_uint8_images_are_values_from_0_to_255(dtype: torch.dtype) -> None:
+    fused = inference_copy(network_of(EVERY_LAYER), dtype)
+    images = torch.randint(256, (2, *fused.in_shape), dtype=torch.uint8)
+    torch.testing.assert_close(fused(images), fused(images.float() / 255), rtol=0.01, atol=1e-2)
+    if dtype == torch.float32:
+        assert torch.equal(fused(images), fused(images.float() / 255))
+
+
+@pytest.mark.usefixtures("operators")
+def test_the_original_stays_as_it_is_and_goes_on_training() -> None:
+    network = network_of(EVERY_LAYER).train()
+    before = {name: tensor.clone() for name, tensor in network.state_dict().items()}
+    fused = inference_copy(network)
+    fused(images_for(network))
+    assert all(module.training for module in network.modules())
+    assert all(parameter.requires_grad for parameter in network.parameters())
+    assert all(torch.equal(tensor, before[name]) for name, tensor in network.state_dict().items())
+    network(images_for(network)).sum().backward()
+    assert all(parameter.grad is not None for parameter in network.parameters())
+
+
+@pytest.mark.usefixtures("operators")
+def test_the_copy_of_a_network_in_training_is_in_evaluation() -> None:
+    network = network_of(EVERY_LAYER)
+    images = images_for(network)
+    with torch.no_grad():
+        expected = network(images)
+    fused = inference_copy(network.train())
+    assert not any(module.training for module in fused.modules())
+    torch.testing.assert_close(fused(images), expected, rtol=1e-5, atol=1e-5)
+    assert torch.equal(fused(images), fused(images))
+
+
+@pytest.mark.usefixtures("operators")
+def test_nothing_of_the_copy_is_trained() -> None:
+    network = network_of(EVERY_LAYER)
+    fused = inference_copy(network)
+    assert not any(parameter.requires_grad for parameter in fused.parameters())
+    assert not fused(images_for(network)).requires_grad
+
+
+@pytest.mark.usefixtures("operators")
+def test_the_copy_does_not_follow_a_convolution_that_goes_on_training() -> None:
+    network = network_of("[conv]\nfilters=4\nsize=3\nbatch_normalize=1\nactivation=leaky\n")
+    images = images_for(network)
+    fused = inference_copy(network)
+    before = fused(images)
+    with torch.no_grad():
+        for parameter in network.parameters():
+            parameter.zero_()
+    assert torch.equal(fused(images), before)
+
+
+def test_weights_that_need_no_change_are_shared() -> None:
+    network = network_of("[local]\nsize=3\nfilters=2\n")
+    (fused,), (layer,) = inference_copy(network).layers, network.layers
+    assert fused.get_parameter("weights").data_ptr() == layer.get_parameter("weights").data_ptr()
+
+
+@pytest.mark.usefixtures("operators")
+@pytest.mark.parametrize("count", [0, 1, 5])
+def test_any_number_of_images(count: int) -> None:
+    network = network_of(EVERY_LAYER + DETECTION)
+    images = images_for(network, count)
+    with torch.no_grad():
+        torch.testing.assert_close(inference_copy(network)(images), network(images), rtol=1e-5, atol=1e-5)
+
+
+@pytest.mark.usefixtures("operators")
+def test_images_of_another_shape_are_refused() -> None:
+    fused = inference_copy(network_of("[maxpool]\nsize=2\nstride=2\n[avgpool]\n"))
+    with pytest.raises(ValueError, match=r"input is \(N, 3, 13, 14\)"):
+        fused(torch.zeros(1, 3, 26, 28))
+
+
+def test_packed_operators_are_used_where_they_are(operators: str) -> None:
+    kinds = {type(module) for module in inference_copy(network_of(EVERY_LAYER)).modules()}
+    packed = {PackedConv2d, PackedLinear}
+    assert kinds & packed == (packed if operators == "packed" else set())
+
+
+def test_float16_on_a_cpu_uses_ordinary_operators() -> None:
+    kinds = {type(module) for module in inference_copy(network_of(EVERY_LAYER), torch.float16).modules()}
+    assert not kinds & {PackedConv2d, PackedLinear}
+
+
+def test_dropout_and_batch_norm_layers_are_gone() -> None:
+    names = {type(module).__name__ for module in inference_copy(network_of(EVERY_LAYER)).modules()}
+    assert not names & {"Dropout", "BatchNorm", nn.Dropout.__name__}
+
+
+@pytest.mark.gpu
+@pytest.mark.parametrize("dtype", [torch.float32, torch.bfloat16, torch.float16])
+def test_a_gpu_answers_the_same(dtype: torch.dtype) -> None:
+    if not torch.cuda.is_available():
+        pytest.skip("no CUDA device")
+    network = network_of(EVERY_LAYER + DETECTION)
+    images = images_for(network)
+    with torch.no_grad():
+        expected = network(images)
+        answer = DarknetInference(network, torch.device("cuda"), dtype)(images.cuda()).float().cpu()
+    tolerance = 1e-3 if dtype == torch.float32 else 0.03
+    assert (answer - expected).abs().max() < tolerance * expected.abs().max()
+
+
+needs_operators = pytest.mark.skipif(
+    not is_available(torch.float32), reason="this build of torch has no oneDNN operators"
+)
+activations = st.sampled_from(sorted(ACTIVATIONS))
+
+
+def values(*shape: int, seed: int = 0) -> Tensor:
+    return torch.randn(*shape, generator=torch.Generator().manual_seed(seed))
+
+
+@needs_operators
+@given(
+    count=st.integers(1, 3),
+    height=st.integers(1, 9),
+    width=st.integers(1, 9),
+    size=st.integers(1, 4),
+    stride=st.integers(1, 3),
+    padding=st.integers(0, 2),
+    groups=st.sampled_from([1, 2]),
+    activation=activations,
+    channels_last=st.booleans(),
+)
+def test_packed_convolution_equals_torchs(
+    *,
+    count: int,
+    height: int,
+    width: int,
+    size: int,
+    stride: int,
+    padding: int,
+    groups: int,
+    activation: str,
+    channels_last: bool,
+) -> None:
+    size = min(size, height + 2 * padding, width + 2 * padding)
+    weights, bias, x = values(6, 4 // groups, size, size), values(6, seed=1), values(count, 4, height, width, seed=2)
+    packed = PackedConv2d(
+        weights,
+        bias,
+        stride=stride,
+        padding=padding,
+        groups=groups,
+        activation=activation,
+        input_shape=(1, 4, height, width),
+    )
+    expected = ACTIVATIONS[activation](F.conv2d(x, weights, bias, stride, padding, groups=groups))
+    given_x = x.contiguous(memory_format=torch.channels_last) if channels_last else x
+    torch.testing.assert_close(packed(given_x), expected, rtol=1e-4, atol=1e-4)
+
+
+@needs_operators
+def test_a_packed_convolution_takes_other_sizes_than_it_was_packed_for() -> None:
+    weights, bias = values(6, 4, 3, 3), values(6, seed=1)
+    packed = PackedConv2d(weights, bias, stride=1, padding=1, groups=1, activation="leaky", input_shape=(1, 4, 8, 8))
+    for shape in ((5, 4, 8, 8), (1, 4, 17, 3), (0, 4, 8, 8)):
+        x = values(*shape, seed=2)
+        torch.testing.assert_close(
+            packed(x), F.leaky_relu(F.conv2d(x, weights, bias, padding=1), 0.1), rtol=1e-4, atol=1e-4
+        )
+
+
+@needs_operators
+@given(count=st.integers(0, 4), inputs=st.integers(1, 20), outputs=st.integers(1, 20), activation=activations)
+def test_packed_linear_equals_torchs(*, count: int, inputs: int, outputs: int, activation: str) -> None:
+    weights, bias, x = values(outputs, inputs), values(outputs, seed=1), values(count, inputs, seed=2)
+    packed = PackedLinear(weights, bias, activation=activation)
+    expected = ACTIVATIONS[activation](F.linear(x, weights, bias))
+    torch.testing.assert_close(packed(x), expected, rtol=1e-4, atol=1e-4)
+
+
+@pytest.mark.skipif(not is_available(torch.bfloat16), reason="this processor or torch has no bfloat16 operators")
+@pytest.mark.parametrize("activation", sorted(ACTIVATIONS))
+def test_bfloat16_is_near(activation: str) -> None:
+    weights, bias, x = values(8, 4, 3, 3) / 6, values(8, seed=1), values(2, 4, 6, 6, seed=2)
+    options = {"stride": 1, "padding": 1, "groups": 1, "input_shape": (1, 4, 6, 6)}
+    conv = PackedConv2d(weights.bfloat16(), bias.bfloat16(), activation=activation, **options)  # type: ignore[arg-type]
+    expected = ACTIVATIONS[activation](F.conv2d(x, weights, bias, padding=1))
+    assert (conv(x.bfloat16()).float() - expected).abs().max() < 0.05
+    matrix = values(8, 144) / 12
+    linear = PackedLinear(matrix.bfloat16(), bias.bfloat16(), activation=activation)
+    flat = x.flatten(1)
+    expected = ACTIVATIONS[activation](F.linear(flat, matrix, bias))
+    assert (linear(flat.bfloat16()).float() - expected).abs().max() < 0.05
+
+
+@needs_operators
+def test_the_given_weights_are_not_changed() -> None:
+    weights, matrix, bias = values(6, 4, 3, 3), values(6, 9), values(6, seed=1)
+    PackedConv2d(weights, bias, stride=1, padding=0, groups=1, activation="relu", input_shape=(1, 4, 5, 5))
+    PackedLinear(matrix, bias, activation="relu")
+    assert torch.equal(weights, values(6, 4, 3, 3))
+    assert torch.equal(matrix, values(6, 9))
+
+
+def test_other_types_are_not_available() -> None:
+    for dtype in (torch.float16, torch.float64, torch.int8):
+        assert not is_available(dtype)
+
+
+def test_without_the_library_nothing_is_available(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(torch.backends.mkldnn, "is_available", lambda: False)
+    assert not is_available(torch.float32)
+
+
+@needs_operators
+def test_a_processor_without_bfloat16_has_float32_only(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(torch.ops.mkldnn, "_is_mkldnn_bf16_supported", lambda: False)
+    assert not is_available(torch.bfloat16)
+    assert is_available(torch.float32)

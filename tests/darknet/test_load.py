@@ -1,0 +1,295 @@
+import subprocess
+import sys
+from pathlib import Path
+
+import numpy as np
+import pytest
+import torch
+
+from tests.darknet.darknet_networks import (
+    DETECTION,
+    EVERY_LAYER,
+    TWO_LAYERS,
+    fill_in,
+    images_for,
+    network_of,
+    spec_of,
+    written,
+)
+from tests.reference.golden import golden_npz, golden_path
+from yolo.darknet.load import fill_from_darknet, load_darknet, save_darknet
+from yolo.darknet.network import DarknetNetwork, DarknetSpec, block_tensors
+from yolo.darknet.weights import WeightsHeader
+from yolo.errors import WeightsError
+
+MICRO_FILES = ("micro", "micro_v01", "micro_ancient")
+GOLDEN_FILES = {
+    **dict.fromkeys(MICRO_FILES, "micro"),
+    **dict.fromkeys(("tiny_like", "tiny_like_step1", "tiny_like_step2"), "tiny_like"),
+    "yolov1_like": "yolov1_like",
+}
+
+
+def golden_spec(name: str) -> DarknetSpec:
+    return DarknetSpec(cfg=golden_path(f"{name}.cfg").read_text())
+
+
+def states_equal(a: DarknetNetwork, b: DarknetNetwork) -> bool:
+    mine, its = a.state_dict(), b.state_dict()
+    return mine.keys() == its.keys() and all(torch.equal(tensor, its[name]) for name, tensor in mine.items())
+
+
+@pytest.mark.parametrize("name", MICRO_FILES)
+def test_the_three_forms_of_a_file_load_to_darknets_arrays(name: str) -> None:
+    golden = golden_npz("micro_arrays.npz")
+    network, header = load_darknet(golden_path(f"{name}.weights"), golden_spec("micro"))
+    arrays = {
+        f"{name}__layer{index}_{key}": tensor.detach().numpy()
+        for index, layer in enumerate(network.layers)
+        for key, tensor in block_tensors(layer).items()
+    }
+    expected = {key: array for key, array in golden.items() if key.startswith(f"{name}__layer")}
+    assert arrays.keys() == expected.keys()
+    for key, array in arrays.items():
+        assert np.array_equal(array, expected[key]), key
+    assert header.seen == golden[f"{name}__seen"]
+
+
+@pytest.mark.parametrize(("name", "cfg"), GOLDEN_FILES.items())
+def test_darknets_files_are_written_again_byte_for_byte(name: str, cfg: str, tmp_path: Path) -> None:
+    path = golden_path(f"{name}.weights")
+    network, header = load_darknet(path, golden_spec(cfg))
+    save_darknet(tmp_path / "again.weights", network, header)
+    assert (tmp_path / "again.weights").read_bytes() == path.read_bytes()
+
+
+def test_the_first_layers_alone_are_written_as_darknet_writes_them(tmp_path: Path) -> None:
+    network, header = load_darknet(golden_path("micro.weights"), golden_spec("micro"))
+    save_darknet(tmp_path / "part.weights", network, header, upto=2)
+    part = golden_path("micro_upto2.weights").read_bytes()
+    assert (tmp_path / "part.weights").read_bytes()[20:] == part[20:]
+
+
+def test_a_partial_file_of_darknets_leaves_later_layers_untouched() -> None:
+    whole, _ = load_darknet(golden_path("micro.weights"), golden_spec("micro"))
+    torch.manual_seed(0)
+    network = DarknetNetwork(golden_spec("micro"))
+    before = {name: tensor.clone() for name, tensor in network.state_dict().items()}
+    read, misfits = fill_from_darknet(network, golden_path("micro_upto2.weights"))
+    assert (read.loaded_layers, misfits) == (2, ())
+    for name, tensor in network.state_dict().items():
+        from_file = int(name.split(".")[1]) < 2
+        assert torch.equal(tensor, whole.state_dict()[name] if from_file else before[name]), name
+
+
+@pytest.mark.parametrize("layers", [EVERY_LAYER, EVERY_LAYER + DETECTION, TWO_LAYERS])
+def test_what_was_saved_is_loaded(layers: str, tmp_path: Path) -> None:
+    path, network = written(tmp_path, layers)
+    loaded, header = load_darknet(path, network.spec)
+    assert header == WeightsHeader.new(seen=640)
+    for index, (layer, other) in enumerate(zip(network.layers, loaded.layers, strict=True)):
+        expected = block_tensors(layer)
+        if layer.__class__.__name__ == "BatchNorm":  # darknet never saves them
+            expected["biases"] = torch.zeros_like(expected["biases"])
+        for name, tensor in block_tensors(other).items():
+            assert torch.equal(tensor, expected[name]), (index, name)
+    assert path.stat().st_size == 20 + 4 * network.spec.plan.num_floats
+
+
+def test_the_order_in_a_file_by_hand(tmp_path: Path) -> None:
+    path, network = written(tmp_path, TWO_LAYERS)
+    conv, connected = network.layers[0], network.layers[1]
+    expected = [
+        block_tensors(conv)[name] for name in ("biases", "scales", "rolling_mean", "rolling_variance", "weights")
+    ] + [block_tensors(connected)[name] for name in ("biases", "weights")]
+    floats = np.fromfile(path, "<f4", offset=20)
+    assert np.array_equal(floats, torch.cat([tensor.detach().flatten() for tensor in expected]).numpy())
+
+
+@pytest.mark.parametrize(
+    "header",
+    [
+        WeightsHeader.new(seen=2**33),
+        WeightsHeader(major=0, minor=1, revision=0, seen=7),
+        WeightsHeader.oldest(rate=0.001, momentum=0.9, decay=0.0005, seen=6400),
+    ],
+)
+def test_every_form_is_read_as_it_was_written(header: WeightsHeader, tmp_path: Path) -> None:
+    network = network_of(TWO_LAYERS)
+    save_darknet(tmp_path / "a.weights", network, header)
+    loaded, again = load_darknet(tmp_path / "a.weights", network.spec)
+    assert again == header
+    assert states_equal(loaded, network)
+
+
+def test_a_loaded_network_is_in_evaluation_and_can_be_trained(tmp_path: Path) -> None:
+    path, network = written(tmp_path)
+    loaded, _ = load_darknet(path, network.spec)
+    assert not loaded.training
+    images = images_for(network, 4)
+    assert torch.equal(loaded(images), network(images))
+    loaded.train()(images).square().sum().backward()
+    assert all(p.requires_grad and p.grad is not None and p.grad.any() for p in loaded.parameters())
+    assert all(tensor.device.type == "cpu" for tensor in loaded.state_dict().values())
+
+
+def test_training_a_loaded_network_does_not_change_the_file(tmp_path: Path) -> None:
+    path, network = written(tmp_path)
+    before = path.read_bytes()
+    loaded, _ = load_darknet(path, network.spec)
+    with torch.no_grad():
+        for parameter in loaded.parameters():
+            parameter.zero_()
+    assert path.read_bytes() == before
+    assert states_equal(load_darknet(path, network.spec)[0], network)
+
+
+def test_the_file_may_be_deleted_after_loading(tmp_path: Path) -> None:
+    path, network = written(tmp_path)
+    loaded, _ = load_darknet(path, network.spec)
+    path.unlink()
+    assert states_equal(loaded, network)
+
+
+def test_loading_draws_no_random_numbers(tmp_path: Path) -> None:
+    path, network = written(tmp_path)
+    state = torch.random.get_rng_state()
+    load_darknet(path, network.spec)
+    assert torch.equal(torch.random.get_rng_state(), state)
+
+
+@pytest.mark.parametrize("upto", [0, 1, 2])
+def test_a_partial_file_fills_the_first_layers(upto: int, tmp_path: Path) -> None:
+    source, network = network_of(TWO_LAYERS), DarknetNetwork(spec_of(TWO_LAYERS))
+    path = tmp_path / "part.weights"
+    save_darknet(path, source, WeightsHeader.new(), upto=upto)
+    before = {name: tensor.clone() for name, tensor in network.state_dict().items()}
+    if upto == 0:
+        with pytest.raises(WeightsError, match="header and no layer"):
+            fill_from_darknet(network, path)
+    else:
+        read, misfits = fill_from_darknet(network, path)
+        assert (read.loaded_layers, misfits) == (upto, ())
+    for name, tensor in network.state_dict().items():
+        from_file = int(name.split(".")[1]) < upto
+        assert torch.equal(tensor, source.state_dict()[name] if from_file else before[name]), name
+
+
+def test_of_another_networks_file_the_layers_of_the_same_shape_are_taken(tmp_path: Path) -> None:
+    path, source = written(tmp_path, EVERY_LAYER)
+    network = DarknetNetwork(spec_of(EVERY_LAYER.replace("output = 24", "output = 11")))
+    before = {name: tensor.clone() for name, tensor in network.state_dict().items()}
+    with pytest.raises(WeightsError, match="after the last layer"):
+        fill_from_darknet(network, path)
+    read, misfits = fill_from_darknet(network, path, source.spec.plan)
+    assert (read.loaded_layers, misfits) == (12, (11,))
+    for name, tensor in network.state_dict().items():
+        in_file = not name.startswith("layers.11") and name != "layers.3.biases"  # no file has a [batchnorm]'s
+        assert torch.equal(tensor, source.state_dict()[name] if in_file else before[name]), name
+
+
+def test_a_layer_that_the_partial_file_of_another_network_does_not_reach_is_no_misfit(tmp_path: Path) -> None:
+    source = network_of(TWO_LAYERS)
+    save_darknet(tmp_path / "part.weights", source, WeightsHeader.new(), upto=1)
+    network = DarknetNetwork(spec_of(TWO_LAYERS.replace("output = 5", "output = 6")))
+    read, misfits = fill_from_darknet(network, tmp_path / "part.weights", source.spec.plan)
+    assert (read.loaded_layers, misfits) == (1, ())
+
+
+def test_a_partial_file_is_refused_where_the_whole_is_needed(tmp_path: Path) -> None:
+    network = network_of(TWO_LAYERS)
+    save_darknet(tmp_path / "part.weights", network, WeightsHeader.new(), upto=1)
+    with pytest.raises(WeightsError, match=r"part\.weights covers the first 1 of 2 layers"):
+        load_darknet(tmp_path / "part.weights", network.spec)
+
+
+@pytest.mark.parametrize("upto", [-1, 3])
+def test_layers_that_are_not_there_cannot_be_saved(upto: int, tmp_path: Path) -> None:
+    with pytest.raises(WeightsError, match="2 layers"):
+        save_darknet(tmp_path / "a.weights", network_of(TWO_LAYERS), WeightsHeader.new(), upto=upto)
+    assert list(tmp_path.iterdir()) == []
+
+
+def test_a_network_in_channels_last_is_saved_and_filled_in_the_same_order(tmp_path: Path) -> None:
+    path, network = written(tmp_path, TWO_LAYERS)
+    last = network_of(TWO_LAYERS).to(memory_format=torch.channels_last)
+    save_darknet(tmp_path / "last.weights", last, WeightsHeader.new(seen=640))
+    assert (tmp_path / "last.weights").read_bytes() == path.read_bytes()
+    fill_in(last, seed=3)
+    fill_from_darknet(last, path)
+    assert states_equal(last, network)
+
+
+def test_a_half_precision_network_is_saved_in_float32(tmp_path: Path) -> None:
+    network = network_of(TWO_LAYERS).bfloat16()
+    save_darknet(tmp_path / "a.weights", network, WeightsHeader.new())
+    loaded, _ = load_darknet(tmp_path / "a.weights", network.spec)
+    assert states_equal(loaded, network.float())
+
+
+def test_blocks_larger_than_one_piece_are_copied_whole(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    path, network = written(tmp_path, EVERY_LAYER.replace("[batchnorm]", ""))
+    for floats in (1, 7, 100):
+        monkeypatch.setattr("yolo.darknet.load._FLOATS_AT_ONCE", floats)
+        assert states_equal(load_darknet(path, network.spec)[0], network)
+    oldest = WeightsHeader.oldest(rate=0.001, momentum=0.9, decay=0.0005)
+    save_darknet(path, network, oldest)
+    assert states_equal(load_darknet(path, network.spec)[0], network)
+
+
+_MEMORY_SCRIPT = """
+import sys
+from pathlib import Path
+import torch
+from yolo.darknet.network import DarknetNetwork, DarknetSpec
+from yolo.darknet.load import fill_from_darknet, load_darknet
+
+def mebibytes(key):
+    for line in Path("/proc/self/status").read_text().splitlines():
+        if line.startswith(key + ":"):
+            return int(line.split()[1]) / 1024
+
+path, cfg, how = sys.argv[1:]
+spec = DarknetSpec(cfg=cfg)
+network = DarknetNetwork(spec) if how == "fill" else None
+before = mebibytes("VmRSS")
+Path("/proc/self/clear_refs").write_text("5")  # the peak starts again from here
+if how == "fill":
+    fill_from_darknet(network, Path(path))
+else:
+    network, _ = load_darknet(Path(path), spec)
+print(mebibytes("VmHWM") - before)
+# by hand: the parameters as a second copy
+if how == "twice":
+    copies = [tensor.clone() for tensor in network.state_dict().values()]
+    print(mebibytes("VmHWM") - before)
+"""
+
+
+@pytest.mark.skipif(not Path("/proc/self/clear_refs").exists(), reason="the peak of the memory is read from Linux")
+def test_loading_needs_no_second_copy_in_memory(tmp_path: Path) -> None:
+    layers = (
+        "[conv]\nfilters=64\nsize=3\npad=1\nbatch_normalize=1\n"
+        "[local]\nsize=3\npad=1\nfilters=125\n"
+        "[connected]\noutput=2000\nbatch_normalize=1\n"
+    )
+    spec = spec_of(layers, height=14, width=14)
+    mebibytes = spec.plan.num_floats * 4 / 2**20
+    assert mebibytes > 200
+
+    def peaks(how: str, header: WeightsHeader) -> list[float]:
+        path = tmp_path / "large.weights"
+        with path.open("wb") as file:  # zeros, which a disk need not hold
+            file.write(header.to_bytes())
+            file.truncate(header.size + 4 * spec.plan.num_floats)
+        command = [sys.executable, "-c", _MEMORY_SCRIPT, str(path), spec.cfg, how]
+        output = subprocess.run(command, capture_output=True, text=True, check=True, timeout=300).stdout
+        return [float(line) for line in output.split()]
+
+    loading, with_a_second_copy = peaks("twice", WeightsHeader.new())
+    assert mebibytes - 5 < loading < mebibytes + 100
+    assert with_a_second_copy > 2 * mebibytes - 5  # the measurement would have seen one
+    # matrices that stand transposed in the file
+    assert peaks("once", WeightsHeader.oldest(rate=0.001, momentum=0.9, decay=0.0005))[0] < mebibytes + 100
+    # the network is there already: only the file's own pages come and go
+    assert peaks("fill", WeightsHeader.new())[0] < mebibytes + 100

@@ -1,0 +1,397 @@
+import math
+from dataclasses import replace
+from typing import NamedTuple
+
+import numpy as np
+import pytest
+
+from yolo.detection_sets import DetectionSet, ImageTable, Problem, TruthSet
+from yolo.evaluation.coco import match_problem
+from yolo.evaluation.errors import ERROR_KINDS, analyse_errors
+from yolo.evaluation.label_errors import SUSPECT_KINDS, Case, find_suspects, worst_cases
+from yolo.evaluation.summary import summarise
+
+NUM_IMAGES, NUM_CLASSES, PER_IMAGE = 300, 4, 6
+
+
+class Planted(NamedTuple):
+    """Objects whose label was spoiled, as (image, box of the true object)."""
+
+    problem: Problem
+    wrong: list[tuple[int, list[float]]]
+
+
+def find(problem: Problem, *, most: int = 200) -> tuple[Case, ...]:
+    matched = match_problem(problem)
+    errors = analyse_errors(matched, score_threshold=summarise(problem).score_threshold)
+    return find_suspects(matched, errors, most=most)
+
+
+def true_objects(generator: np.random.Generator) -> TruthSet:
+    """Six objects on each image, each in a field of its own of 100 × 100 pixels."""
+    corners = np.stack((np.arange(PER_IMAGE) * 100.0, np.zeros(PER_IMAGE)), axis=1)
+    offset = generator.uniform(5, 20, (NUM_IMAGES, PER_IMAGE, 2))
+    sizes = generator.uniform(30, 70, (NUM_IMAGES, PER_IMAGE, 2))
+    boxes = np.concatenate((corners + offset, sizes), axis=-1).reshape(-1, 4)
+    labels = generator.integers(0, NUM_CLASSES, len(boxes))
+    return TruthSet.from_xywh(boxes, labels, np.repeat(np.arange(NUM_IMAGES), PER_IMAGE))
+
+
+def detect(generator: np.random.Generator, objects: TruthSet) -> DetectionSet:
+    """A decent detector: nine of ten objects at high scores, some of a wrong class, and a tail of low scores."""
+    count = len(objects)
+    boxes = np.concatenate((objects.boxes[:, :2], objects.sizes_wh), axis=1)
+    boxes = boxes + generator.normal(0, 2.5, boxes.shape)
+    confused = generator.random(count) < 0.05
+    labels = np.where(confused, (objects.labels + 1) % NUM_CLASSES, objects.labels)
+    scores = np.where(confused, generator.beta(2, 4, count), generator.beta(8, 2, count))
+    found = generator.random(count) < 0.9
+    noise = boxes[generator.permutation(count)] + generator.normal(0, 8, boxes.shape)
+    return DetectionSet.from_xywh(
+        np.concatenate((boxes[found], boxes[~found], noise)),
+        np.concatenate((scores[found], generator.uniform(0.01, 0.1, (~found).sum()), generator.beta(1, 8, count))),
+        np.concatenate((labels[found], labels[~found], generator.integers(0, NUM_CLASSES, count))),
+        np.concatenate((objects.image_index[found], objects.image_index[~found], objects.image_index)),
+    )
+
+
+def problem_of(truths: TruthSet, detections: DetectionSet) -> Problem:
+    images = ImageTable.of_ids([str(index) for index in range(NUM_IMAGES)])
+    return Problem(images, tuple(f"class {index}" for index in range(NUM_CLASSES)), truths, detections)
+
+
+def plant(seed: int, kind: str, count: int = 40) -> Planted:
+    """Spoil the labels of `count` objects in one way; the detector does not know."""
+    generator = np.random.default_rng(seed)
+    objects = true_objects(generator)
+    detections = detect(generator, objects)
+    spoiled = generator.choice(len(objects), count, replace=False)
+    wrong = [(int(objects.image_index[index]), objects.boxes[index].tolist()) for index in spoiled.tolist()]
+    if kind == "not_annotated":
+        truths = objects[np.setdiff1d(np.arange(len(objects)), spoiled)]
+    elif kind == "wrong_class":
+        labels = objects.labels.copy()
+        labels[spoiled] = (labels[spoiled] + generator.integers(1, NUM_CLASSES, count)) % NUM_CLASSES
+        truths = replace(objects, labels=labels)
+    elif kind == "inexact_box":
+        boxes = np.concatenate((objects.boxes[:, :2], objects.sizes_wh), axis=1)
+        boxes[spoiled, 2] *= 0.42
+        truths = TruthSet.from_xywh(boxes, objects.labels, objects.image_index)
+    else:  # objects where there is nothing, below all others
+        boxes = np.stack([[100.0 * (index % 6) + 20, 200.0, 40.0, 40.0] for index in spoiled.tolist()])
+        truths = TruthSet.from_xywh(
+            np.concatenate((np.concatenate((objects.boxes[:, :2], objects.sizes_wh), axis=1), boxes)),
+            np.concatenate((objects.labels, objects.labels[spoiled])),
+            np.concatenate((objects.image_index, objects.image_index[spoiled])),
+        )
+        wrong = [(int(objects.image_index[index]), [box[0], 200.0, box[0] + 40, 240.0])
+                 for index, box in zip(spoiled.tolist(), boxes.tolist(), strict=True)]  # fmt: skip
+    return Planted(problem_of(truths, detections), wrong)
+
+
+def is_planted(case: Case, planted: Planted) -> bool:
+    """Whether the box of a case lies on a spoiled object."""
+    detections, truths = match_problem(planted.problem).problem.detections, planted.problem.truths
+    x1, y1, x2, y2 = (detections.boxes[case.detection] if case.detection >= 0 else truths.boxes[case.truth]).tolist()
+    return any(
+        image == case.image and left < (x1 + x2) / 2 < right and top < (y1 + y2) / 2 < bottom
+        for image, (left, top, right, bottom) in planted.wrong
+    )
+
+
+@pytest.mark.parametrize("seed", [1, 2, 3])
+@pytest.mark.parametrize("kind", SUSPECT_KINDS)
+def test_planted_errors_come_first(kind: str, seed: int) -> None:
+    planted = plant(seed, kind)
+    of_kind = [case for case in find(planted.problem) if case.kind == kind]
+    # nine of ten spoiled objects can be noticed at all, because the detector finds no more
+    first = of_kind[: round(0.7 * len(planted.wrong))]
+    assert len(first) == round(0.7 * len(planted.wrong))
+    assert sum(is_planted(case, planted) for case in first) >= 0.8 * len(first)
+
+
+def test_planted_errors_are_most_of_all_suspects() -> None:
+    planted = plant(4, "not_annotated")
+    cases = find(planted.problem, most=35)
+    assert len(cases) == 35
+    assert sum(is_planted(case, planted) for case in cases) >= 28
+    assert [case.score for case in cases] == sorted((case.score for case in cases), reverse=True)
+    assert all(0 <= case.score <= 1 for case in cases)
+
+
+@pytest.mark.parametrize("seed", [1, 2, 3])
+def test_a_random_detector_accuses_nobody(seed: int) -> None:
+    generator = np.random.default_rng(seed)
+    objects = true_objects(generator)
+    detections = detect(generator, objects)
+    count = len(detections)
+    shuffled = replace(
+        detections,
+        scores=generator.random(count),
+        labels=generator.integers(0, NUM_CLASSES, count),
+        image_index=generator.integers(0, NUM_IMAGES, count),
+    )
+    cases = find(problem_of(objects, shuffled), most=10_000)
+    assert sum(case.score > 0.4 for case in cases) <= 2
+
+
+# --- single images beside fifty on which the detector is right -------------------------------------------------------
+
+BOX = [0.0, 0.0, 50.0, 50.0]
+CAT, DOG = 0, 1
+Found = list[tuple[int, float, list[float]]]  # class, score, xywh
+
+
+def beside_good_ones(
+    found: Found, objects: list[tuple[int, list[float]]],
+    *, flags: dict[str, bool] | None = None, fit: float = 50.0,
+) -> list[tuple[str, str]]:  # fmt: skip
+    """Kind and message of the suspects on image 50, after fifty images with a cat found at 0.5 to 0.99.
+
+    `flags` are those of the first of the objects. `fit` is the width of the detections on the good images.
+    """
+    good = 50
+    truths = TruthSet.from_xywh(
+        [BOX] * good + [box for _, box in objects],
+        [CAT] * good + [label for label, _ in objects],
+        [*range(good), *[good] * len(objects)],
+        **{name: np.arange(good + len(objects)) == good for name in flags or {}},
+    )
+    detections = DetectionSet.from_xywh(
+        [[0.0, 0.0, fit, 50.0]] * good + [box for _, _, box in found],
+        [*(0.5 + np.arange(good) / 100).tolist(), *[score for _, score, _ in found]],
+        [CAT] * good + [label for label, _, _ in found],
+        [*range(good), *[good] * len(found)],
+    )
+    problem = Problem(ImageTable.of_ids([str(index) for index in range(good + 1)]), ("cat", "dog"), truths, detections)
+    matched = match_problem(problem)
+    cases = find_suspects(matched, analyse_errors(matched, score_threshold=0.5))
+    assert all(case.image == good for case in cases)
+    return [(case.kind, case.message) for case in cases]
+
+
+def test_each_kind_is_told_in_one_sentence() -> None:
+    assert beside_good_ones([(CAT, 0.95, BOX)], []) == [
+        ("not_annotated", "cat 0.95 may be an object that is not annotated")
+    ]
+    assert beside_good_ones([(CAT, 0.95, [0, 0, 50, 40])], [(DOG, BOX)]) == [
+        ("wrong_class", "annotated as dog, but may be cat 0.95 (IoU 0.80)")
+    ]
+    assert beside_good_ones([(CAT, 0.95, [0, 0, 50, 20])], [(CAT, BOX)]) == [
+        ("inexact_box", "the box of the annotated cat may be inexact: cat 0.95 is elsewhere (IoU 0.40)")
+    ]
+    assert beside_good_ones([(CAT, 0.05, [300, 0, 50, 50])], [(CAT, BOX)]) == [
+        ("no_object", "cat is annotated where nothing was detected, not even with a low score")
+    ]
+
+
+def test_low_scores_accuse_nobody() -> None:
+    assert not beside_good_ones([(CAT, 0.49, BOX)], [])
+    # right detections score 0.5 to 0.99: the one at 0.51 is not typical
+    assert not beside_good_ones([(CAT, 0.51, BOX)], [])
+
+
+def test_an_object_near_by_may_be_meant() -> None:
+    # IoU 0.32 with a dog: neither not annotated nor its class
+    assert not beside_good_ones([(CAT, 0.95, [0, 0, 50, 16])], [(DOG, BOX)])
+
+
+@pytest.mark.parametrize("flag", ["iscrowd", "difficult"])
+@pytest.mark.parametrize("label", [CAT, DOG])
+def test_crowds_and_difficult_objects_and_what_overlaps_them_are_left_alone(flag: str, label: int) -> None:
+    assert not beside_good_ones([(CAT, 0.95, [0, 0, 50, 20])], [(label, BOX)], flags={flag: True})
+    assert not beside_good_ones([(CAT, 0.05, [300, 0, 50, 50])], [(label, BOX)], flags={flag: True})
+
+
+def test_an_object_that_its_own_class_found_has_the_right_class() -> None:
+    assert not beside_good_ones([(CAT, 0.95, BOX), (DOG, 0.6, BOX)], [(DOG, BOX)])
+    assert beside_good_ones([(CAT, 0.95, BOX), (DOG, 0.4, BOX)], [(DOG, BOX)]), "not found at the threshold"
+
+
+def test_a_duplicate_on_another_class_is_no_wrong_class() -> None:
+    # an annotated cat and dog in one place, a cat found twice
+    assert not beside_good_ones([(CAT, 0.95, BOX), (CAT, 0.94, BOX)], [(CAT, BOX), (DOG, BOX)])
+
+
+def test_a_box_that_another_detection_fits_is_exact() -> None:
+    assert not beside_good_ones([(CAT, 0.95, [0, 0, 50, 20]), (CAT, 0.6, BOX)], [(CAT, BOX)])
+
+
+def test_a_detection_of_another_object_does_not_accuse_the_box_beside_it() -> None:
+    # the detection fits the first object and covers a third of the second one
+    assert not beside_good_ones([(CAT, 0.95, BOX)], [(CAT, BOX), (CAT, [25, 0, 50, 50])])
+
+
+def test_a_detector_with_loose_boxes_accuses_no_boxes() -> None:
+    # on the good images IoU is 0.6: right at 0.5, but not tight
+    assert not beside_good_ones([(CAT, 0.95, [0, 0, 50, 20])], [(CAT, BOX)], fit=30.0)
+
+
+def test_what_was_held_back_is_no_sign_that_there_is_no_object() -> None:
+    assert not beside_good_ones([(CAT, 0.2, [300, 0, 50, 50])], [(CAT, BOX)]), "nothing below 0.1 was reported"
+
+
+def test_what_took_another_object_does_not_accuse_the_nearest_one() -> None:
+    # The first detection takes A (IoU 0.5). The second overlaps A by 0.54 and takes B, IoU 0.52, as A is taken.
+    found: Found = [(CAT, 0.95, [0, 25, 50, 25]), (CAT, 0.94, [0, 0, 50, 27])]
+    assert not beside_good_ones(found, [(CAT, BOX), (CAT, [0, 0, 50, 14])])
+
+
+def test_small_objects_are_easily_missed() -> None:
+    assert not beside_good_ones([(CAT, 0.05, [300, 0, 50, 50])], [(CAT, [0, 0, 8, 8])])
+
+
+@pytest.mark.parametrize("others", [CAT, DOG])
+def test_a_class_that_is_often_wrong_is_not_believed(others: int) -> None:
+    # twenty wrong detections score about as much as the one in question; if they are dogs, a cat is still believed
+    wrong: Found = [(others, 0.96 + index / 1000, [300, 0, 50, 50]) for index in range(20)]
+    believed = beside_good_ones([*wrong, (CAT, 0.95, BOX)], [(DOG, [300, 0, 50, 50])])
+    assert ("not_annotated" in dict(believed)) == (others == DOG)
+
+
+def test_the_best_detections_say_little_of_those_that_just_suffice() -> None:
+    """Precision at a score or above is high everywhere here; at the low scores it is not."""
+    good, bad = 400, 60
+    images = np.arange(good + bad)
+    truths = TruthSet.from_xywh([BOX] * good, [CAT] * good, images[:good])
+    scores = np.concatenate((np.linspace(0.7, 0.99, good), np.linspace(0.5, 0.69, bad)))
+    scores[:40] = np.linspace(0.5, 0.51, 40)  # some are right below the wrong ones, so that those are typical
+    detections = DetectionSet.from_xywh([BOX] * (good + bad), scores, [CAT] * (good + bad), images)
+    problem = Problem(ImageTable.of_ids(images.astype(str).tolist()), ("cat",), truths, detections)
+    matched = match_problem(problem)
+    cases = find_suspects(matched, analyse_errors(matched, score_threshold=0.5))
+    assert sum(case.score > 0.25 for case in cases) <= 10
+
+
+def test_one_place_is_one_case() -> None:
+    found: Found = [(CAT, 0.95 - index / 1000, [0.0, 0, 50, 40 + index / 2]) for index in range(15)]
+    assert len(beside_good_ones(found, [])) == 1
+    assert len(beside_good_ones([*found, (CAT, 0.95, [300, 0, 50, 50])], [])) == 2
+    # one object
+    assert len(beside_good_ones(found, [(DOG, BOX)])) == 1
+
+
+def test_nothing_detected_nothing_annotated() -> None:
+    nothing = DetectionSet.from_xywh([], [], [], [])
+    for truths in (TruthSet.from_xywh([], [], []), TruthSet.from_xywh([BOX], [0], [0])):
+        problem = Problem(ImageTable.of_ids(["a"]), ("cat",), truths, nothing)
+        assert find(problem) == ()
+    only = DetectionSet.from_xywh([BOX], [0.9], [0], [0])
+    problem = Problem(ImageTable.of_ids(["a"]), ("cat",), TruthSet.from_xywh([], [], []), only)
+    matched = match_problem(problem)
+    for threshold in (0.5, float("nan")):
+        assert find_suspects(matched, analyse_errors(matched, score_threshold=threshold)) == ()
+
+
+def test_classes_that_are_often_mixed_up_accuse_the_detector_not_the_labels() -> None:
+    planted = plant(0, "wrong_class", count=20)
+    truths, detections = planted.problem.truths, planted.problem.detections
+    # a quarter of the objects of class 0 is taken for class 3 with the scores of right ones; labels say 3 as a mistake
+    # of annotation for a handful only
+    generator = np.random.default_rng(1)
+    mixed_up = (detections.labels == 0) & (detections.scores > 0.5) & (generator.random(len(detections)) < 0.25)
+    assert mixed_up.sum() > 50
+    labels = np.where(mixed_up, 3, detections.labels)
+    problem = replace(planted.problem, detections=replace(detections, labels=labels))
+    accused = [case for case in find(problem) if case.kind == "wrong_class"]
+    of_pair = [
+        case for case in accused if truths.labels[case.truth] == 0 and problem.detections.labels[case.detection] == 3
+    ]
+    assert len(of_pair) <= 5
+    assert len(accused) >= 10
+
+
+BOX_CASES = [0.0, 0.0, 10.0, 10.0]
+
+Found_cases = tuple[int, float, list[float], int]  # class, score, xywh, image
+Object = tuple[int, list[float], int]  # class, xywh, image
+
+
+def make_problem(found: list[Found_cases], objects: list[Object], *, sizes_hw: list[tuple[int, int]]) -> Problem:
+    count = len(sizes_hw)
+    return Problem(
+        images=ImageTable([str(index) for index in range(count)], [""] * count,
+                          np.array(sizes_hw, np.int32).reshape(-1, 2)),
+        class_names=("cat", "<dog>"),
+        truths=TruthSet.from_xywh([one[1] for one in objects], [one[0] for one in objects],
+                                  [one[2] for one in objects]),
+        detections=DetectionSet.from_xywh([one[2] for one in found], [one[1] for one in found],
+                                          [one[0] for one in found], [one[3] for one in found]),
+    )  # fmt: skip
+
+
+def worst(problem: Problem, *, threshold: float = 0.5, most: int = 24) -> dict[str, tuple[Case, ...]]:
+    matched = match_problem(problem)
+    return worst_cases(matched, analyse_errors(matched, score_threshold=threshold), most=most)
+
+
+def test_each_kind_is_told_in_one_sentence_cases() -> None:
+    found: list[Found_cases] = [
+        (DOG, 0.93, [0, 0, 10, 8], 0),
+        (CAT, 0.92, [0, 0, 10, 4], 1),
+        (DOG, 0.91, [0, 0, 10, 4], 2),
+        (CAT, 0.90, BOX_CASES, 3),
+        (CAT, 0.89, [0, 0, 10, 8], 3),
+        (CAT, 0.88, BOX_CASES, 4),
+    ]
+    problem = make_problem(found, [(CAT, BOX_CASES, image) for image in range(4)], sizes_hw=[(20, 20)] * 5)
+    cases = worst(problem)
+    assert list(cases) == list(ERROR_KINDS)
+    assert {kind: [one.message for one in some] for kind, some in cases.items()} == {
+        "class": ["found <dog> 0.93 where cat is annotated (IoU 0.80)"],
+        "location": ["found cat 0.92 with a box that fits the annotated one badly (IoU 0.40)"],
+        "both": ["found <dog> 0.91 which overlaps an annotated cat a little (IoU 0.40)"],
+        "duplicate": ["found cat 0.89 once more: the object has a better detection (IoU 0.80)"],
+        "background": ["found cat 0.88 where nothing is annotated"],
+        "missed": ["cat of 10 × 10 pixels not found; the nearest detection is <dog> 0.91 (IoU 0.40)"],
+    }
+    assert cases["class"][0] == Case("class", 0, 0, 0, 0.93, 0.8, cases["class"][0].message)
+    assert cases["background"][0] == Case("background", 4, 5, -1, 0.88, 0.0, cases["background"][0].message)
+    # 100 of 400 pixels of the image
+    assert cases["missed"][0] == Case("missed", 2, 2, 2, 0.25, 0.4, cases["missed"][0].message)
+
+
+def test_the_highest_scores_come_first_and_low_ones_not_at_all() -> None:
+    scores = [0.6, 0.9, 0.49, 0.7]
+    found: list[Found_cases] = [(CAT, score, BOX_CASES, image) for image, score in enumerate(scores)]
+    cases = worst(make_problem(found, [], sizes_hw=[(20, 20)] * 4))["background"]
+    assert [one.score for one in cases] == [0.9, 0.7, 0.6]
+
+
+def test_one_bad_image_does_not_fill_the_gallery() -> None:
+    # five wrong detections of high score on image 0, one of low score on each of three others
+    found: list[Found_cases] = [(CAT, 0.99 - index / 100, [20.0 * index, 0, 9, 9], 0) for index in range(5)]
+    found += [(CAT, 0.5 + image / 100, BOX_CASES, image) for image in (1, 2, 3)]
+    problem = make_problem(found, [], sizes_hw=[(20, 200)] * 4)
+    images = [[one.image for one in worst(problem, most=most)["background"]] for most in (4, 6, 7, 24)]
+    assert images == [[0, 0, 0, 3], [0, 0, 0, 3, 2, 1], [0, 0, 0, 0, 3, 2, 1], [0, 0, 0, 0, 0, 3, 2, 1]]
+
+
+def test_missed_objects_are_ranked_by_their_share_of_the_image() -> None:
+    # 100 of 10,000, 100 of 200 and 400 of 10,000 pixels
+    objects: list[Object] = [(CAT, BOX_CASES, 0), (CAT, BOX_CASES, 1), (CAT, [0, 0, 20, 20], 2)]
+    cases = worst(make_problem([], objects, sizes_hw=[(100, 100), (10, 20), (100, 100)]))["missed"]
+    assert [(one.truth, one.score) for one in cases] == [(1, 0.5), (2, 0.04), (0, 0.01)]
+    assert cases[0].message == "cat of 10 × 10 pixels not found; no detection overlaps it"
+    assert (cases[0].detection, cases[0].iou) == (-1, 0.0)
+
+
+def test_missed_objects_are_ranked_by_area_where_the_size_of_an_image_is_unknown() -> None:
+    objects: list[Object] = [(CAT, BOX_CASES, 0), (CAT, BOX_CASES, 1), (CAT, [0, 0, 20, 20], 2)]
+    cases = worst(make_problem([], objects, sizes_hw=[(100, 100), (0, 0), (100, 100)]))["missed"]
+    assert [(one.truth, one.score) for one in cases] == [(2, 1.0), (0, 0.25), (1, 0.25)]
+
+
+def test_an_object_that_only_a_low_score_found_is_missed() -> None:
+    problem = make_problem([(CAT, 0.3, [0, 0, 10, 8], 0)], [(CAT, BOX_CASES, 0)], sizes_hw=[(20, 20)])
+    (case,) = worst(problem)["missed"]
+    assert case.message.endswith("the nearest detection is cat 0.30 (IoU 0.80), which scores too little")
+    assert worst(problem, threshold=0.3)["missed"] == ()
+
+
+def test_nothing_detected_and_nothing_annotated() -> None:
+    problem = make_problem([], [(CAT, [3, 3, 0, 0], 0)], sizes_hw=[(0, 0)])
+    cases = worst(problem, threshold=math.nan)
+    assert [one.score for one in cases.pop("missed")] == [0.0]
+    assert set(cases.values()) == {()}
+    assert set(worst(make_problem([], [], sizes_hw=[]), threshold=math.nan).values()) == {()}

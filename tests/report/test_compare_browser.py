@@ -1,0 +1,114 @@
+"""The page of `gridyolo compare` in a real browser, with the network off."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pytest
+from PIL import Image
+
+from tests.report.made_comparison import HOSTILE_NAMES, make_comparison, make_problems
+from yolo.detection_sets import ImageTable, Problem
+from yolo.evaluation.coco import match_problem
+from yolo.report.compare import CompareContext, write_comparison
+from yolo.report.context import ReportRemark
+from yolo.report.pictures import ChangePictures
+
+BROWSER, DRIVER = Path("/usr/bin/chromium"), Path("/usr/bin/chromedriver")
+LONG_NAME = "a_class_whose_name_has_no_place_to_break_and_goes_on_" * 3
+NAMES = (*HOSTILE_NAMES, LONG_NAME, "cat")
+
+
+@pytest.fixture(scope="module")
+def browser() -> Iterator[Any]:
+    """Chromium without a window and without a network."""
+    webdriver = pytest.importorskip("selenium.webdriver", reason="selenium is not installed")
+    if not (BROWSER.exists() and DRIVER.exists()):
+        pytest.skip("chromium and chromedriver are not installed")
+    options = webdriver.ChromeOptions()
+    options.binary_location = str(BROWSER)
+    for argument in ("--headless=new", "--no-sandbox", "--disable-gpu", "--host-resolver-rules=MAP * ~NOTFOUND"):
+        options.add_argument(argument)
+    options.set_capability("goog:loggingPrefs", {"browser": "ALL"})
+    driver = webdriver.Chrome(options=options, service=webdriver.ChromeService(str(DRIVER)))
+    yield driver
+    driver.quit()
+
+
+@pytest.fixture(scope="module")
+def page(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """Hostile and long names everywhere, pictures on some images."""
+    folder = tmp_path_factory.mktemp("compare")
+    comparison = make_comparison(class_names=NAMES, changes=[5, 4, 3, 3, 3, 3, -4])
+    Image.fromarray(np.full((300, 400, 3), 120, np.uint8)).save(folder / "a.jpg")
+    problems = []
+    for problem in make_problems(class_names=NAMES, num_images=10):
+        paths = [str(folder / "a.jpg")] * 9 + [""]
+        images = ImageTable(problem.images.image_ids, paths, problem.images.sizes_hw)
+        problems.append(Problem(images, problem.class_names, problem.truths, problem.detections))
+    context = CompareContext(
+        title=LONG_NAME,
+        command=f"gridyolo compare {LONG_NAME} b",
+        names=(LONG_NAME, "</script><script>window.harmed = 1</script>"),
+        remarks=(ReportRemark("kind", 2, LONG_NAME, (LONG_NAME,)),),
+        configuration={LONG_NAME: LONG_NAME},
+        environment={"python": "3"},
+        pictures=ChangePictures(match_problem(problems[0]), match_problem(problems[1]), (0.3, 0.4)),
+    )
+    return write_comparison(folder, comparison, problems[0], problems[1], context)
+
+
+def open_page(browser: Any, page: Path, width: int) -> None:
+    metrics = {"width": width, "height": 900, "deviceScaleFactor": 1, "mobile": width < 500}
+    browser.execute_cdp_cmd("Emulation.setDeviceMetricsOverride", metrics)
+    browser.get(page.as_uri())
+
+
+def column(browser: Any, place: int) -> list[str]:
+    script = (
+        "return [...document.querySelectorAll('#class-table tbody tr')].filter(r => !r.hidden).map(r => r.cells[%d].%s)"
+    )
+    return list(browser.execute_script(script % (place, "textContent" if place == 0 else "dataset.value")))
+
+
+def test_it_loads_quietly_and_harmlessly(browser: Any, page: Path) -> None:
+    open_page(browser, page, 1280)
+    assert browser.get_log("browser") == []
+    assert browser.execute_script("return window.harmed === undefined")
+    assert browser.execute_script("return [...document.images].length") == 2 * 7
+    assert browser.execute_script("return [...document.images].every(i => i.complete && i.naturalWidth > 0)")
+    assert sorted(text.strip() for text in column(browser, 0)) == sorted(NAMES)
+
+
+def test_the_class_table_sorts_and_filters(browser: Any, page: Path) -> None:
+    open_page(browser, page, 1280)
+    gains = [float(value) for value in column(browser, 3)]
+    assert gains == sorted(gains, reverse=True)
+    heading = browser.find_element("css selector", "#class-table th:nth-child(4)")
+    heading.find_element("css selector", "button").click()
+    assert heading.get_attribute("aria-sort") == "ascending"
+    assert [float(value) for value in column(browser, 3)] == sorted(gains)
+    browser.find_element("css selector", "#classes input[type=search]").send_keys("CAT")
+    assert [text.strip() for text in column(browser, 0)] == ["cat"]
+
+
+@pytest.mark.parametrize("width", [375, 1280])
+def test_nothing_is_wider_than_the_screen(browser: Any, page: Path, width: int) -> None:
+    open_page(browser, page, width)
+    assert browser.execute_script("return document.documentElement.scrollWidth") <= width
+    # folded parts too
+    browser.execute_script("document.querySelectorAll('details').forEach(item => { item.open = true; })")
+    assert browser.execute_script("return document.documentElement.scrollWidth") <= width
+
+
+def test_it_fits_on_paper(browser: Any, page: Path) -> None:
+    # A4 without its margins of 14 mm is 688 pixels wide
+    open_page(browser, page, 688)
+    browser.execute_cdp_cmd("Emulation.setEmulatedMedia", {"media": "print"})
+    browser.execute_script("dispatchEvent(new Event('beforeprint'))")
+    assert browser.execute_script("return [...document.querySelectorAll('details')].every(item => item.open)")
+    assert browser.execute_script("return document.documentElement.scrollWidth") <= 688
+    browser.execute_cdp_cmd("Emulation.setEmulatedMedia", {"media": ""})

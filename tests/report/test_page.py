@@ -1,0 +1,56 @@
+"""What pages are made with: nobody's text can leave its place."""
+
+from __future__ import annotations
+
+import json
+import math
+from importlib import resources
+
+from hypothesis import given
+from hypothesis import strategies as st
+
+from yolo.report.page import exact, isolated, json_block, make_environment, rate, share
+
+
+@given(st.text(max_size=40))
+def test_json_in_a_page_says_the_same_and_has_nothing_of_html(text: str) -> None:
+    block = str(json_block({text: [text]}))
+    assert not set(block) & {"<", ">", "&", "\u2028", "\u2029"}
+    assert json.loads(block) == {text: [text]}
+
+
+@given(st.text(max_size=40))
+def test_a_name_is_no_markup(text: str) -> None:
+    inner = str(isolated(text)).removeprefix("<bdi>").removesuffix("</bdi>")
+    assert not set(inner) & set("<>\"'")
+
+
+def test_a_name_that_is_no_unicode_can_still_be_written() -> None:
+    isolated("broken \udcff name").encode("utf-8")
+
+
+def test_what_is_not_measured_is_a_dash() -> None:
+    assert [rate(value) for value in (math.nan, math.inf, None, 0.0)] == ["–", "–", "–", "0.000"]
+    assert share(math.nan) == "–"
+    assert exact(math.nan) == ""
+
+
+def test_every_template_of_the_report_compiles() -> None:
+    environment = make_environment()
+    names = [
+        one.name
+        for one in resources.files("yolo.report").iterdir()
+        if one.name.endswith(".j2") and not one.name.startswith("compare")
+    ]
+    assert len(names) > 5
+    for name in names:
+        environment.get_template(name)
+
+
+def test_scripts_use_nothing_that_runs_text() -> None:
+    for one in resources.files("yolo.report").iterdir():
+        if one.name.endswith((".js", ".css", ".j2")):
+            text = one.read_text(encoding="utf-8")
+            assert not [word for word in ("innerHTML", "eval(", "document.write", "http://", "https://", "@import")
+                        if word in text.replace("http://www.w3.org/2000/svg", "")], one.name  # fmt: skip
+            assert len(text.splitlines()) <= 300

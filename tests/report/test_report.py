@@ -1,0 +1,252 @@
+"""The report without a browser: its files, what is in them, hostile names, nothing to show."""
+
+from __future__ import annotations
+
+import csv
+import json
+import math
+import re
+from dataclasses import replace
+from html.parser import HTMLParser
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pytest
+
+from tests.report.made_analysis import HOSTILE_NAMES, make_analysis, make_errors, make_problem
+from tests.report.made_context import PIXEL, make_context
+from yolo.evaluation.analysis import Analysis
+from yolo.evaluation.coco import match_problem
+from yolo.evaluation.errors import ERROR_KINDS
+from yolo.evaluation.result import EvaluationResult
+from yolo.evaluation.summary import summarise
+from yolo.report.advice import make_advice
+from yolo.report.context import ReportContext
+from yolo.report.report import draw_galleries, render_report, write_report
+
+FILES = {
+    "report.html", "metrics.json", "per_class.csv", "errors.csv", "summary.md", "PR_curve.png", "F1_curve.png",
+    "P_curve.png", "R_curve.png", "confusion_matrix.png", "confusion_matrix_normalized.png", "errors.png",
+    "calibration.png", "sizes.png",
+}  # fmt: skip
+VOID = {"meta", "link", "img", "input", "br", "hr", "wbr"}
+
+
+@pytest.fixture(scope="module")
+def analysis() -> Analysis:
+    return make_analysis(HOSTILE_NAMES, num_images=60)
+
+
+@pytest.fixture(scope="module")
+def folder(tmp_path_factory: pytest.TempPathFactory, analysis: Analysis) -> Path:
+    path = tmp_path_factory.mktemp("report") / "new"
+    assert write_report(path, analysis, make_context()) == path / "report.html"
+    return path
+
+
+class Page(HTMLParser):
+    """Elements and texts of a page; complains about elements that do not nest."""
+
+    def __init__(self, text: str) -> None:
+        super().__init__()
+        self.open: list[str] = []
+        self.elements: list[tuple[str, dict[str, str | None]]] = []
+        self.texts: list[str] = []
+        self.feed(text)
+        self.close()
+        assert not self.open
+
+    def handle_starttag(self, tag: str, attributes: list[tuple[str, str | None]]) -> None:
+        self.elements.append((tag, dict(attributes)))
+        if tag not in VOID:
+            self.open.append(tag)
+
+    def handle_startendtag(self, tag: str, attributes: list[tuple[str, str | None]]) -> None:
+        self.elements.append((tag, dict(attributes)))
+
+    def handle_endtag(self, tag: str) -> None:
+        assert self.open.pop() == tag
+
+    def handle_data(self, data: str) -> None:
+        if data.strip():
+            self.texts.append(data.strip())
+
+
+@pytest.fixture(scope="module")
+def page(folder: Path) -> Page:
+    return Page((folder / "report.html").read_text(encoding="utf-8"))
+
+
+def rows_of(path: Path) -> list[dict[str, str]]:
+    with path.open(newline="", encoding="utf-8") as file:
+        return list(csv.DictReader(file))
+
+
+def test_all_files_are_there_and_nothing_else(folder: Path) -> None:
+    assert {path.name for path in folder.iterdir()} == FILES
+    for path in folder.glob("*.png"):
+        assert path.read_bytes().startswith(b"\x89PNG"), path.name
+
+
+def test_the_page_loads_nothing(page: Page) -> None:
+    sources = [attributes["src"] for _, attributes in page.elements if "src" in attributes]
+    assert sources
+    assert set(sources) == {PIXEL}
+    assert not [tag for tag, _ in page.elements if tag in ("link", "iframe", "object", "embed", "base")]
+    references = [str(attributes["href"]) for _, attributes in page.elements if "href" in attributes]
+    assert all(reference.startswith("#") for reference in references)
+    ids = {attributes["id"] for _, attributes in page.elements if "id" in attributes}
+    assert {reference[1:] for reference in references} <= ids
+    policy = [attributes for tag, attributes in page.elements if tag == "meta" and "http-equiv" in attributes]
+    assert str(policy[0]["content"]).startswith("default-src 'none'; img-src data:;")
+
+
+def test_names_of_classes_files_and_remarks_are_text(page: Page) -> None:
+    for name in HOSTILE_NAMES:
+        assert page.texts.count(name) >= 1, name
+    assert "<i>1.jpg</i>" in page.texts
+    assert not [tag for tag, _ in page.elements if tag == "i" and "1.jpg" in tag]
+    assert {key for _, attributes in page.elements for key in attributes if key.startswith("on")} == set()
+    assert 'a "cat" & <dog>' in [attributes.get("alt") for _, attributes in page.elements]
+
+
+def test_without_scripts_the_numbers_are_there(page: Page, analysis: Analysis) -> None:
+    assert f"{analysis.result.map_50_95:.3f}" in page.texts
+    for one in analysis.result.per_class[:-1]:
+        assert f"{one.ap_50:.3f}" in page.texts
+    assert page.elements.count(("td", {"class": "number", "data-value": "", "title": "no objects of this class"})) >= 6
+
+
+def test_the_data_of_the_scripts_are_those_of_metrics_json(folder: Path) -> None:
+    text = (folder / "report.html").read_text(encoding="utf-8")
+    block = re.search(r'<script type="application/json" id="report-data">(.*?)</script>', text, re.DOTALL)
+    assert block
+    data = json.loads(block[1])
+    metrics = json.loads((folder / "metrics.json").read_text(encoding="utf-8"))
+    for key in ("true_positives", "false_positives", "confusion_matrix", "score_threshold", "map_50"):
+        assert data[key] == metrics[key]
+    assert data["names"] == list(HOSTILE_NAMES)
+    assert data["precision_curves"][-1] == [None] * 101
+
+
+def test_metrics_json_holds_the_result_and_the_sections(folder: Path, analysis: Analysis) -> None:
+    metrics = json.loads((folder / "metrics.json").read_text(encoding="utf-8"))
+    again = EvaluationResult.from_dict(metrics)
+    assert again.to_dict() == analysis.result.to_dict()
+    assert metrics["errors"]["counts"] == analysis.errors.counts
+    assert "kind" not in metrics["errors"]
+    assert metrics["intervals"]["class_ap_50"][-1] == [None, None]
+    assert metrics["breakdowns"][0]["bins"][-1]["high"] is None
+    assert metrics["configuration"] == {"input_size": 448, "classes": None, "scales": [0.5, None]}
+    assert metrics["remarks"][0]["count"] == 12
+    assert metrics["num_suspects"] == len(metrics["suspects"]) == len(analysis.suspects)
+    assert metrics["voc"]["ap_per_class"] == [0.25, None]
+    assert metrics["advice"][0]["anchor"] == "remarks"
+
+
+def test_per_class_csv_has_todays_columns_first(folder: Path, analysis: Analysis) -> None:
+    rows = rows_of(folder / "per_class.csv")
+    columns = list(rows[0])
+    assert columns[:11] == ["name", "images", "instances", "detections", "ap_50", "ap_75", "ap_50_95", "precision",
+                            "recall", "f1", "best_threshold"]  # fmt: skip
+    assert rows[2]["name"] == "'" + HOSTILE_NAMES[2]  # no formula
+    assert rows[0]["name"] == HOSTILE_NAMES[0]
+    assert float(rows[1]["ap_50"]) == analysis.result.per_class[1].ap_50
+    assert rows[-1]["ap_50"] == rows[-1]["ap_50_95_low"] == rows[-1]["missed_ap_cost"] == ""
+    for kind in ERROR_KINDS:
+        assert sum(int(row[f"{kind}_errors"]) for row in rows) == analysis.errors.class_counts[kind].sum()
+
+
+def test_errors_csv_has_every_error_at_the_threshold(folder: Path, analysis: Analysis) -> None:
+    rows = rows_of(folder / "errors.csv")
+    metrics = json.loads((folder / "metrics.json").read_text(encoding="utf-8"))
+    detections, threshold = analysis.matched.problem.detections, analysis.errors.score_threshold
+    for place, kind in enumerate(ERROR_KINDS[:5]):
+        own = [row for row in rows if row["kind"] == kind]
+        found = np.flatnonzero((analysis.errors.kind == place) & (detections.scores >= threshold))
+        assert len(own) == len(found) > 0
+        assert sorted(float(row["score"]) for row in own) == sorted(detections.scores[found].tolist())
+    row = next(row for row in rows if row["kind"] == "missed")
+    assert row["class"] == row["score"] == row["x1"] == ""
+    assert float(row["object_x2"]) > float(row["object_x1"])
+    assert sum(row["kind"].startswith("suspect:") for row in rows) == len(analysis.suspects)
+    assert metrics["errors_csv"]["errors"] + metrics["errors_csv"]["suspects"] == len(rows)
+
+
+def test_errors_csv_is_bounded_and_says_so(tmp_path: Path, analysis: Analysis) -> None:
+    from yolo.report.files import write_errors
+
+    counts = write_errors(tmp_path / "errors.csv", analysis, most=20)
+    rows = [row for row in rows_of(tmp_path / "errors.csv") if not row["kind"].startswith("suspect:")]
+    assert (counts.written, len(rows)) == (20, 20)
+    assert counts.errors > 20
+    detections = analysis.matched.problem.detections
+    wrong = np.sort(detections.scores[(analysis.errors.kind >= 0)])[::-1][:20]
+    assert sorted((float(row["score"]) for row in rows), reverse=True) == wrong.tolist()
+
+
+def test_the_summary_is_markdown_whose_names_do_nothing(folder: Path, analysis: Analysis) -> None:
+    text = (folder / "summary.md").read_text(encoding="utf-8")
+    assert f"| mAP@0.5:0.95 | {analysis.result.map_50_95:.3f} |" in text
+    assert r"\<script\>alert\(1\)\</script\>" in text
+    assert r"ünï\|code\`\_\*" in text
+    assert "<script>" not in text
+    table = text.split("### Classes")[1].strip().splitlines()
+    assert len(table) == 2 + len(HOSTILE_NAMES)
+    assert {len(re.findall(r"(?<!\\)\|", line)) for line in table} == {8}
+
+
+def test_the_summary_keeps_the_largest_classes() -> None:
+    from yolo.report.files import make_summary
+
+    made = make_analysis(tuple(f"class {index}" for index in range(90)), num_images=60)
+    text = make_summary(made, ReportContext("t", "c"), make_advice(made))
+    lines = [line for line in text.split("### Classes")[1].splitlines() if line.startswith("| class ")]
+    assert len(lines) == 81
+    assert "10 classes with fewer objects are left out" in text
+
+
+def test_pictures_stop_at_the_limit_and_kinds_take_turns(analysis: Analysis) -> None:
+    drawn = draw_galleries(analysis, make_context(), most_bytes=20 * len(PIXEL))
+    counts = [len(group["drawn"]) for group in drawn["gallery"]] + [len(drawn["suspects"]["drawn"])]
+    assert sum(counts) == 20
+    assert min(counts) >= 1
+    for group, kind in zip(drawn["gallery"], ERROR_KINDS, strict=True):
+        assert len(group["drawn"]) + len(group["undrawn"]) == len(analysis.worst[kind])
+    assert "could not be read, or the room" in drawn["gallery"][0]["reason"]
+
+
+def test_without_images_the_cases_are_listed(analysis: Analysis) -> None:
+    text = render_report(analysis, ReportContext("title", "command"), make_advice(analysis))
+    page = Page(text)
+    assert not [tag for tag, _ in page.elements if tag == "img"]
+    assert page.texts.count("No pictures, because no images were at hand.") == 7
+    assert analysis.matched.problem.images.paths[analysis.worst["class"][0].image] in page.texts
+
+
+@pytest.mark.parametrize("what", ["no detections", "no objects", "no images"])
+def test_a_report_of_nothing_is_a_report(tmp_path: Path, what: str) -> None:
+    problem = make_problem(("cat", "dog"), num_images=5)
+    if what != "no objects":
+        problem = replace(problem, detections=problem.detections[:0])
+    if what != "no detections":
+        problem = replace(problem, truths=problem.truths[:0])
+    made = make_analysis(("cat", "dog"), num_images=5)
+    result, matched = summarise(problem), match_problem(problem)
+    nothing = dict.fromkeys(ERROR_KINDS, math.nan)
+    errors = replace(make_errors(matched, result), ap_cost=nothing, false_positive_cost=math.nan)
+    calibration = replace(made.calibration, counts=np.zeros(10, np.int64), ece=math.nan, temperature=math.nan, note="")
+    empty: dict[str, Any] = {"worst": {}, "suspects": (), "breakdowns": (), "intervals": None}
+    analysis = replace(made, result=result, matched=matched, errors=errors, calibration=calibration, **empty)
+    path = write_report(tmp_path, analysis, ReportContext("nothing", ""))
+    texts = Page(path.read_text(encoding="utf-8")).texts
+    wanted = {"no detections": "The detector found nothing at all."}
+    assert wanted.get(what, "There are no objects to be found.") in texts
+    assert json.loads((tmp_path / "metrics.json").read_text())["intervals"] is None
+
+
+def test_a_name_that_is_no_unicode_ends_nothing(tmp_path: Path) -> None:
+    path = write_report(tmp_path, make_analysis(("cat", "b\udcffd", "x"), num_images=8), ReportContext("a\udcff", ""))
+    assert "b?d" in path.read_text(encoding="utf-8")
+    assert {one.name for one in tmp_path.iterdir()} == FILES

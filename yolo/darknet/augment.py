@@ -1,0 +1,414 @@
+"""darknet's augmentation of a training image, with its labels.
+
+A rectangle whose four edges are moved at random, each by up to `jitter` of the image's side and possibly outwards,
+is cut out and stretched to the network's input; half of the images are mirrored; then hue, saturation and value
+change. What is cut off an object is forgotten, and what is left of it is the object. Everything is drawn first,
+in darknet's order, and applied after.
+
+Labels are rows (class, x, y, w, h), centre and size relative to the image, float64, as in darknet's text files.
+Left out: the [crop] layer of the networks of 2015, which changed saturation and exposure on the GPU and gave values
+in [-1, 1]. The truth vector made of the labels is in `darknet_truth`.
+
+Source: darknet src/data.c (load_data_region, correct_boxes, randomize_boxes), src/utils.c (rand_uniform, rand_scale).
+
+darknet's operations on one image: crop with repeated edges, flip, letterbox and distortion of colours.
+
+Images are (H, W, 3) RGB, float32 in [0, 1]; what only moves pixels takes uint8 as well. No function changes its
+input. Nothing is drawn here; see `darknet_augment`. The stretch to the network's input is `yolo.geometry`.
+
+Source: darknet src/image.c (crop_image, flip_image, letterbox_image, distort_image).
+
+darknet's truth vector: the objects of an image in the layout with which its detection layer is taught.
+
+The package's own loss never sees this vector; it is here to compare with darknet and to show the layout. Augmented
+labels come from `darknet_augment.transform_labels`.
+
+Source: darknet src/data.c, fill_truth_region.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass, replace
+from typing import Any
+
+import cv2
+import numpy as np
+from numpy.typing import NDArray
+
+from yolo.errors import ConfigError
+from yolo.geometry import stretch_corners
+from yolo.structures import GroundTruth, Sample
+
+Pixels = NDArray[Any]
+
+_LETTERBOX_GREY = 0.5
+# Colours are distorted this many pixels at a time, so that what is computed on the way stays in the cache.
+_BLOCK = 1 << 14
+_TINY = np.float32(1e-30)
+
+
+def crop_with_edges(image: Pixels, *, dx: int, dy: int, width: int, height: int) -> Pixels:
+    """Cut out a rectangle; where it reaches beyond the image, the nearest edge pixel is repeated.
+
+    Args:
+        image: (H, W, 3) uint8 or float32.
+        dx: left edge of the rectangle in pixels of the image; may be negative or beyond the image.
+        dy: top edge, likewise.
+        width: of the rectangle, at least 1.
+        height: of the rectangle, at least 1.
+
+    Returns:
+        (height, width, 3), a copy of the type of `image`.
+
+    Raises:
+        ValueError: no pixels in `image` or none asked for.
+    """
+    if 0 in image.shape or width < 1 or height < 1:
+        raise ValueError(f"cannot cut width {width} and height {height} out of an image of shape {image.shape}")
+    top, rows, bottom = _cut_axis(image.shape[0], dy, height)
+    left, cols, right = _cut_axis(image.shape[1], dx, width)
+    return np.asarray(cv2.copyMakeBorder(image[rows, cols], top, bottom, left, right, cv2.BORDER_REPLICATE))
+
+
+def flip(image: Pixels) -> Pixels:
+    """Mirror left and right: (H, W, 3), a copy."""
+    return np.asarray(cv2.flip(image, 1))
+
+
+def letterbox(image: NDArray[np.float32], size_hw: tuple[int, int]) -> NDArray[np.float32]:
+    """Fit an image into a size with its aspect ratio kept (sides rounded down), centred on grey 0.5.
+
+    An image so thin that a side would round to zero leaves only grey.
+
+    Args:
+        image: (H, W, 3) float32.
+        size_hw: height and width of the result.
+
+    Returns:
+        (h, w, 3) float32.
+    """
+    height, width = size_hw
+    old_h, old_w = image.shape[:2]
+    if width * old_h < height * old_w:
+        new_h, new_w = old_h * width // old_w, width
+    else:
+        new_h, new_w = height, old_w * height // old_h
+    boxed = np.full((height, width, 3), _LETTERBOX_GREY, np.float32)
+    if new_h > 0 and new_w > 0:
+        top, left = (height - new_h) // 2, (width - new_w) // 2
+        boxed[top : top + new_h, left : left + new_w] = stretch_corners(image, (new_h, new_w))
+    return boxed
+
+
+def distort(image: NDArray[np.float32], *, hue: float, saturation: float, exposure: float) -> NDArray[np.float32]:
+    """Change the colours of an image in HSV and clip the result to [0, 1].
+
+    Args:
+        image: (H, W, 3) float32 in [0, 1].
+        hue: added to the hue, as a share of the colour circle, in [-1, 1].
+        saturation: factor of the saturation, which may thereby exceed 1 before the clip.
+        exposure: factor of the value.
+
+    Returns:
+        (H, W, 3) float32.
+    """
+    planes = np.stack(cv2.split(image)).astype(np.float32, copy=False).reshape(3, -1)  # (3, H·W)
+    for start in range(0, planes.shape[1], _BLOCK):
+        block = planes[:, start : start + _BLOCK]
+        block[...] = _distort_planes(block, hue=hue, saturation=saturation, exposure=exposure)
+    return np.asarray(cv2.merge(list(planes.reshape(3, *image.shape[:2]))), np.float32)
+
+
+def _cut_axis(size: int, start: int, length: int) -> tuple[int, slice, int]:
+    """How many edge pixels go before, which pixels are cut (at least one), how many go behind."""
+    first = min(max(start, 0), size - 1)
+    last = max(min(start + length, size), first + 1)
+    before = min(max(-start, 0), length - (last - first))
+    return before, slice(first, last), length - (last - first) - before
+
+
+def _distort_planes(rgb: NDArray[np.float32], *, hue: float, saturation: float, exposure: float) -> NDArray[np.float32]:
+    """`distort` for planes (3, n)."""
+    value = rgb.max(axis=0)
+    spread = value - rgb.min(axis=0)
+    sixths = _hue(rgb, value, spread)
+    sixths += np.float32(hue)
+    sixths -= sixths > 1
+    sixths += sixths < 0
+    sixths *= 6
+
+    # Every channel is value - value·saturation·(1 - share), where `share` rises and falls with the hue. As
+    # value·saturation is max - min, the saturation itself is never computed.
+    spread *= np.float32(saturation * exposure)
+    value *= np.float32(exposure)
+    value -= spread
+    distorted = _shares(sixths)
+    distorted *= spread
+    distorted += value
+    return np.clip(distorted, 0, 1, out=distorted)
+
+
+def _hue(rgb: NDArray[np.float32], value: NDArray[np.float32], spread: NDArray[np.float32]) -> NDArray[np.float32]:
+    """The hue (n,) of planes (3, n), in [0, 1], 0 for greys; of equal channels red leads, then green."""
+    red, green, blue = rgb
+    is_red, is_green = red == value, green == value
+    hue = np.where(is_red, green - blue, np.where(is_green, blue - red, red - green))
+    hue /= np.maximum(spread, _TINY)
+    hue += np.where(is_red, np.float32(0), np.where(is_green, np.float32(2), np.float32(4)))
+    hue += np.float32(6) * (hue < 0)
+    return np.asarray(hue / 6, np.float32)
+
+
+def _shares(sixths: NDArray[np.float32]) -> NDArray[np.float32]:
+    """How much of the colour each channel has at a hue (n,) in [0, 6]: (3, n), 0 to 1."""
+    red, green, blue = shares = np.empty((3, *sixths.shape), np.float32)
+    for share, turning in ((red, 3), (green, 2), (blue, 4)):
+        np.abs(np.subtract(sixths, np.float32(turning), out=share), out=share)
+    red -= 1
+    np.subtract(2, shares[1:], out=shares[1:])
+    # darknet wraps a hue above 1 but not 1 itself, which it then paints magenta instead of red
+    blue[sixths == 6] = 1
+    return np.clip(shares, 0, 1, out=shares)
+
+
+Labels = NDArray[np.float64]
+Edges = NDArray[np.float64]
+
+# Objects thinner than this share of the image are not taught.
+_MIN_SIDE = 0.005
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class DarknetParams:
+    """Everything drawn for one image, apart from the order of its labels.
+
+    Attributes:
+        size_hw: height and width of the image.
+        left: pixels that the rectangle's left edge lies inside the image; negative is outside.
+        right: likewise of the right edge.
+        top: likewise of the top edge.
+        bottom: likewise of the bottom edge.
+        flipped: whether left and right are exchanged.
+        hue: added to the hue, as a share of the colour circle.
+        saturation: factor.
+        exposure: factor of the value.
+    """
+
+    size_hw: tuple[int, int]
+    left: int = 0
+    right: int = 0
+    top: int = 0
+    bottom: int = 0
+    flipped: bool = False
+    hue: float = 0.0
+    saturation: float = 1.0
+    exposure: float = 1.0
+
+    @property
+    def crop_hw(self) -> tuple[int, int]:
+        """Height and width of the rectangle in pixels of the image."""
+        height, width = self.size_hw
+        return height - self.top - self.bottom, width - self.left - self.right
+
+
+class DarknetAugment:
+    """Augmentation of one sample, from the original image to the network's input.
+
+    Args:
+        input_hw: height and width of the input.
+        jitter: largest move of an edge of the rectangle, as a share of the image's side, in [0, 0.5).
+        hue: largest change of hue, as a share of the colour circle, in [0, 1].
+        saturation: largest factor of the saturation, > 0. Half of the draws divide by the factor instead, so that
+            0.75 and 1 / 0.75 mean the same range.
+        exposure: largest factor of the value, > 0, likewise.
+        flip: probability of mirroring, in [0, 1].
+
+    Raises:
+        ConfigError: a number outside its range.
+    """
+
+    # it cuts before it stretches
+    wants_original = True
+
+    def __init__(
+        self,
+        input_hw: tuple[int, int],
+        jitter: float,
+        *,
+        hue: float,
+        saturation: float,
+        exposure: float,
+        flip: float = 0.5,
+    ) -> None:
+        _require(min(input_hw) >= 1, f"input_hw must be at least 1, got {input_hw}")
+        _require(0 <= jitter < 0.5, f"jitter must be in [0, 0.5), got {jitter}")
+        _require(0 <= hue <= 1, f"hue must be in [0, 1], got {hue}")
+        _require(0 < saturation < np.inf, f"saturation must be above 0 and finite, got {saturation}")
+        _require(0 < exposure < np.inf, f"exposure must be above 0 and finite, got {exposure}")
+        _require(0 <= flip <= 1, f"flip must be in [0, 1], got {flip}")
+        self.input_hw = input_hw
+        self.jitter = jitter
+        self.hue = hue
+        self.saturation = saturation
+        self.exposure = exposure
+        self.flip = flip
+
+    def __call__(
+        self,
+        sample: Sample,
+        generator: np.random.Generator,
+        load_partners: Callable[[], Sequence[Sample]],
+        *,
+        with_mosaic: bool,
+    ) -> Sample:
+        """Draw and apply. There is no mosaic: `load_partners` and `with_mosaic` are not looked at.
+
+        Args:
+            sample: the original image, uint8, with ground truth in its pixels.
+            generator: source of the draws.
+            load_partners: not used.
+            with_mosaic: not used.
+
+        Returns:
+            float32 image (input_h, input_w, 3) in [0, 1], ground truth in its pixels.
+        """
+        height, width = sample.image.shape[:2]
+        params = self.draw_params(generator, (height, width))
+        order = draw_label_order(generator, len(_taught(sample.ground_truth)))
+        return self.apply(sample, params, order)
+
+    def draw_params(self, generator: np.random.Generator, size_hw: tuple[int, int]) -> DarknetParams:
+        """Draw what happens to an image of `size_hw`."""
+        height, width = size_hw
+        reach_x, reach_y = int(self.jitter * width), int(self.jitter * height)
+        return DarknetParams(
+            size_hw=size_hw,
+            left=int(generator.uniform(-reach_x, reach_x)),
+            right=int(generator.uniform(-reach_x, reach_x)),
+            top=int(generator.uniform(-reach_y, reach_y)),
+            bottom=int(generator.uniform(-reach_y, reach_y)),
+            flipped=bool(generator.uniform() < self.flip),
+            hue=float(generator.uniform(-self.hue, self.hue)),
+            saturation=draw_factor(generator, self.saturation),
+            exposure=draw_factor(generator, self.exposure),
+        )
+
+    def apply(self, sample: Sample, params: DarknetParams, label_order: NDArray[np.int64]) -> Sample:
+        """The augmented sample; difficult and crowd objects are left out, as darknet's label files do.
+
+        Args:
+            sample: see `__call__`.
+            params: what to do.
+            label_order: the order of the remaining objects in the result. The first object of a cell owns it.
+        """
+        height, width = params.crop_hw
+        cropped = crop_with_edges(sample.image, dx=params.left, dy=params.top, width=width, height=height)
+        image = stretch_corners(cropped, self.input_hw)
+        if params.flipped:
+            image = flip(image)
+        image = distort(image, hue=params.hue, saturation=params.saturation, exposure=params.exposure)
+        ground_truth = _taught(sample.ground_truth)[label_order]
+        return replace(
+            sample, image=image, ground_truth=_move_objects(ground_truth, params, self.input_hw), geometry=None
+        )
+
+
+def draw_factor(generator: np.random.Generator, largest: float) -> float:
+    """A factor between 1 and `largest`, even in that range, or one over it, with probability 1/2 each."""
+    factor = float(generator.uniform(min(1.0, largest), max(1.0, largest)))
+    return factor if generator.uniform() < 0.5 else 1 / factor
+
+
+def draw_label_order(generator: np.random.Generator, count: int) -> NDArray[np.int64]:
+    """A random order of `count` labels: each in turn changes places with any one (not quite even, as in darknet)."""
+    order = np.arange(count)
+    for place, other in enumerate(generator.integers(count, size=count) if count else ()):
+        order[[place, other]] = order[[other, place]]
+    return order
+
+
+def transform_labels(labels: Labels, params: DarknetParams) -> Labels:
+    """Move labels with their image.
+
+    Edges are clamped to the image. Objects whose visible part is thinner than 0.005 are dropped, and so are labels
+    at x = y = 0, on which darknet crashes.
+
+    Args:
+        labels: (T, 5) rows (class, x, y, w, h) relative to the image.
+        params: what happens to the image; the colours do not matter.
+
+    Returns:
+        (T', 5) rows relative to the result, in the order they came.
+    """
+    label, x, y, w, h = labels[(labels[:, 1:3] != 0).any(axis=1)].T
+    edges = _move_edges(np.stack((x - w / 2, y - h / 2, x + w / 2, y + h / 2), axis=1), params)
+    x1, y1, x2, y2 = edges.T
+    moved = np.stack((label, (x1 + x2) / 2, (y1 + y2) / 2, x2 - x1, y2 - y1), axis=1)
+    return moved[_are_visible(edges)]
+
+
+def _taught(ground_truth: GroundTruth) -> GroundTruth:
+    return ground_truth[~(ground_truth.difficult | ground_truth.iscrowd)]
+
+
+def _move_objects(ground_truth: GroundTruth, params: DarknetParams, input_hw: tuple[int, int]) -> GroundTruth:
+    """Ground truth in pixels of the input, from pixels of the image."""
+    height, width = params.size_hw
+    edges = _move_edges(ground_truth.boxes / np.array((width, height, width, height), np.float64), params)
+    return ground_truth.with_boxes((edges * np.array(input_hw[::-1] * 2)).astype(np.float32))[_are_visible(edges)]
+
+
+def _move_edges(edges: Edges, params: DarknetParams) -> Edges:
+    """Boxes (T, 4), xyxy relative to the result, clamped to it, from boxes relative to the image."""
+    height, width = params.size_hw
+    crop_h, crop_w = params.crop_hw
+    scale = np.array((width, height, width, height)) / (crop_w, crop_h, crop_w, crop_h)
+    offset = np.array((params.left, params.top, params.left, params.top)) / (crop_w, crop_h, crop_w, crop_h)
+    x1, y1, x2, y2 = (edges * scale - offset).T
+    if params.flipped:
+        x1, x2 = 1 - x2, 1 - x1
+    return np.stack((x1, y1, x2, y2), axis=1).clip(0, 1)
+
+
+def _are_visible(edges: Edges) -> NDArray[np.bool_]:
+    """(T,) which of the moved boxes (T, 4) have enough left inside the image."""
+    x1, y1, x2, y2 = edges.T
+    return np.asarray((x2 - x1 >= _MIN_SIDE) & (y2 - y1 >= _MIN_SIDE))
+
+
+def _require(condition: bool, message: str) -> None:
+    if not condition:
+        raise ConfigError(message)
+
+
+# cell occupied, x, y, w, h
+_VALUES_PER_OBJECT = 5
+
+
+def encode_truth(labels: NDArray[np.float64], grid_size: int, num_classes: int) -> NDArray[np.float32]:
+    """The truth vector of an image, with which darknet's detection layer is taught.
+
+    The cell of row r and column c starts at (r·S + c)·(5 + C) and holds 1, the one-hot class, the centre's place in
+    the cell, and w and h relative to the image. A cell holds the first object that claims it. A class outside
+    [0, C) gives an object without a class.
+
+    Args:
+        labels: (T, 5) rows (class, x, y, w, h), centre and size relative to the image, centres inside it.
+        grid_size: S.
+        num_classes: C.
+
+    Returns:
+        (S·S·(5 + C),) float32.
+    """
+    truth = np.zeros((grid_size, grid_size, _VALUES_PER_OBJECT + num_classes), np.float32)
+    for label, x, y, w, h in labels.tolist():
+        col, row = (min(int(centre * grid_size), grid_size - 1) for centre in (x, y))
+        cell = truth[row, col]
+        if cell[0]:
+            continue
+        cell[0] = 1
+        if 0 <= label < num_classes:
+            cell[1 + int(label)] = 1
+        cell[1 + num_classes :] = (x * grid_size - col, y * grid_size - row, w, h)
+    return truth.reshape(-1)

@@ -1,0 +1,135 @@
+"""darknet's weights files into networks and out of them."""
+
+from __future__ import annotations
+
+import mmap
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import torch
+from torch import Tensor, nn
+
+from yolo.darknet.network import DarknetNetwork, DarknetSpec, block_tensors
+from yolo.darknet.plan import NetworkPlan
+from yolo.darknet.weights import DarknetWeights, WeightsHeader, check_finite, read_weights, write_weights
+
+_FLOATS_AT_ONCE = 4_000_000
+
+
+def load_darknet(
+    path: Path, spec: DarknetSpec, plan: NetworkPlan | None = None
+) -> tuple[DarknetNetwork, WeightsHeader]:
+    """Build a network with the weights of a file that holds all of them.
+
+    The file is mapped, and each block copied once into the network's own memory: no second copy exists at any time,
+    not even one of the system's that counts as this process's.
+
+    Args:
+        path: the file.
+        spec: what to build.
+        plan: the spec's plan under the name that the user knows its cfg by, for messages.
+
+    Raises:
+        WeightsError: the file is missing, of another network, cut off, or holds numbers that are not finite.
+    """
+    weights = read_weights(path, plan or spec.plan)
+    check_finite(weights)
+    if any(layer.loaded_blocks != layer.blocks for layer in spec.plan.layers):  # the cfg says the file has not all
+        network = DarknetNetwork(spec)
+        _fill(network, weights)
+        return network.eval(), weights.header
+    with torch.device("meta"):  # shapes without memory: initial weights would be made for nothing
+        network = DarknetNetwork(spec)
+    state: dict[str, Tensor] = {}
+    for index, layer in enumerate(network.layers):
+        arrays = weights.arrays.get(index, {})
+        for name, tensor in layer.state_dict().items():
+            array = arrays.get(name.rpartition(".")[2])
+            # no file holds the biases of a [batchnorm] layer
+            own = torch.zeros(tensor.shape) if array is None else torch.empty(tensor.shape)
+            if array is not None:
+                _copy(array, own)
+            state[f"layers.{index}.{name}"] = own
+    network.load_state_dict(state, assign=True)
+    return network.eval(), weights.header
+
+
+def fill_from_darknet(
+    network: DarknetNetwork, path: Path, plan: NetworkPlan | None = None
+) -> tuple[DarknetWeights, tuple[int, ...]]:
+    """Copy what a file holds, perhaps of the first layers only, into a network; the rest keeps its values.
+
+    Args:
+        network: changed in place.
+        path: the file.
+        plan: of the network that the file was made for, where that is another; None for `network`'s own.
+
+    Returns:
+        what was read, with the header and the number of layers; and the indices of layers that were left as they were,
+        because theirs have other shapes in the file.
+
+    Raises:
+        WeightsError: the file is missing, of another network, cut off in a layer, or holds numbers that are not finite.
+    """
+    own = network.spec.plan
+    file_plan = plan or own
+    weights = read_weights(path, file_plan, partial=True)
+    check_finite(weights)
+    pairs = zip(own.layers, file_plan.layers, strict=True)
+    misfits = tuple(mine.index for mine, its in pairs if mine.blocks != its.blocks and its.index in weights.arrays)
+    _fill(network, weights, without=misfits)
+    return weights, misfits
+
+
+def save_darknet(path: Path, network: DarknetNetwork, header: WeightsHeader, *, upto: int | None = None) -> None:
+    """Write a network's weights as darknet writes them, atomically.
+
+    Args:
+        path: where to.
+        network: on any device.
+        header: the first bytes of the file, with `seen`.
+        upto: only the layers before this one, for a file to start other networks from.
+
+    Raises:
+        WeightsError: `upto` is no number of layers.
+    """
+    arrays = {index: _arrays(layer) for index, layer in enumerate(network.layers)}
+    write_weights(path, network.spec.plan, arrays, header, upto=upto)
+
+
+def _fill(network: DarknetNetwork, weights: DarknetWeights, without: tuple[int, ...] = ()) -> None:
+    with torch.no_grad():
+        for index, arrays in weights.arrays.items():
+            if index in without:
+                continue
+            tensors = block_tensors(network.layers[index])
+            for name, array in arrays.items():
+                # fewer filters than the layer has where the cfg says `numload`
+                _copy(array, tensors[name][: len(array)])
+
+
+def _copy(array: np.ndarray, into: Tensor) -> None:
+    """Copy a mapped array piece by piece in the order of the file, and let go of each before the next."""
+    if not array.flags.c_contiguous:  # the file has it with its outputs last
+        array, into = np.moveaxis(array, 0, -1), into.movedim(0, -1)
+    elif into.is_contiguous():  # its rows can be large: the first of a [local] has a seventh of a network's numbers
+        array, into = array.reshape(-1), into.view(-1)
+    rows = max(1, _FLOATS_AT_ONCE * len(array) // array.size)
+    for start in range(0, len(array), rows):
+        into[start : start + rows].copy_(torch.from_numpy(np.array(array[start : start + rows])))
+        _let_go(array)
+
+
+def _let_go(array: np.ndarray) -> None:
+    """Take the pages of the file that `array` is a view of out of this process's memory, where that is possible."""
+    owner: Any = array
+    while isinstance(owner, np.ndarray):
+        owner = owner.base
+    if isinstance(owner, mmap.mmap) and hasattr(mmap, "MADV_DONTNEED"):
+        owner.madvise(mmap.MADV_DONTNEED)
+
+
+def _arrays(layer: nn.Module) -> dict[str, np.ndarray]:
+    tensors = block_tensors(layer).items()
+    return {name: tensor.detach().cpu().float().contiguous().numpy() for name, tensor in tensors}

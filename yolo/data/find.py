@@ -1,0 +1,431 @@
+"""From what a user calls a dataset to where its parts are: a YAML, a COCO JSON, a CSV file, or a folder.
+
+Left out: reading the annotations (descriptor.py).
+
+Recognising the usual folder trees: Pascal VOC, COCO, CSV, YOLO with its variants.
+
+Looks at names, and at the first line of CSV files; reads no annotation.
+The trees are drawn in `data/README.md`. Left out: dataset YAML files (dataset_yaml.py) and reading.
+"""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Iterable, Mapping
+from dataclasses import dataclass, field, replace
+from pathlib import Path
+from typing import Literal, NamedTuple
+
+from yolo.data.classes import ClassRules
+from yolo.data.dataset_yaml import DatasetYaml, YamlSource, is_dataset_yaml, read_dataset_yaml
+from yolo.errors import DataError, printable
+from yolo.formats.csv import is_box_csv
+from yolo.formats.paths import Format, canonical_split, is_file, is_image_name, read_lines
+from yolo.formats.voc import has_voc_annotations
+
+_ROBOFLOW_JSON = "_annotations.coco.json"
+_ROBOFLOW_CSV = "_annotations.csv"
+_SINGLE_CSVS = (_ROBOFLOW_CSV, "annotations.csv", "labels.csv")
+_VOC_LISTS = ("train", "val", "trainval", "test")
+_SINGLE_JSON = frozenset({_ROBOFLOW_JSON, "annotations.json", "labels.json", "instances.json", "coco.json"})
+_WORDS = "trainval|train|validation|valid|val|test"
+# In a file such as instances_train2017.json the word may stand anywhere; a folder or a list has to be called so,
+# or train_old/ would silently join train/.
+_WORD_INSIDE = re.compile(rf"(?<![a-z])({_WORDS})(?![a-z])")
+_WORD_ALONE = re.compile(rf"({_WORDS})(?:[-_]?(?:\d+|dev\d*|images|imgs|set))?")
+
+
+@dataclass(frozen=True, slots=True)
+class SplitSource:
+    """One place that a split is read from.
+
+    Attributes:
+        path: VOC: a list in ImageSets/Main or the root of a tree; COCO: the JSON; CSV: the file; YOLO: a folder or a
+            list.
+        format: how its annotations are written.
+        image_dir: where the images are; None to look for them.
+        part: which images of it belong to the split; `held_out` is a fifth, chosen by a hash of the image id,
+            and `remaining` the others.
+        names: YOLO only: what the class ids mean, where the source has its own ones.
+        only: a list of images, one path a line: use these.
+    """
+
+    path: Path
+    format: Format
+    image_dir: Path | None = None
+    part: Literal["all", "remaining", "held_out"] = "all"
+    names: tuple[str, ...] | None = None
+    only: Path | None = None
+
+
+Splits = dict[str, tuple[SplitSource, ...]]
+
+
+class Layout(NamedTuple):
+    """What a folder was recognised as."""
+
+    splits: Splits
+    class_names: tuple[str, ...] | None = None
+    notes: tuple[str, ...] = ()
+
+
+def recognise(folder: Path, wanted: Format | None = None) -> Layout | None:
+    """The layout of a folder, or None.
+
+    Args:
+        folder: the root of a dataset.
+        wanted: consider this format only.
+
+    Raises:
+        DataError: the tree is ambiguous.
+    """
+    finders = {"voc": _voc, "coco": _coco, "csv": _csv, "yolo": _yolo}  # nearly everything could be YOLO
+    for name, find in finders.items():
+        if wanted in (None, name) and (layout := find(folder)) is not None:
+            return layout
+    return None
+
+
+def recognise_source(path: Path) -> Format:
+    """The format of one source of a dataset YAML.
+
+    >>> recognise_source(Path("VOC2007/ImageSets/Main/train.txt"))
+    'voc'
+    """
+    if path.suffix.lower() == ".json" or is_file(path / _ROBOFLOW_JSON):
+        return "coco"
+    if path.suffix.lower() == ".csv" or is_file(path / _ROBOFLOW_CSV):
+        return "csv"
+    if path.is_dir():
+        return "voc" if has_voc_annotations(path) else "yolo"
+    return "voc" if "ImageSets" in path.parts else "yolo"
+
+
+def coco_source(path: Path, root: Path) -> SplitSource:
+    """The source for a JSON, or for a folder of COCO images whose JSON has to be found.
+
+    Raises:
+        DataError: no JSON belongs to the folder; the places tried are listed.
+    """
+    if not path.is_dir():
+        return SplitSource(path, "coco")
+    folder = path
+    places = [folder / _ROBOFLOW_JSON] + [
+        base / f"{prefix}{folder.name}.json"
+        for base in (root / "annotations", folder.parent / "annotations", folder.parent.parent / "annotations")
+        for prefix in ("instances_", "")
+    ]
+    found = next((place for place in places if is_file(place)), None)
+    if found is None:
+        tried = "".join(f"\n  {printable(place)}" for place in places)
+        raise DataError(f"{printable(folder)}: no COCO annotation file belongs to this folder; tried{tried}")
+    return SplitSource(found, "coco", folder)
+
+
+def csv_source(path: Path) -> SplitSource:
+    """The source for a CSV file, or for a folder of images with one in it.
+
+    Raises:
+        DataError: there is none in the folder.
+    """
+    if not path.is_dir():
+        return SplitSource(path, "csv")
+    found = _box_csv_in(path)
+    if found is None:
+        raise DataError(f"{printable(path)}: there is no CSV file of boxes, such as {_ROBOFLOW_CSV}, in this folder")
+    return SplitSource(found, "csv", path)
+
+
+def split_inside(name: str) -> str | None:
+    """The split that the name of an annotation file speaks of.
+
+    >>> split_inside("instances_val2017"), split_inside("captions")
+    ('val', None)
+    """
+    match = _WORD_INSIDE.search(name.lower())
+    return canonical_split(match[1]) if match else None
+
+
+def split_called(name: str) -> str | None:
+    """The split that a folder or list is called by.
+
+    >>> split_called("valid"), split_called("train2017"), split_called("train_old")
+    ('val', 'train', None)
+    """
+    match = _WORD_ALONE.fullmatch(name.lower())
+    return canonical_split(match[1]) if match else None
+
+
+def with_held_out_val(splits: Mapping[str, tuple[SplitSource, ...]]) -> tuple[Splits, tuple[str, ...]]:
+    """Splits with a `val`, held out of `train` where there is none, and what is to be said about it."""
+    splits, notes = dict(splits), []
+    if "train" not in splits and "trainval" in splits and "val" not in splits:
+        splits["train"] = splits.pop("trainval")
+        notes.append("train is the list trainval")
+    if "val" not in splits and "train" in splits:
+        train = splits["train"]
+        splits["train"] = tuple(replace(source, part="remaining") for source in train)
+        splits["val"] = tuple(replace(source, part="held_out") for source in train)
+        notes.append("no val split: every fifth image, chosen by a hash of its id, is held out of train")
+    order = {name: place for place, name in enumerate(("train", "val", "trainval", "test"))}
+    return dict(sorted(splits.items(), key=lambda item: order.get(item[0], len(order)))), tuple(notes)
+
+
+def _voc(folder: Path) -> Layout | None:
+    roots = _voc_roots(folder) or _voc_roots(folder / "VOCdevkit")
+    if not roots:  # one tree per split, as labelling services export it
+        splits = _grouped((named for named in _split_folders(folder) if has_voc_annotations(named[1])), "voc")
+        return Layout(splits) if splits else None
+    sources: list[tuple[str, Path]] = []
+    notes = []
+    for root in roots:
+        lists = [(name, root / "ImageSets" / "Main" / f"{name}.txt") for name in _VOC_LISTS]
+        lists = [(name, path) for name, path in lists if is_file(path)]
+        if not lists:
+            notes.append(f"{printable(root)} has no lists in ImageSets/Main: all its annotations are used")
+        sources += lists or [("train", root)]
+    return Layout(_grouped(sources, "voc"), notes=tuple(notes))
+
+
+def _voc_roots(folder: Path) -> list[Path]:
+    """The folder itself, or the `VOC2007`, `VOC2012`, ... in it."""
+    if has_voc_annotations(folder):
+        return [folder]
+    return [child for child in _folders(folder) if child.name.startswith("VOC") and has_voc_annotations(child)]
+
+
+def _coco(folder: Path) -> Layout | None:
+    exported = [(name, part / _ROBOFLOW_JSON, part) for name, part in _split_folders(folder)]
+    splits: Splits = {name: (SplitSource(path, "coco", part),) for name, path, part in exported if is_file(path)}
+    for place in (folder / "annotations", folder):
+        if not splits:
+            splits = _coco_splits(place, nameless=place != folder)
+    return Layout(splits) if splits else None
+
+
+def _coco_splits(folder: Path, *, nameless: bool) -> Splits:
+    """The annotation files right in a folder, by the split in their name; a single one without may be train."""
+    files = sorted(folder.glob("*.json")) if folder.is_dir() else []
+    files = [path for path in files if path.name.startswith("instances_")] or files
+    splits = _grouped(((name, path) for path in files if (name := split_inside(path.stem)) is not None), "coco")
+    if not splits and len(files) == 1 and (nameless or files[0].name in _SINGLE_JSON):
+        return {"train": (SplitSource(files[0], "coco"),)}
+    for split, sources in splits.items():
+        if len(sources) > 1:
+            names = ", ".join(source.path.name for source in sources)
+            raise DataError(
+                f"{printable(folder)}: several annotation files for {split} ({names}); "
+                "say which ones are meant in a dataset YAML"
+            )
+    return splits
+
+
+def _csv(folder: Path) -> Layout | None:
+    """train/_annotations.csv, ...; train.csv, ...; or a single file that is not divided."""
+    exported = [(name, _box_csv_in(part), part) for name, part in _split_folders(folder)]
+    splits: Splits = {name: (SplitSource(path, "csv", part),) for name, path, part in exported if path is not None}
+    if not splits:
+        named = [(split_called(path.stem), path) for path in sorted(folder.glob("*.csv"))]
+        splits = _grouped(((name, path) for name, path in named if name is not None and is_box_csv(path)), "csv")
+    if not splits and (single := _box_csv_in(folder)) is not None:
+        splits = {"train": (SplitSource(single, "csv"),)}
+    return Layout(splits) if splits else None
+
+
+def _box_csv_in(folder: Path) -> Path | None:
+    places = (folder / name for name in _SINGLE_CSVS)
+    return next((place for place in places if is_file(place) and is_box_csv(place)), None)
+
+
+def _yolo(folder: Path) -> Layout | None:
+    splits = _yolo_splits(folder)
+    return Layout(splits, names_beside(folder)) if splits else None
+
+
+def _yolo_splits(folder: Path) -> Splits:
+    """From the most telling to the least: images/train, train/images, train/, train.txt, images/, the folder."""
+    nested = [named for named in _split_folders(folder / "images") if _has_images(named[1])]
+    if nested:
+        return _grouped(nested, "yolo")
+    outside = [
+        (name, part / "images" if (part / "images").is_dir() else part)
+        for name, part in _split_folders(folder)
+        if _has_images(part)
+    ]
+    if outside:
+        return _grouped(outside, "yolo")
+    lists = [(split_called(path.stem), path) for path in sorted(folder.glob("*.txt"))]
+    listed = [(name, path) for name, path in lists if name is not None]
+    if listed:
+        return _grouped(listed, "yolo")
+    for place in (folder / "images", folder):
+        if _has_images(place):
+            return {"train": (SplitSource(place, "yolo"),)}
+    return {}
+
+
+def names_beside(folder: Path) -> tuple[str, ...] | None:
+    """Class names of a YOLO tree that stand one per line in `classes.txt` or a `.names` file."""
+    places = [*sorted(folder.glob("*.names")), folder / "classes.txt", folder / "labels" / "classes.txt"]
+    found = next((place for place in places if is_file(place)), None)
+    if found is None:
+        return None
+    names = tuple(read_lines(found))
+    if len(set(names)) != len(names):
+        raise DataError(f"{printable(found)}: has a class name more than once")
+    return names or None
+
+
+def _split_folders(folder: Path) -> list[tuple[str, Path]]:
+    named = [(split_called(child.name), child) for child in _folders(folder)]
+    return [(name, child) for name, child in named if name is not None]
+
+
+def _folders(folder: Path) -> list[Path]:
+    return sorted(child for child in folder.iterdir() if child.is_dir()) if folder.is_dir() else []
+
+
+def _has_images(folder: Path) -> bool:
+    """Whether there is an image in the folder or one or two levels below; stops at the first."""
+    if not folder.is_dir():
+        return False
+    return any(is_image_name(path.name) for pattern in ("*", "*/*", "*/*/*") for path in folder.glob(pattern))
+
+
+def _grouped(named: Iterable[tuple[str, Path]], source_format: Format) -> Splits:
+    splits: Splits = {}
+    for name, path in named:
+        splits[name] = (*splits.get(name, ()), SplitSource(path, source_format))
+    return splits
+
+
+_YAML_SUFFIXES = frozenset({".yaml", ".yml"})
+_FILE_FORMATS: Mapping[str, Format] = {".json": "coco", ".csv": "csv"}
+
+Names = tuple[str, ...]
+
+
+@dataclass(frozen=True)
+class DatasetDescriptor:
+    """Where a dataset is and how it is divided; no annotation has been read yet.
+
+    Attributes:
+        root: folder that relative paths refer to.
+        splits: sources by the name of the split; `train`, `val`, `test` and for VOC `trainval`.
+        class_names: where the dataset states them outside of its annotations.
+        notes: what was decided for the user, to be told.
+        rules: which classes are renamed, merged, left out.
+        extra: sidecar with what label files cannot hold.
+    """
+
+    root: Path
+    splits: Mapping[str, tuple[SplitSource, ...]]
+    class_names: Names | None
+    notes: Names
+    rules: ClassRules = field(default_factory=ClassRules)
+    extra: Path | None = None
+
+    @property
+    def formats(self) -> tuple[Format, ...]:
+        """The formats of its sources, in their order."""
+        return tuple(dict.fromkeys(source.format for sources in self.splits.values() for source in sources))
+
+    @property
+    def format(self) -> Format:
+        """The format of its first source: what a writer chooses where nobody says."""
+        return self.formats[0]
+
+
+def find_dataset(path: Path) -> DatasetDescriptor:
+    """Recognise a dataset.
+
+    Args:
+        path: a dataset YAML, a COCO JSON, a CSV file of boxes, or a folder: with one dataset YAML in it, or a VOC,
+            COCO, CSV or YOLO tree.
+
+    Raises:
+        DataError: nothing there, or nothing that is known; the message says what was tried.
+    """
+    path = Path(path).expanduser().absolute()
+    if path.is_dir():
+        return _from_folder(path)
+    if not is_file(path):
+        raise DataError(f"dataset not found; tried\n  {printable(path)}")
+    suffix = path.suffix.lower()
+    if suffix in _YAML_SUFFIXES:
+        return _from_yaml(path)
+    if suffix in _FILE_FORMATS:
+        source = SplitSource(path, _FILE_FORMATS[suffix])
+        return _describe(path.parent, Layout({split_inside(path.stem) or "train": (source,)}))
+    raise DataError(f"{printable(path)}: is neither a dataset YAML, a COCO JSON, a CSV file nor a folder")
+
+
+def _from_folder(folder: Path) -> DatasetDescriptor:
+    files = sorted(child for child in folder.iterdir() if child.suffix.lower() in _YAML_SUFFIXES)
+    described = [path for path in files if is_dataset_yaml(path)]
+    if len(described) > 1:
+        names = ", ".join(printable(path.name) for path in described)
+        raise DataError(f"{printable(folder)}: has several dataset YAMLs ({names}); name the one that is meant")
+    if described:
+        return _from_yaml(described[0])
+    layout = recognise(folder)
+    if layout is None:
+        raise DataError(
+            f"{printable(folder)}: no dataset is recognised here; looked for a dataset YAML, a VOC tree "
+            "(Annotations, JPEGImages), a COCO tree (annotations/*.json), CSV files of boxes (train.csv) "
+            "and YOLO images and labels"
+        )
+    return _describe(folder, layout)
+
+
+def _from_yaml(path: Path) -> DatasetDescriptor:
+    content = read_dataset_yaml(path)
+    if content.splits:
+        layout = _layout_of_yaml(content)
+    else:
+        found = recognise(content.root, content.format)
+        if found is None:
+            raise DataError(
+                f"{printable(path)}: has no train, and no dataset is recognised in {printable(content.root)}"
+            )
+        layout = found
+    names = content.class_names or layout.class_names
+    layout = layout._replace(class_names=names, notes=content.notes + layout.notes)
+    return replace(_describe(content.root, layout), rules=content.rules, extra=content.extra)
+
+
+def _layout_of_yaml(content: DatasetYaml) -> Layout:
+    splits = {
+        name: tuple(_split_source(source, content) for source in sources) for name, sources in content.splits.items()
+    }
+    formats = {source.format for sources in splits.values() for source in sources}
+    # of several formats the names in a YOLO tree are those of its sources alone
+    return Layout(splits, names_beside(content.root) if formats == {"yolo"} else None)
+
+
+def _split_source(source: YamlSource, content: DatasetYaml) -> SplitSource:
+    source_format = source.format or content.format or recognise_source(source.path)
+    found = SplitSource(source.path, source_format)
+    if source_format == "coco":
+        found = coco_source(source.path, content.root)
+    elif source_format == "csv":
+        found = csv_source(source.path)
+    names = source.names
+    if source_format == "yolo" and names is None:
+        names = _names_of_tree(source.path, content.root)
+    return replace(found, image_dir=source.images or found.image_dir, names=names, only=source.only)
+
+
+def _names_of_tree(path: Path, root: Path) -> Names | None:
+    """The class names that stand in the root of a YOLO tree, where that tree is not the whole dataset."""
+    folders = path.parts
+    if "images" in folders:
+        tree = Path(*folders[: len(folders) - 1 - folders[::-1].index("images")])
+    else:
+        tree = path if path.is_dir() else path.parent
+    return names_beside(tree) if tree != root and tree.is_relative_to(root) else None
+
+
+def _describe(root: Path, layout: Layout) -> DatasetDescriptor:
+    splits, notes = with_held_out_val(layout.splits)
+    return DatasetDescriptor(root, splits, layout.class_names, layout.notes + notes)

@@ -1,0 +1,195 @@
+"""The run folder of a training: configuration, environment, data account, results per epoch, events.
+
+What a result depends on beside its inputs: versions and the machine, for people who compare results.
+"""
+
+from __future__ import annotations
+
+import csv
+import json
+import os
+import platform
+import shlex
+import sys
+import time
+from collections.abc import Iterator, Mapping
+from dataclasses import MISSING, asdict, fields, is_dataclass
+from importlib.metadata import version
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+import torch
+import yaml
+
+from yolo._version import __version__
+from yolo.config import TrainConfig
+from yolo.darknet.network import DarknetSpec
+from yolo.files import atomic_write, new_folder, write_json
+from yolo.losses.yolo_loss import TERM_NAMES
+from yolo.models.build import Spec
+
+if TYPE_CHECKING:
+    from _typeshed import DataclassInstance
+
+
+VERSIONS_OF = ("torch", "torchvision", "albumentations", "opencv-python", "numpy", "lightning-fabric", "safetensors")
+
+
+def describe_environment(device: torch.device | None = None) -> dict[str, str]:
+    """Name -> value, as texts."""
+    lines = {
+        "gridyolo": __version__,
+        "Python": platform.python_version(),
+        **{name: version(name) for name in VERSIONS_OF},
+        "platform": platform.platform(),
+        "CPU cores": str(os.cpu_count()),
+    }
+    if device is not None:
+        lines["device"] = str(device)
+        if device.type == "cuda":
+            lines["device name"] = torch.cuda.get_device_name(device)
+    return lines
+
+
+def command_of(command: str, config: DataclassInstance, *, positional: tuple[str, ...] = ()) -> str:
+    """The command line that makes this configuration: every option that is not at its default.
+
+    >>> from yolo.config import InfoConfig
+    >>> command_of("info", InfoConfig(weights="my best.safetensors"))
+    "gridyolo info --weights 'my best.safetensors'"
+    """
+    words = ["gridyolo", command, *(str(getattr(config, name)) for name in positional)]
+    return shlex.join([*words, *_options(config, prefix="", passed_over=positional)])
+
+
+def _options(config: DataclassInstance, *, prefix: str, passed_over: tuple[str, ...] = ()) -> Iterator[str]:
+    """Words for the options that are not at their default, sections as dotted keys."""
+    for field in fields(config):
+        value = getattr(config, field.name)
+        default = field.default if field.default_factory is MISSING else field.default_factory()
+        name = f"{prefix}{field.name}".replace("_", "-")
+        if field.name in passed_over or value == default:
+            continue
+        if is_dataclass(value) and not isinstance(value, type):
+            yield from _options(value, prefix=f"{name}.")
+        elif isinstance(value, bool):
+            yield f"--{name}" if value else f"--no-{name}"
+        else:
+            yield from (f"--{name}", str(value))
+
+
+# The names that people's scripts already parse.
+COLUMNS = (
+    "epoch",
+    "time",
+    *(f"train/{term}_loss" for term in TERM_NAMES),
+    "metrics/precision",
+    "metrics/recall",
+    "metrics/mAP50",
+    "metrics/mAP50-95",
+    "lr/pg0",
+)
+
+
+class RunLog:
+    """Writes into one run folder.
+
+    Args:
+        folder: exists already; see `RunLog.create` for a new one.
+    """
+
+    def __init__(self, folder: Path) -> None:
+        self.folder = folder
+        self.weights = folder / "weights"
+        self.weights.mkdir(exist_ok=True)
+
+    @classmethod
+    def create(cls, config: TrainConfig, spec: Spec) -> RunLog:
+        """Make a new folder and write what is known before the training."""
+        log = cls(new_folder(Path(config.runs), config.name))
+        if isinstance(spec, DarknetSpec):
+            with atomic_write(log.cfg) as temporary:
+                temporary.write_text(spec.cfg, encoding="utf-8")
+        with atomic_write(log.folder / "config.yaml") as temporary:
+            temporary.write_text(yaml.safe_dump(asdict(config), sort_keys=False), encoding="utf-8")
+        return log
+
+    @property
+    def cfg(self) -> Path:
+        """The cfg of the network that is trained, where it has one; with it the run resumes."""
+        return self.folder / "network.cfg"
+
+    @property
+    def last(self) -> Path:
+        """The training state."""
+        return self.weights / "last.ckpt"
+
+    @property
+    def best(self) -> Path:
+        """The detector of the best validation."""
+        return self.weights / "best.safetensors"
+
+    def write_environment(self, device: torch.device) -> None:
+        """Write the versions and the machine."""
+        environment = {
+            "gridyolo": __version__,
+            "python": platform.python_version(),
+            "platform": platform.platform(),
+            "cores": os.cpu_count(),
+            "torch_threads": torch.get_num_threads(),
+            "device": str(device),
+            "device_name": torch.cuda.get_device_name(device) if device.type == "cuda" else platform.machine(),
+            "command": sys.argv,
+            "versions": {name: version(name) for name in VERSIONS_OF},
+        }
+        write_json(self.folder / "environment.json", environment)
+
+    def epoch(self, row: Mapping[str, Any]) -> None:
+        """Append a row to results.csv; absent columns stay empty."""
+        path = self.folder / "results.csv"
+        is_new = not path.exists()
+        with path.open("a", newline="", encoding="utf-8") as file:
+            writer = csv.DictWriter(file, fieldnames=COLUMNS, restval="")
+            if is_new:
+                writer.writeheader()
+            writer.writerow({key: f"{value:.6g}" if isinstance(value, float) else value for key, value in row.items()})
+
+    def keep_epochs(self, count: int) -> None:
+        """Cut results.csv to its first `count` rows: a resumed run does the later epochs again."""
+        path = self.folder / "results.csv"
+        if path.exists():
+            lines = path.read_text(encoding="utf-8").splitlines(keepends=True)
+            with atomic_write(path) as temporary:
+                temporary.write_text("".join(lines[: count + 1]), encoding="utf-8")
+
+    def event(self, kind: str, **values: Any) -> None:
+        """Append a line to events.jsonl."""
+        finite = {name: None if value != value else value for name, value in values.items()}  # JSON has no NaN
+        line = {"time": round(time.time(), 3), "event": kind, **finite}
+        with (self.folder / "events.jsonl").open("a", encoding="utf-8") as file:
+            file.write(json.dumps(line, ensure_ascii=False, allow_nan=False) + "\n")
+
+    def plot(self) -> None:
+        """Draw results.csv as results.png: the loss terms, and mAP where it was measured."""
+        from matplotlib.backends.backend_agg import FigureCanvasAgg
+        from matplotlib.figure import Figure
+
+        with (self.folder / "results.csv").open(encoding="utf-8") as file:
+            rows = list(csv.DictReader(file))
+        figure = Figure(figsize=(11, 4), layout="constrained")
+        FigureCanvasAgg(figure)
+        losses, metrics = figure.subplots(1, 2)
+        epochs = [int(row["epoch"]) for row in rows]
+        for term in TERM_NAMES:
+            losses.plot(epochs, [float(row[f"train/{term}_loss"]) for row in rows], label=term)
+        losses.set(title="Training loss, weighted terms", xlabel="epoch", yscale="log")
+        measured = [row for row in rows if row["metrics/mAP50"]]
+        for name in ("mAP50", "mAP50-95"):
+            values = [float(row[f"metrics/{name}"]) for row in measured]
+            metrics.plot([int(row["epoch"]) for row in measured], values, marker="o", markersize=3, label=name)
+        metrics.set(title="Validation", xlabel="epoch", ylim=(0, 1))
+        for axes in (losses, metrics):
+            axes.grid(alpha=0.3)
+            axes.legend()
+        with atomic_write(self.folder / "results.png") as temporary:
+            figure.savefig(temporary, dpi=120)

@@ -1,0 +1,296 @@
+"""Two detectors on the same images: what differs, and whether by more than chance.
+
+The bootstrap is paired: each replicate draws images once and evaluates both detectors on them, so what makes an image
+hard for both cancels out. Differences of replicates are moved so that their mean is the difference itself, see
+`centred` in bootstrap.py. A p-value is twice the smaller share of replicates in which the difference is at most, or at
+least, zero, with one more counted on either side so that it is never 0 (Davison and Hinkley, Bootstrap Methods and
+their Application, 1997). With R replicates no p-value is below 2 / (R + 1), and none below 2 C / (R + 1) after the
+correction for C classes: many classes get more replicates (`automatic_pairs`).
+
+Left out: what other training runs of the same recipe would have given.
+"""
+
+from __future__ import annotations
+
+import math
+from dataclasses import dataclass, fields, replace
+
+import numpy as np
+from numpy.typing import NDArray
+
+from yolo.detection_sets import Problem
+from yolo.evaluation.bootstrap import (
+    Interval,
+    centred,
+    check_arguments,
+    class_replicates,
+    draw_weights,
+    mean_over_classes,
+    percentile_interval,
+)
+from yolo.evaluation.coco import Matched, match_areas
+from yolo.evaluation.result import EvaluationResult
+from yolo.evaluation.summary import summarise
+
+Float64 = NDArray[np.float64]
+Int64 = NDArray[np.int64]
+
+HEADLINE = (
+    *("map_50_95", "map_50", "map_75", "map_small", "map_medium", "map_large", "ar_100"),
+    *("precision", "recall", "f1"),
+)
+
+# the headline is not corrected for the number of classes, so these are enough for its numbers by size
+_REPLICATES_BY_SIZE = 1000
+
+# below the accuracy of sums of floats a difference is none
+_ROUNDING = 1e-12
+
+
+@dataclass(frozen=True, slots=True)
+class Difference:
+    """One number of two detectors, B against A.
+
+    Attributes:
+        name: of the number, or of the class.
+        a: of the first.
+        b: of the second.
+        interval: of b - a, by the paired bootstrap over images.
+        p_value: two-sided, of b - a = 0; NaN where there is nothing to measure.
+        p_adjusted: after Holm's correction over the classes; equal to `p_value` for headline numbers.
+    """
+
+    name: str
+    a: float
+    b: float
+    interval: Interval
+    p_value: float
+    p_adjusted: float
+
+
+@dataclass(frozen=True, slots=True)
+class ImageChange:
+    """What became better or worse on one image, at IoU 0.5, each detector at its own score threshold.
+
+    Attributes:
+        image: place in the image table.
+        found: objects found by (A, B).
+        wrong: false positives of (A, B).
+        objects: objects to be found.
+        change: (found - wrong) of B less that of A; positive is better.
+    """
+
+    image: int
+    found: tuple[int, int]
+    wrong: tuple[int, int]
+    objects: int
+    change: int
+
+
+@dataclass(frozen=True, slots=True)
+class Comparison:
+    """B against A.
+
+    Attributes:
+        headline: map_50_95, map_50, map_75, map_small, map_medium, map_large, ar_100, precision, recall, f1.
+        class_ap_50: for each class.
+        class_ap_50_95: for each class.
+        images: with a change, the largest improvement first, the largest loss last.
+        num_images: all.
+        num_better: images with a positive change.
+        num_worse: images with a negative change.
+        score_thresholds: of A and of B.
+        level: of the intervals.
+        replicates: of the bootstrap.
+        seed: of the bootstrap.
+    """
+
+    headline: tuple[Difference, ...]
+    class_ap_50: tuple[Difference, ...]
+    class_ap_50_95: tuple[Difference, ...]
+    images: tuple[ImageChange, ...]
+    num_images: int
+    num_better: int
+    num_worse: int
+    score_thresholds: tuple[float, float]
+    level: float
+    replicates: int
+    seed: int
+
+
+def compare(a: Problem, b: Problem, *, replicates: int | None = None, level: float = 0.95, seed: int = 0) -> Comparison:
+    """Compare the detections of two problems that are equal in all else.
+
+    Args:
+        a: with the detections of the first detector.
+        b: with those of the second.
+        replicates: of the bootstrap; None: see `automatic_pairs`. Numbers by size of object use the first 1000.
+        level: of the intervals.
+        seed: of the draws. Equal seeds give equal results.
+
+    Raises:
+        ValueError: classes, images or objects differ, no replicate, or a level that is not between 0 and 1.
+    """
+    check_same(a, b)
+    if replicates is None:
+        replicates = automatic_pairs(max(len(a.detections), len(b.detections)), a.num_classes)
+    check_arguments(replicates, level)
+    results = summarise(a), summarise(b)
+    areas = match_areas(a), match_areas(b)
+    weights = draw_weights(len(a.images), replicates=replicates, seed=seed)
+    drawn_a, drawn_b = (
+        class_replicates(
+            by_area,
+            weights,
+            score_threshold=result.score_threshold,
+            replicates_by_size=_REPLICATES_BY_SIZE,
+        )
+        for by_area, result in zip(areas, results, strict=True)
+    )
+    headline = []
+    for name in HEADLINE:
+        difference = mean_over_classes(drawn_b[name]) - mean_over_classes(drawn_a[name])
+        headline.append(_difference(name, (getattr(results[0], name), getattr(results[1], name)), difference, level))
+    images = image_changes((areas[0]["all"], areas[1]["all"]), (results[0].score_threshold, results[1].score_threshold))
+    return Comparison(
+        headline=tuple(headline),
+        class_ap_50=_of_classes(results, "ap_50", drawn_b["map_50"] - drawn_a["map_50"], level),
+        class_ap_50_95=_of_classes(results, "ap_50_95", drawn_b["map_50_95"] - drawn_a["map_50_95"], level),
+        images=images,
+        num_images=len(a.images),
+        num_better=sum(one.change > 0 for one in images),
+        num_worse=sum(one.change < 0 for one in images),
+        score_thresholds=(results[0].score_threshold, results[1].score_threshold),
+        level=level,
+        replicates=replicates,
+        seed=seed,
+    )
+
+
+def automatic_pairs(num_detections: int, num_classes: int) -> int:
+    """How many replicates a comparison gets if nobody says.
+
+    1000, but 50 for each class, so that a class can differ "significantly" after the correction for their number;
+    fewer where that would take minutes, 200 at least. By size and not by the clock.
+
+    >>> [automatic_pairs(count, classes) for count, classes in ((1000, 2), (500_000, 80), (4_000_000, 1200))]
+    [1000, 4000, 500]
+    """
+    affordable = 2_000_000_000 // max(num_detections, 1)
+    return max(200, min(max(1000, 50 * num_classes), affordable, 10_000))
+
+
+def check_same(a: Problem, b: Problem) -> None:
+    """Refuse two problems that differ in more than their detections.
+
+    Raises:
+        ValueError: it says what differs.
+    """
+    for what, of_a, of_b in (
+        ("classes", list(a.class_names), list(b.class_names)),
+        ("images", list(a.images.image_ids), list(b.images.image_ids)),
+    ):
+        if of_a != of_b:
+            raise ValueError(f"the two cannot be compared, their {what} differ: {_first_difference(of_a, of_b)}")
+    if len(a.truths) != len(b.truths):
+        raise ValueError(f"the two cannot be compared: A has {len(a.truths)} objects, B has {len(b.truths)}")
+    for field in fields(a.truths):
+        one, other = getattr(a.truths, field.name), getattr(b.truths, field.name)
+        rows = np.flatnonzero((one != other).reshape(len(one), -1).any(axis=1)) if len(one) else np.zeros(0, np.intp)
+        if rows.size:
+            image = a.images.image_ids[int(a.truths.image_index[rows[0]])]
+            raise ValueError(
+                f"the two cannot be compared: {rows.size} objects differ in {field.name}, the first on image {image!r}"
+            )
+
+
+def p_value_of(difference: Float64) -> float:
+    """Two-sided p-value of "no difference", from differences in replicates; NaN without any that is not NaN.
+
+    >>> p_value_of(np.zeros(99)), p_value_of(np.ones(99))  # 2 * (0 + 1) / (99 + 1)
+    (1.0, 0.02)
+    """
+    known = difference[~np.isnan(difference)]
+    if not known.size:
+        return math.nan
+    fewer = int(min(np.count_nonzero(known <= 0), np.count_nonzero(known >= 0)))
+    return min(1.0, 2 * (fewer + 1) / (known.size + 1))
+
+
+def holm(p_values: list[float]) -> list[float]:
+    """Holm's step-down correction: the chance of any false alarm among all stays below the level. NaN takes no part.
+
+    >>> holm([0.01, 0.04, float("nan"), 0.03])  # 3 * 0.01, 2 * 0.03, and the last not below the one before
+    [0.03, 0.06, nan, 0.06]
+    """
+    adjusted = [math.nan] * len(p_values)
+    known = sorted((index for index, p in enumerate(p_values) if not math.isnan(p)), key=p_values.__getitem__)
+    highest = 0.0
+    for place, index in enumerate(known):
+        highest = max(highest, min(1.0, (len(known) - place) * p_values[index]))
+        adjusted[index] = highest
+    return adjusted
+
+
+def image_changes(matched: tuple[Matched, Matched], score_thresholds: tuple[float, float]) -> tuple[ImageChange, ...]:
+    """The images that became better or worse, the largest improvement first, in the images' order on ties.
+
+    Args:
+        matched: of A and B, with IoU 0.5 and objects of every size.
+        score_thresholds: of A and B; NaN keeps nothing.
+    """
+    (found_a, wrong_a), (found_b, wrong_b) = (
+        _image_counts(one, threshold) for one, threshold in zip(matched, score_thresholds, strict=True)
+    )
+    first = matched[0]
+    objects = np.bincount(first.problem.truths.image_index[first.counted], minlength=len(first.problem.images))
+    change = (found_b - wrong_b) - (found_a - wrong_a)
+    order = np.argsort(-change, kind="stable")
+    return tuple(
+        ImageChange(
+            image=index,
+            found=(int(found_a[index]), int(found_b[index])),
+            wrong=(int(wrong_a[index]), int(wrong_b[index])),
+            objects=int(objects[index]),
+            change=int(change[index]),
+        )
+        for index in order[change[order] != 0].tolist()
+    )
+
+
+def _image_counts(matched: Matched, score_threshold: float) -> tuple[Int64, Int64]:
+    detections, column = matched.problem.detections, matched.at(0.5)
+    kept = detections.scores >= score_threshold
+    true_positive, false_positive = (
+        np.bincount(detections.image_index[kept & verdict[:, column]], minlength=len(matched.problem.images))
+        for verdict in (matched.true_positive, matched.false_positive)
+    )
+    return true_positive, false_positive
+
+
+def _difference(name: str, values: tuple[float, float], difference: Float64, level: float) -> Difference:
+    difference = centred(difference, values[1] - values[0])
+    difference = np.where(np.abs(difference) < _ROUNDING, 0.0, difference)
+    p_value = p_value_of(difference)
+    interval = Interval(*percentile_interval(difference, level, bounds=(-1.0, 1.0)))
+    return Difference(name, *values, interval=interval, p_value=p_value, p_adjusted=p_value)
+
+
+def _of_classes(
+    results: tuple[EvaluationResult, EvaluationResult], number: str, difference: Float64, level: float
+) -> tuple[Difference, ...]:
+    a, b = (result.per_class for result in results)
+    single = [
+        _difference(one.name, (getattr(one, number), getattr(other, number)), difference[:, index], level)
+        for index, (one, other) in enumerate(zip(a, b, strict=True))
+    ]
+    adjusted = holm([one.p_value for one in single])
+    return tuple(replace(one, p_adjusted=p) for one, p in zip(single, adjusted, strict=True))
+
+
+def _first_difference(of_a: list[str], of_b: list[str]) -> str:
+    for side, own, other in (("A", of_a, set(of_b)), ("B", of_b, set(of_a))):
+        for one in own:
+            if one not in other:
+                return f"{one!r} is only in {side}"
+    return "they are in another order"

@@ -1,0 +1,1 @@
+"""Annotation formats: each module reads and writes one."""

@@ -1,0 +1,391 @@
+"""CSV: one file per split with a row for each object; the header says what is where (csv_columns.py).
+
+Boxes are xyxy in continuous pixels from 0; those of Open Images are fractions of the image. A row with neither class
+nor box makes its image known as background. A bad row is dropped and counted. Left out: writing.
+
+The header of a CSV file of boxes: which column is which, by the names that programs and competitions use.
+
+Left out: the rows (csv_boxes.py).
+
+Writing a split as CSV: a row per object, boxes in continuous pixels, one row without a class for a background.
+
+Left out: image files and the YAML (dataset.py).
+"""
+
+from __future__ import annotations
+
+import csv
+import io
+import math
+import os
+from collections.abc import Iterable, Iterator, Mapping, Sequence
+from dataclasses import dataclass, field
+from pathlib import Path
+from types import MappingProxyType
+from typing import Any, NamedTuple
+
+from yolo.errors import DataError, printable
+from yolo.formats.exact_numbers import number_text, shortest_float32s
+from yolo.formats.issues import DataAccount
+from yolo.formats.objects import RawObject, RawObjects, RawSource, sizes_array
+from yolo.formats.paths import ImageSizes, image_folder, is_file, is_image_name, path_id, read_text, shown
+from yolo.images import IMAGE_SUFFIXES
+from yolo.structures import AnnotatedImage
+
+# Lower case; the first name that a header has is taken.
+_SYNONYMS: Mapping[str, tuple[str, ...]] = MappingProxyType(
+    {
+        "image": ("image", "filename", "file_name", "path", "image_path", "imageid"),
+        "class": ("class", "label", "class_name", "labelname"),
+        "x1": ("xmin", "x1"),
+        "y1": ("ymin", "y1"),
+        "x2": ("xmax", "x2"),
+        "y2": ("ymax", "y2"),
+        "width": ("width",),
+        "height": ("height",),
+        "difficult": ("difficult",),
+        "iscrowd": ("iscrowd", "isgroupof"),
+        "area": ("area",),
+        "image_id": ("image_id",),
+    }
+)
+_REQUIRED = ("image", "class", "x1", "y1", "x2", "y2")
+# Open Images writes fractions of the image, and only it spells its columns so.
+_FRACTIONS = frozenset({"XMin", "YMin", "XMax", "YMax"})
+_DELIMITERS = (",", ";", "\t")
+
+
+class CsvColumns(NamedTuple):
+    """What the columns of a CSV file mean.
+
+    Attributes:
+        place: number of the column of each field; those of `image`, `class`, `x1`, `y1`, `x2`, `y2` are there.
+        num_columns: how many columns a row has.
+        normalised: boxes are in fractions of the image.
+        has_header: the first row is a header, no object.
+        delimiter: between columns.
+    """
+
+    place: Mapping[str, int]
+    num_columns: int
+    normalised: bool
+    has_header: bool
+    delimiter: str
+
+
+def columns_of(first_line: str) -> CsvColumns | None:
+    """What the first line of a file says of its columns; None if they are not those of boxes.
+
+    A file without header has the columns `path, x1, y1, x2, y2, class`, and is known by an image in the first.
+
+    >>> columns_of("filename,xmin,ymin,xmax,ymax,class").place["class"]
+    5
+    """
+    delimiter = max(_DELIMITERS, key=first_line.count)
+    cells = [cell.strip().strip('"').strip() for cell in first_line.lstrip("\ufeff").split(delimiter)]
+    lowered = [cell.lower() for cell in cells]
+    place: dict[str, int] = {}
+    for column, names in _SYNONYMS.items():
+        found = next((lowered.index(name) for name in names if name in lowered), None)
+        if found is not None:
+            place[column] = found
+    if all(field in place for field in _REQUIRED):
+        return CsvColumns(place, len(cells), set(cells) >= _FRACTIONS, True, delimiter)
+    if len(cells) == len(_HEADERLESS) and is_image_name(cells[0].replace("\\", "/").rpartition("/")[2]):
+        return CsvColumns(
+            dict(zip(_HEADERLESS, range(len(_HEADERLESS)), strict=True)), len(cells), False, False, delimiter
+        )
+    return None
+
+
+_HEADERLESS = ("image", "x1", "y1", "x2", "y2", "class")
+
+
+def require_columns(first_line: str, path: Path) -> CsvColumns:
+    """Like `columns_of`, for a file that is meant to hold boxes.
+
+    Raises:
+        DataError: it does not; the message says what is expected.
+    """
+    columns = columns_of(first_line)
+    if columns is None:
+        raise DataError(
+            f"{printable(path)}, line 1: is {shown(first_line)}; expected a header with the columns image "
+            "(or filename), class, xmin, ymin, xmax, ymax, or rows of path, x1, y1, x2, y2, class without one"
+        )
+    return columns
+
+
+def cells_by_field(row: Sequence[str], columns: CsvColumns) -> dict[str, str]:
+    """The cells of a row by field, without surrounding spaces."""
+    return {field: row[number].strip() for field, number in columns.place.items()}
+
+
+_TRUE = frozenset({"1", "1.0", "true", "yes"})
+_SIDES = ("x1", "y1", "x2", "y2")
+# Fractions may overshoot the border a little; from here on they are something else, most likely pixels.
+_LARGEST_FRACTION = 2.0
+_SNIFFED = 4096  # characters, enough for a first line
+
+
+class CsvFault(NamedTuple):
+    """A row that cannot be used."""
+
+    line: int
+    kind: str
+    message: str
+
+
+class CsvObject(NamedTuple):
+    """A row that is an object."""
+
+    line: int
+    class_name: str
+    sides: tuple[float, float, float, float]  # xyxy, pixels or fractions
+    difficult: bool
+    iscrowd: bool
+    area: float
+
+
+@dataclass(slots=True)
+class CsvImage:
+    """An image of a CSV file, and its rows."""
+
+    name: str
+    line: int
+    image_id: str = ""
+    stated_hw: tuple[Any, Any] = (None, None)
+    objects: list[CsvObject] = field(default_factory=list)
+    faults: list[CsvFault] = field(default_factory=list)
+
+
+class CsvFile(NamedTuple):
+    """A CSV file of boxes.
+
+    Attributes:
+        path: of the file.
+        normalised: boxes are in fractions of the image.
+        images: by their name, in the order of their first row.
+        faults: rows that name no image.
+    """
+
+    path: Path
+    normalised: bool
+    images: dict[str, CsvImage]
+    faults: list[CsvFault]
+
+
+class CsvEntry(NamedTuple):
+    """One image of a CSV file."""
+
+    image_id: str
+    image: str
+    file: CsvFile
+    content: CsvImage
+
+
+def is_box_csv(path: Path) -> bool:
+    """Whether the first line of a CSV file is that of a file of boxes; False for what cannot be read."""
+    if not is_file(path):
+        return False
+    try:
+        with path.open(encoding="utf-8-sig", errors="replace") as file:
+            return columns_of(file.read(_SNIFFED).split("\n")[0]) is not None
+    except (OSError, ValueError):
+        return False
+
+
+def load_csv(path: Path) -> CsvFile:
+    """Read a CSV file.
+
+    Raises:
+        DataError: it cannot be read, or its header lacks a column.
+    """
+    text = read_text(path)
+    columns = require_columns(text.split("\n", 1)[0], path)
+    file = CsvFile(path, columns.normalised, {}, [])
+    reader = csv.reader(io.StringIO(text, newline=""), delimiter=columns.delimiter)
+    try:
+        for number, row in enumerate(reader):
+            if any(cell.strip() for cell in row) and not (columns.has_header and number == 0):
+                _add_row(file, row, columns, line=reader.line_num)
+    except csv.Error as error:
+        raise DataError(f"{printable(path)}, line {reader.line_num}: is not CSV ({error})") from error
+    return file
+
+
+def list_csv(file: CsvFile, image_dir: Path | None) -> list[CsvEntry]:
+    """The images of a file.
+
+    Args:
+        file: from `load_csv`.
+        image_dir: what names are relative to; None to look for it around the file.
+
+    Raises:
+        DataError: none of the places has the images; they are listed.
+    """
+    names = list(file.images)
+    folder = image_dir or image_folder(file.path, [one for name in names[:50] for one in _with_suffixes(name)])
+    entries = []
+    for content in file.images.values():
+        image = _image_file(folder, content.name)
+        image_id = content.image_id or path_id(image, folder)
+        entries.append(CsvEntry(printable(image_id), os.fspath(image), file, content))
+    return entries
+
+
+def report_nameless_rows(file: CsvFile, account: DataAccount) -> None:
+    """Count the rows that name no image."""
+    for line, kind, message in file.faults:
+        account.drop_object(file.path, f"line {line}", kind, message)
+
+
+def names_in_csv(files: Iterable[CsvFile]) -> tuple[str, ...]:
+    """The distinct class names of each file, sorted; those of further files follow."""
+    names: dict[str, None] = {}
+    for file in files:
+        names.update(dict.fromkeys(sorted({o.class_name for image in file.images.values() for o in image.objects})))
+    return tuple(names)
+
+
+def read_csv(file: CsvFile, entries: Sequence[CsvEntry], *, sizes: ImageSizes) -> RawSource:
+    """What is annotated on some images of a file.
+
+    Args:
+        file: from `load_csv`.
+        entries: from `list_csv`; each image once.
+        sizes: finds the size of each image, and has the account.
+    """
+    names = names_in_csv([file])
+    labels = {name: label for label, name in enumerate(names)}
+    kept: list[CsvEntry] = []
+    found: list[tuple[int, int]] = []
+    rows: list[RawObject] = []
+    for entry in entries:
+        content = entry.content
+        size_hw = sizes.of(entry.image, content.stated_hw)
+        if size_hw is None:
+            continue
+        where = f"line {content.line}"
+        sizes.compare(size_hw, content.stated_hw, path=file.path, where=where, image=entry.image)
+        for line, kind, message in content.faults:
+            sizes.account.drop_object(file.path, f"line {line}", kind, message, image=entry.image)
+        height, width = size_hw if file.normalised else (1, 1)
+        for line, name, (x1, y1, x2, y2), difficult, iscrowd, area in content.objects:
+            box = (x1 * width, y1 * height, x2 * width, y2 * height)
+            rows.append(RawObject(*box, labels[name], len(kept), line, difficult, iscrowd, area))
+        kept.append(entry)
+        found.append(size_hw)
+    return RawSource(
+        image_ids=[entry.image_id for entry in kept],
+        paths=[entry.image for entry in kept],
+        sizes_hw=sizes_array(found),
+        objects=RawObjects.of(rows),
+        class_names=names,
+        place=lambda _, number: (os.fspath(file.path), f"line {number}"),
+    )
+
+
+def _add_row(file: CsvFile, row: list[str], columns: CsvColumns, *, line: int) -> None:
+    """Sort a row in: an object, a fault or a background."""
+    if len(row) != columns.num_columns:
+        message = f"{len(row)} columns; expected {columns.num_columns}, like the first line"
+        file.faults.append(CsvFault(line, "wrong_columns", message))
+        return
+    cells = cells_by_field(row, columns)
+    name = cells["image"].replace("\\", "/")
+    if not name:
+        file.faults.append(CsvFault(line, "unknown_image", "names no image"))
+        return
+    image = file.images.setdefault(name, CsvImage(name, line))
+    image.image_id = image.image_id or cells.get("image_id", "")
+    if image.stated_hw == (None, None):
+        image.stated_hw = _whole(cells.get("height", "")), _whole(cells.get("width", ""))
+    if any(cells[side] for side in _SIDES) or cells["class"]:
+        found = _object(cells, line, normalised=file.normalised)
+        (image.objects if isinstance(found, CsvObject) else image.faults).append(found)  # type: ignore[arg-type]
+
+
+def _object(cells: dict[str, str], line: int, *, normalised: bool) -> CsvObject | CsvFault:
+    if not cells["class"]:
+        return CsvFault(line, "missing_name", "the row has no class")
+    sides = [_number(cells[side]) for side in _SIDES]
+    x1, y1, x2, y2 = (math.nan if side is None else side for side in sides)
+    if None in sides:
+        box = ", ".join(cells[side] for side in _SIDES)
+        return CsvFault(line, "missing_box", f"the box is {shown(box)}, expected four numbers")
+    if normalised and any(math.isfinite(side) and abs(side) >= _LARGEST_FRACTION for side in (x1, y1, x2, y2)):
+        message = f"{max((x1, y1, x2, y2), key=abs):.6g} is not a fraction of the image; are these pixels?"
+        return CsvFault(line, "not_normalised", message)
+    area = _number(cells.get("area", ""))
+    return CsvObject(
+        line,
+        printable(cells["class"]),
+        (x1, y1, x2, y2),
+        cells.get("difficult", "").lower() in _TRUE,
+        cells.get("iscrowd", "").lower() in _TRUE,
+        area if area is not None and math.isfinite(area) and area >= 0 else math.nan,
+    )
+
+
+def _number(text: str) -> float | None:
+    try:
+        return None if "_" in text else float(text)  # Python reads 1_0 as 10
+    except ValueError:
+        return None
+
+
+def _whole(text: str) -> int | str | None:
+    digits = text.isascii() and text.isdigit() and len(text) < 10
+    return int(text) if digits else (shown(text) if text else None)
+
+
+def _with_suffixes(name: str) -> list[str]:
+    """The file names that a name may stand for; Open Images leaves the suffix out."""
+    base = name.rpartition("/")[2]
+    return [name] if is_image_name(base) else [name, *(name + suffix for suffix in sorted(IMAGE_SUFFIXES))]
+
+
+def _image_file(folder: Path, name: str) -> Path:
+    names = _with_suffixes(name)
+    if len(names) == 1:
+        return folder / name
+    return next((folder / one for one in names if is_file(folder / one)), folder / names[1])
+
+
+COLUMNS = (
+    *("image", "width", "height", "class", "xmin", "ymin", "xmax", "ymax"),
+    *("difficult", "iscrowd", "area", "image_id"),
+)
+
+
+def csv_rows(
+    images: Iterable[AnnotatedImage], references: Iterable[str], *, class_names: Sequence[str]
+) -> Iterator[list[str]]:
+    """The rows of a split below the header, see `COLUMNS`.
+
+    Args:
+        images: with boxes in pixels.
+        references: where each image is: relative to the folder of the file, with forward slashes, or absolute.
+        class_names: what the labels mean.
+    """
+    for image, reference in zip(images, references, strict=True):
+        height, width = image.size_hw
+        head, truth = [reference, str(width), str(height)], image.ground_truth
+        if not len(truth):
+            yield [*head, *[""] * 8, image.image_id]
+        corners = [number_text(value) for value in shortest_float32s(truth.boxes)]
+        areas = [number_text(value) for value in shortest_float32s(truth.area)]
+        for number, label in enumerate(truth.labels.tolist()):
+            box = corners[4 * number : 4 * number + 4]
+            flags = [str(int(truth.difficult[number])), str(int(truth.iscrowd[number]))]
+            yield [*head, class_names[label], *box, *flags, areas[number], image.image_id]
+
+
+def csv_text(header: Sequence[str], rows: Iterable[Sequence[str]]) -> str:
+    """Rows as the text of a CSV file."""
+    buffer = io.StringIO()
+    writer = csv.writer(buffer, lineterminator="\n")
+    writer.writerow(header)
+    writer.writerows(rows)
+    return buffer.getvalue()

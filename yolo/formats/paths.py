@@ -1,0 +1,294 @@
+"""Finding images in folders, and the ways all readers share of opening a file. Nothing is ever written.
+
+The sizes of the images of a split: from the header of each file, or as the annotation states them.
+
+Left out: reading a header (images.py) and decoding.
+"""
+
+from __future__ import annotations
+
+import os
+import re
+import reprlib
+import stat
+from collections.abc import Callable, Mapping, Sequence
+from pathlib import Path, PurePath
+from typing import Any, Literal
+
+from yolo.errors import DataError, ImageReadError, printable
+from yolo.formats.issues import DataAccount
+from yolo.images import IMAGE_SUFFIXES, read_size
+
+Format = Literal["voc", "coco", "yolo", "csv"]
+FORMATS: tuple[Format, ...] = ("voc", "coco", "yolo", "csv")
+SPLIT_SYNONYMS: Mapping[str, str] = {"valid": "val", "validation": "val"}
+
+# A label file of this size has a million objects; no image has. It is something else, and would fill the memory.
+LARGEST_LABEL_FILE = 64 * 2**20
+_PROBED_IMAGES = 50  # so many are looked for to find an image folder
+
+
+def find_images(folder: Path) -> list[Path]:
+    """All image files below a folder, sorted; links are followed, hidden files and folders are not images."""
+    return find_files(folder, is_image_name)
+
+
+def find_files(folder: Path, is_wanted: Callable[[str], bool]) -> list[Path]:
+    """All files below a folder whose names are wanted, sorted; links are followed once, hidden folders passed over.
+
+    Raises:
+        DataError: a folder may not be listed.
+    """
+    found: list[Path] = []
+    visited: set[str] = set()
+    for parent, folders, files in os.walk(folder, followlinks=True, onerror=_refuse):
+        real = os.path.realpath(parent)
+        if real in visited:  # a link that leads back up
+            folders.clear()
+            continue
+        visited.add(real)
+        folders[:] = sorted(name for name in folders if not name.startswith("."))
+        found += [Path(parent, name) for name in files if is_wanted(name)]
+    return sorted(found)
+
+
+def _refuse(error: OSError) -> None:
+    raise DataError(f"{printable(str(error.filename))}: cannot be listed ({error.strerror or error})") from error
+
+
+def is_image_name(name: str) -> bool:
+    """Whether a file is to be taken for an image; `._x.jpg`, which macOS leaves behind, is none.
+
+    >>> is_image_name("a.JPG"), is_image_name("._a.jpg"), is_image_name("a.txt")
+    (True, False, False)
+    """
+    return not name.startswith(".") and PurePath(name).suffix.lower() in IMAGE_SUFFIXES
+
+
+def is_file(path: Path | str) -> bool:
+    """Whether `path` is a file that can be seen; an impossible name or a closed folder is no error here."""
+    try:
+        return Path(path).is_file()
+    except (OSError, ValueError):
+        return False
+
+
+def is_folder(path: Path) -> bool:
+    """Whether `path` is a folder that can be seen; an impossible name is no error here."""
+    try:
+        return path.is_dir()
+    except (OSError, ValueError):
+        return False
+
+
+def image_folder(path: Path, names: Sequence[str]) -> Path:
+    """Where the images are that an annotation file names: the first likely place that has one of them.
+
+    Raises:
+        DataError: there is none; the places are listed.
+    """
+    places = _likely_folders(path)
+    for place in places:
+        if any(is_file(place / name) for name in names[:_PROBED_IMAGES]):
+            return place
+    if not names:
+        raise DataError(f"{printable(path)}: lists no images")
+    tried = "".join(f"\n  {printable(place / names[0])}" for place in places)
+    raise DataError(f"{printable(path)}: its images are not found; looked for the first one at{tried}")
+
+
+def _likely_folders(path: Path) -> list[Path]:
+    """Beside the file or beside its folder: for `annotations/instances_train2017.json` first `train2017/`."""
+    words = re.split(r"[_.\-]", path.stem)
+    tails = ["_".join(words[start:]) for start in range(len(words))]
+    tails += [tail.rstrip("0123456789") for tail in tails]
+    parents = (path.parent.parent, path.parent)
+    bases = [base for parent in parents for base in (parent, parent / "images")]
+    named = [base / tail for tail in tails if tail for base in bases]
+    plain = [path.parent, path.parent / "images", path.parent / "data", path.parent.parent / "images"]
+    return [place for place in dict.fromkeys([*named, *plain, path.parent.parent]) if place.is_dir()]
+
+
+class Listings:
+    """What is in folders, each listed once: to ask for 100,000 files one by one would take far longer.
+
+    Names are compared exactly, so that `A.txt` is not taken for `a.txt` where the file system does.
+    """
+
+    def __init__(self) -> None:
+        self._names: dict[str, dict[str, bool]] = {}
+
+    def has(self, path: str) -> bool:
+        """Whether there is a file or a folder of that name.
+
+        Raises:
+            DataError: its folder may not be listed.
+        """
+        return self._kind(path) is not None
+
+    def has_file(self, path: str) -> bool:
+        """Whether there is a file of that name.
+
+        Raises:
+            DataError: its folder may not be listed.
+        """
+        return self._kind(path) is True
+
+    def _kind(self, path: str) -> bool | None:
+        """True for a file, False for a folder, None for nothing."""
+        folder, name = os.path.split(path)
+        names = self._names.get(folder)
+        if names is None:
+            names = self._names[folder] = _listed(folder or ".")
+        kind = names.get(name)
+        if kind is None and not name.isascii() and names and is_file(path):
+            return True  # written with combining characters in one place and without in the other
+        return kind
+
+
+def _listed(folder: str) -> dict[str, bool]:
+    """For each name in a folder, whether it is a file; empty if there is no such folder."""
+    try:
+        with os.scandir(folder) as entries:
+            return {entry.name: entry.is_file() for entry in entries}
+    except PermissionError as error:
+        _refuse(error)
+    except (OSError, ValueError):
+        pass  # not there, no folder, or a name that cannot be: nothing is in it
+    return {}
+
+
+def read_text(path: Path, *, limit: int | None = None) -> str:
+    """A text file in UTF-8, with or without byte order mark, line ends made one.
+
+    Args:
+        path: of the file.
+        limit: the most bytes it may have.
+
+    Raises:
+        DataError: the file cannot be opened, is too large, or is not UTF-8.
+    """
+    try:
+        text = read_bytes(path, limit=limit).decode("utf-8-sig")
+    except UnicodeDecodeError as error:
+        raise DataError(f"{printable(path)}: is not UTF-8 text (byte {error.start}); save it as UTF-8") from error
+    return text.replace("\r\n", "\n").replace("\r", "\n")
+
+
+def read_bytes(path: Path, *, limit: int | None = None) -> bytes:
+    """The bytes of a file; see `read_text`."""
+    try:
+        mode = path.stat().st_mode
+        if not (stat.S_ISREG(mode) or stat.S_ISDIR(mode)):  # reading a pipe or a device may never end
+            raise DataError(f"{printable(path)}: cannot be read (it is a pipe or a device, not a file)")
+        with path.open("rb") as file:
+            data = file.read() if limit is None else file.read(limit + 1)
+    except (OSError, ValueError) as error:
+        reason = getattr(error, "strerror", None) or error
+        raise DataError(f"{printable(path)}: cannot be read ({reason})") from error
+    if limit is not None and len(data) > limit:
+        raise DataError(f"{printable(path)}: has more than {limit // 2**20} MiB; that is no annotation of one image")
+    return data
+
+
+def read_lines(path: Path) -> list[str]:
+    """The lines of a list file that are not empty, without surrounding spaces."""
+    return [line.strip() for line in read_text(path).split("\n") if line.strip()]
+
+
+def path_id(path: Path | str, folder: Path | str) -> str:
+    """Image id: the path below `folder` without suffix, with forward slashes; outside of it the whole path.
+
+    >>> path_id("data/images/a/b.jpg", "data/images")
+    'a/b'
+    """
+    text, base = Path(path).as_posix(), Path(folder).as_posix().rstrip("/") + "/"
+    head, slash, name = text.removeprefix(base).rpartition("/")
+    return printable(f"{head}{slash}{PurePath(name).stem}")
+
+
+def shown(value: Any) -> str:
+    """A value of a file in a few words: what somebody writes into a file may be endless."""
+    try:
+        return printable(_SHORT.repr(value))
+    except ValueError:  # an integer of thousands of digits
+        return f"a {type(value).__name__}"
+
+
+_SHORT = reprlib.Repr()
+
+
+SizePolicy = Literal["read", "stated", "auto"]
+
+# So many headers are read in a second or so; the images of a larger split are trusted where the policy is `auto`.
+AUTO_READS = 20_000
+_LARGEST_SIDE = 2**31 - 1
+
+
+class ImageSizes:
+    """Height and width of images.
+
+    Args:
+        account: receives the images that are missing or unreadable.
+        trust: take the stated size where there is one, and look whether the file is there.
+    """
+
+    def __init__(self, account: DataAccount, *, trust: bool) -> None:
+        self.account = account
+        self.trust = trust
+        self.trusted = 0
+        self._listings = Listings()
+
+    def of(self, image: str, stated: tuple[Any, Any] = (None, None), *, detail: str = "") -> tuple[int, int] | None:
+        """Height and width in pixels; None, and an entry in the account, if the image is missing or unreadable.
+
+        Args:
+            image: the file.
+            stated: height and width by the annotation; anything but whole positive numbers is no size.
+            detail: what else is lost with the image, appended to the message.
+        """
+        if self.trust and _is_side(stated[0]) and _is_side(stated[1]):
+            if self._listings.has_file(image) or is_file(image):
+                self.trusted += 1
+                return stated
+        elif is_file(image):
+            try:
+                return read_size(Path(image))
+            except ImageReadError as error:
+                reason = str(error).removeprefix(f"{image}: ")
+                self.account.drop_image(image, "image_unreadable", f"{reason}{detail}")
+                return None
+        self.account.drop_image(image, "image_missing", f"there is no such image file{detail}")
+        return None
+
+    def note(self) -> None:
+        """Say in the account how many sizes were trusted, if any."""
+        if self.trusted:
+            self.account.notes.append(
+                f"the sizes of {self.trusted} images are those that the annotations state; "
+                "each is checked when its image is decoded"
+            )
+
+    def compare(self, size_hw: tuple[int, int], stated: tuple[Any, Any], *, path: Path, where: str, image: str) -> None:
+        """Record it where the annotation states another size than the file has.
+
+        Args:
+            size_hw: of the file.
+            stated: height and width by the annotation; None where it has none.
+            path: the annotation file.
+            where: the entry in it.
+            image: the image file.
+        """
+        if any(side is not None for side in stated) and stated != size_hw:
+            height, width = size_hw
+            message = f"the file says {stated[1]} x {stated[0]} for {Path(image).name}, it is {width} x {height}"
+            self.account.add_issue(path, where, "size_mismatch", printable(message)[:300], image=image)
+
+
+def _is_side(value: Any) -> bool:
+    return type(value) is int and 0 < value <= _LARGEST_SIDE
+
+
+def canonical_split(name: str) -> str:
+    """`val` for its synonyms, other names as they are."""
+    return SPLIT_SYNONYMS.get(name.lower(), name.lower())

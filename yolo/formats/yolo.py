@@ -1,0 +1,375 @@
+"""YOLO text labels: one `.txt` per image, one object per line, `class cx cy w h` as fractions of the image.
+
+A polygon line, `class x1 y1 x2 y2 x3 y3 ...`, gives the box around it. An empty or absent file is a background
+image. Left out: key points, oriented boxes, writing.
+
+Writing YOLO text labels: `class cx cy w h`, from which float32 pixel boxes are read back to the last bit.
+
+Left out: image files and the YAML (dataset.py), difficult, iscrowd and areas (extra.py), polygons as such.
+"""
+
+from __future__ import annotations
+
+import math
+import os
+from collections.abc import Callable, Iterable, Sequence
+from pathlib import Path
+from typing import NamedTuple
+
+import numpy as np
+
+from yolo.errors import DataError, printable
+from yolo.formats.exact_numbers import Bounds, number_text, rounding_bounds, shortest
+from yolo.formats.issues import Box, DataAccount
+from yolo.formats.objects import Float64, RawObjects, RawSource, sizes_array
+from yolo.formats.paths import (
+    LARGEST_LABEL_FILE,
+    ImageSizes,
+    Listings,
+    find_images,
+    is_file,
+    is_image_name,
+    path_id,
+    read_lines,
+    read_text,
+    shown,
+)
+from yolo.structures import GroundTruth
+
+_BOX_COLUMNS, _PREDICTION_COLUMNS, _POLYGON_COLUMNS = 5, 6, 7
+# Fractions may overshoot the border a little; from here on they are something else, most likely pixels.
+_LARGEST_FRACTION = 2.0
+_MOST_NAMELESS_CLASSES = 10_000
+_ANY_CLASS = math.inf
+
+
+class YoloEntry(NamedTuple):
+    """One image and its label file, which need not exist."""
+
+    image_id: str
+    image: str
+    label_file: Path
+
+
+class LineFault(NamedTuple):
+    """A line that cannot be used."""
+
+    number: int
+    kind: str
+    message: str
+
+
+class _LineError(ValueError):
+    """What is wrong with a line: (kind of issue, message)."""
+
+
+def list_yolo(source: Path, root: Path, image_dir: Path | None = None) -> list[YoloEntry]:
+    """The images of a folder, or of a list file with one path per line, and the label file of each.
+
+    Args:
+        source: folder, searched with all folders in it, or a `.txt` list.
+        root: of the dataset; paths in a list are relative to the list's folder, else to `root`, else to the
+            working directory.
+        image_dir: the folder of the images, where `source` is that of the label files.
+    """
+    listings = Listings()
+    if image_dir is not None:
+        return [_entry_apart(path, image_dir, source) for path in find_images(image_dir)]
+    if source.is_dir():
+        return [_entry(path_id(path, source), path, listings) for path in find_images(source)]
+    lines = read_lines(source)
+    if lines and not any(is_image_name(line.rpartition("/")[2]) for line in lines):
+        raise DataError(f"{printable(source)}: lists no images; its first line is {shown(lines[0])}")
+    images = [_listed_image(line, (source.parent, root, Path.cwd())) for line in lines]
+    return [_entry(_list_id(path, root), path, listings) for path in images]
+
+
+def _entry(image_id: str, image: Path, listings: Listings) -> YoloEntry:
+    return YoloEntry(image_id, os.fspath(image), label_file_of(image, listings=listings))
+
+
+def _entry_apart(image: Path, images: Path, labels: Path) -> YoloEntry:
+    label_file = labels / image.relative_to(images).with_suffix(".txt")
+    return YoloEntry(path_id(image, images), os.fspath(image), label_file)
+
+
+def label_file_of(image: Path, *, listings: Listings | None = None) -> Path:
+    """The label file of an image: the last folder `images` becomes `labels`; failing that, beside the image.
+
+    >>> label_file_of(Path("a/images/train/x.jpg")).as_posix()
+    'a/labels/train/x.txt'
+    """
+    beside = image.parent / f"{image.stem}.txt"
+    folders = list(beside.parts[:-1])
+    if "images" not in folders:
+        return beside
+    last = len(folders) - 1 - folders[::-1].index("images")
+    apart = Path(*folders[:last], "labels", *folders[last + 1 :], beside.name)
+    has = (listings or Listings()).has_file
+    return beside if has(os.fspath(beside)) and not has(os.fspath(apart)) else apart
+
+
+def read_yolo(entries: Sequence[YoloEntry], *, class_names: Sequence[str], sizes: ImageSizes) -> RawSource:
+    """What is annotated on some images.
+
+    An image whose label file is there but cannot be read is dropped: it must not pass for background.
+
+    Args:
+        entries: from `list_yolo`; each image once.
+        class_names: what the class ids of the files mean.
+        sizes: finds the size of each image, and has the account.
+    """
+    account, listings = sizes.account, Listings()
+    kept: list[YoloEntry] = []
+    found: list[tuple[int, int]] = []
+    tables: list[Float64] = [np.zeros((0, 10))]
+    first_image: dict[Path, str] = {}
+    for entry in entries:
+        size_hw = sizes.of(entry.image)
+        if size_hw is None:
+            continue
+        text = ""
+        if listings.has(os.fspath(entry.label_file)):
+            try:
+                text = read_text(entry.label_file, limit=LARGEST_LABEL_FILE)
+            except DataError as error:
+                message = str(error).removeprefix(f"{printable(entry.label_file)}: ")
+                account.drop_image(entry.label_file, "annotation_unreadable", message, image=entry.image)
+                continue
+            _report_shared(entry, first_image, account)
+        else:
+            account.miss_label_file(entry.label_file, image=entry.image)
+        rows, faults = parse_labels(text, num_classes=len(class_names))
+        for number, kind, message in faults:
+            account.drop_object(entry.label_file, f"line {number}", kind, message, image=entry.image)
+        tables.append(_table(rows, size_hw, len(kept)))
+        kept.append(entry)
+        found.append(size_hw)
+    return RawSource(
+        image_ids=[entry.image_id for entry in kept],
+        paths=[entry.image for entry in kept],
+        sizes_hw=sizes_array(found),
+        objects=RawObjects.of(np.concatenate(tables)),
+        class_names=tuple(class_names),
+        place=lambda image, number: (os.fspath(kept[image].label_file), f"line {number}"),
+    )
+
+
+def _report_shared(entry: YoloEntry, first_image: dict[Path, str], account: DataAccount) -> None:
+    first = first_image.setdefault(entry.label_file, entry.image)
+    if first != entry.image:
+        message = f"is the label file of {Path(first).name} and of {Path(entry.image).name}; both get its objects"
+        account.add_issue(entry.label_file, "", "shared_label_file", message, image=entry.image)
+
+
+def _table(rows: Float64, size_hw: tuple[int, int], image: int) -> Float64:
+    """Rows of `RawObject` from rows of `parse_labels`."""
+    height, width = size_hw
+    table = np.zeros((len(rows), 10))
+    with np.errstate(over="ignore", invalid="ignore"):
+        table[:, :4] = rows[:, 2:] * (width, height, width, height)
+    table[:, 4] = rows[:, 1]
+    table[:, 5] = image
+    table[:, 6] = rows[:, 0]
+    table[:, 9] = np.nan
+    return table
+
+
+def parse_labels(text: str, *, num_classes: float) -> tuple[Float64, list[LineFault]]:
+    """The objects in the text of a label file.
+
+    Args:
+        text: of the whole file.
+        num_classes: class ids are 0 to this, exclusive.
+
+    Returns:
+        A row for each object: number of the line, class id, xyxy in fractions of the image; and the lines that
+        cannot be used.
+    """
+    lines = _lines(text)
+    rows = _parse_plain(text, lines, num_classes)
+    if rows is not None:
+        return rows, []
+    faults, parsed = [], []
+    for number, columns in lines:
+        try:
+            class_id, box = _parse_columns(columns)
+            if not 0 <= class_id < num_classes:
+                raise _LineError("class_out_of_range", f"class id {class_id:.0f} is not in 0..{num_classes - 1}")
+            parsed.append((number, class_id, *box))
+        except _LineError as fault:
+            faults.append(LineFault(number, *fault.args))
+    return np.asarray(parsed, np.float64).reshape(-1, 6), faults
+
+
+def _parse_plain(text: str, lines: Sequence[tuple[int, list[str]]], num_classes: float) -> Float64 | None:
+    """The rows if every line is a good `class cx cy w h`, at a fraction of the cost; else None."""
+    if "_" in text or not all(len(columns) == _BOX_COLUMNS for _, columns in lines):
+        return None
+    try:
+        values = np.asarray(list(map(float, text.split())), np.float64).reshape(-1, _BOX_COLUMNS)
+    except ValueError:
+        return None
+    classes, centres, sides = values[:, 0], values[:, 1:3], values[:, 3:]
+    good = (classes == np.floor(classes)) & (classes >= 0) & (classes < num_classes)
+    if not (good.all() and (np.abs(values[:, 1:]) < _LARGEST_FRACTION).all()):
+        return None
+    numbers = np.asarray([number for number, _ in lines], np.float64)
+    return np.column_stack([numbers, classes, centres - sides / 2, centres + sides / 2])
+
+
+def nameless_classes(entries: Iterable[YoloEntry]) -> tuple[str, ...]:
+    """`class0`, `class1`, ... up to the largest class id in the label files, for data without names.
+
+    Raises:
+        DataError: the largest id is beyond any real class list.
+    """
+    largest, place = -1.0, ""
+    for entry in entries:
+        try:
+            text = read_text(entry.label_file, limit=LARGEST_LABEL_FILE) if is_file(entry.label_file) else ""
+        except DataError:
+            continue  # reading the images reports it
+        rows, _ = parse_labels(text, num_classes=_ANY_CLASS)
+        if len(rows) and rows[:, 1].max() > largest:
+            row = rows[rows[:, 1].argmax()]
+            largest, place = float(row[1]), f"{printable(entry.label_file)}, line {row[0]:.0f}"
+    if largest >= _MOST_NAMELESS_CLASSES:
+        raise DataError(f"{place}: class id {largest:.0f}; if it is meant, name the classes in a dataset YAML")
+    return tuple(f"class{class_id}" for class_id in range(int(largest) + 1))
+
+
+def _lines(text: str) -> list[tuple[int, list[str]]]:
+    """Number and columns of each line that is not blank; the same line ends, and numbers, as in an editor."""
+    lines = text.replace("\r\n", "\n").replace("\r", "\n").split("\n")
+    return [(number, columns) for number, line in enumerate(lines, start=1) if (columns := line.split())]
+
+
+def _parse_columns(columns: list[str]) -> tuple[float, Box]:
+    """Class id and normalised xyxy box of a line, or a `_LineError`."""
+    count = len(columns)
+    if count == _PREDICTION_COLUMNS:
+        raise _LineError(
+            "confidence_column", "6 columns: looks like a prediction with confidence; labels have 5 columns"
+        )
+    polygon = count >= _POLYGON_COLUMNS and count % 2 == 1
+    if count != _BOX_COLUMNS and not polygon:
+        message = f"{count} columns; expected 5 (class cx cy w h), or 7, 9, ... for a polygon (class x1 y1 ...)"
+        raise _LineError("wrong_columns", message)
+    class_value, *values = _numbers(columns)
+    if not class_value.is_integer():
+        raise _LineError("class_not_integer", f"class id {shown(columns[0])} is not a whole number")
+    if all(map(math.isfinite, values)) and max(map(abs, values)) >= _LARGEST_FRACTION:
+        message = f"{max(values, key=abs):.6g} is not a fraction of the image; are these pixels?"
+        raise _LineError("not_normalised", message)
+    if polygon:
+        xs, ys = values[0::2], values[1::2]
+        box = (min(xs), min(ys), max(xs), max(ys)) if all(map(math.isfinite, values)) else (math.nan,) * 4
+    else:
+        cx, cy, w, h = values
+        box = (cx - w / 2, cy - h / 2, cx + w / 2, cy + h / 2)
+    return class_value, box
+
+
+def _numbers(columns: list[str]) -> list[float]:
+    try:
+        if any("_" in column for column in columns):  # Python reads 1_0 as 10
+            raise ValueError
+        return [float(column) for column in columns]
+    except ValueError:
+        shown = " ".join(columns)
+        raise _LineError("unparsable", f"{shown[:60]!r} is not a row of numbers") from None
+
+
+def _listed_image(line: str, folders: Sequence[Path]) -> Path:
+    """The file a line of a list means: the first that exists, else the first place."""
+    places = [folder / line.replace("\\", "/") for folder in folders]
+    return next((place for place in places if is_file(place)), places[0])
+
+
+def _list_id(image: Path, root: Path) -> str:
+    """Id of a listed image: its path below the last folder `images`, else below the root."""
+    folders = image.parts[:-1]
+    if "images" in folders:
+        last = len(folders) - 1 - folders[::-1].index("images")
+        return path_id(image, Path(*folders[: last + 1]))
+    return path_id(image, root)
+
+
+_MOST_DECIMALS = 17
+# Readers cut what reaches over the border: numbers there may be off by this many pixels, and are shorter for it.
+_CUT_OFF = 1e-4
+
+_Fits = Callable[[float], bool]
+
+
+class _Side(NamedTuple):
+    """A box along one axis."""
+
+    first: float  # pixels
+    last: float
+    size: int  # of the image
+    fits_first: _Fits
+    fits_last: _Fits
+
+
+def label_text(truth: GroundTruth, size_hw: tuple[int, int]) -> str:
+    """The label file of one image; no text for a background.
+
+    Centre and size of a box have as few decimals as bring its float32 corners back exactly. A box whose corners no
+    centre and size can bring back, such as one that begins 1e-20 pixels from the border, is written as a polygon.
+
+    Args:
+        truth: boxes in pixels within the image.
+        size_hw: height and width of the image in pixels.
+    """
+    height, width = size_hw
+    bounds = rounding_bounds(truth.boxes)
+    lines = []
+    for number, (label, (x1, y1, x2, y2)) in enumerate(zip(truth.labels.tolist(), truth.boxes.tolist(), strict=True)):
+        low_x, low_y, high_x, high_y = bounds[4 * number : 4 * number + 4]
+        across, down = _side(x1, x2, width, (low_x, high_x)), _side(y1, y2, height, (low_y, high_y))
+        numbers = _centre_and_size(across, down) or _polygon(across, down)
+        lines.append(f"{label} {' '.join(map(number_text, numbers))}\n")
+    return "".join(lines)
+
+
+def _side(first: float, last: float, size: int, bounds: tuple[Bounds, Bounds]) -> _Side:
+    (low, high), (low_last, high_last) = bounds
+    if first == 0:
+        low = -_CUT_OFF
+    if last == size:
+        high_last = size + _CUT_OFF
+    return _Side(first, last, size, lambda value: low < value < high, lambda value: low_last < value < high_last)
+
+
+def _centre_and_size(across: _Side, down: _Side) -> list[float] | None:
+    sides = [_centred(across), _centred(down)]
+    if None in sides:
+        return None
+    (cx, w), (cy, h) = (side for side in sides if side is not None)
+    return [cx, cy, w, h]
+
+
+def _centred(side: _Side) -> tuple[float, float] | None:
+    """Centre and size in fractions of the image, with the same number of decimals."""
+    near = (side.first + side.last) / 2 / side.size, (side.last - side.first) / side.size
+    for decimals in range(1, _MOST_DECIMALS + 1):
+        centre, size = (
+            (near[0], near[1]) if decimals == _MOST_DECIMALS else (round(near[0], decimals), round(near[1], decimals))
+        )
+        if side.fits_first((centre - size / 2) * side.size) and side.fits_last((centre + size / 2) * side.size):
+            return centre, size
+    return None
+
+
+def _polygon(across: _Side, down: _Side) -> list[float]:
+    """Three corners of the box: x and y in turn."""
+    (x1, x2), (y1, y2) = _ends(across), _ends(down)
+    return [x1, y1, x2, y1, x2, y2]
+
+
+def _ends(side: _Side) -> tuple[float, float]:
+    first = shortest(side.first / side.size, lambda value: side.fits_first(value * side.size))
+    last = shortest(side.last / side.size, lambda value: side.fits_last(value * side.size))
+    return side.first / side.size if first is None else first, side.last / side.size if last is None else last

@@ -1,0 +1,396 @@
+"""What to fix first: rules that turn the numbers of an analysis into an ordered list in plain words.
+
+Each rule is a function that gives at most one piece of advice, and `make_advice` puts them in order: what makes the
+numbers themselves doubtful; then errors, weak classes and suspicious labels by what they cost; then other weaknesses;
+then what is merely uncertain. The thresholds of the rules are the constants below; they are judgements, not statistics.
+
+The most frequent confusions of a confusion matrix, in words.
+"""
+
+from __future__ import annotations
+
+import math
+import unicodedata
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass
+from typing import Final
+
+import numpy as np
+from numpy.typing import NDArray
+
+from yolo.evaluation.analysis import Analysis
+from yolo.evaluation.calibration import SHOWN_SCORE
+from yolo.evaluation.errors import ERROR_KINDS
+from yolo.evaluation.result import ClassResult, EvaluationResult
+from yolo.report.context import ReportRemark
+from yolo.report.page import share
+from yolo.report.text import ERROR_WORDS, SUSPECT_WORDS, cure, score_bias, tell
+
+
+@dataclass(frozen=True, slots=True)
+class Confusion:
+    """Objects of one class that were detected as another.
+
+    Attributes:
+        annotated: name of the annotated class.
+        detected: name of the detected class.
+        count: objects.
+        objects: of the annotated class, found or not: the sum of its row.
+    """
+
+    annotated: str
+    detected: str
+    count: int
+    objects: int
+
+    @property
+    def share(self) -> float:
+        """Of the objects of the annotated class."""
+        return self.count / self.objects
+
+
+def most_confused(result: EvaluationResult, *, most: int) -> tuple[Confusion, ...]:
+    """Pairs of different classes, the most frequent first, of equal ones the largest share; without the background."""
+    matrix = result.confusion_matrix
+    rows = matrix.sum(axis=1)
+    between = matrix[:-1, :-1].copy()
+    np.fill_diagonal(between, 0)
+    shares = between / np.maximum(rows[:-1, None], 1)
+    order = np.lexsort((-shares.ravel(), -between.ravel()))[:most]
+    pairs = zip(*np.unravel_index(order, between.shape), strict=True)
+    names = result.class_names
+    return tuple(
+        Confusion(names[row], names[column], int(between[row, column]), int(rows[row]))
+        for row, column in pairs
+        if between[row, column]
+    )
+
+
+Float64 = NDArray[np.float64]
+
+MOST_ERROR_KINDS: Final = 3
+LEAST_COST: Final = 0.01  # of mAP@0.5; cheaper kinds of errors are not told
+LEAST_CONFUSED: Final = 5  # objects, and
+LEAST_CONFUSED_SHARE: Final = 0.1  # of the class, before a pair of classes is told
+WEAK_CLASS: Final = 0.6  # of the mean over classes; below it a class is weak
+WEAK_BIN: Final = 0.6  # of the best size; below it a size is weak
+LEAST_BIN_SHARE: Final = 0.05  # of all objects; rarer sizes are not told
+FEW_INSTANCES: Final = 20
+FEW_IMAGES: Final = 50
+WIDE_INTERVAL: Final = 0.3  # from low to high, of an AP
+MUCH_ECE: Final = 0.05  # of the detections that people get to see, and
+LEAST_CALIBRATED: Final = 100  # such detections, before scores are judged
+TOO_GOOD: Final = 0.99  # mAP@0.5:0.95 from which on somebody should look for a mistake
+MOST_SUSPECTS: Final = 200  # as many are looked for, so that there may be more
+MOST_NAMES: Final = 4
+
+# remarks on files that leave every number as good as it is
+HARMLESS_REMARKS: Final = frozenset(
+    {"beyond_detection_limit", "matched_by_name", "nameless_class", "nameless_classes", "dataset_note"}
+)
+# that are said in better words by `_nothing_to_measure`
+_REMARKS_OF_NOTHING: Final = frozenset({"no_detections", "no_objects"})
+
+
+@dataclass(frozen=True, slots=True)
+class Advice:
+    """One thing to do.
+
+    Attributes:
+        level: "error" (numbers are doubtful), "warning" (worth mending) or "note".
+        title: what is the matter, a short sentence.
+        text: with the numbers, and what to do.
+        anchor: the section of the report that shows it.
+    """
+
+    level: str
+    title: str
+    text: str
+    anchor: str
+
+
+def make_advice(analysis: Analysis, remarks: Sequence[ReportRemark] = ()) -> tuple[Advice, ...]:
+    """All advice, the most urgent first; never empty."""
+    doubts, nothing = _doubtful_input(remarks), _nothing_to_measure(analysis)
+    if nothing:
+        return (doubts, nothing) if doubts else (nothing,)
+    costly = _costly(analysis)
+    urgent = [
+        doubts,
+        *(advice for cost, advice in costly if cost >= LEAST_COST),
+        _confused_pair(analysis),
+        _weak_size(analysis),
+        *(advice for cost, advice in costly if cost < LEAST_COST),
+    ]
+    notes = [
+        _miscalibration(analysis),
+        _few_images(analysis),
+        _uncertain_classes(analysis),
+        _classes_without_objects(analysis),
+    ]
+    first = [item for item in urgent if item] or [_all_is_well(analysis)]
+    return (*first, *(item for item in notes if item))
+
+
+def _doubtful_input(remarks: Sequence[ReportRemark]) -> Advice | None:
+    grave = [one for one in remarks if one.kind not in HARMLESS_REMARKS | _REMARKS_OF_NOTHING]
+    if not grave:
+        return None
+    # a file that is read wrongly as a whole is worse than any number of lines left out
+    worst = max(grave, key=lambda one: ("_look" in one.kind or "_fit_as" in one.kind, one.count))
+    others = len(grave) - 1
+    more = {0: "", 1: " There is one more remark."}.get(others, f" There are {others} more remarks.")
+    times = "" if worst.count == 1 else f" This happened {worst.count:,} times."
+    text = f"{_capital(_stop(worst.message))}{times}{more}"
+    return Advice("error", "Look at the input files before you trust a number.", text, "remarks")
+
+
+def _nothing_to_measure(analysis: Analysis) -> Advice | None:
+    if not analysis.result.num_objects:
+        text = (
+            "No object is annotated that a detector could be asked to find, so there is no precision or recall. Check "
+            "that the annotations belong to these images."
+        )
+        return Advice("error", "There are no objects to be found.", text, "data")
+    if not len(analysis.matched.problem.detections):
+        text = (
+            "Every number is 0 or undefined. Check the detections file, the score threshold it was written with, and "
+            "the names of the images."
+        )
+        return Advice("error", "The detector found nothing at all.", text, "data")
+    return None
+
+
+def _costly(analysis: Analysis) -> list[tuple[float, Advice]]:
+    """The dearest kinds of errors, weak classes and suspicious labels, by the mAP@0.5 that is lost or at stake."""
+    found = [*_costly_errors(analysis), *_weak_classes(analysis), *_suspicious_labels(analysis)]
+    return sorted(found, key=lambda pair: -pair[0])
+
+
+def _costly_errors(analysis: Analysis) -> Iterator[tuple[float, Advice]]:
+    errors = analysis.errors
+    costs = {kind: errors.ap_cost[kind] for kind in ERROR_KINDS if errors.ap_cost[kind] >= LEAST_COST}
+    for kind in sorted(costs, key=lambda name: -costs[name])[:MOST_ERROR_KINDS]:
+        words = ERROR_WORDS[kind]
+        classes = _costliest(errors.class_ap_cost[kind], analysis.result.per_class)
+        at = "" if math.isnan(errors.score_threshold) else f" at the score threshold {errors.score_threshold:.3f}"
+        where = f" Hit hardest: {classes}." if classes else ""
+        text = f"{_capital(tell(errors.counts[kind], words))}{at}.{where} {words.action}"
+        yield (
+            costs[kind],
+            Advice("warning", f"{words.problem}: this costs {costs[kind]:.3f} of mAP@0.5.", text, "errors"),
+        )
+
+
+def _costliest(costs: Float64, classes: Sequence[ClassResult]) -> str:
+    """The classes in which a kind costs the most AP, of those with enough objects; empty where there is no choice."""
+    enough = np.array([one.instances >= FEW_INSTANCES for one in classes])
+    known = np.where(enough, np.nan_to_num(costs, nan=0.0), 0.0)
+    if np.count_nonzero(known > 0) < 2:
+        return ""
+    ranked = np.argsort(-known, kind="stable")[:3].tolist()
+    return _list([f"{_isolated(classes[place].name)} ({known[place]:.3f})" for place in ranked if known[place] > 0])
+
+
+def _confused_pair(analysis: Analysis) -> Advice | None:
+    def counts(pair: Confusion) -> bool:
+        return pair.count >= LEAST_CONFUSED and pair.share >= LEAST_CONFUSED_SHARE
+
+    pairs = [pair for pair in most_confused(analysis.result, most=10) if counts(pair)]
+    if not pairs:
+        return None
+    first = pairs[0]
+    told = [
+        f"{_isolated(pair.annotated)} as {_isolated(pair.detected)} ({pair.count:,} of {pair.objects:,})"
+        for pair in pairs[:3]
+    ]
+    text = f"Taken for another class: {_list(told)}. {ERROR_WORDS['class'].action}"
+    return Advice(
+        "warning", f"{_isolated(first.annotated)} is taken for {_isolated(first.detected)}.", text, "confusion"
+    )
+
+
+def _weak_classes(analysis: Analysis) -> Iterator[tuple[float, Advice]]:
+    result = analysis.result
+    known = [one for one in result.per_class if one.instances]
+    weak = [one for one in known if one.instances >= FEW_INSTANCES and one.ap_50_95 < WEAK_CLASS * result.map_50_95]
+    others = [one.ap_50 for one in known if one not in weak]
+    if not weak or not others:
+        return
+    weak.sort(key=lambda one: one.ap_50_95)
+    usual = float(np.mean(others))
+    lost = sum(max(usual - one.ap_50, 0.0) for one in weak) / len(known)
+    told = _list(
+        [f"{_isolated(one.name)} ({one.ap_50_95:.3f}, {one.instances:,} objects)" for one in weak[:MOST_NAMES]],
+        len(weak) - MOST_NAMES,
+    )
+    which = f"The class {_isolated(weak[0].name)} is" if len(weak) == 1 else f"{len(weak)} classes are"
+    text = (
+        f"AP@0.5:0.95 is far below the mean of {result.map_50_95:.3f}: {told}. As good as the others, "
+        f"{'it' if len(weak) == 1 else 'they'} would raise mAP@0.5 by {lost:.3f}. First look at the labels; then add "
+        "more, and more varied, training images."
+    )
+    yield lost, Advice("warning", f"{which} much weaker than the others.", text, "classes")
+
+
+def _weak_size(analysis: Analysis) -> Advice | None:
+    bins = [item for one in analysis.breakdowns if one.name == "size" for item in one.bins]
+    objects = sum(item.instances for item in bins)
+    usual = [item for item in bins if item.instances >= LEAST_BIN_SHARE * objects and not math.isnan(item.ap_50_95)]
+    if len(usual) < 2:
+        return None
+    worst, best = min(usual, key=lambda item: item.ap_50_95), max(usual, key=lambda item: item.ap_50_95)
+    if worst.ap_50_95 >= WEAK_BIN * best.ap_50_95:
+        return None
+    action = (
+        "A larger input size, or cutting images into tiles, is what usually helps."
+        if bins.index(worst) < bins.index(best)
+        else "Check that there are enough such objects in the training images."
+    )
+    rare = [f"{_bare(item.label)} ({item.instances:,})" for item in bins if item.instances and item not in usual]
+    left_out = f" Too few to judge: {_list(rare)}." if rare else ""
+    text = (
+        f"AP@0.5:0.95 is {worst.ap_50_95:.3f}, against {best.ap_50_95:.3f} for {_bare(best.label)} objects; "
+        f"{share(worst.recall)} of {worst.instances:,} are found. They are "
+        f"{share(worst.instances / objects)} of all objects.{left_out} {action}"
+    )
+    return Advice("warning", f"{_capital(_bare(worst.label))} objects are the weakest.", text, "breakdowns")
+
+
+def _suspicious_labels(analysis: Analysis) -> Iterator[tuple[float, Advice]]:
+    """With the part of the cost of errors that would be theirs if the detector were right about all of them."""
+    suspects, errors = analysis.suspects, analysis.errors
+    if not suspects:
+        return
+    kinds = {kind: sum(case.kind == kind for case in suspects) for kind in SUSPECT_WORDS}
+    stake = 0.0
+    for kind, error in _ERROR_OF_SUSPECT.items():
+        cost = errors.ap_cost[error]
+        if cost > 0:  # NaN is no cost
+            stake += cost * min(kinds[kind] / max(errors.counts[error], 1), 1.0)
+    told = _list([tell(count, SUSPECT_WORDS[kind]) for kind, count in kinds.items() if count])
+    text = (
+        f"{_capital(told)}. If the detector were right about all of them, some {stake:.3f} of mAP@0.5 would be lost to "
+        "labels. It will be wrong about many: look at the pictures from the top, correct the labels that are wrong, "
+        "and evaluate again. errors.csv lists all."
+    )
+    most = "The surest " if len(suspects) >= MOST_SUSPECTS else ""
+    yield stake, Advice("warning", f"{most}{tell(len(suspects), _LABELS)} worth a look.", text, "suspects")
+
+
+def _miscalibration(analysis: Analysis) -> Advice | None:
+    found = analysis.calibration
+    if not found.ece_shown >= MUCH_ECE or found.num_shown < LEAST_CALIBRATED:  # NaN is no reason
+        return None
+    title = {
+        "high": "Scores are too high.",
+        "low": "Scores are too low.",
+    }.get(score_bias(found), "Scores do not say how likely a detection is right.")
+    text = (
+        f"Score and share of right detections are {found.ece_shown:.3f} apart on average, where the score is "
+        f"{SHOWN_SCORE} or more. The order of detections, and so AP, does not suffer, but do not read a score as a "
+        f"probability.{cure(found)}"
+    )
+    return Advice("note", title, text, "calibration")
+
+
+def _few_images(analysis: Analysis) -> Advice | None:
+    number = analysis.result.num_images
+    if number >= FEW_IMAGES:
+        return None
+    text = (
+        "Every number may be quite different on other images, and intervals from so few are too narrow. Measure on "
+        f"{FEW_IMAGES} images at least before you decide anything."
+    )
+    title = "Only 1 image was measured." if number == 1 else f"Only {number} images were measured."
+    return Advice("note", title, text, "numbers")
+
+
+def _uncertain_classes(analysis: Analysis) -> Advice | None:
+    shaky = [one for one, wide in zip(analysis.result.per_class, uncertain_classes(analysis), strict=True) if wide]
+    if not shaky:
+        return None
+    shaky.sort(key=lambda one: one.instances)
+    told = _list([f"{_isolated(one.name)} ({one.instances:,})" for one in shaky[:MOST_NAMES]], len(shaky) - MOST_NAMES)
+    text = (
+        f"The numbers of these classes could be quite different on other images, by chance alone: {told}. "
+        "Do not decide by them; annotate more validation images that show them."
+    )
+    return Advice("note", f"{_classes(len(shaky))} measured on too few objects.", text, "classes")
+
+
+def _classes_without_objects(analysis: Analysis) -> Advice | None:
+    empty: list[ClassResult] = [one for one in analysis.result.per_class if not one.instances]
+    if not empty or not analysis.result.num_objects:
+        return None
+    told = _list([_isolated(one.name) for one in empty[:MOST_NAMES]], len(empty) - MOST_NAMES)
+    text = f"Nothing is said about {told}: no such object is in these images, so detections of them are in no mean."
+    return Advice("note", f"{_classes(len(empty))} not measured.", text, "classes")
+
+
+def _all_is_well(analysis: Analysis) -> Advice:
+    dearest = max(np.nan_to_num(list(analysis.errors.ap_cost.values())), default=0.0)
+    text = (
+        "No kind of error, class or size stands out. The costliest kind of error costs "
+        f"{max(float(dearest), 0.0):.3f} of mAP@0.5."
+    )
+    if analysis.result.map_50_95 >= TOO_GOOD:
+        text += (
+            " Such a result is rare: make sure that the detections are no copy of the annotations, and that no image "
+            "was trained on."
+        )
+    return Advice("good", "Nothing stands out.", text, "errors")
+
+
+def uncertain_classes(analysis: Analysis) -> list[bool]:
+    """For each class, whether its AP has too few objects, or too wide an interval, to decide anything by."""
+    wide = [False] * len(analysis.result.per_class)
+    if analysis.intervals is not None:
+        wide = [high - low > WIDE_INTERVAL for low, high in analysis.intervals.class_ap_50_95]
+    return [
+        one.instances > 0 and (one.instances < FEW_INSTANCES or far)
+        for one, far in zip(analysis.result.per_class, wide, strict=True)
+    ]
+
+
+# as what kind of error a wrong label shows
+_ERROR_OF_SUSPECT: Final = {
+    "not_annotated": "background",
+    "wrong_class": "class",
+    "inexact_box": "location",
+    "no_object": "missed",
+}
+_LABELS = SUSPECT_WORDS["no_object"]._replace(one="label is", many="labels are")
+
+
+def _list(texts: Sequence[str], more: int = 0) -> str:
+    """Texts with commas and an "and".
+
+    >>> _list(["a", "b", "c"]), _list(["a"], 2), _list(["a"], -3)
+    ('a, b and c', 'a and 2 more', 'a')
+    """
+    texts = [*texts, f"{more} more"] if more > 0 else list(texts)
+    return texts[0] if len(texts) == 1 else f"{', '.join(texts[:-1])} and {texts[-1]}"
+
+
+def _isolated(name: str) -> str:
+    """A name, kept from turning what follows it to the left if it is written from right to left."""
+    turns = any(unicodedata.bidirectional(character) in ("R", "AL", "RLO", "RLE") for character in name)
+    return f"\u2068{name}\u2069" if turns else name
+
+
+def _classes(count: int) -> str:
+    return "1 class is" if count == 1 else f"{count} classes are"
+
+
+def _capital(text: str) -> str:
+    return text[:1].upper() + text[1:]
+
+
+def _stop(text: str) -> str:
+    return text if text.endswith((".", "!", "?")) else f"{text}."
+
+
+def _bare(label: str) -> str:
+    """A bin's label without what is in brackets."""
+    return label.split(" (")[0]

@@ -1,0 +1,297 @@
+"""metrics.json: the numbers of an evaluation and of what explains it, for programs.
+
+At the top level are the fields of `EvaluationResult`, so that `EvaluationResult.from_dict` reads the file; beside them
+a section for each part of the analysis. What is no finite number is null.
+
+The tables beside a report: one row for each class, one for each error; what does not exist is an empty field.
+
+summary.md: a report in a few lines, to paste into a pull request.
+"""
+
+from __future__ import annotations
+
+import math
+import re
+from collections.abc import Iterator, Sequence
+from dataclasses import asdict, is_dataclass
+from pathlib import Path
+from typing import Any, Final, NamedTuple
+
+import numpy as np
+
+from yolo.detection_sets import Problem
+from yolo.errors import printable
+from yolo.evaluation.analysis import Analysis
+from yolo.evaluation.errors import ERROR_KINDS, missed_objects
+from yolo.evaluation.label_errors import Case
+from yolo.evaluation.result import ClassResult, EvaluationResult
+from yolo.files import write_csv
+from yolo.report.advice import Advice
+from yolo.report.context import ReportContext
+from yolo.report.page import rate
+from yolo.report.text import ERROR_WORDS, HEADLINE_WORDS
+
+MOST_ROWS: Final = 100_000
+
+_BOX = ("x1", "y1", "x2", "y2")
+ERROR_COLUMNS: Final = (
+    "kind", "image_id", "file", "class", "score", "iou", *_BOX,
+    "object_class", *(f"object_{name}" for name in _BOX), "message",
+)  # fmt: skip
+
+
+class RowCounts(NamedTuple):
+    """How many errors there are, and how many of them are in the file."""
+
+    errors: int
+    written: int
+    suspects: int
+
+
+def write_per_class(path: Path, analysis: Analysis) -> None:
+    """One row per class: its numbers, their intervals, its errors of each kind at the score threshold."""
+    rows = [_class_row(analysis, index) for index in range(len(analysis.result.per_class))]
+    write_csv(path, list(rows[0]) if rows else ["name"], (row.values() for row in rows))
+
+
+def write_result(path: Path, result: EvaluationResult) -> None:
+    """One row per class: its numbers alone, for an evaluation that nobody asked to explain."""
+    rows = [asdict(one) for one in result.per_class]
+    write_csv(path, list(rows[0]), (row.values() for row in rows))
+
+
+def write_errors(path: Path, analysis: Analysis, *, most: int = MOST_ROWS) -> RowCounts:
+    """One row per error at the score threshold, then one per suspicious label (kind `suspect:...`).
+
+    Of more than `most` errors the detections with the highest scores are written, and missed objects in the room that
+    they leave.
+    """
+    matched, errors = analysis.matched, analysis.errors
+    detections = matched.problem.detections
+    kept = detections.scores >= errors.score_threshold
+    wrong = np.flatnonzero(kept & (errors.kind >= 0))
+    missed = np.flatnonzero(missed_objects(matched, errors.kind, errors.nearest, kept))
+    total = len(wrong) + len(missed)
+    wrong = wrong[np.argsort(-detections.scores[wrong], kind="stable")][:most]
+    missed = missed[: most - len(wrong)]
+    wrong = wrong[np.argsort(errors.kind[wrong], kind="stable")]
+    cases = [*_wrong_cases(analysis, wrong.tolist()), *_missed_cases(analysis, missed.tolist())]
+    suspects = [(f"suspect:{case.kind}", case) for case in analysis.suspects]
+    rows = (_error_row(analysis, kind, case) for kind, case in [*((case.kind, case) for case in cases), *suspects])
+    write_csv(path, ERROR_COLUMNS, rows)
+    return RowCounts(total, len(cases), len(suspects))
+
+
+def _class_row(analysis: Analysis, index: int) -> dict[str, Any]:
+    row: dict[str, Any] = asdict(analysis.result.per_class[index])
+    if analysis.intervals is not None:
+        row["ap_50_low"], row["ap_50_high"] = analysis.intervals.class_ap_50[index]
+        row["ap_50_95_low"], row["ap_50_95_high"] = analysis.intervals.class_ap_50_95[index]
+    for kind in ERROR_KINDS:
+        row[f"{kind}_errors"] = int(analysis.errors.class_counts[kind][index])
+    for kind in ERROR_KINDS:
+        row[f"{kind}_ap_cost"] = float(analysis.errors.class_ap_cost[kind][index])
+    return row
+
+
+def _wrong_cases(analysis: Analysis, places: list[int]) -> Iterator[Case]:
+    errors, detections = analysis.errors, analysis.matched.problem.detections
+    for place in places:
+        kind = ERROR_KINDS[errors.kind[place]]
+        yield Case(
+            kind,
+            int(detections.image_index[place]),
+            place,
+            int(errors.nearest[place]),
+            float(detections.scores[place]),
+            float(errors.nearest_iou[place]),
+            ERROR_WORDS[kind].meaning,
+        )
+
+
+def _missed_cases(analysis: Analysis, places: list[int]) -> Iterator[Case]:
+    truths = analysis.matched.problem.truths
+    for place in places:
+        image = int(truths.image_index[place])
+        yield Case("missed", image, -1, place, math.nan, math.nan, ERROR_WORDS["missed"].meaning)
+
+
+def _error_row(analysis: Analysis, kind: str, case: Case) -> Iterator[Any]:
+    problem = analysis.matched.problem
+    images, names, absent = problem.images, problem.class_names, [""] * 5
+    yield from (kind, images.image_ids[case.image], images.paths[case.image])
+    if case.detection >= 0:
+        found = problem.detections
+        yield names[found.labels[case.detection]]
+        yield from (case.score, case.iou, *found.boxes[case.detection].tolist())
+    else:
+        yield from ("", case.score, case.iou, *absent[1:])
+    if case.truth >= 0:
+        truths = problem.truths
+        yield from (names[truths.labels[case.truth]], *truths.boxes[case.truth].tolist())
+    else:
+        yield from absent
+    yield case.message
+
+
+MOST_SUSPECTS: Final = 1_000
+
+_PER_ITEM = ("kind", "nearest", "nearest_iou", "missed")  # arrays over detections or objects: errors.csv has them
+
+
+def metrics_of(analysis: Analysis, context: ReportContext, advice: Sequence[Advice], rows: RowCounts) -> dict[str, Any]:
+    """Everything that metrics.json holds, of JSON's own types.
+
+    Args:
+        analysis: the numbers.
+        context: what else is told.
+        advice: what to fix first.
+        rows: what errors.csv holds.
+    """
+    problem = analysis.matched.problem
+    errors = {key: value for key, value in _fields(analysis.errors).items() if key not in _PER_ITEM}
+    suspects = [_suspect(problem, case) for case in analysis.suspects[:MOST_SUSPECTS]]
+    sections = {
+        "intervals": analysis.intervals and _intervals(analysis),
+        "errors": errors,
+        "breakdowns": analysis.breakdowns,
+        "calibration": analysis.calibration,
+        "suspects": suspects,
+        "num_suspects": len(analysis.suspects),
+        "errors_csv": rows._asdict(),
+        "advice": advice,
+        "remarks": context.remarks,
+        "data_account": context.data_account,
+        "protocol_notes": context.protocol_notes,
+        "seconds_per_stage": context.seconds_per_stage,
+        "voc": context.voc,
+        "title": context.title,
+        "command": context.command,
+        "configuration": context.configuration,
+        "environment": context.environment,
+    }
+    return {**plain(analysis.result.to_dict()), **plain(sections)}
+
+
+def _intervals(analysis: Analysis) -> dict[str, Any]:
+    found = analysis.intervals
+    assert found is not None
+    return {
+        "level": found.level,
+        "replicates": found.replicates,
+        "seed": found.seed,
+        "headline": {name: list(interval) for name, interval in found.headline.items()},
+        "class_ap_50": [list(interval) for interval in found.class_ap_50],
+        "class_ap_50_95": [list(interval) for interval in found.class_ap_50_95],
+    }
+
+
+def _suspect(problem: Problem, case: Case) -> dict[str, Any]:
+    return {
+        "kind": case.kind,
+        "image_id": problem.images.image_ids[case.image],
+        "file": problem.images.paths[case.image],
+        "score": case.score,
+        "iou": case.iou,
+        "box": problem.detections.boxes[case.detection] if case.detection >= 0 else None,
+        "object_box": problem.truths.boxes[case.truth] if case.truth >= 0 else None,
+        "message": case.message,
+    }
+
+
+def plain(value: Any) -> Any:
+    """A value of JSON's own types; what is not finite becomes None, what JSON does not know becomes text.
+
+    >>> plain({"a": (1, float("inf")), 2: np.arange(2)})
+    {'a': [1, None], '2': [0, 1]}
+    """
+    if isinstance(value, str):
+        return printable(value)
+    if value is None or isinstance(value, bool | int):
+        return value
+    if isinstance(value, float):
+        return value if math.isfinite(value) else None
+    if isinstance(value, np.ndarray | np.generic):
+        return plain(value.tolist())
+    if is_dataclass(value) and not isinstance(value, type):
+        return plain(_fields(value))
+    if isinstance(value, dict):
+        return {printable(str(key)): plain(item) for key, item in value.items()}
+    if isinstance(value, list | tuple | set | frozenset):
+        return [plain(item) for item in value]
+    return printable(str(value))
+
+
+def _fields(value: Any) -> dict[str, Any]:
+    return asdict(value)
+
+
+MOST_CLASSES: Final = 80
+
+_SPECIAL = re.compile(r"([\\`*_{}\[\]<>()#+!|~&$@])")
+
+
+def make_summary(analysis: Analysis, context: ReportContext, advice: Sequence[Advice]) -> str:
+    """The text: headline numbers with intervals, remarks, what to fix first, classes."""
+    result = analysis.result
+    lines = [
+        f"## {escape(context.title)}",
+        "",
+        f"{result.num_images:,} images, {result.num_objects:,} objects, "
+        f"{len(analysis.matched.problem.detections):,} detections."
+        + (" " + escape(context.protocol_notes[0]) if context.protocol_notes else ""),
+        "",
+    ]
+    lines += [f"- **{remark.count:,} ×** {escape(remark.message)}" for remark in context.remarks]
+    lines += [""] if context.remarks else []
+    lines += _headline(analysis)
+    lines += ["", "### What to fix first", ""]
+    lines += [f"{place}. **{escape(item.title)}** {escape(item.text)}" for place, item in enumerate(advice, start=1)]
+    lines += ["", "### Classes", "", *_classes(analysis)]
+    return "\n".join(lines) + "\n"
+
+
+def _headline(analysis: Analysis) -> list[str]:
+    intervals = analysis.intervals.headline if analysis.intervals else {}
+    level = f" {analysis.intervals.level:.0%} interval |" if analysis.intervals else ""
+    lines = [f"| number | value |{level}", "| --- | ---: |" + (" --- |" if level else "")]
+    for name, (label, _) in HEADLINE_WORDS.items():
+        line = f"| {label} | {rate(getattr(analysis.result, name))} |"
+        if level:
+            interval = intervals.get(name)
+            known = interval is not None and interval.low == interval.low
+            line += f" {rate(interval.low)} to {rate(interval.high)} |" if interval and known else " |"
+        lines.append(line)
+    if analysis.result.score_threshold == analysis.result.score_threshold:
+        lines += ["", f"Precision, recall and F1 at score threshold {analysis.result.score_threshold:.3f}, IoU 0.5."]
+    return lines
+
+
+def _classes(analysis: Analysis) -> list[str]:
+    result = analysis.result
+    # the largest classes say most about what was measured
+    ranked = sorted(range(len(result.per_class)), key=lambda index: -result.per_class[index].instances)
+    shown = ranked if len(ranked) <= MOST_CLASSES else ranked[:MOST_CLASSES]
+    lines = [
+        "| class | objects | AP@0.5:0.95 | AP@0.5 | precision | recall | F1 |",
+        "| --- | ---: | ---: | ---: | ---: | ---: | ---: |",
+        *(_class_line(result.per_class[index]) for index in sorted(shown)),
+    ]
+    if len(shown) < len(ranked):
+        more = len(ranked) - len(shown)
+        lines += ["", f"{more} classes with fewer objects are left out; per_class.csv has all."]
+    return lines
+
+
+def _class_line(one: ClassResult) -> str:
+    rates = (one.ap_50_95, one.ap_50, one.precision, one.recall, one.f1)
+    return f"| {escape(one.name)} | {one.instances:,} | {' | '.join(rate(value) for value in rates)} |"
+
+
+def escape(text: str) -> str:
+    r"""Text that Markdown shows as it is, on one line.
+
+    >>> escape("a|b <i>_c_\nd")
+    'a\\|b \\<i\\>\\_c\\_ d'
+    """
+    return _SPECIAL.sub(r"\\\1", " ".join(printable(text).split()))

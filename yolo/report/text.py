@@ -1,0 +1,191 @@
+"""What kinds of errors and of suspicious labels are called, what they mean and what to do about them.
+
+One home for these words, so that the page, the advice and the summary say the same.
+
+Calibration in words: whether scores promise too much, and what would mend it.
+"""
+
+from __future__ import annotations
+
+import math
+from typing import Final, NamedTuple
+
+import numpy as np
+
+from yolo.evaluation.calibration import SHOWN_SCORE, Calibration
+
+
+class KindWords(NamedTuple):
+    """One kind in words."""
+
+    title: str  # for a heading
+    problem: str  # what is wrong, as a sentence without its stop
+    one: str  # after "1"
+    many: str  # after a number
+    meaning: str  # one sentence
+    action: str  # what usually helps
+
+
+ERROR_WORDS: Final[dict[str, KindWords]] = {
+    "class": KindWords(
+        "Wrong class",
+        "Classes are mixed up",
+        "detection with the wrong class",
+        "detections with the wrong class",
+        "The box is on an object, but the class is another one.",
+        "Look at the pairs of classes that are confused: check that they are annotated by one rule, add examples of "
+        "both, or merge classes that nobody needs to tell apart.",
+    ),
+    "location": KindWords(
+        "Inexact box",
+        "Boxes are inexact",
+        "detection with an inexact box",
+        "detections with inexact boxes",
+        "The class is right, but the box overlaps the object too little (IoU from 0.1 to below 0.5).",
+        "Check that boxes are annotated tightly and alike; a larger input size or longer training makes boxes more "
+        "exact.",
+    ),
+    "both": KindWords(
+        "Wrong class and inexact box",
+        "Class and box are wrong together",
+        "detection with wrong class and inexact box",
+        "detections with wrong class and inexact box",
+        "The box overlaps an object of another class, and too little.",
+        "These mostly go away together with wrong classes and inexact boxes.",
+    ),
+    "duplicate": KindWords(
+        "Duplicate",
+        "Objects are found twice",
+        "duplicate detection",
+        "duplicate detections",
+        "The object was found already, by a detection with a higher score.",
+        "Lower the IoU threshold of non-maximum suppression, and check for objects that are annotated only once "
+        "where there are two.",
+    ),
+    "background": KindWords(
+        "Background",
+        "Things are detected where nothing is annotated",
+        "detection where nothing is annotated",
+        "detections where nothing is annotated",
+        "No annotated object is near (IoU below 0.1).",
+        "Look at them in the gallery: some are objects that were not annotated. For the others add images without "
+        "objects that show what is mistaken for one.",
+    ),
+    "missed": KindWords(
+        "Missed",
+        "Objects are missed",
+        "missed object",
+        "missed objects",
+        "No detection found the object, nor is a wrong class or an inexact box about it.",
+        "Look at the misses in the gallery for what they share (small, dark, cut off, rare) and add training images "
+        "of that; a larger input size helps small objects.",
+    ),
+}
+
+SUSPECT_WORDS: Final[dict[str, KindWords]] = {
+    "not_annotated": KindWords(
+        "Not annotated",
+        "Objects are not annotated",
+        "object that seems not to be annotated",
+        "objects that seem not to be annotated",
+        "A detection with a high score where nothing is annotated.",
+        "If it is an object, annotate it.",
+    ),
+    "wrong_class": KindWords(
+        "Class looks wrong",
+        "Labels have a wrong class",
+        "label whose class looks wrong",
+        "labels whose class looks wrong",
+        "A detection with a high score fits the box, but has another class.",
+        "If the annotation is wrong, correct the class.",
+    ),
+    "inexact_box": KindWords(
+        "Box looks inexact",
+        "Annotated boxes are inexact",
+        "box that looks inexact",
+        "boxes that look inexact",
+        "A detection with a high score of the same class has another extent.",
+        "If the annotation is the worse one, correct the box.",
+    ),
+    "no_object": KindWords(
+        "No object there",
+        "Labels have no object",
+        "label where no object seems to be",
+        "labels where no object seems to be",
+        "Nothing was detected at the label, at any score.",
+        "If there is none, remove the label; if it can hardly be seen, mark it as difficult.",
+    ),
+}
+
+HEADLINE_WORDS: Final[dict[str, tuple[str, str]]] = {
+    # name of the number -> (what it is called, what it means in a few words)
+    "map_50_95": ("mAP@0.5:0.95", "average precision, mean over IoU 0.5 to 0.95 and classes"),
+    "map_50": ("mAP@0.5", "average precision at IoU 0.5, mean over classes"),
+    "precision": ("Precision", "share of detections that are right, mean over classes"),
+    "recall": ("Recall", "share of objects that are found, mean over classes"),
+    "f1": ("F1", "harmonic mean of precision and recall, mean over classes"),
+    "map_75": ("mAP@0.75", "average precision at IoU 0.75"),
+    "map_small": ("mAP small", "objects up to 32² pixels"),
+    "map_medium": ("mAP medium", "objects up to 96² pixels"),
+    "map_large": ("mAP large", "larger objects"),
+    "ar_1": ("AR 1", "mean recall with one detection of each class and image"),
+    "ar_10": ("AR 10", "mean recall with ten detections of each class and image"),
+    "ar_100": ("AR 100", "mean recall with a hundred detections of each class and image"),
+    "ar_small": ("AR small", "mean recall of objects up to 32² pixels"),
+    "ar_medium": ("AR medium", "mean recall of objects up to 96² pixels"),
+    "ar_large": ("AR large", "mean recall of larger objects"),
+}
+
+
+def tell(count: int, words: KindWords) -> str:
+    """A number of a kind in words.
+
+    >>> tell(1, ERROR_WORDS["missed"]), tell(1200, ERROR_WORDS["missed"])
+    ('1 missed object', '1,200 missed objects')
+    """
+    return f"{count:,} {words.one if count == 1 else words.many}"
+
+
+ONE_SIDED: Final = 0.5  # share of the error of scores that goes one way, from where on it is named
+WORTH_SOFTENING: Final = 0.8  # of the error that a temperature may leave, to be worth telling
+SMALL_ECE: Final = 0.02  # below it nothing is said about the direction
+
+
+def calibration_words(found: Calibration) -> str:
+    """What calibration means here, in plain words."""
+    if math.isnan(found.ece):
+        return found.note or "There is nothing to measure."
+    off = f"Score and truth differ by {found.ece:.3f} on average, over {found.num_detections:,} detections"
+    shown = (
+        ""
+        if math.isnan(found.ece_shown)
+        else f"; by {found.ece_shown:.3f} over the {found.num_shown:,} that score {SHOWN_SCORE} or more"
+    )
+    way = ""
+    if found.ece_shown >= SMALL_ECE:
+        way = {
+            "high": " There scores are too high: fewer detections are right than they promise.",
+            "low": " There scores are too low: more detections are right than they promise.",
+        }.get(score_bias(found), "")
+    return f"{off}{shown}.{way}{cure(found)} {found.note}".strip()
+
+
+def score_bias(found: Calibration) -> str:
+    """Whether scores that people get to see are too "high", too "low", or "" where neither says most of the error."""
+    shown = (found.edges[:-1] >= SHOWN_SCORE) & (found.counts > 0)
+    if not shown.any():
+        return ""
+    gaps, counts = (found.mean_score - found.precision)[shown], found.counts[shown]
+    all_gaps = float(np.abs(gaps) @ counts)
+    part = float(gaps @ counts) / all_gaps if all_gaps else 0.0
+    return "high" if part > ONE_SIDED else "low" if part < -ONE_SIDED else ""
+
+
+def cure(found: Calibration) -> str:
+    """What a temperature would do, as a sentence with a space before it; empty where it would not help."""
+    if not found.ece_after < WORTH_SOFTENING * found.ece:
+        return ""
+    return (
+        f" Dividing the logits by a temperature of {found.temperature:.2f} brings the error over all detections from "
+        f"{found.ece:.3f} to {found.ece_after:.3f}."
+    )

@@ -1,1 +1,0 @@
-"""Drawn scenes with exact boxes: a dataset from nothing."""
