@@ -8,7 +8,7 @@ import pytest
 PACKAGE = Path(__file__).parent.parent / "yolo"
 LAYERS = (
     # types, checked values and errors: no maths
-    {"errors", "_version", "config", "detection_sets", "structures"},
+    {"arrays", "errors", "_version", "config", "detection_sets", "structures"},
     # one concept each
     {"boxes", "console", "files", "geometry", "grid", "images", "randomness"},
     # what files mean: annotation formats, and everything of darknet
@@ -25,7 +25,13 @@ LAYERS = (
 )
 LAYER = {name: depth for depth, names in enumerate(LAYERS) for name in names}
 # within one layer these may lean on each other, in this direction only
-_WITHIN = {("images", "files"), ("config", "errors"), ("grid", "boxes")}
+_WITHIN = {
+    ("structures", "arrays"),
+    ("detection_sets", "arrays"),
+    ("config", "errors"),
+    ("images", "files"),
+    ("grid", "boxes"),
+}
 FORBIDDEN_NAMES = {"utils", "util", "misc", "helpers", "common", "tools"}
 
 

@@ -15,12 +15,8 @@ from dataclasses import dataclass, fields
 from typing import Any, Self
 
 import numpy as np
-from numpy.typing import NDArray
 
-Float64 = NDArray[np.float64]
-Int32 = NDArray[np.int32]
-Int64 = NDArray[np.int64]
-Bool = NDArray[np.bool_]
+from yolo.arrays import Bool, Float64, Int32, Int64
 
 
 @dataclass(frozen=True, slots=True, eq=False)

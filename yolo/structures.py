@@ -17,10 +17,7 @@ import torch
 from numpy.typing import NDArray
 from torch import Tensor
 
-Float32 = NDArray[np.float32]
-Int64 = NDArray[np.int64]
-Bool = NDArray[np.bool_]
-UInt8 = NDArray[np.uint8]
+from yolo.arrays import Bool, Float32, Int64
 
 
 def _check(condition: bool, message: str) -> None:

@@ -21,12 +21,12 @@ from tests.data.dataset_trees import (
     put_yolo,
     voc_object,
 )
+from yolo.arrays import Int64
 from yolo.config.data_commands import DataSplitConfig
 from yolo.curate.split import DividedDataset, group_names, split, split_groups, split_randomly, split_stratified
 from yolo.data.read import Split, find_dataset, read_split
 from yolo.errors import ConfigError, DataError
 from yolo.formats.objects import AnnotatedImages
-from yolo.structures import Int64
 
 SHARES = [(0.8, 0.2), (0.7, 0.2, 0.1), (0.5, 0.25, 0.25), (0.98, 0.01, 0.01)]
 

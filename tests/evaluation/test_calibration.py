@@ -9,11 +9,11 @@ from hypothesis import strategies as st
 from numpy.typing import NDArray
 
 from tests.reference.slow_bootstrap import random_problem
+from yolo.arrays import Float64
 from yolo.detection_sets import DetectionSet, ImageTable, Problem, TruthSet
 from yolo.evaluation.calibration import Calibration, bin_scores, calibrate, fit_temperature, soften
 from yolo.evaluation.coco import match_problem
 
-Float64 = NDArray[np.float64]
 BOX = [0.0, 0.0, 10.0, 10.0]
 AWAY = [50.0, 50.0, 60.0, 60.0]
 

@@ -7,12 +7,10 @@ from dataclasses import dataclass
 from typing import Any
 
 import numpy as np
-from numpy.typing import NDArray
 
+from yolo.arrays import Float64
 from yolo.detection_sets import DetectionSet, ImageTable, Problem, TruthSet
 from yolo.evaluation.coco import CocoProtocol
-
-Float64 = NDArray[np.float64]
 
 
 @dataclass(frozen=True)

@@ -11,14 +11,12 @@ from typing import Any
 
 import numpy as np
 import torch
-from numpy.typing import NDArray
 
+from yolo.arrays import Float64
 from yolo.detection_files.coco_json import ground_truth_dict, write_predictions
 from yolo.evaluation.evaluator import Evaluator
 from yolo.evaluation.result import EvaluationResult
 from yolo.structures import AnnotatedImage, Detections, GroundTruth
-
-Float64 = NDArray[np.float64]
 
 COCO_NUMBERS = (
     *("map_50_95", "map_50", "map_75", "map_small", "map_medium", "map_large"),

@@ -3,13 +3,11 @@
 from dataclasses import replace
 
 import numpy as np
-from numpy.typing import NDArray
 
+from yolo.arrays import Float64
 from yolo.detection_sets import DetectionSet, ImageTable, Problem, TruthSet
 from yolo.evaluation.coco import match_problem
 from yolo.evaluation.summary import summarise
-
-Float64 = NDArray[np.float64]
 
 SUMMARY_NAMES = (
     *("map_50_95", "map_50", "map_75", "map_small", "map_medium", "map_large"),

@@ -18,6 +18,7 @@ from pathlib import Path
 import numpy as np
 from numpy.typing import NDArray
 
+from yolo.arrays import Int64
 from yolo.curate.findings import Finding, Pointed
 from yolo.data.read import Split
 from yolo.errors import DataError, printable
@@ -36,8 +37,6 @@ LONGEST_ASPECT = 20.0
 # Classes whose sizes vary by more than a factor of two (0.7) say nothing by them.
 _FEWEST_OF_CLASS, _FAR, _USUAL, _LEAST_SPREAD, _MOST_SPREAD = 30, 4.0, 2.0, 0.2, 0.7
 _MAD_TO_SIGMA = 1.4826
-
-Int64 = NDArray[np.int64]
 
 
 def box_findings(split: Split) -> Iterator[Finding]:

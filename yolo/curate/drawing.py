@@ -23,7 +23,7 @@ import cv2
 import numpy as np
 from numpy.typing import NDArray
 
-from yolo.structures import Float32
+from yolo.arrays import Float32
 
 Rgb = tuple[float, float, float]
 

@@ -16,6 +16,7 @@ from typing import NamedTuple
 import numpy as np
 from numpy.typing import NDArray
 
+from yolo.arrays import Int64
 from yolo.curate.findings import Finding, Pointed
 from yolo.curate.images import THUMBNAIL_SIDE, ImageFacts
 from yolo.data.read import Split
@@ -28,7 +29,6 @@ _LEAST_CORRELATION = 0.9
 _BLOCK = 20_000
 
 UInt64 = NDArray[np.uint64]
-Int64 = NDArray[np.int64]
 
 
 class Group(NamedTuple):

@@ -39,9 +39,9 @@ from dataclasses import dataclass
 import numpy as np
 from numpy.typing import NDArray
 
+from yolo.arrays import Bool, Int64
 from yolo.formats.objects import AnnotatedImages
 from yolo.geometry import ResizeMode, plan_resizes
-from yolo.structures import Bool, Int64
 
 MAX_BOXES = 4
 

@@ -32,6 +32,7 @@ import yaml
 from rich.console import Console
 from rich.table import Table
 
+from yolo.arrays import Bool, Int64
 from yolo.config.data_commands import DataSplitConfig
 from yolo.console import say
 from yolo.curate.convert import require_outside
@@ -40,7 +41,7 @@ from yolo.data.read import DatasetDescriptor, OpenFiles, Split, find_dataset, li
 from yolo.errors import ConfigError, DataError, printable
 from yolo.files import atomic_folder, require_free
 from yolo.formats.objects import AnnotatedImages
-from yolo.structures import AnnotatedImage, Bool, Int64
+from yolo.structures import AnnotatedImage
 
 GroupBy = Literal["folder", "prefix", "regex"]
 

@@ -16,10 +16,11 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 from numpy.typing import NDArray
 
+from yolo.arrays import Bool, Int64
 from yolo.curate.grid_fit import GridLimits, taught_objects
 from yolo.formats.objects import AnnotatedImages
 from yolo.geometry import ResizeMode, plan_resizes
-from yolo.structures import Bool, GroundTruth, Int64
+from yolo.structures import GroundTruth
 
 if TYPE_CHECKING:
     from rich.table import Table

@@ -21,9 +21,9 @@ from typing import Any, Literal, NamedTuple
 import cv2
 import numpy as np
 import yaml
-from numpy.typing import NDArray
 from rich.console import Console
 
+from yolo.arrays import Bool, Float32, Float64, Int64, UInt8
 from yolo.config.data_commands import DatasetFormat, DataSynthConfig
 from yolo.console import say
 from yolo.curate.convert import write_dataset
@@ -34,7 +34,7 @@ from yolo.files import atomic_folder, require_free
 from yolo.formats.issues import DataAccount
 from yolo.formats.objects import AnnotatedImages
 from yolo.randomness import sample_generator
-from yolo.structures import AnnotatedImage, Bool, Float32, GroundTruth, Int64, UInt8
+from yolo.structures import AnnotatedImage, GroundTruth
 
 Difficulty = Literal["easy", "normal", "hard"]
 
@@ -114,8 +114,6 @@ LOOKS: Mapping[Difficulty, Look] = MappingProxyType(
     }
 )
 
-
-Float64 = NDArray[np.float64]
 
 _ATTEMPTS = 12
 _JPEG_QUALITY = 90

@@ -10,9 +10,10 @@ from typing import Literal
 
 import numpy as np
 
+from yolo.arrays import Bool, Float64, Int64
 from yolo.formats.issues import DataAccount
-from yolo.formats.objects import Float64, RawObjects, RawSource
-from yolo.structures import Bool, GroundTruth, Int64
+from yolo.formats.objects import RawObjects, RawSource
+from yolo.structures import GroundTruth
 
 BoxPolicy = Literal["fix", "drop", "strict"]
 

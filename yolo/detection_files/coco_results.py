@@ -12,6 +12,7 @@ from typing import NamedTuple
 
 import numpy as np
 
+from yolo.arrays import Float64, Int64
 from yolo.detection_files import json_columns
 from yolo.detection_files.class_numbers import match_category_ids
 from yolo.detection_files.distinct import Distinct
@@ -21,7 +22,7 @@ from yolo.detection_files.json_file import array_parts, parse_json, read_json_by
 from yolo.detection_files.remarks import Remarks
 from yolo.detection_files.truth_files import GroundTruthFiles
 from yolo.detection_files.usable import RawDetections, usable_detections
-from yolo.detection_sets import DetectionSet, Float64, Int64
+from yolo.detection_sets import DetectionSet
 from yolo.errors import DataError, printable
 from yolo.formats.paths import shown
 

@@ -18,13 +18,14 @@ from typing import Any
 
 import numpy as np
 
+from yolo.arrays import Bool, Float64, Int64
 from yolo.detection_files import json_columns
 from yolo.detection_files.coco_images import CocoImage, image_paths, image_size, list_images
 from yolo.detection_files.json_columns import Record, column
 from yolo.detection_files.json_file import parse_json, read_json_bytes
 from yolo.detection_files.remarks import Remarks
 from yolo.detection_files.truth_files import TruthPart, remark_empty_boxes, usable_boxes
-from yolo.detection_sets import Bool, Float64, Int64, TruthSet
+from yolo.detection_sets import TruthSet
 from yolo.errors import DataError, printable
 from yolo.formats.paths import shown
 

@@ -18,7 +18,6 @@ from pathlib import Path
 
 import numpy as np
 import torch
-from numpy.typing import NDArray
 
 from yolo.detection_files.comp4_lines import (
     LAYOUT,
@@ -32,10 +31,6 @@ from yolo.detection_files.distinct import Distinct
 from yolo.errors import DataError
 from yolo.files import atomic_write
 from yolo.structures import Detections
-
-Float32 = NDArray[np.float32]
-Float64 = NDArray[np.float64]
-Int64 = NDArray[np.int64]
 
 _MOST_DECIMALS = 15
 # from the file's box to ours

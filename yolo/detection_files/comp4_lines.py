@@ -13,14 +13,11 @@ from pathlib import Path
 from typing import NamedTuple
 
 import numpy as np
-from numpy.typing import NDArray
 
+from yolo.arrays import Float64, Int64
 from yolo.detection_files.distinct import Distinct
 from yolo.detection_files.text_files import is_number, split_lines
 from yolo.errors import DataError
-
-Float64 = NDArray[np.float64]
-Int64 = NDArray[np.int64]
 
 PREFIX = "comp4_det_test_"
 LAYOUT = "'image_id score xmin ymin xmax ymax'"

@@ -8,8 +8,8 @@ from typing import Any, NamedTuple
 
 import numpy as np
 
+from yolo.arrays import Int64
 from yolo.detection_files.json_columns import types_of
-from yolo.detection_sets import Int64
 from yolo.formats.paths import shown
 
 _PLAIN = frozenset({int, str, bytes})

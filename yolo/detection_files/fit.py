@@ -14,9 +14,10 @@ from dataclasses import replace
 
 import numpy as np
 
+from yolo.arrays import Float64, Int64
 from yolo.detection_files.remarks import Remarks
 from yolo.detection_files.truth_files import GroundTruthFiles
-from yolo.detection_sets import DetectionSet, Float64, Int64, TruthSet
+from yolo.detection_sets import DetectionSet, TruthSet
 from yolo.evaluation.matching import coco_overlap, find_pairs, sort_by_group
 
 _LOOKED_AT = 5_000  # detections: enough to tell, and no matter of time

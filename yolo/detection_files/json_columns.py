@@ -13,10 +13,9 @@ from operator import itemgetter
 from typing import Any
 
 import numpy as np
-from numpy.typing import NDArray
 
-Float64 = NDArray[np.float64]
-Bool = NDArray[np.bool_]
+from yolo.arrays import Bool, Float64
+
 Record = Mapping[str, Any]
 
 _NUMBERS = frozenset({int, float})

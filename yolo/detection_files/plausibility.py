@@ -9,9 +9,10 @@ from typing import NamedTuple
 
 import numpy as np
 
+from yolo.arrays import Bool, Float64, Int32, Int64
 from yolo.detection_files.remarks import Remarks
 from yolo.detection_files.truth_files import GroundTruthFiles, TruthPart
-from yolo.detection_sets import Bool, DetectionSet, Float64, Int32, Int64
+from yolo.detection_sets import DetectionSet
 
 _FEWEST = 5  # boxes that say anything about a file
 _NEARLY_ALL = 0.98

@@ -8,8 +8,9 @@ from dataclasses import dataclass, fields, replace
 
 import numpy as np
 
+from yolo.arrays import Bool, Float64, Int32
 from yolo.detection_files.remarks import Remark, Remarks
-from yolo.detection_sets import Bool, Float64, ImageTable, Int32, TruthSet
+from yolo.detection_sets import ImageTable, TruthSet
 from yolo.errors import DataError, printable
 from yolo.formats.objects import RawSource
 

@@ -7,9 +7,9 @@ from typing import NamedTuple
 
 import numpy as np
 
+from yolo.arrays import Float64, Int64
 from yolo.detection_files.remarks import Remarks
 from yolo.detection_files.truth_files import usable_boxes
-from yolo.detection_sets import Float64, Int64
 
 
 class RawDetections(NamedTuple):

@@ -14,13 +14,14 @@ from typing import NamedTuple
 
 import numpy as np
 
+from yolo.arrays import Float64, Int64
 from yolo.detection_files.class_numbers import match_class_numbers
 from yolo.detection_files.image_names import by_id, by_name, match_images
 from yolo.detection_files.remarks import Remarks
 from yolo.detection_files.text_files import find_text_files, is_number, split_lines
 from yolo.detection_files.truth_files import GroundTruthFiles
 from yolo.detection_files.usable import RawDetections, usable_detections
-from yolo.detection_sets import DetectionSet, Float64, Int64
+from yolo.detection_sets import DetectionSet
 from yolo.errors import DataError, printable
 from yolo.formats.paths import path_id
 

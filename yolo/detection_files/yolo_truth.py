@@ -12,12 +12,13 @@ from pathlib import Path
 import numpy as np
 import yaml
 
+from yolo.arrays import Float64
 from yolo.data.dataset_yaml import class_names, is_dataset_yaml
 from yolo.data.find import names_beside
 from yolo.detection_files.remarks import Remarks
 from yolo.detection_files.text_files import find_text_files
 from yolo.errors import DataError, ImageReadError, printable
-from yolo.formats.objects import Float64, RawObjects, RawSource, sizes_array
+from yolo.formats.objects import RawObjects, RawSource, sizes_array
 from yolo.formats.paths import LARGEST_LABEL_FILE, find_images, is_file, is_folder, read_text
 from yolo.formats.yolo import YoloEntry, list_yolo, nameless_classes, parse_labels
 from yolo.images import read_size

@@ -17,13 +17,9 @@ from __future__ import annotations
 from typing import NamedTuple
 
 import numpy as np
-from numpy.typing import NDArray
 
+from yolo.arrays import Bool, Float64, Int64
 from yolo.evaluation.matching import place_in_run
-
-Float64 = NDArray[np.float64]
-Int64 = NDArray[np.int64]
-Bool = NDArray[np.bool_]
 
 RECALL_POINTS: Float64 = np.linspace(0.0, 1.0, 101)
 

@@ -54,14 +54,11 @@ from typing import NamedTuple
 import numpy as np
 from numpy.typing import NDArray
 
+from yolo.arrays import Bool, Float64, Int32, Int64
 from yolo.evaluation.average_precision import RECALL_POINTS
 from yolo.evaluation.coco import Matched
 from yolo.evaluation.result import EvaluationResult
 
-Float64 = NDArray[np.float64]
-Int32 = NDArray[np.int32]
-Int64 = NDArray[np.int64]
-Bool = NDArray[np.bool_]
 Weights = NDArray[np.uint16]
 
 

@@ -14,16 +14,12 @@ from itertools import pairwise
 from typing import Final, NamedTuple
 
 import numpy as np
-from numpy.typing import NDArray
 
+from yolo.arrays import Bool, Float64
 from yolo.detection_sets import Problem
 from yolo.evaluation.coco import CocoProtocol, accumulate
 from yolo.evaluation.matching import AREA_RANGES, IOU_THRESHOLDS, match_subsets
 from yolo.evaluation.result import EvaluationResult
-
-Float64 = NDArray[np.float64]
-Int64 = NDArray[np.int64]
-Bool = NDArray[np.bool_]
 
 _IOU_50: Final = 0  # place in IOU_THRESHOLDS
 _INFINITY: Final = float("inf")

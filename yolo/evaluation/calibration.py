@@ -18,13 +18,9 @@ from dataclasses import dataclass
 from typing import NamedTuple
 
 import numpy as np
-from numpy.typing import NDArray
 
+from yolo.arrays import Bool, Float64, Int64
 from yolo.evaluation.coco import Matched
-
-Float64 = NDArray[np.float64]
-Int64 = NDArray[np.int64]
-Bool = NDArray[np.bool_]
 
 # detections that people get to see: below it hardly any program draws a box
 SHOWN_SCORE = 0.05

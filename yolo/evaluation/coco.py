@@ -19,14 +19,11 @@ from collections.abc import Mapping
 from dataclasses import dataclass, field, replace
 
 import numpy as np
-from numpy.typing import NDArray
 
+from yolo.arrays import Bool, Float64, Int32, Int64
 from yolo.detection_sets import Problem
 from yolo.evaluation.average_precision import RECALL_POINTS, Verdicts, curves
 from yolo.evaluation.matching import AREA_RANGES, IOU_THRESHOLDS, AreaRange, CocoMatching, match_coco
-
-Float64 = NDArray[np.float64]
-Int64 = NDArray[np.int64]
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -159,10 +156,6 @@ def _mean(values: Float64) -> float:
     """Mean of the entries that are not -1; -1 if there is none."""
     known = values[values > -1]
     return float(known.mean()) if known.size else -1.0
-
-
-Int32 = NDArray[np.int32]
-Bool = NDArray[np.bool_]
 
 
 @dataclass(frozen=True, slots=True, eq=False)

@@ -16,8 +16,8 @@ import math
 from dataclasses import dataclass, fields, replace
 
 import numpy as np
-from numpy.typing import NDArray
 
+from yolo.arrays import Float64, Int64
 from yolo.detection_sets import Problem
 from yolo.evaluation.bootstrap import (
     Interval,
@@ -31,9 +31,6 @@ from yolo.evaluation.bootstrap import (
 from yolo.evaluation.coco import Matched, match_areas
 from yolo.evaluation.result import EvaluationResult
 from yolo.evaluation.summary import summarise
-
-Float64 = NDArray[np.float64]
-Int64 = NDArray[np.int64]
 
 HEADLINE = (
     *("map_50_95", "map_50", "map_75", "map_small", "map_medium", "map_large", "ar_100"),

@@ -58,13 +58,10 @@ from typing import Final, NamedTuple
 import numpy as np
 from numpy.typing import NDArray
 
+from yolo.arrays import Bool, Float64, Int64
 from yolo.detection_sets import DetectionSet, TruthSet
 from yolo.evaluation.average_precision import Verdicts, curves
 from yolo.evaluation.coco import Matched
-
-Float64 = NDArray[np.float64]
-Int64 = NDArray[np.int64]
-Bool = NDArray[np.bool_]
 
 
 class Judged(NamedTuple):

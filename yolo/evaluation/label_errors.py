@@ -24,8 +24,8 @@ from dataclasses import dataclass
 from typing import Final, NamedTuple
 
 import numpy as np
-from numpy.typing import NDArray
 
+from yolo.arrays import Bool, Float64, Int64
 from yolo.evaluation.coco import Matched
 from yolo.evaluation.errors import (
     BACKGROUND_IOU,
@@ -38,9 +38,6 @@ from yolo.evaluation.errors import (
     nearest_detections,
     nearest_objects,
 )
-
-Float64 = NDArray[np.float64]
-Int64 = NDArray[np.int64]
 
 # cases of one kind on an image before other images have their turn
 _PER_IMAGE: Final = 3
@@ -185,8 +182,6 @@ def _missed_cases(matched: Matched, missed: Int64, plainness: Float64, score_thr
         )
     return tuple(cases)
 
-
-Bool = NDArray[np.bool_]
 
 SUSPECT_KINDS: Final = ("not_annotated", "wrong_class", "inexact_box", "no_object")
 

@@ -55,10 +55,8 @@ from typing import NamedTuple
 import numpy as np
 from numpy.typing import NDArray
 
+from yolo.arrays import Bool, Float64, Int32, Int64
 from yolo.detection_sets import DetectionSet, Problem, TruthSet
-
-Float64 = NDArray[np.float64]
-Int64 = NDArray[np.int64]
 
 # two index arrays (P,) into detections and objects -> (P,)
 Overlap = Callable[[Int64, Int64], Float64]
@@ -169,9 +167,6 @@ def _enumerate_runs(first: Int64, last: Int64) -> Iterator[tuple[Int64, Int64]]:
         start = np.cumsum(count[part]) - count[part]
         yield i, np.arange(len(i)) + np.repeat(first[part] - start, count[part])
 
-
-Int32 = NDArray[np.int32]
-Bool = NDArray[np.bool_]
 
 _DIGIT_BITS = 16  # numpy sorts whole numbers of this many bits by radix
 

@@ -12,14 +12,12 @@ from dataclasses import dataclass, fields
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
-from numpy.typing import NDArray
+
+from yolo.arrays import Float64, Int64
 
 if TYPE_CHECKING:
     from rich.table import Table
 
-
-Float64 = NDArray[np.float64]
-Int64 = NDArray[np.int64]
 
 _ARRAYS = {
     "precision_curves": np.float64,

@@ -21,8 +21,8 @@ Shape letters: C classes, K detections, M objects.
 from __future__ import annotations
 
 import numpy as np
-from numpy.typing import NDArray
 
+from yolo.arrays import Bool, Float64, Int32, Int64
 from yolo.detection_sets import DetectionSet, Problem, TruthSet
 from yolo.evaluation.coco import CocoProtocol, Matched, accumulate, match_by_protocol
 from yolo.evaluation.matching import CocoMatching, coco_overlap, find_pairs, sort_by_group, take_turns
@@ -35,10 +35,6 @@ from yolo.evaluation.thresholds import (
     counts_by_threshold,
     f1_curves,
 )
-
-Int32 = NDArray[np.int32]
-Int64 = NDArray[np.int64]
-Bool = NDArray[np.bool_]
 
 MATCH_IOU = 0.5
 
@@ -115,8 +111,6 @@ def _meet_across_classes(
     partner[rows[taken >= 0]] = missed[taken[taken >= 0]]
     return np.concatenate((leftover, alone)), partner
 
-
-Float64 = NDArray[np.float64]
 
 _IOU_50, _IOU_75 = 0, 5  # places in IOU_THRESHOLDS
 _ALL = 0  # place in AREA_RANGES

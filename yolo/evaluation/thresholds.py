@@ -23,11 +23,8 @@ from typing import Any, NamedTuple, Self
 import numpy as np
 from numpy.typing import NDArray
 
+from yolo.arrays import Bool, Float64, Int64
 from yolo.evaluation.result import EvaluationResult
-
-Float64 = NDArray[np.float64]
-Int64 = NDArray[np.int64]
-Bool = NDArray[np.bool_]
 
 SCORE_POINTS: Float64 = np.linspace(0.0, 1.0, 101)
 

@@ -41,8 +41,8 @@ from itertools import pairwise
 from typing import Any, Literal, Self, get_args
 
 import numpy as np
-from numpy.typing import NDArray
 
+from yolo.arrays import Bool, Float64, Int64
 from yolo.detection_sets import ImageTable, Problem
 from yolo.evaluation.average_precision import precision_envelope
 from yolo.evaluation.evaluator import EvaluatedImages
@@ -57,10 +57,6 @@ from yolo.evaluation.matching import (
     voc_overlap,
 )
 from yolo.structures import Detections, GroundTruth
-
-Float64 = NDArray[np.float64]
-Int64 = NDArray[np.int64]
-Bool = NDArray[np.bool_]
 
 Interpolation = Literal["11-point", "all-point"]
 # by the devkit that asks for it

@@ -32,13 +32,14 @@ import numpy as np
 import orjson
 from numpy.typing import NDArray
 
+from yolo.arrays import Bool, Float64, Int64
 from yolo.errors import DataError, printable
 from yolo.files import without_garbage_collection
 from yolo.formats.exact_numbers import Bounds, rounding_bounds, shortest, shortest_float32, shortest_float32s
 from yolo.formats.issues import DataAccount, DataIssue
-from yolo.formats.objects import AnnotatedImages, Float64, RawObjects, RawSource, sizes_array
+from yolo.formats.objects import AnnotatedImages, RawObjects, RawSource, sizes_array
 from yolo.formats.paths import ImageSizes, image_folder, read_bytes, read_text, shown
-from yolo.structures import AnnotatedImage, Bool, Int64
+from yolo.structures import AnnotatedImage
 
 Record = Mapping[str, Any]
 

@@ -10,7 +10,7 @@ from collections.abc import Callable
 
 import numpy as np
 
-from yolo.structures import Float32
+from yolo.arrays import Float32
 
 _MOST_DECIMALS = 17
 

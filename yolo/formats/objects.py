@@ -20,11 +20,11 @@ from typing import Any, NamedTuple, overload
 import numpy as np
 from numpy.typing import NDArray
 
+from yolo.arrays import Bool, Float64, Int64
 from yolo.errors import printable
 from yolo.formats.issues import Box, DataIssue
-from yolo.structures import AnnotatedImage, Bool, GroundTruth, Int64
+from yolo.structures import AnnotatedImage, GroundTruth
 
-Float64 = NDArray[np.float64]
 # The annotation file, and the line or object in it, of object `number` of image `image`.
 Place = Callable[[int, int], tuple[str, str]]
 

@@ -24,12 +24,13 @@ from typing import NamedTuple
 
 import numpy as np
 
+from yolo.arrays import Bool
 from yolo.errors import DataError, printable
 from yolo.formats.exact_numbers import number_text, shortest_float32s
 from yolo.formats.issues import DataAccount
 from yolo.formats.objects import RawSource
 from yolo.formats.paths import read_text, shown
-from yolo.structures import AnnotatedImage, Bool, GroundTruth
+from yolo.structures import AnnotatedImage, GroundTruth
 
 COLUMNS = ("image", "image_id", "object", "difficult", "iscrowd", "area")
 _FLAGS = {"": False, "0": False, "1": True}

@@ -31,6 +31,7 @@ import defusedxml.ElementTree as SafeElementTree
 import numpy as np
 from defusedxml.common import DefusedXmlException
 
+from yolo.arrays import Float32
 from yolo.errors import DataError, printable
 from yolo.formats.exact_numbers import Bounds, number_text, rounding_bounds, shortest, shortest_float32
 from yolo.formats.issues import DataAccount
@@ -46,7 +47,7 @@ from yolo.formats.paths import (
     read_lines,
     shown,
 )
-from yolo.structures import Float32, GroundTruth
+from yolo.structures import GroundTruth
 
 if TYPE_CHECKING:
     from xml.etree.ElementTree import Element

@@ -18,10 +18,11 @@ from typing import NamedTuple
 
 import numpy as np
 
+from yolo.arrays import Float64
 from yolo.errors import DataError, printable
 from yolo.formats.exact_numbers import Bounds, number_text, rounding_bounds, shortest
 from yolo.formats.issues import Box, DataAccount
-from yolo.formats.objects import Float64, RawObjects, RawSource, sizes_array
+from yolo.formats.objects import RawObjects, RawSource, sizes_array
 from yolo.formats.paths import (
     LARGEST_LABEL_FILE,
     ImageSizes,

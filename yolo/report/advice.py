@@ -16,8 +16,8 @@ from dataclasses import dataclass
 from typing import Final
 
 import numpy as np
-from numpy.typing import NDArray
 
+from yolo.arrays import Float64
 from yolo.evaluation.analysis import Analysis
 from yolo.evaluation.calibration import SHOWN_SCORE
 from yolo.evaluation.errors import ERROR_KINDS
@@ -65,8 +65,6 @@ def most_confused(result: EvaluationResult, *, most: int) -> tuple[Confusion, ..
         if between[row, column]
     )
 
-
-Float64 = NDArray[np.float64]
 
 MOST_ERROR_KINDS: Final = 3
 LEAST_COST: Final = 0.01  # of mAP@0.5; cheaper kinds of errors are not told

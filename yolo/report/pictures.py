@@ -22,6 +22,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
+from yolo.arrays import Int64
 from yolo.detection_sets import ImageTable, Problem
 from yolo.errors import ImageReadError
 from yolo.evaluation.coco import Matched
@@ -186,8 +187,6 @@ def place_boxes(
     picture, factor = fit(cut(decoded.image, (x1, y1, x2, y2)), side, most=_MOST_ENLARGED)
     return Placed(picture, (x1 / decoded.scale, y1 / decoded.scale), factor * decoded.scale, scale)
 
-
-Int64 = NDArray[np.int64]
 
 _SHARE = 0.28  # of the view that the boxes of a case take
 _SHARE_OF_ALL = 0.75  # that all boxes of an image take

@@ -19,6 +19,7 @@ from typing import TYPE_CHECKING
 import numpy as np
 from numpy.typing import NDArray
 
+from yolo.arrays import Float64
 from yolo.evaluation.average_precision import RECALL_POINTS
 from yolo.evaluation.breakdown import Breakdown
 from yolo.evaluation.calibration import Calibration
@@ -212,8 +213,6 @@ def _save(figure: Figure, path: Path) -> None:
     with atomic_write(path) as temporary:
         figure.savefig(temporary, dpi=_DPI, format="png")
 
-
-Float64 = NDArray[np.float64]
 
 _INK, _BLUE, _ORANGE, _GREY, _GRID = "#1a1a1a", "#3f74c0", "#c8691c", "#9aa5b1", "#e3e7ec"
 

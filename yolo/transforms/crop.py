@@ -22,8 +22,9 @@ import cv2
 import numpy as np
 from numpy.typing import NDArray
 
+from yolo.arrays import Float32
 from yolo.geometry import PADDING_GREY
-from yolo.structures import Float32, GroundTruth, Sample
+from yolo.structures import GroundTruth, Sample
 
 # Cut objects with less than this share of their area left, or thinner than this many pixels, are neither taught
 # nor punished.

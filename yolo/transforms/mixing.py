@@ -24,7 +24,8 @@ import cv2
 import numpy as np
 from numpy.typing import NDArray
 
-from yolo.structures import Float32, GroundTruth, Sample
+from yolo.arrays import Float32
+from yolo.structures import GroundTruth, Sample
 from yolo.transforms.crop import Bend, cut_boxes, draw_bend, draw_crop, see_boxes, see_image
 
 # The meeting point stays this share of the side away from the border, so that each tile shows something.
