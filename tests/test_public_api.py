@@ -31,6 +31,14 @@ def test_importing_the_package_and_asking_for_help_import_nothing_heavy() -> Non
     assert run_python(code).endswith("set()")
 
 
+def test_a_detector_needs_no_dataset_no_evaluation_and_no_report() -> None:
+    code = "import sys; from yolo import Detector; print(*sorted(m for m in sys.modules if m.startswith('yolo')))"
+    modules = run_python(code).split()
+    assert len(modules) <= 45
+    parts = {module.split(".")[1] for module in modules if "." in module}
+    assert not parts & {"data", "formats", "transforms", "losses", "evaluation", "report", "curate", "cli"}
+
+
 def test_no_networking_at_import() -> None:
     code = (
         "import socket\n"

@@ -15,9 +15,9 @@ from yolo.engine.thresholds import choose_settings
 from yolo.engine.train import TrainingRun
 from yolo.engine.validate import validate
 from yolo.errors import ConfigError, DataError, WeightsError
-from yolo.evaluation.thresholds import ThresholdTable
 from yolo.images import read_image
 from yolo.models.weights import read_metadata
+from yolo.thresholds import ThresholdTable
 
 
 @pytest.fixture(scope="module")

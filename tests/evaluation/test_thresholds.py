@@ -8,8 +8,9 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from yolo.evaluation import Evaluator
-from yolo.evaluation.thresholds import ScoredVerdicts, ThresholdTable, at_threshold, best_threshold, f1_curves
+from yolo.evaluation.thresholds import ScoredVerdicts, at_threshold, best_threshold, f1_curves, threshold_table
 from yolo.structures import Detections, GroundTruth
+from yolo.thresholds import ThresholdTable
 
 
 def table_of(scores_hit: list[tuple[float, bool]], instances: int) -> ThresholdTable:
@@ -29,7 +30,7 @@ def table_of(scores_hit: list[tuple[float, bool]], instances: int) -> ThresholdT
         (1000, 1000),
     )
     evaluator.update("1", detections, GroundTruth.from_boxes(objects, [0] * len(objects)))
-    return ThresholdTable.of_result(evaluator.compute())
+    return threshold_table(evaluator.compute())
 
 
 # By falling score: hit, hit, miss, hit, miss. Precision 1, 1, 2/3, 3/4, 3/5 and recall 1/4, 2/4, 2/4, 3/4, 3/4.

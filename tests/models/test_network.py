@@ -3,8 +3,7 @@ import torch
 
 from yolo.grid import GridSpec
 from yolo.models.fusion import fuse
-from yolo.models.heads import GridHead
-from yolo.models.network import GridNetwork, InputNorm, NetworkSpec, count_parameters
+from yolo.models.network import GridHead, GridNetwork, InputNorm, NetworkSpec, count_parameters
 
 SMALL = NetworkSpec(backbone="shufflenet_v2_x0_5", num_classes=3)
 

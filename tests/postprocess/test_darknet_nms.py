@@ -9,8 +9,7 @@ from tests.reference.golden import golden_npz
 from yolo.boxes import cxcywh_to_xyxy
 from yolo.grid import GridSpec
 from yolo.postprocess.darknet_nms import SuppressedList, nms_by_class, nms_by_confidence
-from yolo.postprocess.decode import decode
-from yolo.postprocess.nms import suppress
+from yolo.postprocess.pipeline import decode, suppress
 from yolo.structures import Detections
 
 VARIANTS = {"sort": nms_by_class, "obj": nms_by_confidence}

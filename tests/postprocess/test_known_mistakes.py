@@ -13,8 +13,7 @@ from torch import Tensor
 from yolo.boxes import cxcywh_to_xyxy, iou
 from yolo.grid import GridSpec
 from yolo.postprocess.darknet_nms import nms_by_class
-from yolo.postprocess.decode import decode
-from yolo.postprocess.nms import suppress
+from yolo.postprocess.pipeline import decode, suppress
 from yolo.structures import Detections
 
 GRID = GridSpec(grid_size=3, boxes_per_cell=2, num_classes=3, coding="linear")

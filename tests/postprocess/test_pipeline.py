@@ -1,11 +1,168 @@
+from collections.abc import Sequence
+
 import numpy as np
+import pytest
 import torch
-from hypothesis import given
+from hypothesis import given, settings
 from hypothesis import strategies as st
 
+from yolo.boxes import iou
 from yolo.geometry import ResizeMode, place_boxes, plan_resize
-from yolo.postprocess.pipeline import restore
+from yolo.grid import GridParts, GridSpec
+from yolo.postprocess import pipeline
+from yolo.postprocess.pipeline import MAX_CANDIDATES, PostprocessSettings, decode, postprocess, restore, suppress
 from yolo.structures import Detections, GroundTruth
+
+GRID = GridSpec(grid_size=2, boxes_per_cell=1, num_classes=2, coding="linear")
+SIZE = (100, 200)
+
+
+def raw(confidence: float = 0.8, class_probs: tuple[float, float] = (0.5, 0.25)) -> torch.Tensor:
+    """One image whose cell (row 1, column 0) holds a box of half the image around (50, 75) px; all else is 0."""
+    values = torch.zeros(1, 2, 2, GRID.depth)
+    parts = GridParts(
+        offset_xy=torch.tensor([[0.5, 0.5]]),
+        size_wh=torch.full((1, 2), 0.5**0.5),
+        confidence=torch.tensor([confidence]),
+        class_probs=torch.tensor(class_probs),
+    )
+    values[0, 1, 0] = GRID.join(parts)
+    return values
+
+
+def test_by_hand() -> None:
+    (found,) = decode(GRID, raw(), input_hw=SIZE, score_threshold=0.1)
+    # score = confidence x class probability, each class of its own; the box may leave the image
+    assert found.labels.tolist() == [0, 1]
+    assert found.scores.tolist() == pytest.approx([0.4, 0.2])
+    assert found.boxes[0].tolist() == pytest.approx([0, 50, 100, 100], abs=1e-4)
+    assert found.size_hw == SIZE
+
+
+def test_the_threshold_is_strict_and_per_class() -> None:
+    values = raw(confidence=0.5, class_probs=(0.5, 1.0))
+    (found,) = decode(GRID, values, input_hw=SIZE, score_threshold=0.25)
+    assert found.labels.tolist() == [1]
+
+
+def test_nothing_passes() -> None:
+    (found,) = decode(GRID, torch.zeros(1, 2, 2, GRID.depth), input_hw=SIZE, score_threshold=0.0)
+    assert len(found) == 0
+    assert found.boxes.shape == (0, 4)
+
+
+def test_no_images() -> None:
+    assert decode(GRID, torch.zeros(0, 2, 2, GRID.depth), input_hw=SIZE, score_threshold=0.0) == []
+
+
+def test_the_best_candidates_are_kept_in_order() -> None:
+    torch.manual_seed(0)
+    values = torch.rand(2, 2, 2, GRID.depth)
+    few = decode(GRID, values, input_hw=SIZE, score_threshold=0.0, max_candidates=3)
+    every = decode(GRID, values, input_hw=SIZE, score_threshold=0.0)
+    for some, all_of_them in zip(few, every, strict=True):
+        assert torch.equal(some.scores, all_of_them.scores[:3])
+        assert all_of_them.scores.diff().max() <= 0
+
+
+def test_equal_scores_keep_the_order_of_cells() -> None:
+    values = torch.ones(1, 2, 2, GRID.depth)
+    (found,) = decode(GRID, values, input_hw=SIZE, score_threshold=0.5)
+    centres = (found.boxes[:, :2] + found.boxes[:, 2:]) / 2
+    assert found.labels.tolist() == [0, 1] * 4
+    # boxes around the far corner of each cell, row by row
+    assert centres[::2].tolist() == [[100, 50], [200, 50], [100, 100], [200, 100]]
+
+
+def test_what_is_not_finite_is_no_detection() -> None:
+    values = raw()
+    for bad in (float("inf"), float("nan")):
+        values[0, 0, 0] = bad
+        (found,) = decode(GRID, values, input_hw=SIZE, score_threshold=0.1)
+        assert found.scores.tolist() == pytest.approx([0.4, 0.2])
+
+
+def test_of_very_many_candidates_the_best_4096_compete_or_as_many_as_are_wanted() -> None:
+    # 48 x 48 cells x 2 classes = 4608 candidates, none of which overlaps another of its class
+    grid = GridSpec(grid_size=48, boxes_per_cell=1, num_classes=2, coding="linear")
+    cells = torch.zeros(1, 48, 48, grid.depth)
+    grid.split(cells).size_wh[:] = 0.1
+    grid.split(cells).confidence[:] = torch.linspace(0.5, 1, 48 * 48).view(1, 48, 48, 1)
+    grid.split(cells).class_probs[:] = 1.0
+    (found,) = decode(grid, cells, input_hw=SIZE, score_threshold=0.1)
+    assert MAX_CANDIDATES == len(found) == 4096
+    assert found.scores.min() > 0.55  # the weakest are left out
+    geometry = plan_resize(SIZE, SIZE, "stretch")
+    for wanted, expected in ((300, 300), (4500, 4500), (5000, 4608)):
+        limits = PostprocessSettings(score_threshold=0.1, iou_threshold=0.5, max_detections=wanted)
+        (kept,) = postprocess(grid, cells, [geometry], limits)
+        assert len(kept) == expected
+
+
+def make(boxes: Sequence[Sequence[float]], scores: list[float], labels: list[int]) -> Detections:
+    return Detections(
+        torch.tensor(boxes).reshape(-1, 4), torch.tensor(scores), torch.tensor(labels, dtype=torch.int64), (100, 100)
+    )
+
+
+def slow_suppress(found: Detections, iou_threshold: float) -> list[int]:
+    """Indices kept, best first: the definition, two loops."""
+    order = sorted(range(len(found)), key=lambda k: (-float(found.scores[k]), k))
+    kept: list[int] = []
+    for k in order:
+        same = [j for j in kept if found.labels[j] == found.labels[k]]
+        if all(float(iou(found.boxes[j].double(), found.boxes[k].double())) <= iou_threshold for j in same):
+            kept.append(k)
+    return kept
+
+
+def test_a_chain_keeps_its_ends() -> None:
+    # A-B overlap, B-C overlap, A-C do not: A suppresses B, and B, gone, cannot suppress C
+    boxes = [[0.0, 0.0, 10.0, 10.0], [4.0, 0.0, 14.0, 10.0], [8.0, 0.0, 18.0, 10.0]]
+    found = suppress(make(boxes, [0.9, 0.8, 0.7], [0, 0, 0]), iou_threshold=0.3, max_detections=10)
+    assert found.boxes.tolist() == [boxes[0], boxes[2]]
+
+
+def test_classes_do_not_suppress_each_other() -> None:
+    same = [[0.0, 0.0, 10.0, 10.0]] * 2
+    assert len(suppress(make(same, [0.9, 0.8], [0, 1]), iou_threshold=0.5, max_detections=10)) == 2
+
+
+def test_exactly_the_threshold_stays() -> None:
+    # 10x10 and its left half: IoU exactly 1/2
+    boxes = [[0.0, 0.0, 10.0, 10.0], [0.0, 0.0, 5.0, 10.0]]
+    assert len(suppress(make(boxes, [0.9, 0.8], [0, 0]), iou_threshold=0.5, max_detections=10)) == 2
+    assert len(suppress(make(boxes, [0.9, 0.8], [0, 0]), iou_threshold=0.49, max_detections=10)) == 1
+
+
+def test_ties_keep_the_first() -> None:
+    boxes = [[0.0, 0.0, 10.0, 10.0], [0.0, 0.0, 10.0, 9.0]]
+    found = suppress(make(boxes, [0.5, 0.5], [0, 0]), iou_threshold=0.5, max_detections=10)
+    assert found.boxes.tolist() == [boxes[0]]
+
+
+def test_empty_and_max_detections() -> None:
+    assert len(suppress(make([], [], []), iou_threshold=0.5, max_detections=5)) == 0
+    apart = [[float(20 * k), 0.0, 20 * k + 9.0, 9.0] for k in range(4)]
+    found = suppress(make(apart, [0.1, 0.4, 0.3, 0.2], [0] * 4), iou_threshold=0.5, max_detections=2)
+    assert found.scores.tolist() == pytest.approx([0.4, 0.3])
+
+
+@pytest.mark.parametrize("one_call_up_to", [0, 10**6])
+@settings(max_examples=40, deadline=None)
+@given(seed=st.integers(0, 10**6), count=st.integers(0, 40), threshold=st.floats(0, 1))
+def test_equals_the_definition(one_call_up_to: int, seed: int, count: int, threshold: float) -> None:
+    torch.manual_seed(seed)
+    corner = torch.rand(count, 2) * 40
+    boxes = torch.cat((corner, corner + 1 + torch.rand(count, 2) * 40), dim=1)
+    scores = (torch.rand(count) * 8).round() / 8  # many ties
+    found = Detections(boxes, scores, torch.randint(0, 3, (count,)), (100, 100))
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(pipeline, "_ONE_CALL_UP_TO", one_call_up_to)
+        kept = suppress(found, iou_threshold=threshold, max_detections=1000)
+    expected = found[torch.tensor(slow_suppress(found, threshold), dtype=torch.int64)]
+    assert torch.equal(kept.boxes, expected.boxes)
+    assert torch.equal(kept.labels, expected.labels)
 
 
 @given(

@@ -13,12 +13,12 @@ from torch import Tensor
 from yolo._version import __version__
 from yolo.darknet.network import DarknetNetwork, DarknetSpec
 from yolo.errors import WeightsError
-from yolo.evaluation.thresholds import ThresholdTable
 from yolo.files import atomic_write
 from yolo.geometry import ResizeMode
-from yolo.models.build import Network, Spec, build_network, spec_from_dict
+from yolo.models.network import Network, Spec, build_network, spec_from_dict
 from yolo.models.weights import fill, read_metadata, read_state_dict, save_weights
 from yolo.postprocess.pipeline import PostprocessSettings
+from yolo.thresholds import ThresholdTable
 
 _FORMAT = 2
 

@@ -15,7 +15,7 @@ from yolo.darknet.weights import WeightsHeader, read_weights
 from yolo.engine.checkpoint import DetectorMetadata, default_settings, load_detector, save_detector
 from yolo.errors import ConfigError, DataError, WeightsError
 from yolo.files import atomic_write
-from yolo.models.build import Network
+from yolo.models.network import Network
 
 WEIGHTS_SUFFIX = ".weights"
 # Files of gridyolo, in which nothing of darknet is to be found.

@@ -13,11 +13,11 @@ from numpy.typing import NDArray
 
 from yolo.engine.darknet import open_detector
 from yolo.engine.devices import choose_device, choose_dtype
-from yolo.engine.evaluate import grid_on
 from yolo.engine.thresholds import choose_settings
 from yolo.geometry import place_image, plan_resize
 from yolo.images import read_image
 from yolo.models.fusion import fuse
+from yolo.models.network import grid_on
 from yolo.postprocess.pipeline import PostprocessSettings, postprocess
 from yolo.structures import Detections
 

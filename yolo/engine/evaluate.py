@@ -14,13 +14,12 @@ from yolo.data.dataset import DetectionDataset
 from yolo.data.loader import EvaluationBatches, make_loader
 from yolo.data.read import Split
 from yolo.detection_sets import ImageTable, Problem
-from yolo.errors import ConfigError, DataError
+from yolo.errors import DataError
 from yolo.evaluation.evaluator import Evaluator
 from yolo.evaluation.result import EvaluationResult
 from yolo.evaluation.summary import summarise
 from yolo.geometry import ResizeMode
-from yolo.grid import GridSpec
-from yolo.models.build import Spec
+from yolo.models.network import Spec
 from yolo.postprocess.pipeline import PostprocessSettings, postprocess
 from yolo.structures import Batch, Detections, SkippedImage
 
@@ -119,11 +118,3 @@ def evaluate_network(
 def _image_table(split: Split) -> ImageTable:
     images = split.images
     return ImageTable(images.image_ids, images.paths, images.sizes_hw)
-
-
-def grid_on(spec: Spec, input_hw: tuple[int, int]) -> GridSpec:
-    """The grid of a network on an input of that height and width; ConfigError where it has none."""
-    try:
-        return spec.grid(input_hw)
-    except ValueError as error:
-        raise ConfigError(str(error)) from error

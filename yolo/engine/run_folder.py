@@ -26,7 +26,7 @@ from yolo.config import TrainConfig
 from yolo.darknet.network import DarknetSpec
 from yolo.files import atomic_write, new_folder, write_json
 from yolo.losses.yolo_loss import TERM_NAMES
-from yolo.models.build import Spec
+from yolo.models.network import Spec
 
 if TYPE_CHECKING:
     from _typeshed import DataclassInstance

@@ -15,8 +15,8 @@ import numpy as np
 
 from yolo.engine.checkpoint import DetectorMetadata
 from yolo.errors import ConfigError, DataError
-from yolo.evaluation.thresholds import ChosenThresholds, ThresholdTable
 from yolo.postprocess.pipeline import PostprocessSettings
+from yolo.thresholds import ChosenThresholds, ThresholdTable
 
 AUTO = "auto"
 _SHOWN = 12
@@ -107,8 +107,12 @@ def _own_table(metadata: DetectorMetadata) -> ThresholdTable:
 
 
 def _read_table(path: Path, metadata: DetectorMetadata) -> ThresholdTable:
+    # predicting needs nothing of the evaluation but this
+    from yolo.evaluation.result import EvaluationResult
+    from yolo.evaluation.thresholds import threshold_table
+
     try:
-        table = ThresholdTable.from_metrics(json.loads(path.read_text(encoding="utf-8")))
+        table = threshold_table(EvaluationResult.from_dict(json.loads(path.read_text(encoding="utf-8"))))
     except OSError as error:
         raise ConfigError(
             f"--conf {path}: is no number, not auto, and no metrics.json that can be read ({error.strerror or error})"

@@ -35,17 +35,16 @@ from yolo.data.read import Split, find_dataset, read_split
 from yolo.engine.checkpoint import DetectorMetadata, default_settings, load_detector
 from yolo.engine.darknet import OWN_SUFFIXES, WEIGHTS_SUFFIX
 from yolo.engine.devices import choose_device, choose_precision
-from yolo.engine.evaluate import evaluation_loader, grid_on
+from yolo.engine.evaluate import evaluation_loader
 from yolo.engine.run_folder import RunLog
 from yolo.engine.schedule import MovingAverage, Schedule
 from yolo.errors import ConfigError, DataError, WeightsError
 from yolo.evaluation.result import EvaluationResult
-from yolo.evaluation.thresholds import ThresholdTable
+from yolo.evaluation.thresholds import threshold_table
 from yolo.formats.objects import AnnotatedImages
 from yolo.geometry import ResizeMode
 from yolo.losses.yolo_loss import YoloLoss
-from yolo.models.build import Network, Spec
-from yolo.models.network import GridNetwork, NetworkSpec
+from yolo.models.network import GridNetwork, Network, NetworkSpec, Spec, grid_on
 from yolo.models.weights import fill, load_backbone_weights
 from yolo.structures import Batch
 from yolo.transforms.presets import TrainTransform
@@ -317,7 +316,7 @@ class Training:
             predict=predict,
             val=val,
             metrics={"split": "val"} | {name: value for name, value in metrics.items() if value == value},
-            thresholds=ThresholdTable.of_result(result),
+            thresholds=threshold_table(result),
             seen=self.position.seen,
             training={
                 "epoch": epoch + 1,

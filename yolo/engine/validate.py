@@ -23,7 +23,7 @@ from yolo.detection_files.coco_json import ground_truth_dict, write_predictions
 from yolo.detection_files.comp4 import check_names, write_comp4
 from yolo.engine.darknet import OWN_SUFFIXES, open_detector
 from yolo.engine.devices import choose_device, choose_dtype
-from yolo.engine.evaluate import Evaluation, evaluate_network, evaluation_loader, grid_on
+from yolo.engine.evaluate import Evaluation, evaluate_network, evaluation_loader
 from yolo.engine.run_folder import command_of, describe_environment
 from yolo.errors import DataError, ImageReadError
 from yolo.evaluation.analysis import analyse
@@ -33,6 +33,7 @@ from yolo.formats.issues import DataAccount
 from yolo.images import read_image, write_image
 from yolo.media.drawing import contact_sheet, draw_detections, draw_ground_truth, side_by_side
 from yolo.models.fusion import fuse
+from yolo.models.network import grid_on
 from yolo.report.context import ReportContext
 from yolo.report.files import write_result
 from yolo.report.pictures import CasePictures

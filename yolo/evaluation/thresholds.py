@@ -1,11 +1,4 @@
-"""Score thresholds chosen from an evaluation: the best F1 of each class, or a wanted precision or recall.
-
-What a validation counted at the thresholds 0, 0.01, ..., 1 is kept with the weights, so that the choice can be made
-when the detector is used. The choice holds for images like those of the validation, with its suppression.
-
-Shape letter: C classes.
-
-Precision, recall and F1 by score threshold, and the threshold that serves all classes best.
+"""Precision, recall and F1 by score threshold, and the threshold that serves all classes best.
 
 A detection is kept if its score is at least the threshold. Matching by descending score makes the verdict on
 a detection independent of those below it, so one matching answers for every threshold. Precision is 0 where
@@ -16,17 +9,14 @@ Shape letters: C classes, K detections sorted by class, then by descending score
 
 from __future__ import annotations
 
-import math
 from dataclasses import dataclass
-from typing import Any, NamedTuple, Self
+from typing import NamedTuple
 
 import numpy as np
-from numpy.typing import NDArray
 
 from yolo.arrays import Bool, Float64, Int64
 from yolo.evaluation.result import EvaluationResult
-
-SCORE_POINTS: Float64 = np.linspace(0.0, 1.0, 101)
+from yolo.thresholds import SCORE_POINTS, ThresholdTable
 
 
 class OperatingPoint(NamedTuple):
@@ -131,113 +121,12 @@ def best_threshold(verdicts: ScoredVerdicts, classes: Int64) -> float:
     return float(scores[last_of_equals[np.argmax(total[last_of_equals])]])
 
 
-@dataclass(frozen=True, slots=True, kw_only=True, eq=False)
-class ChosenThresholds:
-    """One threshold for each class; a detection is kept if it scores as much.
-
-    Attributes:
-        values: (C,) 0..1; NaN for classes of which the evaluation says nothing: no objects, no detections, or for F1
-            no right one; infinity for classes of which nothing may be kept.
-        out_of_reach: names of the classes that do not reach what was wanted at any threshold; their value is the one
-            that comes closest, infinity if a precision is wanted and it is 0 at all of them.
-    """
-
-    values: Float64
-    out_of_reach: tuple[str, ...] = ()
-
-
-@dataclass(frozen=True, slots=True, kw_only=True, eq=False)
-class ThresholdTable:
-    """What an evaluation counted at IoU 0.5, by class and score threshold.
-
-    Attributes:
-        class_names: C names.
-        instances: (C,) objects to be found.
-        best: (C,) the threshold with the highest F1, exact; NaN without right detections.
-        true_positives: (C, 101) at the thresholds 0, 0.01, ..., 1.
-        false_positives: (C, 101) likewise.
-    """
-
-    class_names: tuple[str, ...]
-    instances: Int64
-    best: Float64
-    true_positives: Int64
-    false_positives: Int64
-
-    @classmethod
-    def of_result(cls, result: EvaluationResult) -> Self:
-        """The table of an evaluation."""
-        return cls(
-            class_names=result.class_names,
-            instances=np.array([one.instances for one in result.per_class], np.int64),
-            best=np.array([one.best_threshold for one in result.per_class], np.float64),
-            true_positives=result.true_positives,
-            false_positives=result.false_positives,
-        )
-
-    def to_dict(self) -> dict[str, Any]:
-        """Plain values for JSON; NaN becomes None."""
-        return {
-            "class_names": list(self.class_names),
-            "instances": self.instances.tolist(),
-            "best": [None if math.isnan(value) else value for value in self.best.tolist()],
-            "true_positives": self.true_positives.tolist(),
-            "false_positives": self.false_positives.tolist(),
-        }
-
-    @classmethod
-    def from_dict(cls, values: dict[str, Any]) -> Self:
-        """Inverse of `to_dict`.
-
-        Raises:
-            KeyError, TypeError, ValueError: `values` is something else.
-        """
-        names = tuple(map(str, values["class_names"]))
-        hits, misses = (np.array(values[name], np.int64) for name in ("true_positives", "false_positives"))
-        table = cls(
-            class_names=names,
-            instances=np.array(values["instances"], np.int64),
-            best=np.array(values["best"], np.float64),  # float64 reads None as NaN
-            true_positives=hits,
-            false_positives=misses,
-        )
-        grid = (len(names), len(SCORE_POINTS))
-        if {hits.shape, misses.shape} != {grid} or {table.instances.shape, table.best.shape} != {grid[:1]}:
-            raise ValueError(f"the table must be {grid}, got {hits.shape} and {misses.shape}")
-        return table
-
-    @classmethod
-    def from_metrics(cls, metrics: dict[str, Any]) -> Self:
-        """The table in the content of a metrics.json; raises as `from_dict`."""
-        return cls.of_result(EvaluationResult.from_dict(metrics))
-
-    def best_f1(self) -> ChosenThresholds:
-        """The highest F1 of each class."""
-        return ChosenThresholds(values=self.best)
-
-    def for_precision(self, wanted: float) -> ChosenThresholds:
-        """The highest recall of each class that comes with a precision of at least `wanted`, 0..1."""
-        found = self.true_positives + self.false_positives
-        precision = np.where(found > 0, self.true_positives / np.maximum(found, 1), -1.0)  # (C, 101)
-        good = precision >= wanted
-        # recall falls with the threshold, so the lowest good one; else the one that comes closest
-        place = np.where(good.any(axis=1), good.argmax(axis=1), precision.argmax(axis=1))
-        hopeless = ~good.any(axis=1) & (precision.max(axis=1) <= 0)
-        return self._choose(good, np.where(hopeless, np.inf, SCORE_POINTS[place]))
-
-    def for_recall(self, wanted: float) -> ChosenThresholds:
-        """The highest threshold of each class that keeps a recall of at least `wanted`, 0..1."""
-        # compared in whole objects: a recall of 9 in 10 reaches 0.9
-        needed = np.ceil(wanted * self.instances - 1e-9)[:, None]
-        good = self.true_positives >= needed
-        last = len(SCORE_POINTS) - 1 - good[:, ::-1].argmax(axis=1)
-        return self._choose(good, np.where(good.any(axis=1), SCORE_POINTS[last], 0.0))
-
-    def _choose(self, good: NDArray[np.bool_], thresholds: Float64) -> ChosenThresholds:
-        # objects, and detections at the lowest threshold
-        known = (self.instances > 0) & (self.true_positives[:, 0] + self.false_positives[:, 0] > 0)
-        missed = np.flatnonzero(known & ~good.any(axis=1))
-        return ChosenThresholds(
-            values=np.where(known, thresholds, np.nan),
-            out_of_reach=tuple(self.class_names[index] for index in missed.tolist()),
-        )
+def threshold_table(result: EvaluationResult) -> ThresholdTable:
+    """What an evaluation counted, to be kept with the weights."""
+    return ThresholdTable(
+        class_names=result.class_names,
+        instances=np.array([one.instances for one in result.per_class], np.int64),
+        best=np.array([one.best_threshold for one in result.per_class], np.float64),
+        true_positives=result.true_positives,
+        false_positives=result.false_positives,
+    )

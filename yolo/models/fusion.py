@@ -10,8 +10,7 @@ from torch.nn.utils.fusion import fuse_conv_bn_eval
 
 from yolo.darknet.inference import DarknetInference
 from yolo.darknet.network import DarknetNetwork
-from yolo.models.build import Network
-from yolo.models.network import GridNetwork, InputNorm
+from yolo.models.network import GridNetwork, InputNorm, Network
 
 
 class InferenceNetwork(nn.Module):

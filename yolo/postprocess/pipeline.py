@@ -1,6 +1,10 @@
-"""The whole way from `raw` to detections in pixels of the original images: decode, suppress, restore.
+"""From the network's `raw` tensor to detections in pixels of the original image: decode, suppress, restore.
 
-From pixels of the network's input back to pixels of the original image.
+Decoding: score = confidence x class probability, and every class of a box whose score passes is a candidate of its own.
+Suppression is per class. Restoring undoes the letterbox or stretch. All of it runs on the CPU: it is many small steps,
+which there cost less than their launches on a GPU would.
+
+Shape letters: N batch, S grid side, B predictors per cell, C classes, P = S·S·B predictors, K candidates.
 """
 
 from __future__ import annotations
@@ -9,26 +13,21 @@ from collections.abc import Sequence
 from dataclasses import dataclass, replace
 from typing import Any
 
+import numpy as np
 import torch
 from torch import Tensor
+from torchvision.ops import nms
 
 from yolo.boxes import clip_to_image
-from yolo.grid import GridSpec
-from yolo.postprocess.decode import MAX_CANDIDATES, decode
-from yolo.postprocess.nms import suppress
+from yolo.grid import GridParts, GridSpec
 from yolo.structures import Detections, ImageGeometry
 
-
-def restore(detections: Detections, geometry: ImageGeometry) -> Detections:
-    """Undo the letterbox or stretch that `geometry` records, and clip to the original image.
-
-    Detections that lay wholly in the padding are dropped: nothing of them is left on the image.
-    """
-    offset = detections.boxes.new_tensor(geometry.offset_xy * 2)
-    scale = detections.boxes.new_tensor(geometry.scale_xy * 2)
-    boxes = clip_to_image((detections.boxes - offset) / scale, geometry.original_hw)
-    on_image = (boxes[:, 2:] > boxes[:, :2]).all(dim=1)
-    return Detections(boxes, detections.scores, detections.labels, geometry.original_hw)[on_image]
+# Far more than an image has objects, few enough for a quick suppression.
+MAX_CANDIDATES = 4096
+# Few candidates: moving classes apart and one call is faster. Many: one call per class is quadratic in less.
+_ONE_CALL_UP_TO = 2000
+# Beyond this many pixels, moving classes apart would cost even float64 boxes digits that decide.
+_WIDEST_SPAN = 1e7
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -72,7 +71,6 @@ def postprocess(
     """
     if not geometries:
         return []
-    # decoding is many small steps: on the CPU they cost less than their launches on a GPU would
     candidates = decode(
         grid,
         raw.float().cpu(),
@@ -89,3 +87,128 @@ def postprocess(
         restore(suppress(found, iou_threshold=settings.iou_threshold, max_detections=settings.max_detections), geometry)
         for found, geometry in zip(candidates, geometries, strict=True)
     ]
+
+
+def decode(
+    grid: GridSpec,
+    raw: Tensor,
+    *,
+    input_hw: tuple[int, int],
+    score_threshold: float,
+    max_candidates: int = MAX_CANDIDATES,
+) -> list[Detections]:
+    """Candidates of each image of a batch.
+
+    Args:
+        grid: the grid of `raw`.
+        raw: (N, S, S, D) network output, on the CPU.
+        input_hw: height and width of the network's input.
+        score_threshold: candidates must score more than this.
+        max_candidates: keep at most this many per image, the best ones.
+
+    Returns:
+        One `Detections` per image in pixels of the input, ordered by falling score; equal scores keep the
+        order row, column, predictor, class. Boxes may reach beyond the input: suppression compares what the
+        network answered, as darknet's does.
+    """
+    parts = grid.activate_raw(raw.float())
+    scores = parts.confidence[..., None] * parts.class_probs[..., None, :]  # (N, S, S, B, C)
+    return [
+        _candidates(
+            grid,
+            GridParts(*(part[image] for part in parts)),
+            scores[image],
+            input_hw=input_hw,
+            score_threshold=score_threshold,
+            max_candidates=max_candidates,
+        )
+        for image in range(len(raw))
+    ]
+
+
+def _candidates(
+    grid: GridSpec,
+    parts: GridParts,
+    scores: Tensor,
+    *,
+    input_hw: tuple[int, int],
+    score_threshold: float,
+    max_candidates: int,
+) -> Detections:
+    """Candidates of one image from its activated parts (S, S, …) and scores (S, S, B, C)."""
+    flat = scores.flatten()
+    # a network whose answers overflow (darknet's batch norms in their first updates) has not found anything
+    passing = torch.nonzero((flat > score_threshold) & flat.isfinite()).squeeze(1)
+    best_first = flat[passing].argsort(descending=True, stable=True)[:max_candidates]
+    chosen = passing[best_first]  # (K)
+    # numpy's is one step where torch's is a dozen; post-processing is on the CPU
+    places = np.unravel_index(chosen.numpy(), tuple(scores.shape))
+    row, col, predictor, label = (torch.from_numpy(place) for place in places)  # each (K)
+    # only the boxes of candidates are decoded: they are few among all predictors
+    own = GridParts(
+        offset_xy=parts.offset_xy[row, col, predictor][:, None],  # (K, 1, 2)
+        size_wh=parts.size_wh[row, col, predictor][:, None],
+        confidence=parts.confidence[row, col, predictor][:, None],
+        class_probs=parts.class_probs[row, col],
+    )
+    boxes = grid.decode_cells(own, row=row, col=col).squeeze(1)  # (K, 4)
+    height, width = input_hw
+    in_pixels = boxes * boxes.new_tensor((width, height, width, height))
+    return Detections(boxes=in_pixels, scores=flat[chosen], labels=label, size_hw=input_hw)
+
+
+def suppress(detections: Detections, *, iou_threshold: float, max_detections: int) -> Detections:
+    """Remove every detection that overlaps a better one of its class.
+
+    Args:
+        detections: K candidates in any order.
+        iou_threshold: in [0, 1]; removed is what has an IoU strictly greater than this.
+        max_detections: keep at most this many, the best ones.
+
+    Returns:
+        Detections ordered by falling score; equal scores keep their order.
+    """
+    best_first = detections[detections.scores.argsort(descending=True, stable=True)]
+    if len(best_first) <= _ONE_CALL_UP_TO and _span(best_first) < _WIDEST_SPAN:
+        kept = _nms_with_offsets(best_first, iou_threshold)
+    else:
+        kept = _nms_per_class(best_first, iou_threshold)
+    return best_first[kept[:max_detections]]
+
+
+def _span(detections: Detections) -> float:
+    """Width of the range of all coordinates; NaN where one of them is not finite."""
+    if not len(detections):
+        return 0.0
+    low, high = detections.boxes.aminmax()
+    return float(high) - float(low)
+
+
+def _nms_with_offsets(best_first: Detections, iou_threshold: float) -> Tensor:
+    """All classes at once: each class is moved to a place of its own, where no other class can overlap it."""
+    # float64, because an offset of many image sizes would cost float32 boxes their last digits
+    boxes = best_first.boxes.double()
+    moved = boxes + (best_first.labels * (_span(best_first) + 1))[:, None]
+    kept: Tensor = nms(moved, best_first.scores.double(), iou_threshold)
+    return kept.sort().values
+
+
+def _nms_per_class(best_first: Detections, iou_threshold: float) -> Tensor:
+    kept = []
+    for label in best_first.labels.unique():
+        members = torch.nonzero(best_first.labels == label).squeeze(1)
+        boxes, scores = best_first.boxes[members].double(), best_first.scores[members].double()
+        kept.append(members[nms(boxes, scores, iou_threshold)])
+    return torch.cat([best_first.labels[:0], *kept]).sort().values
+
+
+def restore(detections: Detections, geometry: ImageGeometry) -> Detections:
+    """Undo the letterbox or stretch that `geometry` records, and clip to the original image.
+
+    Detections that lay wholly in the padding are dropped: nothing of them is left on the image.
+    """
+    offset = detections.boxes.new_tensor(geometry.offset_xy * 2)
+    scale = detections.boxes.new_tensor(geometry.scale_xy * 2)
+    boxes = clip_to_image((detections.boxes - offset) / scale, geometry.original_hw)
+    on_image = (boxes[:, 2:] > boxes[:, :2]).all(dim=1)
+    return Detections(boxes, detections.scores, detections.labels, geometry.original_hw)[on_image]

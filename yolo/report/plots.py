@@ -25,9 +25,9 @@ from yolo.evaluation.breakdown import Breakdown
 from yolo.evaluation.calibration import Calibration
 from yolo.evaluation.errors import ERROR_KINDS, ErrorAnalysis
 from yolo.evaluation.result import EvaluationResult
-from yolo.evaluation.thresholds import SCORE_POINTS
 from yolo.files import atomic_write
 from yolo.report.text import ERROR_WORDS
+from yolo.thresholds import SCORE_POINTS
 
 if TYPE_CHECKING:
     from matplotlib.axes import Axes
