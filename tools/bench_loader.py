@@ -31,7 +31,7 @@ from yolo.formats.objects import AnnotatedImages
 from yolo.images import read_size
 from yolo.structures import AnnotatedImage, GroundTruth, Sample
 from yolo.transforms.colour import ColourChange, change_colours
-from yolo.transforms.crop import Bend
+from yolo.transforms.crop import WarpParams
 from yolo.transforms.mixing import mosaic
 from yolo.transforms.presets import TrainTransform
 
@@ -199,9 +199,9 @@ def stages(folder: Path, size: int) -> dict[str, float]:
         "read the file": each(lambda k: fresh(k).data),
         "read, decode in full, resize": each(lambda k: place(k, may_reduce=False)),
         "read, decode reduced, resize": each(lambda k: place(k, may_reduce=True)),
-        "mosaic": each(lambda k: mosaic(groups[k], np.random.default_rng(k), scale=0.5, limits=Bend())),
+        "mosaic": each(lambda k: mosaic(groups[k], np.random.default_rng(k), scale=0.5, limits=WarpParams())),
         "mosaic with rotation": each(
-            lambda k: mosaic(groups[k], np.random.default_rng(k), scale=0.5, limits=Bend(degrees=10))
+            lambda k: mosaic(groups[k], np.random.default_rng(k), scale=0.5, limits=WarpParams(degrees=10))
         ),
         "hue, saturation, value": each(lambda k: change_colours(samples[k].image, colours)),
         "collate": each(lambda k: collate(list(samples[k : k + 8]))) / 8,

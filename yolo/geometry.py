@@ -4,13 +4,7 @@ letterbox        keeps the aspect ratio, centred on grey
 stretch          fills the input; averages where it shrinks much
 stretch_corners  darknet's: fills the input, corner pixels on corner pixels, no averaging, in floats
 
-Stretching an image so that its corner pixels stay its corner pixels.
-
-This is how the original network sees images: separable bilinear sampling at steps of (in - 1) / (out - 1), without
-anti-aliasing. OpenCV's resize aligns the edges of the corner pixels instead of their centres, and the general
-warps of OpenCV 4 round their weights to 1/32; torch's sampler does neither and is as fast.
-
-Source: darknet src/image.c, resize_image.
+Source of stretch_corners: darknet src/image.c, resize_image.
 """
 
 from typing import Any, Literal
@@ -21,38 +15,8 @@ from numpy.typing import NDArray
 from torch import from_numpy
 from torch.nn.functional import interpolate
 
+from yolo.arrays import Float32, Float64, UInt8
 from yolo.structures import GroundTruth, ImageGeometry
-
-
-def stretch_corners(image: NDArray[np.uint8] | NDArray[np.float32], size_hw: tuple[int, int]) -> NDArray[np.float32]:
-    """Stretch an image to a size with corner-aligned bilinear sampling.
-
-    A side of one output pixel shows the last row or column, as in darknet. darknet's last row may come out black
-    where its step rounds down (a defect of its arithmetic); here it is the image's last row.
-
-    Args:
-        image: (H, W, 3), uint8 in 0..255 or float32; not changed.
-        size_hw: height and width of the result, at least 1.
-
-    Returns:
-        (h, w, 3) float32, contiguous: in [0, 1] for uint8, in the unit of `image` for float32.
-
-    Raises:
-        ValueError: `image` is not (H, W, 3), has no pixels, or none are asked for.
-    """
-    height, width = size_hw
-    if image.ndim != 3 or image.shape[2] != 3 or 0 in image.shape or height < 1 or width < 1:
-        raise ValueError(f"cannot stretch an image of shape {image.shape} to height {height} and width {width}")
-    # one pixel has no two corners to align: torch would take the first
-    image = image[-1:] if height == 1 else image
-    image = image[:, -1:] if width == 1 else image
-    pixels = from_numpy(image.astype(np.float32, order="C")).permute(2, 0, 1)[None]  # (1, 3, H, W)
-    planes = interpolate(pixels, size=(height, width), mode="bilinear", align_corners=True)[0]  # (3, h, w)
-    if image.dtype == np.uint8:
-        # the two weights of a pixel may add up to a little more than one
-        planes.mul_(1 / 255).clamp_(max=1)
-    return np.asarray(cv2.merge(list(planes.numpy())), np.float32)
-
 
 ResizeMode = Literal["letterbox", "stretch", "stretch_corners"]
 
@@ -69,26 +33,15 @@ def plan_resize(original_hw: tuple[int, int], input_hw: tuple[int, int], mode: R
         mode: see the head of this file. Both stretches record the same geometry: darknet, too, relates boxes to the
             whole image.
     """
-    height, width = original_hw
-    input_h, input_w = input_hw
-    if mode != "letterbox":
-        new_h, new_w = input_h, input_w
-    else:
-        ratio = min(input_h / height, input_w / width)
-        new_h, new_w = max(1, round(height * ratio)), max(1, round(width * ratio))
-    return ImageGeometry(
-        original_hw=original_hw,
-        input_hw=input_hw,
-        # exact scales of the rounded size, so that boxes fit the pixels
-        scale_xy=(new_w / width, new_h / height),
-        offset_xy=(float((input_w - new_w) // 2), float((input_h - new_h) // 2)),
-    )
+    scales, offsets = plan_resizes(np.array([original_hw]), input_hw, mode)
+    (scale_x, scale_y), (left, top) = scales[0].tolist(), offsets[0].tolist()
+    return ImageGeometry(original_hw=original_hw, input_hw=input_hw, scale_xy=(scale_x, scale_y), offset_xy=(left, top))
 
 
 def plan_resizes(
     sizes_hw: NDArray[np.integer[Any]], input_hw: tuple[int, int], mode: ResizeMode
-) -> tuple[NDArray[np.float64], NDArray[np.float64]]:
-    """Scales and offsets that `plan_resize` has for each of n images, at once.
+) -> tuple[Float64, Float64]:
+    """`plan_resize` of n images at once.
 
     Args:
         sizes_hw: (n, 2) heights and widths of the images.
@@ -96,7 +49,8 @@ def plan_resizes(
         mode: see the head of this file.
 
     Returns:
-        scales_xy (n, 2) and offsets_xy (n, 2), in pixels of the input.
+        scales_xy (n, 2) and offsets_xy (n, 2), in pixels of the input. The scales are those of the size in whole
+        pixels, so that boxes fit the pixels.
     """
     if mode != "letterbox":
         new_hw = np.broadcast_to(input_hw, sizes_hw.shape)
@@ -106,7 +60,7 @@ def plan_resizes(
     return (new_hw / sizes_hw)[:, ::-1], ((np.array(input_hw) - new_hw) // 2)[:, ::-1].astype(np.float64)
 
 
-def place_image(image: NDArray[np.uint8], geometry: ImageGeometry, mode: ResizeMode) -> NDArray[Any]:
+def place_image(image: UInt8, geometry: ImageGeometry, mode: ResizeMode) -> NDArray[Any]:
     """Resize an (H, W, 3) uint8 image and put it on its input, padding grey.
 
     Returns:
@@ -134,3 +88,36 @@ def place_boxes(ground_truth: GroundTruth, geometry: ImageGeometry) -> GroundTru
     scale = np.array(geometry.scale_xy * 2, np.float32)
     offset = np.array(geometry.offset_xy * 2, np.float32)
     return ground_truth.with_boxes(ground_truth.boxes * scale + offset)
+
+
+def stretch_corners(image: UInt8 | Float32, size_hw: tuple[int, int]) -> Float32:
+    """Stretch an image to a size with corner-aligned bilinear sampling, without anti-aliasing: darknet's resize.
+
+    Samples lie (in - 1) / (out - 1) apart. OpenCV's resize aligns the edges of the corner pixels instead of their
+    centres, and the warps of OpenCV 4 round their weights to 1/32; torch's sampler does neither and is as fast.
+
+    A side of one output pixel shows the last row or column, as in darknet. darknet's last row may come out black
+    where its step rounds down (a defect of its arithmetic); here it is the image's last row.
+
+    Args:
+        image: (H, W, 3), uint8 in 0..255 or float32; not changed.
+        size_hw: height and width of the result, at least 1.
+
+    Returns:
+        (h, w, 3) float32, contiguous: in [0, 1] for uint8, in the unit of `image` for float32.
+
+    Raises:
+        ValueError: `image` is not (H, W, 3), has no pixels, or none are asked for.
+    """
+    height, width = size_hw
+    if image.ndim != 3 or image.shape[2] != 3 or 0 in image.shape or height < 1 or width < 1:
+        raise ValueError(f"cannot stretch an image of shape {image.shape} to height {height} and width {width}")
+    # one pixel has no two corners to align: torch would take the first
+    image = image[-1:] if height == 1 else image
+    image = image[:, -1:] if width == 1 else image
+    pixels = from_numpy(image.astype(np.float32, order="C")).permute(2, 0, 1)[None]  # (1, 3, H, W)
+    planes = interpolate(pixels, size=(height, width), mode="bilinear", align_corners=True)[0]  # (3, h, w)
+    if image.dtype == np.uint8:
+        # the two weights of a pixel may add up to a little more than one
+        planes.mul_(1 / 255).clamp_(max=1)
+    return np.asarray(cv2.merge(list(planes.numpy())), np.float32)

@@ -7,23 +7,24 @@ import numpy as np
 import pytest
 import yaml
 
+from tests.transforms.samples import sample
 from yolo.config import AugmentConfig
 from yolo.errors import ConfigError
 from yolo.structures import GroundTruth, Sample
-from yolo.transforms.albumentations import FilePipeline, import_albumentations
+from yolo.transforms.albumentations import AlbumentationsPipeline, FilePipeline, import_albumentations
 from yolo.transforms.presets import TrainTransform
 
 SIZE = (64, 96)
 
 
-def save(path: Path, *transforms: Any, **options: Any) -> Path:
+def saved(path: Path, *transforms: Any, **options: Any) -> Path:
     album = import_albumentations()
     kind = "json" if path.suffix == ".json" else "yaml"
     album.save(album.Compose(list(transforms), **options), path, data_format=kind)
     return path
 
 
-def sample() -> Sample:
+def noisy() -> Sample:
     image = np.random.default_rng(0).integers(0, 256, (*SIZE, 3), dtype=np.uint8)
     return Sample(image, GroundTruth.from_boxes([[10.0, 20, 30, 50]], [3], iscrowd=[True]), 7)
 
@@ -32,30 +33,30 @@ def sample() -> Sample:
 def test_a_saved_pipeline_moves_boxes_with_the_pixels(tmp_path: Path, name: str) -> None:
     album = import_albumentations()
     box_params = album.BboxParams(format="coco", label_fields=["own"])
-    path = save(tmp_path / name, album.HorizontalFlip(p=1), bbox_params=box_params)
+    path = saved(tmp_path / name, album.HorizontalFlip(p=1), bbox_params=box_params)
     pipeline = FilePipeline(path, SIZE)
     for made in (pipeline, pickle.loads(pickle.dumps(pipeline))):
-        result = made(sample(), np.random.default_rng(0))
-        assert (result.image == sample().image[:, ::-1]).all()
+        result = made(noisy(), np.random.default_rng(0))
+        assert (result.image == noisy().image[:, ::-1]).all()
         assert result.ground_truth.boxes.tolist() == [[66, 20, 86, 50]]
         assert result.ground_truth.iscrowd.tolist() == [True]
 
 
 def test_nested_steps_and_a_single_step(tmp_path: Path) -> None:
     album = import_albumentations()
-    nested = save(tmp_path / "a.json", album.OneOf([album.VerticalFlip(p=1), album.RandomGamma(p=1)], p=1))
-    assert FilePipeline(nested, SIZE)(sample(), np.random.default_rng(0)).image.shape == (*SIZE, 3)
+    nested = saved(tmp_path / "a.json", album.OneOf([album.VerticalFlip(p=1), album.RandomGamma(p=1)], p=1))
+    assert FilePipeline(nested, SIZE)(noisy(), np.random.default_rng(0)).image.shape == (*SIZE, 3)
     album.save(album.InvertImg(p=1), tmp_path / "b.json")
-    inverted = FilePipeline(tmp_path / "b.json", SIZE)(sample(), np.random.default_rng(0))
-    assert (inverted.image == 255 - sample().image).all()
+    inverted = FilePipeline(tmp_path / "b.json", SIZE)(noisy(), np.random.default_rng(0))
+    assert (inverted.image == 255 - noisy().image).all()
 
 
 def test_the_draws_are_the_generators(tmp_path: Path) -> None:
     album = import_albumentations()
-    pipeline = FilePipeline(save(tmp_path / "a.json", album.RandomBrightnessContrast(p=1)), SIZE)
+    pipeline = FilePipeline(saved(tmp_path / "a.json", album.RandomBrightnessContrast(p=1)), SIZE)
 
     def pixels(seed: int) -> bytes:
-        return pipeline(sample(), np.random.default_rng(seed)).image.tobytes()
+        return pipeline(noisy(), np.random.default_rng(seed)).image.tobytes()
 
     assert pixels(0) == pixels(0)
     assert len({pixels(seed) for seed in range(6)}) == 6
@@ -63,9 +64,9 @@ def test_the_draws_are_the_generators(tmp_path: Path) -> None:
 
 def test_the_recipe_applies_it_last(tmp_path: Path) -> None:
     album = import_albumentations()
-    path = save(tmp_path / "a.json", album.ToGray(p=1))
+    path = saved(tmp_path / "a.json", album.ToGray(p=1))
     result = TrainTransform(AugmentConfig(pipeline=str(path)), SIZE)(
-        sample(), np.random.default_rng(0), list, with_mosaic=False
+        noisy(), np.random.default_rng(0), list, with_mosaic=False
     )
     assert (result.image[..., 0] == result.image[..., 2]).all()
 
@@ -81,7 +82,7 @@ def named(name: str, /, **arguments: Any) -> dict[str, Any]:
         (named("os.system"), "has no transform 'os.system'"),
         (named("Compose", transforms=[named("builtins.eval")["transform"]]), "has no transform 'builtins.eval'"),
         (named("Compose", transforms=["HorizontalFlip"]), "without a name"),
-        (named("Compose", transforms=3), "no list"),
+        (named("Compose", transforms=3), "not a list"),
         (named("Lambda", name="f"), "Lambda"),
         (named("Blur", strength=3), "strength"),
         (named("Blur", blur_limit="much"), "blur_limit"),
@@ -120,4 +121,31 @@ def test_a_step_that_changes_the_size_now_and_then_is_told_of_when_it_does(tmp_p
     path.write_text(json.dumps(named("RandomCrop", height=32, width=32)))
     wide = FilePipeline(path, (32, 32))
     with pytest.raises(ConfigError, match="32x32x3"):
-        wide(sample(), np.random.default_rng(0))
+        wide(noisy(), np.random.default_rng(0))
+
+
+def test_a_flip_mirrors_pixels_and_boxes_and_twice_is_the_identity() -> None:
+    album = import_albumentations()
+    flip = AlbumentationsPipeline([album.HorizontalFlip(p=1)])
+    once = flip(sample(), np.random.default_rng(0))
+    assert once.ground_truth.boxes.tolist() == [[34, 20, 54, 40]]
+    assert (once.image == sample().image[:, ::-1]).all()
+    twice = flip(once, np.random.default_rng(0))
+    assert (twice.image == sample().image).all()
+    assert twice.ground_truth.boxes.tolist() == sample().ground_truth.boxes.tolist()
+
+
+def test_flags_labels_and_areas_survive_the_library() -> None:
+    album = import_albumentations()
+    result = AlbumentationsPipeline([album.VerticalFlip(p=1)])(sample(7), np.random.default_rng(0))
+    assert result.ground_truth.labels.tolist() == [7]
+    assert result.ground_truth.iscrowd.tolist() == [True]
+    assert result.ground_truth.area.tolist() == [333.0]
+
+
+@pytest.mark.parametrize("box", [[0.0, 0, 64.0001, 64], [5, 5, 5, 20], [63.9999, 0, 64, 64]])
+def test_boxes_that_albumentations_would_choke_on(box: list[float]) -> None:
+    album = import_albumentations()
+    awkward = Sample(sample().image, GroundTruth.from_boxes([box], [0]), 0)
+    result = AlbumentationsPipeline([album.HorizontalFlip(p=1)])(awkward, np.random.default_rng(0))
+    assert len(result.ground_truth) <= 1

@@ -6,77 +6,105 @@ from hypothesis import strategies as st
 from yolo.geometry import PADDING_GREY
 from yolo.structures import GroundTruth, Sample
 from yolo.transforms.crop import (
-    Bend,
     Crop,
-    crop_boxes,
-    crop_image,
-    cut_boxes,
-    draw_bend,
+    WarpParams,
+    apply_crop,
+    clip_objects,
+    crop_sample,
     draw_crop,
-    see,
-    warp_boxes,
-    warp_image,
+    draw_warp,
+    move_boxes,
     warp_matrix,
-    whole_frame,
     whole_pixels,
 )
 
+WHOLE = Crop(1.0, (0.0, 0.0), (100, 100), (100, 100))
 
-def white_square(x1: int, y1: int, x2: int, y2: int) -> np.ndarray:
+
+def square(x1: int, y1: int, x2: int, y2: int, colour: tuple[int, int, int] = (255, 255, 255)) -> np.ndarray:
+    """A square on black."""
     image = np.zeros((100, 100, 3), np.uint8)
-    image[y1:y2, x1:x2] = 255
+    image[y1:y2, x1:x2] = colour
     return image
 
 
-def crop_ground_truth(truth: GroundTruth, crop: Crop) -> GroundTruth:
-    return cut_boxes(truth, crop_boxes(truth.boxes, crop), whole_frame(crop.size_hw))
+def noise(height: int, width: int) -> np.ndarray:
+    return np.random.default_rng(0).integers(0, 255, (height, width, 3), dtype=np.uint8)
+
+
+def box(*corners: float) -> GroundTruth:
+    return GroundTruth.from_boxes([corners], [0])
+
+
+def seen(truth: GroundTruth, crop: Crop, warp: WarpParams | None = None) -> GroundTruth:
+    """What a crop leaves of objects, whatever the pixels."""
+    return crop_sample(Sample(np.zeros((*crop.source_hw, 3), np.uint8), truth, 0), crop, warp).ground_truth
 
 
 def test_the_identity_changes_nothing() -> None:
-    image = np.random.default_rng(0).integers(0, 255, (50, 60, 3), dtype=np.uint8)
-    crop = Crop(1.0, (0.0, 0.0), (50, 60), (50, 60))
-    assert (crop_image(image, crop) == image).all()
-    truth = GroundTruth.from_boxes([[1.0, 2, 30, 40]], [3])
-    assert crop_ground_truth(truth, crop).boxes.tolist() == [[1, 2, 30, 40]]
+    image, crop = noise(50, 60), Crop(1.0, (0.0, 0.0), (50, 60), (50, 60))
+    for warp in (None, WarpParams()):
+        assert (apply_crop(image, crop, warp) == image).all()
+        assert seen(box(1, 2, 30, 40), crop, warp).boxes.tolist() == [[1, 2, 30, 40]]
 
 
 @given(st.floats(0.5, 1.4), st.floats(-15, 15), st.floats(-15, 15))
 def test_boxes_follow_the_pixels(scale: float, x: float, y: float) -> None:
     crop = Crop(scale, (x, y), (100, 100), (100, 100))
-    pixels = crop_image(white_square(40, 45, 60, 70), crop)
-    truth = crop_ground_truth(GroundTruth.from_boxes([[40.0, 45, 60, 70]], [0]), crop)
+    pixels = apply_crop(square(40, 45, 60, 70), crop)
     rows, cols = np.nonzero(pixels[..., 0] > 127)
-    seen = (cols.min(), rows.min(), cols.max() + 1, rows.max() + 1)
+    drawn = (cols.min(), rows.min(), cols.max() + 1, rows.max() + 1)
     # the border of the square falls between two pixels: half a pixel and its rounding
-    assert truth.boxes[0].tolist() == pytest.approx([float(v) for v in seen], abs=1.01)
+    assert seen(box(40, 45, 60, 70), crop).boxes[0].tolist() == pytest.approx([float(v) for v in drawn], abs=1.01)
 
 
 def test_outside_is_grey() -> None:
-    pixels = crop_image(white_square(0, 0, 100, 100), Crop(1.0, (-50.0, 0.0), (100, 100), (100, 100)))
+    pixels = apply_crop(square(0, 0, 100, 100), Crop(1.0, (-50.0, 0.0), (100, 100), (100, 100)))
     assert (pixels[:, :49] == PADDING_GREY).all()
     assert (pixels[:, 51:] == 255).all()
 
 
 def test_what_is_mostly_cut_away_is_difficult_and_what_is_wholly_cut_away_goes() -> None:
     boxes = [[0.0, 0, 20, 20], [0, 30, 20, 50], [30, 30, 40, 40]]
+    truth = GroundTruth.from_boxes(boxes, [0, 1, 2])
     # shifted left by 17: 3 of 20 columns of the first two remain; by 39: 1 of 10 columns of the third
-    cut = crop_ground_truth(GroundTruth.from_boxes(boxes, [0, 1, 2]), Crop(1.0, (17.0, 0.0), (100, 100), (100, 100)))
+    cut = seen(truth, Crop(1.0, (17.0, 0.0), (100, 100), (100, 100)))
     assert cut.difficult.tolist() == [True, True, False]
     assert cut.boxes[0].tolist() == [0, 0, 3, 20]
     assert cut.area[0] == pytest.approx(60)
-    cut = crop_ground_truth(GroundTruth.from_boxes(boxes, [0, 1, 2]), Crop(1.0, (39.0, 0.0), (100, 100), (100, 100)))
+    cut = seen(truth, Crop(1.0, (39.0, 0.0), (100, 100), (100, 100)))
     assert (cut.labels.tolist(), cut.difficult.tolist()) == ([2], [True])
 
 
+@pytest.mark.parametrize(
+    ("left", "right", "difficult"),
+    [
+        # a quarter of 20 x 20 left: 5 columns, and a little less
+        (-15.0, 5.0, False),
+        (-15.1, 4.9, True),
+        # half of what is 4 wide is left, but at least 2 pixels are needed
+        (-2.0, 2.0, False),
+        (-1.9, 1.9, True),
+        # a thousandth of a pixel is rounding, not a cut
+        (-0.0009, 1.5, False),
+        (-0.0012, 1.5, True),
+    ],
+)
+def test_how_much_must_be_left_of_a_cut_object(left: float, right: float, difficult: bool) -> None:
+    moved = np.array([[left, 0, right, 20]], np.float32)
+    clipped = clip_objects(box(0, 0, 20, 20), moved, np.array((0, 0, 100, 100), np.float32))
+    assert clipped.difficult.tolist() == [difficult]
+
+
 def test_small_objects_that_are_not_cut_stay_what_they_are() -> None:
-    truth = GroundTruth.from_boxes([[5.0, 5, 6.5, 6.5]], [0])
-    kept = crop_ground_truth(truth, Crop(1.0, (0.0, 0.0), (100, 100), (100, 100)))
-    assert kept.difficult.tolist() == [False]
-    assert crop_ground_truth(truth, Crop(0.5, (0.0, 0.0), (100, 100), (50, 50))).difficult.tolist() == [False]
+    truth = box(5, 5, 6.5, 6.5)
+    assert seen(truth, WHOLE).difficult.tolist() == [False]
+    assert seen(truth, Crop(0.5, (0.0, 0.0), (100, 100), (50, 50))).difficult.tolist() == [False]
 
 
 def test_no_objects() -> None:
-    assert len(crop_ground_truth(GroundTruth.empty(), Crop(1.3, (5.0, 5.0), (64, 64), (64, 64)))) == 0
+    for warp in (None, WarpParams(degrees=10)):
+        assert len(seen(GroundTruth.empty(), Crop(1.3, (5.0, 5.0), (64, 64), (64, 64)), warp)) == 0
 
 
 def test_draws_stay_in_their_limits() -> None:
@@ -113,9 +141,8 @@ def test_rounding_moves_no_edge_by_more_than_half_a_pixel(
 def test_what_is_seen_is_exactly_what_the_boxes_say() -> None:
     # doubled: each source pixel becomes two, and interpolation reaches one pixel over the border
     crop = Crop(2.0, (40.0, 60.0), (100, 100), (80, 80))
-    pixels = crop_image(white_square(30, 40, 50, 60), crop)
-    truth = crop_ground_truth(GroundTruth.from_boxes([[30.0, 40, 50, 60]], [0]), crop)
-    assert truth.boxes.tolist() == [[20, 20, 60, 60]]
+    pixels = apply_crop(square(30, 40, 50, 60), crop)
+    assert seen(box(30, 40, 50, 60), crop).boxes.tolist() == [[20, 20, 60, 60]]
     assert (pixels[21:59, 21:59] == 255).all()
     assert (pixels[:19] == 0).all()
     assert (pixels[:, 61:] == 0).all()
@@ -125,75 +152,53 @@ def test_an_image_that_is_wholly_outside_leaves_grey_and_no_objects() -> None:
     truth = GroundTruth.from_boxes([[0.0, 0, 100, 100], [0, 0, 5, 5]], [0, 1])
     for origin in ((300.0, 0.0), (-300.0, 0.0), (0.0, 101.0), (0.0, -60.0)):
         crop = Crop(1.0, origin, (100, 100), (50, 50))
-        assert (crop_image(white_square(0, 0, 100, 100), crop) == PADDING_GREY).all()
-        assert len(crop_ground_truth(truth, crop)) == 0
+        assert (apply_crop(square(0, 0, 100, 100), crop) == PADDING_GREY).all()
+        assert len(seen(truth, crop)) == 0
 
 
 def test_strong_shrinking_averages() -> None:
     stripes = np.zeros((100, 100, 3), np.uint8)
     stripes[:, ::2] = 200
-    shrunk = crop_image(stripes, Crop(0.25, (0.0, 0.0), (100, 100), (25, 25)))
+    shrunk = apply_crop(stripes, Crop(0.25, (0.0, 0.0), (100, 100), (25, 25)))
     assert (shrunk == 100).all()
 
 
-WHOLE = Crop(1.0, (0.0, 0.0), (100, 100), (100, 100))
-
-
-def disc_and_square() -> np.ndarray:
-    """A square of red from (30, 40) to (50, 60) on black."""
-    image = np.zeros((100, 100, 3), np.uint8)
-    image[40:60, 30:50] = (255, 0, 0)
-    return image
-
-
-def boxes(*corners: float) -> GroundTruth:
-    return GroundTruth.from_boxes([corners], [0])
-
-
-def warp_ground_truth(truth: GroundTruth, crop: Crop, bend: Bend) -> GroundTruth:
-    return cut_boxes(truth, warp_boxes(truth.boxes, crop, bend), whole_frame(crop.size_hw))
-
-
-def test_no_bend_is_the_crop() -> None:
-    image = np.random.default_rng(0).integers(0, 255, (100, 100, 3), dtype=np.uint8)
-    assert (warp_image(image, WHOLE, Bend()) == image).all()
-    assert warp_ground_truth(boxes(30, 40, 50, 60), WHOLE, Bend()).boxes.tolist() == [[30, 40, 50, 60]]
+def test_a_warp_is_applied_to_the_crop() -> None:
     halved = Crop(0.5, (10.0, -5.0), (100, 100), (60, 60))
-    assert warp_ground_truth(boxes(30, 40, 50, 60), halved, Bend()).boxes.tolist() == [[5, 25, 15, 35]]
+    assert seen(box(30, 40, 50, 60), halved, WarpParams()).boxes.tolist() == [[5, 25, 15, 35]]
 
 
 def test_a_quarter_turn() -> None:
     # clockwise about (50, 50): (x, y) goes to (100 - y, x)
-    turn = Bend(degrees=90)
-    moved = warp_ground_truth(boxes(10, 20, 30, 60), WHOLE, turn).boxes[0]
-    assert moved.tolist() == pytest.approx([40, 10, 80, 30], abs=1e-4)
-    image = np.random.default_rng(0).integers(0, 255, (100, 100, 3), dtype=np.uint8)
-    assert (warp_image(image, WHOLE, turn) == np.rot90(image, -1)).all()
+    turn = WarpParams(degrees=90)
+    assert seen(box(10, 20, 30, 60), WHOLE, turn).boxes[0].tolist() == pytest.approx([40, 10, 80, 30], abs=1e-4)
+    image = noise(100, 100)
+    assert (apply_crop(image, WHOLE, turn) == np.rot90(image, -1)).all()
 
 
 def test_shear_and_perspective_by_hand() -> None:
     # vertical lines lean by 45 degrees: x grows by y - 50
-    lean = warp_matrix(WHOLE, Bend(shear_x=45)) @ (50, 70, 1)
+    lean = warp_matrix(WHOLE, WarpParams(shear_x=45)) @ (50, 70, 1)
     assert lean.tolist() == pytest.approx([70, 70, 1])
     # the right edge, 50 from the centre, is a tenth farther away: 50 + 50 / 1.1
-    x, y, depth = warp_matrix(WHOLE, Bend(perspective_x=0.1)) @ (100, 50, 1)
+    x, y, depth = warp_matrix(WHOLE, WarpParams(perspective_x=0.1)) @ (100, 50, 1)
     assert (x / depth, y / depth) == pytest.approx((50 + 50 / 1.1, 50))
 
 
 @given(st.floats(-180, 180), st.floats(-20, 20), st.floats(-20, 20), st.floats(-0.1, 0.1), st.floats(0.7, 1.4))
-def test_boxes_are_drawn_around_the_pixels(
+def test_boxes_are_drawn_around_the_warped_pixels(
     degrees: float, shear_x: float, shear_y: float, perspective: float, scale: float
 ) -> None:
     # centred, so that the square stays inside
     crop = Crop(scale, (50 * scale - 50,) * 2, (100, 100), (100, 100))
-    bend = Bend(
+    warp = WarpParams(
         degrees=degrees, shear_x=shear_x, shear_y=shear_y, perspective_x=perspective, perspective_y=-perspective
     )
-    seen = see(Sample(disc_and_square(), boxes(30, 40, 50, 60), 0), crop, bend)
-    rows, cols = np.nonzero(seen.image[..., 0].astype(int) - seen.image[..., 1] > 100)
-    found = (cols.min(), rows.min(), cols.max() + 1, rows.max() + 1)
+    result = crop_sample(Sample(square(30, 40, 50, 60, (255, 0, 0)), box(30, 40, 50, 60), 0), crop, warp)
+    rows, cols = np.nonzero(result.image[..., 0].astype(int) - result.image[..., 1] > 100)
+    drawn = (cols.min(), rows.min(), cols.max() + 1, rows.max() + 1)
     # a corner that is thinner than a pixel does not show
-    assert seen.ground_truth.boxes[0].tolist() == pytest.approx([float(v) for v in found], abs=3.0)
+    assert result.ground_truth.boxes[0].tolist() == pytest.approx([float(v) for v in drawn], abs=3.0)
 
 
 @given(st.integers(0, 2**32), st.floats(0, 3), st.floats(0, 1), st.integers(8, 200), st.integers(8, 200))
@@ -201,31 +206,35 @@ def test_no_draw_within_the_limits_reaches_the_horizon(
     seed: int, log_scale: float, translate: float, height: int, width: int
 ) -> None:
     generator = np.random.default_rng(seed)
-    bend = draw_bend(generator, Bend(degrees=180, shear_x=45, shear_y=45, perspective_x=0.1, perspective_y=0.1))
-    assert bend is not None
+    limits = WarpParams(degrees=180, shear_x=45, shear_y=45, perspective_x=0.1, perspective_y=0.1)
+    warp = draw_warp(generator, limits)
+    assert warp is not None
     scale = float(np.exp(generator.uniform(-log_scale, log_scale)))
     shift = generator.uniform(-translate, translate, 2) * (width, height)
     origin = (float(100 * scale / 2 - width / 2 + shift[0]), float(100 * scale / 2 - height / 2 + shift[1]))
-    matrix = warp_matrix(Crop(scale, origin, (100, 100), (height, width)), bend)
+    matrix = warp_matrix(Crop(scale, origin, (100, 100), (height, width)), warp)
     corners = np.array([[0, 0, 1], [100, 0, 1], [0, 100, 1], [100, 100, 1]]) @ matrix.T
     assert (corners[:, 2] > 0.3).all()
 
 
-def test_outside_is_grey_and_cut_objects_are_marked_as_by_a_crop() -> None:
-    turned = warp_image(np.full((100, 100, 3), 255, np.uint8), WHOLE, Bend(degrees=45))
+def test_outside_of_a_warp_is_grey_and_cut_objects_are_marked_as_by_a_crop() -> None:
+    turned = apply_crop(np.full((100, 100, 3), 255, np.uint8), WHOLE, WarpParams(degrees=45))
     assert (turned[2, 2] == PADDING_GREY).all()
     assert (turned[50, 50] == 255).all()
     # a corner turned out of the picture: its lowest point is at 50 - (50 - 17) * sqrt(2) = 3.3 of 24
-    corner = warp_ground_truth(boxes(0, 0, 17, 17), WHOLE, Bend(degrees=45))
+    corner = seen(box(0, 0, 17, 17), WHOLE, WarpParams(degrees=45))
     assert corner.difficult.tolist() == [True]
     assert corner.boxes[0, 3] == pytest.approx(3.33, abs=0.01)
 
 
+def test_boxes_keep_what_lies_beyond_the_border() -> None:
+    crop = Crop(1.0, (10.0, 0.0), (100, 100), (100, 100))
+    for warp in (None, WarpParams()):
+        moved = move_boxes(np.array([[0, 5, 30, 40]], np.float32), crop, warp)
+        assert moved.tolist() == [[-10, 5, 20, 40]]
+
+
 def test_nothing_is_drawn_where_nothing_may_change() -> None:
     generator = np.random.default_rng(0)
-    assert draw_bend(generator, Bend()) is None
+    assert draw_warp(generator, WarpParams()) is None
     assert generator.random() == np.random.default_rng(0).random()
-
-
-def test_no_objects_warp() -> None:
-    assert len(warp_ground_truth(GroundTruth.empty(), WHOLE, Bend(degrees=10))) == 0

@@ -1,12 +1,8 @@
-"""The only file that knows albumentations: any of its pipelines as a transform of a `Sample`.
+"""Pipelines of albumentations as transforms of a `Sample`, also from a file of the user's own.
 
-It is imported when a pipeline is built, because it is slow to import, and it is told not to look for updates
-over the network.
-
-A serialised albumentations pipeline of the user's own, checked before the training begins.
-
-`albumentations.save(pipeline, "augment.yaml", data_format="yaml")` writes such a file; JSON does as well. The file
-is data: nothing in it is executed.
+`albumentations.save(pipeline, "augment.yaml", data_format="yaml")` writes such a file; JSON does as well. The file is
+data: nothing in it is executed, and it is tried out before training begins. Only this file knows the library, which is
+slow to import: it is imported when a pipeline is built, and told not to look for updates over the network.
 """
 
 from __future__ import annotations
@@ -23,8 +19,11 @@ from typing import Any
 import numpy as np
 import yaml
 
+from yolo.arrays import UInt8
 from yolo.errors import ConfigError
 from yolo.structures import GroundTruth, Sample
+
+_TRIAL_RUNS = 8  # several, because most steps happen now and then only
 
 
 class AlbumentationsPipeline:
@@ -100,11 +99,8 @@ def _class_names(content: Any) -> list[str]:
         raise ValueError("a transform without a name (__class_fullname__)")
     inner = content.get("transforms", [])
     if not isinstance(inner, list):
-        raise ValueError(f"the transforms of {content['__class_fullname__']} are no list")
+        raise ValueError(f"the transforms of {content['__class_fullname__']} are not a list")
     return [content["__class_fullname__"], *(name for one in inner for name in _class_names(one))]
-
-
-_TRIAL_RUNS = 8
 
 
 class FilePipeline:
@@ -115,8 +111,7 @@ class FilePipeline:
         size_hw: height and width of the images; the pipeline must keep them.
 
     Raises:
-        ConfigError: the file is absent, is no pipeline, holds something unknown, or fails on an image made up for
-            the purpose.
+        ConfigError: the file is absent or not a pipeline, holds something unknown, or fails on a trial image.
     """
 
     def __init__(self, path: Path, size_hw: tuple[int, int]) -> None:
@@ -152,7 +147,6 @@ class FilePipeline:
         image = np.random.default_rng(0).integers(0, 256, (height, width, 3), dtype=np.uint8)
         boxes = [[width / 4, height / 4, width / 2, height / 2], [0, 0, width / 3, height / 5]]
         sample = Sample(image, GroundTruth.from_boxes(boxes, [0, 1]), 0)
-        # several times, because most steps happen now and then only
         for seed in range(_TRIAL_RUNS):
             try:
                 self(sample, np.random.default_rng(seed))
@@ -174,13 +168,13 @@ def _read(path: Path) -> dict[str, Any]:
         raise ConfigError(f"augment.pipeline: {path}: is neither YAML nor JSON: {_one_line(error)}") from error
     if not isinstance(content, dict) or not isinstance(content.get("transform"), dict):
         raise ConfigError(
-            f"augment.pipeline: {path}: is no albumentations pipeline: it has no key `transform`; "
+            f"augment.pipeline: {path}: is not an albumentations pipeline: it has no key `transform`; "
             "albumentations.save(pipeline, file, data_format='yaml') writes one"
         )
     return content
 
 
-def _described(image: np.ndarray[Any, Any]) -> str:
+def _described(image: UInt8) -> str:
     return f"{'x'.join(map(str, image.shape))} {image.dtype}"
 
 

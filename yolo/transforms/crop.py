@@ -1,16 +1,12 @@
-"""Scale and translate: cut a rectangle out of a scaled image, pixels and ground truth together.
+"""The one resampling of augmentation: a scaled and shifted rectangle of an image, which may also be warped.
 
-Mosaic and single-image augmentation are the same step on one or four tiles, so this is the only resampling. Both
-rectangles, the one that is cut and the one that it fills, are of whole pixels: then a plain resize does it, several
-times faster than a warp, and boxes follow the pixels exactly. `warp` is for what is no rectangle.
-
-Rotation, shear and perspective of a crop: what `crop` cannot do with rectangles, in one resampling.
+Without a warp, both the rectangle that is cut out and the one that it fills are of whole pixels: a plain resize does
+it, several times faster than a warp, and boxes follow the pixels exactly. Rotation, shear and perspective take
 
     out = centre . rotation . shear . perspective . (-centre) . crop
 
-Points are (x, y, 1) in continuous coordinates, pixel k covers [k, k + 1]; the centre is the result's.
-
-What is seen through a crop, straight or bent: pixels, boxes, or a whole sample.
+on points (x, y, 1) in continuous coordinates: pixel k covers [k, k + 1], the centre is the result's. M is the number of
+objects. Left out: mixing several images (`mixing`), flips (`presets`).
 """
 
 from __future__ import annotations
@@ -20,14 +16,13 @@ from functools import lru_cache
 
 import cv2
 import numpy as np
-from numpy.typing import NDArray
 
-from yolo.arrays import Float32
+from yolo.arrays import Float32, Float64, UInt8
 from yolo.geometry import PADDING_GREY
 from yolo.structures import GroundTruth, Sample
 
-# Cut objects with less than this share of their area left, or thinner than this many pixels, are neither taught
-# nor punished.
+# Cut objects with less than this share of their area left, or thinner than this many pixels, count as difficult: the
+# loss neither assigns nor punishes them.
 _MIN_VISIBLE = 0.25
 _MIN_SIDE = 2.0
 _ROUNDING = 1e-3
@@ -70,6 +65,25 @@ class Span:
         return self.start - self.source_start * self.scale
 
 
+@dataclass(frozen=True, slots=True, kw_only=True)
+class WarpParams:
+    """A rotation, shear and perspective; or the largest that may be drawn, in which case all are >= 0.
+
+    Attributes:
+        degrees: of the rotation, clockwise on the screen.
+        shear_x: degrees by which vertical lines lean.
+        shear_y: degrees by which horizontal lines lean.
+        perspective_x: by how much farther the right edge is than the centre, as a share of the centre's distance.
+        perspective_y: likewise of the lower edge.
+    """
+
+    degrees: float = 0.0
+    shear_x: float = 0.0
+    shear_y: float = 0.0
+    perspective_x: float = 0.0
+    perspective_y: float = 0.0
+
+
 def draw_crop(
     generator: np.random.Generator,
     source_hw: tuple[int, int],
@@ -100,17 +114,38 @@ def draw_crop(
     return Crop(factor, (origin[0], origin[1]), source_hw, size_hw)
 
 
-@lru_cache(maxsize=16)  # pixels and boxes ask in turn
-def whole_pixels(crop: Crop) -> tuple[Span, Span]:
-    """The crop along x and along y, rounded to whole pixels: each edge moves by at most half a pixel."""
-    x, y = crop.origin_xy
-    source_h, source_w = crop.source_hw
+def draw_warp(generator: np.random.Generator, limits: WarpParams) -> WarpParams | None:
+    """Draw each part evenly between minus and plus its limit; None, without a draw, where all limits are 0."""
+    largest = (limits.degrees, limits.shear_x, limits.shear_y, limits.perspective_x, limits.perspective_y)
+    if not any(largest):
+        return None
+    degrees, shear_x, shear_y, perspective_x, perspective_y = (generator.uniform(-1, 1, 5) * largest).tolist()
+    return WarpParams(
+        degrees=degrees, shear_x=shear_x, shear_y=shear_y, perspective_x=perspective_x, perspective_y=perspective_y
+    )
+
+
+def crop_sample(sample: Sample, crop: Crop, warp: WarpParams | None = None) -> Sample:
+    """A sample on the crop's result; what is mostly cut away becomes `difficult`, what is wholly cut away goes."""
     height, width = crop.size_hw
-    return _span(crop.scale, x, source_w, width), _span(crop.scale, y, source_h, height)
+    moved = move_boxes(sample.ground_truth.boxes, crop, warp)
+    ground_truth = clip_objects(sample.ground_truth, moved, np.array((0, 0, width, height), np.float32))
+    return replace(sample, image=apply_crop(sample.image, crop, warp), ground_truth=ground_truth, geometry=None)
 
 
-def crop_image(image: NDArray[np.uint8], crop: Crop) -> NDArray[np.uint8]:
-    """Cut (H, W, 3) pixels: (h, w, 3) uint8, padding grey where the image does not reach."""
+def apply_crop(image: UInt8, crop: Crop, warp: WarpParams | None = None) -> UInt8:
+    """Pixels of a crop's result.
+
+    Args:
+        image: (H, W, 3) uint8.
+        crop: scale and rectangle.
+        warp: what is done to the result besides.
+
+    Returns:
+        (h, w, 3) uint8, padding grey where the image does not reach.
+    """
+    if warp is not None:
+        return _warp(image, crop, warp)
     across, down = whole_pixels(crop)
     height, width = crop.size_hw
     if across.start == across.stop or down.start == down.stop:
@@ -127,18 +162,22 @@ def crop_image(image: NDArray[np.uint8], crop: Crop) -> NDArray[np.uint8]:
     return result
 
 
-def crop_boxes(boxes: Float32, crop: Crop) -> Float32:
-    """(M, 4) where boxes of the source are in the result, beyond its borders, too."""
-    across, down = whole_pixels(crop)
-    scale = np.array((across.scale, down.scale) * 2, np.float32)
-    shift = np.array((across.shift, down.shift) * 2, np.float32)
-    return boxes * scale + shift
+def move_boxes(boxes: Float32, crop: Crop, warp: WarpParams | None = None) -> Float32:
+    """(M, 4) boxes in pixels of the crop's result, beyond its borders, too; a warped box is the box around it."""
+    if warp is None:
+        across, down = whole_pixels(crop)
+        scale = np.array((across.scale, down.scale) * 2, np.float32)
+        shift = np.array((across.shift, down.shift) * 2, np.float32)
+        return boxes * scale + shift
+    x1, y1, x2, y2 = boxes.astype(np.float64).T
+    corners = np.stack([x1, y1, x2, y1, x2, y2, x1, y2], axis=1).reshape(-1, 4, 2)  # (M, 4, xy)
+    points = np.concatenate([corners, np.ones((len(corners), 4, 1))], axis=2) @ warp_matrix(crop, warp).T  # (M, 4, 3)
+    flat = points[..., :2] / points[..., 2:]
+    return np.asarray(np.concatenate([flat.min(axis=1), flat.max(axis=1)], axis=1), np.float32)  # (M, 4)
 
 
-def cut_boxes(ground_truth: GroundTruth, moved: Float32, frames: Float32) -> GroundTruth:
-    """Objects whose boxes were moved, cut to what of them is seen.
-
-    What is mostly cut away becomes `difficult`, what is wholly cut away goes.
+def clip_objects(ground_truth: GroundTruth, moved: Float32, frames: Float32) -> GroundTruth:
+    """Objects whose boxes were moved, clipped to what of them is seen; see `crop_sample`.
 
     Args:
         ground_truth: the objects as they were.
@@ -158,10 +197,13 @@ def cut_boxes(ground_truth: GroundTruth, moved: Float32, frames: Float32) -> Gro
     return GroundTruth(cut.boxes, cut.labels, difficult, cut.iscrowd, cut.area)[kept]
 
 
-def whole_frame(size_hw: tuple[int, int]) -> Float32:
-    """(4,) xyxy of a result of that size."""
-    height, width = size_hw
-    return np.array((0, 0, width, height), np.float32)
+@lru_cache(maxsize=16)  # pixels and boxes ask in turn
+def whole_pixels(crop: Crop) -> tuple[Span, Span]:
+    """The crop along x and along y, rounded to whole pixels: each edge moves by at most half a pixel."""
+    x, y = crop.origin_xy
+    source_h, source_w = crop.source_hw
+    height, width = crop.size_hw
+    return _span(crop.scale, x, source_w, width), _span(crop.scale, y, source_h, height)
 
 
 def _span(scale: float, origin: float, source_side: int, side: int) -> Span:
@@ -175,92 +217,34 @@ def _span(scale: float, origin: float, source_side: int, side: int) -> Span:
     return Span(max(0, first), last, start, stop)
 
 
-Matrix = NDArray[np.float64]
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Bend:
-    """A rotation, shear and perspective; or the largest that may be drawn, in which case all are >= 0.
-
-    Attributes:
-        degrees: of the rotation, clockwise on the screen.
-        shear_x: degrees by which vertical lines lean.
-        shear_y: degrees by which horizontal lines lean.
-        perspective_x: by how much farther the right edge is than the centre, as a share of the centre's distance.
-        perspective_y: likewise of the lower edge.
-    """
-
-    degrees: float = 0.0
-    shear_x: float = 0.0
-    shear_y: float = 0.0
-    perspective_x: float = 0.0
-    perspective_y: float = 0.0
-
-
-def draw_bend(generator: np.random.Generator, limits: Bend) -> Bend | None:
-    """Draw each part evenly between minus and plus its limit; None, without a draw, where all limits are 0."""
-    largest = (limits.degrees, limits.shear_x, limits.shear_y, limits.perspective_x, limits.perspective_y)
-    if not any(largest):
-        return None
-    drawn = (generator.uniform(-1, 1, 5) * largest).tolist()
-    return Bend(degrees=drawn[0], shear_x=drawn[1], shear_y=drawn[2], perspective_x=drawn[3], perspective_y=drawn[4])
-
-
-def warp_matrix(crop: Crop, bend: Bend) -> Matrix:
+def warp_matrix(crop: Crop, warp: WarpParams) -> Float64:
     """(3, 3) from points of the source to points of the result."""
     height, width = crop.size_hw
     # relative to what is larger, image or result: then no point of the image comes near the horizon
     half_w, half_h = (
         max(source * crop.scale, side) / 2 for source, side in zip(crop.source_hw[::-1], (width, height), strict=True)
     )
-    angle, lean_x, lean_y = np.deg2rad((bend.degrees, bend.shear_x, bend.shear_y))
+    angle, lean_x, lean_y = np.deg2rad((warp.degrees, warp.shear_x, warp.shear_y))
     cos, sin = np.cos(angle), np.sin(angle)
     rotation = np.array([[cos, -sin, 0], [sin, cos, 0], [0, 0, 1]])
     shear = np.array([[1, np.tan(lean_x), 0], [np.tan(lean_y), 1, 0], [0, 0, 1]])
-    perspective = np.array([[1, 0, 0], [0, 1, 0], [bend.perspective_x / half_w, bend.perspective_y / half_h, 1]])
+    perspective = np.array([[1, 0, 0], [0, 1, 0], [warp.perspective_x / half_w, warp.perspective_y / half_h, 1]])
     scale = np.diag((crop.scale, crop.scale, 1.0))
     x, y = crop.origin_xy
-    made: Matrix = _shift(width / 2, height / 2) @ rotation @ shear @ perspective
+    made: Float64 = _shift(width / 2, height / 2) @ rotation @ shear @ perspective
     return made @ _shift(-width / 2 - x, -height / 2 - y) @ scale
 
 
-def warp_image(image: NDArray[np.uint8], crop: Crop, bend: Bend) -> NDArray[np.uint8]:
-    """Warp (H, W, 3) pixels: (h, w, 3) uint8, padding grey where the image does not reach."""
+def _warp(image: UInt8, crop: Crop, warp: WarpParams) -> UInt8:
     # OpenCV counts pixel centres as whole numbers
-    matrix = _shift(-0.5, -0.5) @ warp_matrix(crop, bend) @ _shift(0.5, 0.5)
+    matrix = _shift(-0.5, -0.5) @ warp_matrix(crop, warp) @ _shift(0.5, 0.5)
     size, border = crop.size_hw[::-1], (PADDING_GREY,) * 3
-    if bend.perspective_x or bend.perspective_y:
+    if warp.perspective_x or warp.perspective_y:
         warped = cv2.warpPerspective(image, matrix, size, flags=cv2.INTER_LINEAR, borderValue=border)
     else:
         warped = cv2.warpAffine(image, matrix[:2], size, flags=cv2.INTER_LINEAR, borderValue=border)
     return np.asarray(warped, np.uint8)
 
 
-def warp_boxes(boxes: Float32, crop: Crop, bend: Bend) -> Float32:
-    """(M, 4) the boxes around the warped boxes, beyond the borders of the result, too."""
-    x1, y1, x2, y2 = boxes.astype(np.float64).T
-    corners = np.stack([x1, y1, x2, y1, x2, y2, x1, y2], axis=1).reshape(-1, 4, 2)  # (M, 4, xy)
-    points = np.concatenate([corners, np.ones((len(corners), 4, 1))], axis=2) @ warp_matrix(crop, bend).T  # (M, 4, 3)
-    flat = points[..., :2] / points[..., 2:]
-    return np.asarray(np.concatenate([flat.min(axis=1), flat.max(axis=1)], axis=1), np.float32)  # (M, 4)
-
-
-def _shift(x: float, y: float) -> Matrix:
+def _shift(x: float, y: float) -> Float64:
     return np.array([[1, 0, x], [0, 1, y], [0, 0, 1.0]])
-
-
-def see_image(image: NDArray[np.uint8], crop: Crop, bend: Bend | None) -> NDArray[np.uint8]:
-    """(h, w, 3) pixels of the crop's result."""
-    return crop_image(image, crop) if bend is None else warp_image(image, crop, bend)
-
-
-def see_boxes(boxes: Float32, crop: Crop, bend: Bend | None) -> Float32:
-    """(M, 4) boxes in pixels of the crop's result, beyond its borders, too."""
-    return crop_boxes(boxes, crop) if bend is None else warp_boxes(boxes, crop, bend)
-
-
-def see(sample: Sample, crop: Crop, bend: Bend | None) -> Sample:
-    """A sample on the crop's result; what is mostly cut away is `difficult`, what is wholly cut away goes."""
-    moved = see_boxes(sample.ground_truth.boxes, crop, bend)
-    ground_truth = cut_boxes(sample.ground_truth, moved, whole_frame(crop.size_hw))
-    return replace(sample, image=see_image(sample.image, crop, bend), ground_truth=ground_truth, geometry=None)

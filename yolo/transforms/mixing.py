@@ -1,18 +1,14 @@
-"""Mosaic: four images share one input, met at a random point.
+"""Several images in one sample: mosaic, mixup and copy-paste.
 
-Objects keep their natural size (only `scale` changes it), because the tiles are cut out, not shrunk.
-Idea: Bochkovskiy et al. 2020 (YOLOv4), section 3.3.
+Mosaic: four images share one input, met at a random point. Objects keep their natural size (only `scale` changes it),
+because the tiles are cut out, not shrunk. Idea: Bochkovskiy et al. 2020 (YOLOv4), section 3.3.
 
-Mixup: two images shine through each other, and the objects of both are there.
+Mixup: two images shine through each other, with the objects of both. Idea: Zhang et al. 2018; for detection without
+weights on the objects, as in Zhang et al. 2019 (Bag of Freebies for training object detection networks).
 
-Idea: Zhang et al. 2018 (mixup); for detection without weights on the objects, as in Zhang et al. 2019 (Bag of
-Freebies for training object detection networks).
-
-Copy-paste within boxes: objects cut out by their boxes appear on another image.
-
-There are no masks: a rectangle comes with what lies behind its object. It is put where it covers little of the
-objects that are there, and its edge fades over a few pixels so that no hard edge gives it away.
-Idea: Ghiasi et al. 2021 (simple copy-paste), here with boxes.
+Copy-paste: objects cut out by their boxes appear on another image, where they cover little of the objects there. As
+there are no masks, the background behind an object comes along, and the edge fades over a few pixels so that it does
+not give the object away. Idea: Ghiasi et al. 2021 (simple copy-paste), here with boxes.
 """
 
 from __future__ import annotations
@@ -22,25 +18,30 @@ from dataclasses import replace
 
 import cv2
 import numpy as np
-from numpy.typing import NDArray
 
-from yolo.arrays import Float32
+from yolo.arrays import Float32, Float64, Int64
 from yolo.structures import GroundTruth, Sample
-from yolo.transforms.crop import Bend, cut_boxes, draw_bend, draw_crop, see_boxes, see_image
+from yolo.transforms.crop import WarpParams, apply_crop, clip_objects, draw_crop, draw_warp, move_boxes
 
-# The meeting point stays this share of the side away from the border, so that each tile shows something.
+# Mosaic: the meeting point stays this share of the side away from the border, so that each tile shows something.
 _MARGIN = 0.25
 NUM_TILES = 4
+# Mixup: of the Beta distribution, shares mostly between 0.25 and 0.75, so that no image all but vanishes.
+_SHAPE = 8.0
+# Copy-paste: objects pasted at most, places tried for each, the share that it may cover of an object that is there
+# already, the smallest side of what is copied and the width of the fading edge in pixels.
+_MAX_PASTED, _TRIES, _MAX_COVERED = 3, 10, 0.1
+_MIN_SIDE, _FADE = 8.0, 3
 
 
-def mosaic(samples: Sequence[Sample], generator: np.random.Generator, *, scale: float, limits: Bend) -> Sample:
+def mosaic(samples: Sequence[Sample], generator: np.random.Generator, *, scale: float, limits: WarpParams) -> Sample:
     """Put four samples of equal size together.
 
     Args:
         samples: four samples; the first gives the result its index.
         generator: source of the draws.
         scale: see `draw_crop`.
-        limits: see `draw_bend`; each tile is bent by itself.
+        limits: see `draw_warp`; each tile is warped by itself.
     """
     first = samples[0]
     height, width = first.image.shape[:2]
@@ -53,18 +54,14 @@ def mosaic(samples: Sequence[Sample], generator: np.random.Generator, *, scale: 
     for sample, ((top, bottom), (left, right)) in zip(samples, tiles, strict=True):
         size_hw = (bottom - top, right - left)
         crop = draw_crop(generator, (height, width), size_hw, scale=scale, translate=None)
-        bend = draw_bend(generator, limits)
-        image[top:bottom, left:right] = see_image(sample.image, crop, bend)
-        boxes = see_boxes(sample.ground_truth.boxes, crop, bend)
+        warp = draw_warp(generator, limits)
+        image[top:bottom, left:right] = apply_crop(sample.image, crop, warp)
+        boxes = move_boxes(sample.ground_truth.boxes, crop, warp)
         moved.append(boxes + np.array((left, top, left, top), np.float32))
         frames.append(np.broadcast_to(np.array((left, top, right, bottom), np.float32), boxes.shape))
     objects = GroundTruth.concatenate([sample.ground_truth for sample in samples])
-    ground_truth = cut_boxes(objects, np.concatenate(moved), np.concatenate(frames))
+    ground_truth = clip_objects(objects, np.concatenate(moved), np.concatenate(frames))
     return replace(first, image=image, ground_truth=ground_truth, geometry=None)
-
-
-# Of the Beta distribution: shares mostly between 0.25 and 0.75, so that no image all but vanishes.
-_SHAPE = 8.0
 
 
 def draw_share(generator: np.random.Generator) -> float:
@@ -77,13 +74,6 @@ def mixup(first: Sample, second: Sample, share: float) -> Sample:
     image = cv2.addWeighted(first.image, share, second.image, 1 - share, 0.0)
     ground_truth = GroundTruth.concatenate([first.ground_truth, second.ground_truth])
     return replace(first, image=np.asarray(image, np.uint8), ground_truth=ground_truth, geometry=None)
-
-
-_MAX_PASTED = 3
-_TRIES = 10  # places that are tried for each object
-_MAX_COVERED = 0.1  # share of an object that is there already
-_MIN_SIDE = 8.0
-_FADE = 3  # pixels
 
 
 def copy_paste(sample: Sample, donors: Sequence[Sample], generator: np.random.Generator, *, scale: float) -> Sample:
@@ -111,7 +101,7 @@ def covered_shares(box: Float32, boxes: Float32) -> Float32:
     return np.asarray((np.clip(high - low, 0, None) / sides).clip(0, 1).prod(axis=1), np.float32)
 
 
-def _copyable(ground_truth: GroundTruth) -> NDArray[np.int64]:
+def _copyable(ground_truth: GroundTruth) -> Int64:
     sides = ground_truth.boxes[:, 2:] - ground_truth.boxes[:, :2]
     usable = (sides >= _MIN_SIDE).all(axis=1) & ~ground_truth.difficult & ~ground_truth.iscrowd
     return np.flatnonzero(usable)
@@ -151,7 +141,7 @@ def _whole_pixels(box: Float32, shape: tuple[int, ...]) -> tuple[int, int, int, 
 def _fading(height: int, width: int) -> Float32:
     """(h, w, 1) in (0, 1]: 1 inside, less towards the edge."""
 
-    def along(side: int) -> NDArray[np.float64]:
+    def along(side: int) -> Float64:
         place = np.arange(side)
         from_edge = np.minimum(place, place[::-1]) + 1
         return np.minimum(from_edge / (_FADE + 1), 1.0)

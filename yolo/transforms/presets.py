@@ -1,6 +1,6 @@
 """The whole training recipe for images, on one screen.
 
-Order: mosaic of four or a view of one (scale, translate, rotation, shear, perspective); copy-paste; mixup; flips; hue,
+Order: mosaic of four or a crop of one (scale, translate, rotation, shear, perspective); copy-paste; mixup; flips; hue,
 saturation, value; blur; JPEG noise; the user's own pipeline. Validation and prediction see the placed image as it is.
 """
 
@@ -17,7 +17,7 @@ from yolo.config import AugmentConfig
 from yolo.structures import Sample
 from yolo.transforms.albumentations import AlbumentationsPipeline, FilePipeline, import_albumentations
 from yolo.transforms.colour import change_colours, draw_colour_change
-from yolo.transforms.crop import Bend, draw_bend, draw_crop, see
+from yolo.transforms.crop import WarpParams, crop_sample, draw_crop, draw_warp
 from yolo.transforms.mixing import NUM_TILES, copy_paste, draw_share, mixup, mosaic
 
 # Loads the samples of other images that this one may be mixed with; those that cannot be read are not among them.
@@ -42,7 +42,7 @@ class TrainTransform:
 
     def __init__(self, config: AugmentConfig, input_hw: tuple[int, int] = (320, 320)) -> None:
         self.config = config
-        self._limits = Bend(
+        self._limits = WarpParams(
             degrees=config.degrees,
             shear_x=config.shear,
             shear_y=config.shear,
@@ -70,7 +70,7 @@ class TrainTransform:
             with_mosaic: False, near the end of training, for no mixing: no mosaic, copy-paste or mixup.
         """
         config = self.config
-        result = self._mixed(sample, generator, load_partners) if with_mosaic else self._view(sample, generator)
+        result = self._mixed(sample, generator, load_partners) if with_mosaic else self._single(sample, generator)
         result = _flipped(
             result,
             left_right=_happens(config.flip_horizontal, generator),
@@ -90,23 +90,23 @@ class TrainTransform:
             tiles = [sample, *others[: NUM_TILES - 1]]
             result = mosaic(tiles, generator, scale=config.scale, limits=self._limits)
         else:
-            result = self._view(sample, generator)
+            result = self._single(sample, generator)
         if _happens(config.copy_paste, generator):
             result = copy_paste(result, [sample, *load_partners()], generator, scale=config.scale)
         if _happens(config.mixup, generator) and (others := list(load_partners())):
             # the last one: a mosaic does not show it
-            result = mixup(result, self._view(others[-1], generator), draw_share(generator))
+            result = mixup(result, self._single(others[-1], generator), draw_share(generator))
         return result
 
-    def _view(self, sample: Sample, generator: np.random.Generator) -> Sample:
-        """The sample alone, scaled, shifted and bent."""
+    def _single(self, sample: Sample, generator: np.random.Generator) -> Sample:
+        """The sample alone, scaled, shifted and warped."""
         scale, translate = self.config.scale, self.config.translate
-        bend = draw_bend(generator, self._limits)
-        if not scale and not translate and bend is None:
+        warp = draw_warp(generator, self._limits)
+        if not scale and not translate and warp is None:
             return replace(sample, geometry=None)
         size_hw = (sample.image.shape[0], sample.image.shape[1])
         crop = draw_crop(generator, size_hw, size_hw, scale=scale, translate=translate)
-        return see(sample, crop, bend)
+        return crop_sample(sample, crop, warp)
 
 
 def _happens(probability: float, generator: np.random.Generator) -> bool:
