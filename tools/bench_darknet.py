@@ -22,8 +22,9 @@ from bench_inference import interleaved
 
 from yolo import Detector
 from yolo.darknet.load import save_darknet
-from yolo.darknet.network import BatchNorm, DarknetNetwork, DarknetSpec
-from yolo.darknet.plan import network_cfg
+from yolo.darknet.lookup import network_cfg
+from yolo.darknet.modules import BatchNorm
+from yolo.darknet.network import DarknetNetwork, DarknetSpec
 from yolo.darknet.weights import WeightsHeader
 
 IMAGE_HW = (576, 768)

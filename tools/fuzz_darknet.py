@@ -58,7 +58,7 @@ def main() -> None:
             script=Path(__file__),
             about=(__doc__ or "").partition("\n")[0],
             package="yolo.darknet",
-            modules=("yolo.darknet.plan", "yolo.darknet.learning_rate", "yolo.darknet.weights"),
+            modules=("yolo.darknet.plan", "yolo.darknet.net", "yolo.darknet.weights"),
             megabytes=1024,
             words=WORDS,
             seeds=seeds,
@@ -69,7 +69,8 @@ def main() -> None:
 
 def seeds() -> list[bytes]:
     """Good files to start from."""
-    from yolo.darknet.plan import NETWORKS, network_cfg, plan_network
+    from yolo.darknet.lookup import NETWORKS, network_cfg
+    from yolo.darknet.plan import plan_network
     from yolo.darknet.weights import WeightsHeader
 
     # of the shipped networks the lines without comments, which would fill the length of an input
@@ -108,8 +109,9 @@ def make_test(folder: Path) -> Callable[[bytes], None]:
 
 
 def check_cfg(text: str) -> None:
-    from yolo.darknet.learning_rate import learning_rate
-    from yolo.darknet.plan import describe, plan_network
+    from yolo.darknet.describe import describe
+    from yolo.darknet.net import learning_rate
+    from yolo.darknet.plan import plan_network
 
     plan = plan_network(text)
     assert len(describe(plan)) == len(plan.layers) + 2

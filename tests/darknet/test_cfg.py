@@ -194,11 +194,11 @@ def test_files_that_are_no_cfg(tmp_path: Path) -> None:
     binary.write_bytes(b"\x00\x00\x80\xff" * 10)
     large.write_bytes(b"#" * (MAX_CFG_BYTES + 1))
     zeros.write_bytes(b"[net]\n\0\0")
-    with pytest.raises(ConfigError, match=r"a\.weights is no cfg: byte 2 is no UTF-8 text"):
+    with pytest.raises(ConfigError, match=r"a\.weights is not a cfg: byte 2 is not UTF-8"):
         read_cfg(binary)
-    with pytest.raises(ConfigError, match=r"large\.cfg is no cfg: it has more than 1,000,000 bytes"):
+    with pytest.raises(ConfigError, match=r"large\.cfg is not a cfg: it has more than 1,000,000 bytes"):
         read_cfg(large)
-    with pytest.raises(ConfigError, match=r"zeros\.cfg is no cfg: .*binary data"):
+    with pytest.raises(ConfigError, match=r"zeros\.cfg is not a cfg: .*binary data"):
         read_cfg(zeros)
     with pytest.raises(ConfigError, match=r"missing\.cfg: cannot read this cfg: No such file"):
         read_cfg(tmp_path / "missing.cfg")

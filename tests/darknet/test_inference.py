@@ -1,16 +1,16 @@
 import pytest
 import torch
-import torch.nn.functional as F
 from hypothesis import given
 from hypothesis import strategies as st
 from torch import Tensor, nn
 
-from tests.darknet.darknet_networks import DETECTION, EVERY_LAYER, images_for, network_of, small_network
+from tests.darknet.networks import DETECTION, EVERY_LAYER, images_for, network_of, section, small_network
 from tests.reference.golden import golden_npz, golden_path
-from yolo.darknet.inference import DarknetInference, PackedConv2d, PackedLinear, is_available
+from yolo.darknet.inference import DarknetInference, FoldedConnection, FoldedConvolution, inference_layer, is_available
 from yolo.darknet.load import load_darknet
-from yolo.darknet.network import ACTIVATIONS, DarknetNetwork, DarknetSpec
-from yolo.darknet.plan import NETWORKS
+from yolo.darknet.lookup import NETWORKS
+from yolo.darknet.modules import ACTIVATIONS
+from yolo.darknet.network import DarknetNetwork, DarknetSpec
 
 CPU = torch.device("cpu")
 
@@ -178,15 +178,16 @@ def test_images_of_another_shape_are_refused() -> None:
         fused(torch.zeros(1, 3, 26, 28))
 
 
+def packed_layers(fused: DarknetInference) -> list[bool]:
+    return [layer.packed for layer in fused.layers if isinstance(layer, FoldedConvolution | FoldedConnection)]
+
+
 def test_packed_operators_are_used_where_they_are(operators: str) -> None:
-    kinds = {type(module) for module in inference_copy(network_of(EVERY_LAYER)).modules()}
-    packed = {PackedConv2d, PackedLinear}
-    assert kinds & packed == (packed if operators == "packed" else set())
+    assert packed_layers(inference_copy(network_of(EVERY_LAYER))) == [operators == "packed"] * 4
 
 
 def test_float16_on_a_cpu_uses_ordinary_operators() -> None:
-    kinds = {type(module) for module in inference_copy(network_of(EVERY_LAYER), torch.float16).modules()}
-    assert not kinds & {PackedConv2d, PackedLinear}
+    assert packed_layers(inference_copy(network_of(EVERY_LAYER), torch.float16)) == [False] * 4
 
 
 def test_dropout_and_batch_norm_layers_are_gone() -> None:
@@ -214,15 +215,24 @@ needs_operators = pytest.mark.skipif(
 activations = st.sampled_from(sorted(ACTIVATIONS))
 
 
-def values(*shape: int, seed: int = 0) -> Tensor:
-    return torch.randn(*shape, generator=torch.Generator().manual_seed(seed))
+def check_packed(text: str, images: Tensor, dtype: torch.dtype = torch.float32, tolerance: float = 1e-4) -> None:
+    """The packed version of the one layer of `text` answers as the layer itself, and leaves its weights alone."""
+    _, channels, height, width = images.shape
+    (layer,) = network_of(text, channels=channels, height=height, width=width).layers
+    before = {name: tensor.clone() for name, tensor in layer.state_dict().items()}
+    with torch.no_grad():
+        answer = inference_layer(layer, packed=True, dtype=dtype)(images.to(dtype)).float()
+        torch.testing.assert_close(answer, layer(images), rtol=tolerance, atol=tolerance)
+    assert all(torch.equal(tensor, before[name]) for name, tensor in layer.state_dict().items())
+
+
+def values(*shape: int) -> Tensor:
+    return torch.randn(*shape, generator=torch.Generator().manual_seed(2))
 
 
 @needs_operators
 @given(
-    count=st.integers(1, 3),
-    height=st.integers(1, 9),
-    width=st.integers(1, 9),
+    shape=st.tuples(st.integers(0, 3), st.just(4), st.integers(1, 9), st.integers(1, 9)),
     size=st.integers(1, 4),
     stride=st.integers(1, 3),
     padding=st.integers(0, 2),
@@ -230,76 +240,36 @@ def values(*shape: int, seed: int = 0) -> Tensor:
     activation=activations,
     channels_last=st.booleans(),
 )
-def test_packed_convolution_equals_torchs(
-    *,
-    count: int,
-    height: int,
-    width: int,
-    size: int,
-    stride: int,
-    padding: int,
-    groups: int,
-    activation: str,
-    channels_last: bool,
+def test_a_packed_convolution_equals_the_layer(
+    *, shape: tuple[int, int, int, int], channels_last: bool, size: int, padding: int, **keys: object
 ) -> None:
-    size = min(size, height + 2 * padding, width + 2 * padding)
-    weights, bias, x = values(6, 4 // groups, size, size), values(6, seed=1), values(count, 4, height, width, seed=2)
-    packed = PackedConv2d(
-        weights,
-        bias,
-        stride=stride,
-        padding=padding,
-        groups=groups,
-        activation=activation,
-        input_shape=(1, 4, height, width),
-    )
-    expected = ACTIVATIONS[activation](F.conv2d(x, weights, bias, stride, padding, groups=groups))
-    given_x = x.contiguous(memory_format=torch.channels_last) if channels_last else x
-    torch.testing.assert_close(packed(given_x), expected, rtol=1e-4, atol=1e-4)
-
-
-@needs_operators
-def test_a_packed_convolution_takes_other_sizes_than_it_was_packed_for() -> None:
-    weights, bias = values(6, 4, 3, 3), values(6, seed=1)
-    packed = PackedConv2d(weights, bias, stride=1, padding=1, groups=1, activation="leaky", input_shape=(1, 4, 8, 8))
-    for shape in ((5, 4, 8, 8), (1, 4, 17, 3), (0, 4, 8, 8)):
-        x = values(*shape, seed=2)
-        torch.testing.assert_close(
-            packed(x), F.leaky_relu(F.conv2d(x, weights, bias, padding=1), 0.1), rtol=1e-4, atol=1e-4
-        )
+    size = min(size, shape[2] + 2 * padding, shape[3] + 2 * padding)
+    x = values(*shape)
+    x = x.contiguous(memory_format=torch.channels_last) if channels_last else x
+    check_packed(section("convolutional", filters=6, size=size, padding=padding, **keys), x)
 
 
 @needs_operators
 @given(count=st.integers(0, 4), inputs=st.integers(1, 20), outputs=st.integers(1, 20), activation=activations)
-def test_packed_linear_equals_torchs(*, count: int, inputs: int, outputs: int, activation: str) -> None:
-    weights, bias, x = values(outputs, inputs), values(outputs, seed=1), values(count, inputs, seed=2)
-    packed = PackedLinear(weights, bias, activation=activation)
-    expected = ACTIVATIONS[activation](F.linear(x, weights, bias))
-    torch.testing.assert_close(packed(x), expected, rtol=1e-4, atol=1e-4)
+def test_a_packed_connection_equals_the_layer(*, count: int, inputs: int, outputs: int, activation: str) -> None:
+    check_packed(section("connected", output=outputs, activation=activation), values(count, inputs, 1, 1))
+
+
+@needs_operators
+def test_a_packed_convolution_takes_other_sizes_than_it_was_packed_for() -> None:
+    text = section("convolutional", filters=6, size=3, pad=1, activation="leaky")
+    (layer,) = network_of(text, channels=4, height=8, width=8).layers
+    packed = inference_layer(layer, packed=True, dtype=torch.float32)
+    for shape in ((5, 4, 8, 8), (1, 4, 17, 3)):
+        torch.testing.assert_close(packed(values(*shape)), layer(values(*shape)), rtol=1e-4, atol=1e-4)
 
 
 @pytest.mark.skipif(not is_available(torch.bfloat16), reason="this processor or torch has no bfloat16 operators")
 @pytest.mark.parametrize("activation", sorted(ACTIVATIONS))
 def test_bfloat16_is_near(activation: str) -> None:
-    weights, bias, x = values(8, 4, 3, 3) / 6, values(8, seed=1), values(2, 4, 6, 6, seed=2)
-    options = {"stride": 1, "padding": 1, "groups": 1, "input_shape": (1, 4, 6, 6)}
-    conv = PackedConv2d(weights.bfloat16(), bias.bfloat16(), activation=activation, **options)  # type: ignore[arg-type]
-    expected = ACTIVATIONS[activation](F.conv2d(x, weights, bias, padding=1))
-    assert (conv(x.bfloat16()).float() - expected).abs().max() < 0.05
-    matrix = values(8, 144) / 12
-    linear = PackedLinear(matrix.bfloat16(), bias.bfloat16(), activation=activation)
-    flat = x.flatten(1)
-    expected = ACTIVATIONS[activation](F.linear(flat, matrix, bias))
-    assert (linear(flat.bfloat16()).float() - expected).abs().max() < 0.05
-
-
-@needs_operators
-def test_the_given_weights_are_not_changed() -> None:
-    weights, matrix, bias = values(6, 4, 3, 3), values(6, 9), values(6, seed=1)
-    PackedConv2d(weights, bias, stride=1, padding=0, groups=1, activation="relu", input_shape=(1, 4, 5, 5))
-    PackedLinear(matrix, bias, activation="relu")
-    assert torch.equal(weights, values(6, 4, 3, 3))
-    assert torch.equal(matrix, values(6, 9))
+    keys = {"activation": activation}
+    check_packed(section("convolutional", filters=8, size=3, pad=1, **keys), values(2, 4, 6, 6), torch.bfloat16, 0.05)
+    check_packed(section("connected", output=8, **keys), values(2, 4, 6, 6), torch.bfloat16, 0.05)
 
 
 def test_other_types_are_not_available() -> None:

@@ -8,7 +8,7 @@ import pytest
 import torch
 from torch import Tensor
 
-from tests.darknet.darknet_networks import relative_error, slow_outputs
+from tests.darknet.networks import relative_error, slow_outputs
 from tests.losses.test_darknet_parity import relative_targets
 from tests.reference.golden import golden_npz, golden_path
 from yolo.darknet.load import load_darknet

@@ -6,7 +6,7 @@ import pytest
 
 from tests.darknet.networks import BODY, detector_cfg
 from yolo.config import TrainConfig
-from yolo.darknet.plan import NETWORKS
+from yolo.darknet.lookup import NETWORKS
 from yolo.darknet.recipe import darknet_train_config, training_defaults
 from yolo.errors import ConfigError
 

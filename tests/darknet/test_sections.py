@@ -108,7 +108,7 @@ def test_layers_without_arrays() -> None:
     crop, activation, dropout, _, softmax, _ = made.layers
     assert isinstance(crop, Crop)
     assert isinstance(softmax, Softmax)
-    assert (crop.saturation, crop.exposure, crop.angle, crop.shift) == (1.5, 2, 7, 0.1)
+    assert (crop.saturation, crop.exposure) == (1.5, 2)
     assert crop.flip
     assert crop.noadjust
     assert (softmax.temperature, softmax.groups) == (2, 1)
@@ -127,7 +127,7 @@ def test_stand_alone_batch_norm_trains_biases_that_no_file_holds() -> None:
 def test_detection_defaults() -> None:
     layer = only("[detection]\nside=3\ncoords=4\nmax=5\n", "[net]\ninputs=54\n")  # 3 * 3 * (5 + 1)
     assert isinstance(layer, Detection)
-    assert (layer.side, layer.boxes_per_cell, layer.num_classes, layer.max_boxes) == (3, 1, 1, 5)
+    assert (layer.side, layer.boxes_per_cell, layer.num_classes) == (3, 1, 1)
     assert not any((layer.softmax, layer.sqrt, layer.rescore, layer.forced, layer.random))
     assert (layer.object_scale, layer.noobject_scale, layer.class_scale, layer.coord_scale) == (1, 1, 1, 1)
     assert layer.jitter == 0.2

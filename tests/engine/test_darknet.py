@@ -1,4 +1,3 @@
-import os
 from collections.abc import Callable
 from pathlib import Path
 
@@ -8,18 +7,11 @@ import torch
 from tests.darknet.networks import HEADERS, detector_cfg
 from tests.engine.darknet_detectors import write_darknet
 from yolo.config import DarknetExportConfig, DarknetImportConfig, DarknetShowConfig
-from yolo.darknet.plan import detector_classes, find_cfg, plan_cfg
+from yolo.darknet.describe import show
+from yolo.darknet.lookup import find_cfg, read_names
+from yolo.darknet.plan import detector_classes, plan_cfg
 from yolo.darknet.weights import WeightsHeader, read_header
-from yolo.engine.darknet import (
-    VOC_NAMES,
-    default_names,
-    export_darknet,
-    import_darknet,
-    open_darknet,
-    open_detector,
-    read_names,
-    show,
-)
+from yolo.engine.darknet import export_darknet, import_darknet, open_darknet, open_detector
 from yolo.engine.train import TrainingRun
 from yolo.errors import ConfigError, DataError, GridYoloError, WeightsError
 
@@ -135,7 +127,7 @@ def test_names_beside_the_weights_are_found(tmp_path: Path) -> None:
         ("cat\n", r"a\.names: has 1 class names, the network has 2 classes"),
         ("cat\ndog\nhen\n", r"a\.names: has 3 class names"),
         ("cat\ncat\n", r"a\.names: 'cat' is there twice"),
-        (b"\xff\xfe\x00cat\n", r"a\.names: is no UTF-8 text"),
+        (b"\xff\xfe\x00cat\n", r"a\.names: is not UTF-8 text"),
         ("x" * 1_000_001, r"a\.names: is too large"),
     ],
 )
@@ -143,33 +135,6 @@ def test_names_that_do_not_fit_are_refused(content: str | bytes, message: str, t
     names = write(tmp_path / "a.names", content)
     with pytest.raises(DataError, match=message):
         open_darknet(write_darknet(tmp_path), names=str(names))
-
-
-def test_names_that_cannot_be_read_are_refused(tmp_path: Path) -> None:
-    for path in (tmp_path / "none.names", tmp_path):
-        with pytest.raises(DataError, match=f"{path.name}: cannot be read"):
-            read_names(path, 2)
-
-
-def test_many_names_are_read_at_once(tmp_path: Path) -> None:
-    count = 100_000  # comparing each with each would take minutes
-    names = write(tmp_path / "a.names", "".join(f"{index}\n" for index in range(count)))
-    assert len(read_names(names, count)) == count
-
-
-@pytest.mark.skipif(not hasattr(os, "mkfifo"), reason="no named pipes here")
-def test_names_from_a_pipe_or_an_endless_device_do_not_hang(tmp_path: Path) -> None:
-    pipe = tmp_path / "pipe"
-    os.mkfifo(pipe)
-    for path in (pipe, Path("/dev/zero")):
-        with pytest.raises(DataError, match=f"{path.name}: is (no file|too large)"):
-            read_names(path, 2)
-
-
-def test_names_that_nobody_gives_are_vocs_or_numbers() -> None:
-    assert default_names(20) == VOC_NAMES
-    assert (VOC_NAMES[0], VOC_NAMES[19], sorted(VOC_NAMES)) == ("aeroplane", "tvmonitor", list(VOC_NAMES))
-    assert default_names(2) == ("class 0", "class 1")
 
 
 def test_import_and_export_give_the_same_bytes(tmp_path: Path) -> None:

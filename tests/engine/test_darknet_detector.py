@@ -8,15 +8,16 @@ import torch
 
 from tests.darknet.networks import detector_cfg
 from tests.engine.darknet_detectors import network_from, write_darknet
+from tests.reference.darknet_nms import nms_by_class
 from yolo import Detector
 from yolo.boxes import clip_to_image
 from yolo.config import DarknetImportConfig
 from yolo.darknet.load import load_darknet
-from yolo.darknet.plan import find_cfg, plan_cfg
+from yolo.darknet.lookup import find_cfg
+from yolo.darknet.plan import plan_cfg
 from yolo.engine.darknet import import_darknet
 from yolo.errors import ConfigError
 from yolo.geometry import stretch_corners
-from yolo.postprocess.darknet_nms import nms_by_class
 
 
 def image_of(size_hw: tuple[int, int], seed: int = 0) -> np.ndarray:

@@ -14,7 +14,8 @@ from tests.engine.darknet_detectors import config_of, write_cfg
 from tests.engine.shapes import draw_shapes
 from tests.losses.test_darknet_parity import relative_targets
 from tests.reference.golden import golden_npz, golden_path
-from yolo.darknet.network import DarknetNetwork, DarknetSpec, block_tensors
+from yolo.darknet.modules import block_tensors
+from yolo.darknet.network import DarknetNetwork, DarknetSpec
 from yolo.darknet.plan import plan_network
 from yolo.darknet.recipe import darknet_train_config
 from yolo.darknet.weights import read_weights

@@ -8,7 +8,7 @@ from torch import nn
 from tests.darknet.networks import detector_cfg
 from tests.reference.golden import golden_npz
 from yolo.config import OptimizerConfig, RateConfig, TrainConfig
-from yolo.darknet.learning_rate import learning_rate
+from yolo.darknet.net import learning_rate
 from yolo.darknet.plan import plan_network
 from yolo.engine.schedule import MovingAverage, Schedule
 from yolo.errors import ConfigError

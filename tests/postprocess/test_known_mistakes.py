@@ -10,9 +10,9 @@ import pytest
 import torch
 from torch import Tensor
 
+from tests.reference.darknet_nms import nms_by_class
 from yolo.boxes import cxcywh_to_xyxy, iou
 from yolo.grid import GridSpec
-from yolo.postprocess.darknet_nms import nms_by_class
 from yolo.postprocess.pipeline import decode, suppress
 from yolo.structures import Detections
 

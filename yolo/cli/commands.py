@@ -84,7 +84,7 @@ def darknet_command(words: Sequence[str]) -> int:
 
 def _darknet_show(words: Sequence[str]) -> int:
     config = parse("darknet show", DarknetShowConfig, words)
-    from yolo.engine.darknet import show
+    from yolo.darknet.describe import show
 
     description = show(config)
     for line in (*description.table, *description.notes, *description.weights):

@@ -1,8 +1,11 @@
-"""darknet's two file formats, read and written without darknet: `.cfg` (the network) and `.weights` (its numbers).
+"""Everything of darknet, without darknet: its files, its networks, its training.
 
-    text of a .cfg -> cfg.py -> sections -> sections.py, plan.py -> NetworkPlan: every layer with checked shapes
-    NetworkPlan + .weights <-> weights.py <-> numpy arrays
+    text of a .cfg -> cfg -> net, sections -> plan: every layer with checked shapes
+    plan -> modules -> network (trainable), inference (fused copy)
+    plan + .weights <-> weights: numpy views of the file <-> load: tensors of a network
+    lookup: which cfg and class names belong to a file    describe: what `gridyolo darknet show` prints
+    recipe, augment: darknet's training as options of ours, and its augmentation
 
-Leaves out: anything that computes. The networks themselves are built from a plan in `yolo/models`.
+`cfg`, `net`, `sections`, `layers`, `plan`, `lookup` and `describe` allocate nothing and do not import torch.
 Source: pjreddie/darknet at commit f6afaabc.
 """

@@ -1,29 +1,16 @@
-"""darknet's augmentation of a training image, with its labels.
+"""darknet's augmentation of a training image, with its ground truth.
 
 A rectangle whose four edges are moved at random, each by up to `jitter` of the image's side and possibly outwards,
 is cut out and stretched to the network's input; half of the images are mirrored; then hue, saturation and value
-change. What is cut off an object is forgotten, and what is left of it is the object. Everything is drawn first,
-in darknet's order, and applied after.
-
-Labels are rows (class, x, y, w, h), centre and size relative to the image, float64, as in darknet's text files.
-Left out: the [crop] layer of the networks of 2015, which changed saturation and exposure on the GPU and gave values
-in [-1, 1]. The truth vector made of the labels is in `darknet_truth`.
-
-Source: darknet src/data.c (load_data_region, correct_boxes, randomize_boxes), src/utils.c (rand_uniform, rand_scale).
-
-darknet's operations on one image: crop with repeated edges, flip, letterbox and distortion of colours.
+change. What is cut off an object is lost, and what is left of it is the object. Everything is drawn first, in
+darknet's order, and applied after.
 
 Images are (H, W, 3) RGB, float32 in [0, 1]; what only moves pixels takes uint8 as well. No function changes its
-input. Nothing is drawn here; see `darknet_augment`. The stretch to the network's input is `yolo.geometry`.
+input. Left out: the [crop] layer of the networks of 2015, which changed saturation and exposure on the GPU and gave
+values in [-1, 1].
 
-Source: darknet src/image.c (crop_image, flip_image, letterbox_image, distort_image).
-
-darknet's truth vector: the objects of an image in the layout with which its detection layer is taught.
-
-The package's own loss never sees this vector; it is here to compare with darknet and to show the layout. Augmented
-labels come from `darknet_augment.transform_labels`.
-
-Source: darknet src/data.c, fill_truth_region.
+Source: darknet src/data.c (load_data_region, correct_boxes, randomize_boxes), src/image.c (crop_image, flip_image,
+distort_image), src/utils.c (rand_uniform, rand_scale).
 """
 
 from __future__ import annotations
@@ -42,7 +29,6 @@ from yolo.structures import GroundTruth, Sample
 
 Pixels = NDArray[Any]
 
-_LETTERBOX_GREY = 0.5
 # Colours are distorted this many pixels at a time, so that what is computed on the way stays in the cache.
 _BLOCK = 1 << 14
 _TINY = np.float32(1e-30)
@@ -74,31 +60,6 @@ def crop_with_edges(image: Pixels, *, dx: int, dy: int, width: int, height: int)
 def flip(image: Pixels) -> Pixels:
     """Mirror left and right: (H, W, 3), a copy."""
     return np.asarray(cv2.flip(image, 1))
-
-
-def letterbox(image: NDArray[np.float32], size_hw: tuple[int, int]) -> NDArray[np.float32]:
-    """Fit an image into a size with its aspect ratio kept (sides rounded down), centred on grey 0.5.
-
-    An image so thin that a side would round to zero leaves only grey.
-
-    Args:
-        image: (H, W, 3) float32.
-        size_hw: height and width of the result.
-
-    Returns:
-        (h, w, 3) float32.
-    """
-    height, width = size_hw
-    old_h, old_w = image.shape[:2]
-    if width * old_h < height * old_w:
-        new_h, new_w = old_h * width // old_w, width
-    else:
-        new_h, new_w = height, old_w * height // old_h
-    boxed = np.full((height, width, 3), _LETTERBOX_GREY, np.float32)
-    if new_h > 0 and new_w > 0:
-        top, left = (height - new_h) // 2, (width - new_w) // 2
-        boxed[top : top + new_h, left : left + new_w] = stretch_corners(image, (new_h, new_w))
-    return boxed
 
 
 def distort(image: NDArray[np.float32], *, hue: float, saturation: float, exposure: float) -> NDArray[np.float32]:
@@ -172,10 +133,7 @@ def _shares(sixths: NDArray[np.float32]) -> NDArray[np.float32]:
     return np.clip(shares, 0, 1, out=shares)
 
 
-Labels = NDArray[np.float64]
-Edges = NDArray[np.float64]
-
-# Objects thinner than this share of the image are not taught.
+# Objects thinner than this share of the image are dropped.
 _MIN_SIDE = 0.005
 
 
@@ -275,7 +233,7 @@ class DarknetAugment:
         """
         height, width = sample.image.shape[:2]
         params = self.draw_params(generator, (height, width))
-        order = draw_label_order(generator, len(_taught(sample.ground_truth)))
+        order = draw_label_order(generator, len(_trainable(sample.ground_truth)))
         return self.apply(sample, params, order)
 
     def draw_params(self, generator: np.random.Generator, size_hw: tuple[int, int]) -> DarknetParams:
@@ -308,9 +266,9 @@ class DarknetAugment:
         if params.flipped:
             image = flip(image)
         image = distort(image, hue=params.hue, saturation=params.saturation, exposure=params.exposure)
-        ground_truth = _taught(sample.ground_truth)[label_order]
+        ground_truth = _trainable(sample.ground_truth)[label_order]
         return replace(
-            sample, image=image, ground_truth=_move_objects(ground_truth, params, self.input_hw), geometry=None
+            sample, image=image, ground_truth=move_objects(ground_truth, params, self.input_hw), geometry=None
         )
 
 
@@ -328,38 +286,19 @@ def draw_label_order(generator: np.random.Generator, count: int) -> NDArray[np.i
     return order
 
 
-def transform_labels(labels: Labels, params: DarknetParams) -> Labels:
-    """Move labels with their image.
-
-    Edges are clamped to the image. Objects whose visible part is thinner than 0.005 are dropped, and so are labels
-    at x = y = 0, on which darknet crashes.
-
-    Args:
-        labels: (T, 5) rows (class, x, y, w, h) relative to the image.
-        params: what happens to the image; the colours do not matter.
-
-    Returns:
-        (T', 5) rows relative to the result, in the order they came.
-    """
-    label, x, y, w, h = labels[(labels[:, 1:3] != 0).any(axis=1)].T
-    edges = _move_edges(np.stack((x - w / 2, y - h / 2, x + w / 2, y + h / 2), axis=1), params)
-    x1, y1, x2, y2 = edges.T
-    moved = np.stack((label, (x1 + x2) / 2, (y1 + y2) / 2, x2 - x1, y2 - y1), axis=1)
-    return moved[_are_visible(edges)]
-
-
-def _taught(ground_truth: GroundTruth) -> GroundTruth:
+def _trainable(ground_truth: GroundTruth) -> GroundTruth:
+    """Without difficult and crowd objects, which darknet's label files leave out."""
     return ground_truth[~(ground_truth.difficult | ground_truth.iscrowd)]
 
 
-def _move_objects(ground_truth: GroundTruth, params: DarknetParams, input_hw: tuple[int, int]) -> GroundTruth:
-    """Ground truth in pixels of the input, from pixels of the image."""
+def move_objects(ground_truth: GroundTruth, params: DarknetParams, input_hw: tuple[int, int]) -> GroundTruth:
+    """Ground truth in pixels of the input, from pixels of the image, clamped; without what is then too thin."""
     height, width = params.size_hw
     edges = _move_edges(ground_truth.boxes / np.array((width, height, width, height), np.float64), params)
     return ground_truth.with_boxes((edges * np.array(input_hw[::-1] * 2)).astype(np.float32))[_are_visible(edges)]
 
 
-def _move_edges(edges: Edges, params: DarknetParams) -> Edges:
+def _move_edges(edges: NDArray[np.float64], params: DarknetParams) -> NDArray[np.float64]:
     """Boxes (T, 4), xyxy relative to the result, clamped to it, from boxes relative to the image."""
     height, width = params.size_hw
     crop_h, crop_w = params.crop_hw
@@ -371,7 +310,7 @@ def _move_edges(edges: Edges, params: DarknetParams) -> Edges:
     return np.stack((x1, y1, x2, y2), axis=1).clip(0, 1)
 
 
-def _are_visible(edges: Edges) -> NDArray[np.bool_]:
+def _are_visible(edges: NDArray[np.float64]) -> NDArray[np.bool_]:
     """(T,) which of the moved boxes (T, 4) have enough left inside the image."""
     x1, y1, x2, y2 = edges.T
     return np.asarray((x2 - x1 >= _MIN_SIDE) & (y2 - y1 >= _MIN_SIDE))
@@ -380,35 +319,3 @@ def _are_visible(edges: Edges) -> NDArray[np.bool_]:
 def _require(condition: bool, message: str) -> None:
     if not condition:
         raise ConfigError(message)
-
-
-# cell occupied, x, y, w, h
-_VALUES_PER_OBJECT = 5
-
-
-def encode_truth(labels: NDArray[np.float64], grid_size: int, num_classes: int) -> NDArray[np.float32]:
-    """The truth vector of an image, with which darknet's detection layer is taught.
-
-    The cell of row r and column c starts at (r·S + c)·(5 + C) and holds 1, the one-hot class, the centre's place in
-    the cell, and w and h relative to the image. A cell holds the first object that claims it. A class outside
-    [0, C) gives an object without a class.
-
-    Args:
-        labels: (T, 5) rows (class, x, y, w, h), centre and size relative to the image, centres inside it.
-        grid_size: S.
-        num_classes: C.
-
-    Returns:
-        (S·S·(5 + C),) float32.
-    """
-    truth = np.zeros((grid_size, grid_size, _VALUES_PER_OBJECT + num_classes), np.float32)
-    for label, x, y, w, h in labels.tolist():
-        col, row = (min(int(centre * grid_size), grid_size - 1) for centre in (x, y))
-        cell = truth[row, col]
-        if cell[0]:
-            continue
-        cell[0] = 1
-        if 0 <= label < num_classes:
-            cell[1 + int(label)] = 1
-        cell[1 + num_classes :] = (x * grid_size - col, y * grid_size - row, w, h)
-    return truth.reshape(-1)

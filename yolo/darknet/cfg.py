@@ -1,4 +1,6 @@
-"""The grammar of darknet's `.cfg` files: text to sections of options. Knows which sections exist, not what they mean.
+"""The grammar of darknet's `.cfg` files: text to sections, which are read key by key.
+
+Knows which sections exist, not what they mean, and remembers which keys nobody asked for.
 
 The rules, each of them darknet's own:
     * every space and tab of a line is removed, inside values too;
@@ -10,8 +12,6 @@ The rules, each of them darknet's own:
 
 Where darknet would crash or go on with nonsense (an option before any section, an unknown section, a number out of
 range) this raises an error that names the line. Source: darknet src/parser.c, option_list.c, utils.c.
-
-Reading one section key by key, with limits, and knowing afterwards which keys nobody asked for.
 """
 
 from __future__ import annotations
@@ -39,6 +39,11 @@ _OTHER_SECTIONS = frozenset(
         "crnn", "deconvolutional", "gru", "iseg", "l2norm", "logistic", "lstm", "normalization", "region", "reorg",
         "rnn", "route", "shortcut", "upsample", "yolo",
     )
+)  # fmt: skip
+# darknet replaces an unknown activation by relu with a message; here it is an error.
+ACTIVATIONS = (
+    "elu", "hardtan", "leaky", "lhtan", "linear", "loggy", "logistic", "plse", "ramp", "relie", "relu", "selu",
+    "stair", "tanh",
 )  # fmt: skip
 _ALIASES = {
     "network": "net",
@@ -74,7 +79,9 @@ class Option:
 
 @dataclass(frozen=True, slots=True)
 class Section:
-    """One section. The readers return the default where `key` is missing or has no value.
+    """One section, read key by key; it remembers which keys were asked for.
+
+    The readers return the default where `key` is missing or has no value. Their errors name the line.
 
     Attributes:
         name: without brackets, aliases resolved: `convolutional` for `[conv]`.
@@ -87,6 +94,7 @@ class Section:
     line: int
     options: tuple[Option, ...]
     source: str = "cfg"
+    _asked: set[str] = field(default_factory=set, init=False, repr=False, compare=False)
 
     def find(self, key: str) -> Option | None:
         """The option that counts for `key`: the first one."""
@@ -94,46 +102,83 @@ class Section:
 
     def text(self, key: str, default: str) -> str:
         """The value as it stands."""
-        option = self.find(key)
+        option = self._ask(key)
         return default if option is None or option.value is None else option.value
 
-    def integer(self, key: str, default: int) -> int:
-        """The value as C's `atoi` reads it: `0.5` and `abc` are 0.
+    def integer(self, key: str, default: int, *, least: int | None = None) -> int:
+        """The value as C's `atoi` reads it (`0.5` and `abc` are 0); not less than `least`."""
+        option = self._ask(key)
+        value = default if option is None or option.value is None else self._to_integer(option, option.value)
+        if least is not None and value < least:
+            raise self.error(f"{key} must be at least {least}, not {self._written(key, value)}", key=key)
+        return value
 
-        Raises:
-            ConfigError: it does not fit into 32 bits, where C would answer anything.
-        """
-        option = self.find(key)
-        return default if option is None or option.value is None else self._to_integer(option, option.value)
+    def flag(self, key: str) -> bool:
+        """True for every integer but 0, the default."""
+        return self.integer(key, 0) != 0
 
-    def number(self, key: str, default: float) -> float:
-        """The value as C's `atof` reads it: `.5`, `1e-3`; `abc` is 0.
-
-        Raises:
-            ConfigError: it is infinite, not a number, hexadecimal, or too large for 32 bits.
-        """
-        option = self.find(key)
-        return default if option is None or option.value is None else self._to_number(option, option.value)
+    def number(self, key: str, default: float, *, least: float | None = None, below: float | None = None) -> float:
+        """The value as C's `atof` reads it (`.5`, `1e-3`; `abc` is 0), finite, `least` <= value < `below`."""
+        option = self._ask(key)
+        value = default if option is None or option.value is None else self._to_number(option, option.value)
+        if least is not None and value < least:
+            raise self.error(f"{key} must be at least {least:g}, not {self._written(key, value)}", key=key)
+        if below is not None and value >= below:
+            raise self.error(f"{key} must be less than {below:g}, not {self._written(key, value)}", key=key)
+        return value
 
     def integers(self, key: str) -> tuple[int, ...]:
         """The comma-separated value, each part read as by `integer`; empty where the key is missing."""
-        option = self.find(key)
-        if option is None or option.value is None:
-            return ()
-        return tuple(self._to_integer(option, part) for part in option.value.split(","))
+        return tuple(self._to_integer(option, part) for option, part in self._parts(key))
 
     def numbers(self, key: str) -> tuple[float, ...]:
         """The comma-separated value, each part read as by `number`; empty where the key is missing."""
-        option = self.find(key)
-        if option is None or option.value is None:
-            return ()
-        return tuple(self._to_number(option, part) for part in option.value.split(","))
+        return tuple(self._to_number(option, part) for option, part in self._parts(key))
+
+    def activation(self, default: str) -> str:
+        """The name of a known activation."""
+        name = self.text("activation", default)
+        if name not in ACTIVATIONS:
+            known = ", ".join(ACTIVATIONS)
+            raise self.error(f"unknown activation {shown(name)}; known are {known}", key="activation")
+        return name
+
+    def refuse(self, key: str, meaning: str) -> None:
+        """Raise where `key` asks for something that gridyolo does not build."""
+        option = self._ask(key)
+        if option is not None and option.value is not None and option.value.lstrip("0.") != "":
+            raise self.error(f"{key}={shown(option.value)}: gridyolo does not build {meaning}", key=key)
+
+    def unused(self) -> list[str]:
+        """A sentence for every option that had no effect: one that nobody asked for, or the second of its key."""
+        notes = []
+        seen: set[str] = set()
+        for option in self.options:
+            if option.key not in self._asked:
+                notes.append(f"line {option.line}: unused key {shown(option.key)} in [{self.name}]")
+            elif option.key in seen:
+                notes.append(f"line {option.line}: second {shown(option.key)} in [{self.name}]: the first one counts")
+            seen.add(option.key)
+        return notes
 
     def error(self, problem: str, *, key: str | None = None) -> ConfigError:
-        """An error that names the line of `key`, or of the section where the key is missing or none is given."""
+        """`SOURCE:LINE: [section] problem`, with the line of `key`, or of the section where there is no such key."""
         option = None if key is None else self.find(key)
         line = self.line if option is None else option.line
         return ConfigError(f"{self.source}:{line}: [{self.name}] {problem}")
+
+    def _ask(self, key: str) -> Option | None:
+        self._asked.add(key)
+        return self.find(key)
+
+    def _parts(self, key: str) -> list[tuple[Option, str]]:
+        option = self._ask(key)
+        return [] if option is None or option.value is None else [(option, part) for part in option.value.split(",")]
+
+    def _written(self, key: str, value: float) -> str:
+        """The number, and what stands in the file where that reads differently."""
+        text = self.text(key, "")
+        return f"{value:g}" if text in ("", f"{value:g}") else f"{value:g} (read from {shown(text)})"
 
     def _to_integer(self, option: Option, text: str) -> int:
         start = _INTEGER_START.match(text)
@@ -160,7 +205,7 @@ class Cfg:
         source: its name, for messages.
         text: the original text; darknet has no way to write one, so this is kept.
         sections: in file order, the first one is `net`.
-        notes: lines that were skipped although they are no comments, as sentences.
+        notes: lines that were skipped although they are not comments, as sentences.
     """
 
     source: str
@@ -181,11 +226,11 @@ def read_cfg(path: Path) -> Cfg:
     except OSError as error:
         raise ConfigError(f"{path}: cannot read this cfg: {error.strerror or error}") from error
     if len(content) > MAX_CFG_BYTES:
-        raise ConfigError(f"{path} is no cfg: it has more than {MAX_CFG_BYTES:,} bytes")
+        raise ConfigError(f"{path} is not a cfg: it has more than {MAX_CFG_BYTES:,} bytes")
     try:
         text = content.decode("utf-8-sig")
     except UnicodeDecodeError as error:
-        raise ConfigError(f"{path} is no cfg: byte {error.start} is no UTF-8 text (is it a weights file?)") from error
+        raise ConfigError(f"{path} is not a cfg: byte {error.start} is not UTF-8 (is it a weights file?)") from error
     return parse_cfg(text, source=str(path))
 
 
@@ -200,9 +245,9 @@ def parse_cfg(text: str, *, source: str) -> Cfg:
         ConfigError: `SOURCE:LINE: ...` for everything the grammar does not allow.
     """
     if len(text) > MAX_CFG_BYTES:
-        raise ConfigError(f"{source} is no cfg: it has more than {MAX_CFG_BYTES:,} characters")
+        raise ConfigError(f"{source} is not a cfg: it has more than {MAX_CFG_BYTES:,} characters")
     if "\0" in text:
-        raise ConfigError(f"{source} is no cfg: it holds binary data")
+        raise ConfigError(f"{source} is not a cfg: it holds binary data")
     heads: list[tuple[str, int, list[Option]]] = []
     notes: list[str] = []
     for number, raw_line in enumerate(text.split("\n"), start=1):
@@ -252,92 +297,3 @@ def _section_name(line: str, *, where: str, first: bool) -> str:
         problem = "must be [net] or [network]" if first else "may stand only once, at the start"
         raise ConfigError(f"{where}: {'the first section' if first else '[net]'} {problem}")
     return name
-
-
-# darknet replaces an unknown activation by relu with a message; here it is an error.
-ACTIVATIONS = (
-    "elu", "hardtan", "leaky", "lhtan", "linear", "loggy", "logistic", "plse", "ramp", "relie", "relu", "selu",
-    "stair", "tanh",
-)  # fmt: skip
-
-
-class Options:
-    """A section and the keys read so far. Every reader raises a ConfigError that names the line."""
-
-    def __init__(self, section: Section) -> None:
-        self.section = section
-        self._asked: set[str] = set()
-
-    def error(self, problem: str, *, key: str | None = None) -> ConfigError:
-        """`SOURCE:LINE: [section] problem`, with the line of `key` where it is given."""
-        return self.section.error(problem, key=key)
-
-    def text(self, key: str, default: str) -> str:
-        """The value as it stands."""
-        self._asked.add(key)
-        return self.section.text(key, default)
-
-    def integer(self, key: str, default: int, *, least: int | None = None) -> int:
-        """An integer that is not less than `least`."""
-        self._asked.add(key)
-        value = self.section.integer(key, default)
-        if least is not None and value < least:
-            raise self.error(f"{key} must be at least {least}, not {self._written(key, value)}", key=key)
-        return value
-
-    def flag(self, key: str) -> bool:
-        """True for every integer but 0, the default."""
-        return self.integer(key, 0) != 0
-
-    def number(self, key: str, default: float, *, least: float | None = None, below: float | None = None) -> float:
-        """A finite number, `least` <= number < `below`."""
-        self._asked.add(key)
-        value = self.section.number(key, default)
-        if least is not None and value < least:
-            raise self.error(f"{key} must be at least {least:g}, not {self._written(key, value)}", key=key)
-        if below is not None and value >= below:
-            raise self.error(f"{key} must be less than {below:g}, not {self._written(key, value)}", key=key)
-        return value
-
-    def integers(self, key: str) -> tuple[int, ...]:
-        """A comma-separated list, empty where the key is missing."""
-        self._asked.add(key)
-        return self.section.integers(key)
-
-    def numbers(self, key: str) -> tuple[float, ...]:
-        """A comma-separated list, empty where the key is missing."""
-        self._asked.add(key)
-        return self.section.numbers(key)
-
-    def activation(self, default: str) -> str:
-        """The name of a known activation."""
-        name = self.text("activation", default)
-        if name not in ACTIVATIONS:
-            known = ", ".join(ACTIVATIONS)
-            raise self.error(f"unknown activation {shown(name)}; known are {known}", key="activation")
-        return name
-
-    def refuse(self, key: str, meaning: str) -> None:
-        """Raise where `key` asks for something that gridyolo does not build."""
-        self._asked.add(key)
-        option = self.section.find(key)
-        if option is not None and option.value is not None and option.value.lstrip("0.") != "":
-            raise self.error(f"{key}={shown(option.value)}: gridyolo does not build {meaning}", key=key)
-
-    def unused(self) -> list[str]:
-        """A sentence for every option that had no effect: unknown, or a second one of the same key."""
-        notes = []
-        seen: set[str] = set()
-        for option in self.section.options:
-            where = f"in [{self.section.name}]"
-            if option.key not in self._asked:
-                notes.append(f"line {option.line}: unused key {shown(option.key)} {where}")
-            elif option.key in seen:
-                notes.append(f"line {option.line}: second {shown(option.key)} {where}: the first one counts")
-            seen.add(option.key)
-        return notes
-
-    def _written(self, key: str, value: float) -> str:
-        """The number, and what stands in the file where that reads differently."""
-        text = self.section.text(key, "")
-        return f"{value:g}" if text in ("", f"{value:g}") else f"{value:g} (read from {shown(text)})"

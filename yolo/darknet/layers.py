@@ -276,20 +276,16 @@ class Crop(Layer):
     Attributes:
         flip: in training, mirror half of the images.
         noadjust: leave values as they are; otherwise x becomes 2x - 1.
-        angle: largest rotation in training, in degrees.
         saturation: largest change of saturation in training, as a factor; 1 for none.
         exposure: largest change of brightness in training, as a factor; 1 for none.
-        shift: largest shift of the colour planes in training.
     """
 
     kind: ClassVar[str] = "crop"
 
     flip: bool
     noadjust: bool
-    angle: float
     saturation: float
     exposure: float
-    shift: float
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
@@ -362,7 +358,6 @@ class Detection(Layer):
         noobject_scale: weight of the confidence of the others.
         class_scale: weight of the class values.
         coord_scale: weight of the box values.
-        max_boxes: darknet's limit for the truths of an image.
     """
 
     kind: ClassVar[str] = "detection"
@@ -381,4 +376,3 @@ class Detection(Layer):
     noobject_scale: float
     class_scale: float
     coord_scale: float
-    max_boxes: int

@@ -10,7 +10,8 @@ import numpy as np
 import torch
 from torch import Tensor, nn
 
-from yolo.darknet.network import DarknetNetwork, DarknetSpec, block_tensors
+from yolo.darknet.modules import block_tensors
+from yolo.darknet.network import DarknetNetwork, DarknetSpec
 from yolo.darknet.plan import NetworkPlan
 from yolo.darknet.weights import DarknetWeights, WeightsHeader, check_finite, read_weights, write_weights
 

@@ -1,10 +1,18 @@
-"""The [net] section: the input and how the network is trained."""
+"""The [net] section: the input, how the network is trained, and the learning rate of every batch.
+
+The batch number is the images seen divided by `batch`, counted with the batch's own images: the first update has
+number 1. Source: darknet src/parser.c (parse_net_options), src/network.c (get_current_rate).
+"""
 
 from __future__ import annotations
 
+import math
+from ctypes import c_float
 from dataclasses import dataclass
+from itertools import takewhile
 
-from yolo.darknet.cfg import Options, shown
+from yolo.darknet.cfg import Section, shown
+from yolo.errors import ConfigError
 
 POLICIES = ("constant", "step", "steps", "exp", "poly", "sigmoid", "random")
 
@@ -23,7 +31,7 @@ class NetOptions:
         learning_rate: base rate, before the policy.
         momentum: of the descent.
         decay: weight decay.
-        policy: how the rate changes, see `learning_rate.py`.
+        policy: how the rate changes, see `learning_rate`.
         steps: batch numbers at which the rate is multiplied, for `steps`.
         scales: what it is multiplied with there, as many as `steps`.
         step: batches between changes for `step`, the middle for `sigmoid`.
@@ -35,10 +43,6 @@ class NetOptions:
         saturation: largest change of saturation, as a factor; 1 for none.
         exposure: largest change of brightness, as a factor; 1 for none.
         hue: largest change of hue, as a part of the colour circle.
-        angle: largest rotation, in degrees.
-        aspect: largest change of the aspect ratio, as a factor; 1 for none.
-        max_crop: longest side that a classifier's image is resized to before it is cropped.
-        min_crop: shortest such side.
     """
 
     batch: int = 1
@@ -62,10 +66,6 @@ class NetOptions:
     saturation: float = 1.0
     exposure: float = 1.0
     hue: float = 0.0
-    angle: float = 0.0
-    aspect: float = 1.0
-    max_crop: int = 0
-    min_crop: int = 0
 
     @property
     def sub_batch(self) -> int:
@@ -73,23 +73,21 @@ class NetOptions:
         return self.batch // self.subdivisions
 
 
-def read_net(options: Options, size_hw: tuple[int, int] | None) -> tuple[NetOptions, list[str]]:
+def read_net(section: Section) -> tuple[NetOptions, list[str]]:
     """NetOptions of a [net] section, and notes on what was read differently than written.
-
-    Args:
-        options: the section.
-        size_hw: height and width that replace those of the section.
 
     Raises:
         ConfigError: sizes that make no input, lists that make no schedule, numbers out of range.
     """
-    batch = options.integer("batch", 1, least=1)
-    subdivisions = options.integer("subdivisions", 1, least=1)
+    batch = section.integer("batch", 1, least=1)
+    subdivisions = section.integer("subdivisions", 1, least=1)
     if subdivisions > batch:
-        raise options.error(f"subdivisions={subdivisions} leaves no image of batch={batch}", key="subdivisions")
-    height, width, channels, inputs = _read_input(options, size_hw)
-    policy, notes = _read_policy(options)
-    steps, scales = _read_steps(options) if policy == "steps" else ((), ())
+        raise section.error(f"subdivisions={subdivisions} leaves no image of batch={batch}", key="subdivisions")
+    height, width, channels, inputs = _read_input(section)
+    policy, notes = _read_policy(section)
+    steps, scales = _read_steps(section) if policy == "steps" else ((), ())
+    for key in ("angle", "aspect", "max_crop", "min_crop"):  # of a classifier's training images
+        section.number(key, 0.0)
     net = NetOptions(
         batch=batch,
         subdivisions=subdivisions,
@@ -97,65 +95,120 @@ def read_net(options: Options, size_hw: tuple[int, int] | None) -> tuple[NetOpti
         height=height,
         channels=channels,
         inputs=inputs,
-        learning_rate=options.number("learning_rate", 0.001),
-        momentum=options.number("momentum", 0.9),
-        decay=options.number("decay", 0.0001),
+        learning_rate=section.number("learning_rate", 0.001),
+        momentum=section.number("momentum", 0.9),
+        decay=section.number("decay", 0.0001),
         policy=policy,
         steps=steps,
         scales=scales,
-        step=options.integer("step", 1, least=1) if policy in ("step", "sigmoid") else 1,
-        scale=options.number("scale", 1.0) if policy == "step" else 1.0,
-        gamma=options.number("gamma", 1.0) if policy in ("exp", "sigmoid") else 1.0,
-        power=options.number("power", 4.0),
-        burn_in=options.integer("burn_in", 0, least=0),
-        max_batches=options.integer("max_batches", 0, least=0),
-        saturation=options.number("saturation", 1.0, least=0),
-        exposure=options.number("exposure", 1.0, least=0),
-        hue=options.number("hue", 0.0),
-        angle=options.number("angle", 0.0),
-        aspect=options.number("aspect", 1.0, least=0),
-        max_crop=options.integer("max_crop", width * 2, least=0),
-        min_crop=options.integer("min_crop", width, least=0),
+        step=section.integer("step", 1, least=1) if policy in ("step", "sigmoid") else 1,
+        scale=section.number("scale", 1.0) if policy == "step" else 1.0,
+        gamma=section.number("gamma", 1.0) if policy in ("exp", "sigmoid") else 1.0,
+        power=section.number("power", 4.0),
+        burn_in=section.integer("burn_in", 0, least=0),
+        max_batches=section.integer("max_batches", 0, least=0),
+        saturation=section.number("saturation", 1.0, least=0),
+        exposure=section.number("exposure", 1.0, least=0),
+        hue=section.number("hue", 0.0),
     )
     return net, notes
 
 
-def _read_input(options: Options, size_hw: tuple[int, int] | None) -> tuple[int, int, int, int]:
+def _read_input(section: Section) -> tuple[int, int, int, int]:
     """Height, width, channels and inputs."""
-    height = options.integer("height", 0, least=0)
-    width = options.integer("width", 0, least=0)
-    channels = options.integer("channels", 0, least=0)
-    if size_hw is not None:
-        height, width = size_hw
-        if height < 1 or width < 1:
-            raise options.error(f"the input size must be at least 1 x 1, not {width} x {height}")
+    height = section.integer("height", 0, least=0)
+    width = section.integer("width", 0, least=0)
+    channels = section.integer("channels", 0, least=0)
     size = height * width * channels
-    inputs = options.integer("inputs", size, least=0)
+    inputs = section.integer("inputs", size, least=0)
     if not inputs:
-        raise options.error("the input is missing: give height, width and channels, or inputs for a flat vector")
+        raise section.error("the input is missing: give height, width and channels, or inputs for a flat vector")
     if size and inputs != size:
-        raise options.error(f"inputs={inputs} contradicts {width} x {height} x {channels} = {size}", key="inputs")
+        raise section.error(f"inputs={inputs} contradicts {width} x {height} x {channels} = {size}", key="inputs")
     return (height, width, channels, inputs) if size else (0, 0, 0, inputs)
 
 
-def _read_policy(options: Options) -> tuple[str, list[str]]:
+def _read_policy(section: Section) -> tuple[str, list[str]]:
     """The policy, and a note where darknet does not know it and takes `constant`."""
-    policy = options.text("policy", "constant")
+    policy = section.text("policy", "constant")
     if policy in POLICIES:
         return policy, []
-    option = options.section.find("policy")
-    line = options.section.line if option is None else option.line
+    option = section.find("policy")
+    line = section.line if option is None else option.line
     return "constant", [f"line {line}: unknown policy {shown(policy)} in [net]: the learning rate stays constant"]
 
 
-def _read_steps(options: Options) -> tuple[tuple[int, ...], tuple[float, ...]]:
+def _read_steps(section: Section) -> tuple[tuple[int, ...], tuple[float, ...]]:
     """Steps and as many scales; more scales than steps are never read."""
-    steps, scales = options.integers("steps"), options.numbers("scales")
+    steps, scales = section.integers("steps"), section.numbers("scales")
     if not steps or len(scales) < len(steps):
-        raise options.error(
+        raise section.error(
             f"policy=steps needs steps and as many scales, there are {len(steps)} steps and {len(scales)} scales",
             key="scales",
         )
     if min(steps) < 0:
-        raise options.error(f"steps must not be negative, not {min(steps)}", key="steps")
+        raise section.error(f"steps must not be negative, not {min(steps)}", key="steps")
     return steps, scales[: len(steps)]
+
+
+def learning_rate(net: NetOptions, batch_number: int, *, uniform: float = 1.0) -> float:
+    """Rate for one batch.
+
+    >>> net = NetOptions(learning_rate=0.5, policy="steps", steps=(10, 20), scales=(0.5, 0.5))
+    >>> [learning_rate(net, batch_number) for batch_number in (9, 10, 20)]
+    [0.5, 0.25, 0.125]
+
+    Args:
+        net: the schedule.
+        batch_number: 0 or more.
+        uniform: 0..1, the draw of the policy `random`; no other policy looks at it.
+
+    Raises:
+        ConfigError: the schedule has no finite rate for this batch.
+    """
+    if batch_number < 0:
+        raise ValueError(f"batch_number must not be negative, got {batch_number}")
+    try:
+        rate = net.learning_rate * _factor(net, batch_number, uniform)
+    except (ArithmeticError, ValueError) as error:
+        raise _no_rate(net, batch_number) from error
+    if not math.isfinite(rate):
+        raise _no_rate(net, batch_number)
+    return rate
+
+
+def _factor(net: NetOptions, batch_number: int, uniform: float) -> float:
+    """What the base rate is multiplied with."""
+    if batch_number < net.burn_in:
+        return math.pow(batch_number / net.burn_in, net.power)
+    match net.policy:
+        case "step":
+            return math.pow(net.scale, batch_number // net.step)
+        case "steps":
+            # only the steps before the first one that is still to come count, in whatever order they are written
+            passed = takewhile(lambda step: step <= batch_number, net.steps)
+            return math.prod(scale for scale, _ in zip(net.scales, passed, strict=False))
+        case "exp":
+            return math.pow(net.gamma, batch_number)
+        case "poly":
+            # in float32 as in darknet: near the end only few digits of this difference are left
+            return math.pow(1 - c_float(batch_number / net.max_batches).value, net.power)
+        case "random":
+            return math.pow(uniform, net.power)
+        case "sigmoid":
+            return _logistic(net.gamma * (net.step - batch_number))
+        case _:
+            return 1.0
+
+
+def _logistic(x: float) -> float:
+    """1 / (1 + exp(-x)), for every x: exp never gets a positive argument, so it cannot overflow."""
+    small = math.exp(-abs(x))
+    return (1.0 if x >= 0 else small) / (1 + small)
+
+
+def _no_rate(net: NetOptions, batch_number: int) -> ConfigError:
+    return ConfigError(
+        f"policy={net.policy} with learning_rate={net.learning_rate:g}, power={net.power:g}, scale={net.scale:g}, "
+        f"gamma={net.gamma:g}, max_batches={net.max_batches} has no finite rate for batch {batch_number}"
+    )

@@ -2,35 +2,29 @@
 
     plan = plan_network(text, source="yolov1.cfg")
     plan.layers[0].blocks    # the arrays that a weights file holds for it
-    for line in describe(plan): print(line)
 
-Leaves out: networks that are no chain (route, shortcut) and everything after YOLOv1.
-
-A cfg for another number of classes: two numbers of its text change, everything else stays as it was written.
-
-The networks whose cfg is shipped, and finding a cfg by path or by name. Source: yolo/recipes/*.cfg.
+`with_classes` makes the cfg of the same network for another number of classes: two numbers of its text change.
+Leaves out: networks that are not a chain of layers (route, shortcut) and everything after YOLOv1.
 """
 
 from __future__ import annotations
 
-import difflib
 from dataclasses import dataclass
-from importlib import resources
-from pathlib import Path
 
-from yolo.darknet.cfg import Cfg, Options, parse_cfg, read_cfg, shown
-from yolo.darknet.layers import Activation, Connected, Convolutional, Crop, Detection, Layer, Local, Maxpool, Shape
+from yolo.darknet.cfg import Cfg, Section, parse_cfg
+from yolo.darknet.layers import Connected, Detection, Layer, Shape
 from yolo.darknet.net import NetOptions, read_net
 from yolo.darknet.sections import Feed, build_layer
 from yolo.errors import ConfigError
 
 # Far above every network of this family, and far below what would fill a machine's memory by a typing error.
-_RGB_CHANNELS = 3
-
 MAX_LAYERS = 10_000
 MAX_LAYER_FLOATS = 2**31
 MAX_NETWORK_FLOATS = 2**32
 MAX_MAP_FLOATS = 2**31
+
+_RGB_CHANNELS = 3
+_VALUES_PER_BOX_AND_CONFIDENCE = 5
 
 
 @dataclass(frozen=True)
@@ -82,95 +76,55 @@ class NetworkPlan:
         return next((layer for layer in reversed(self.layers) if isinstance(layer, Detection)), None)
 
 
-def plan_network(text: str, *, source: str = "cfg", input_size: tuple[int, int] | None = None) -> NetworkPlan:
-    """Plan of the network that a cfg text describes.
+def plan_network(text: str, *, source: str = "cfg") -> NetworkPlan:
+    """Plan of the network that a cfg text describes; `source` is its name for messages. Errors as `plan_cfg`."""
+    return plan_cfg(parse_cfg(text, source=source))
 
-    Args:
-        text: the cfg.
-        source: its name, for messages.
-        input_size: height and width in pixels that replace those of [net].
+
+def plan_cfg(cfg: Cfg) -> NetworkPlan:
+    """Plan of the network that a parsed cfg describes.
 
     Raises:
         ConfigError: `SOURCE:LINE: [section] ...` for whatever cannot be built.
     """
-    return plan_cfg(parse_cfg(text, source=source), input_size=input_size)
-
-
-def plan_cfg(cfg: Cfg, *, input_size: tuple[int, int] | None = None) -> NetworkPlan:
-    """Plan of the network that a parsed cfg describes; otherwise as `plan_network`."""
-    head, *sections = (Options(section) for section in cfg.sections)
+    head, *sections = cfg.sections
     if not sections:
         raise head.error("there are no layers after it")
     if len(sections) > MAX_LAYERS:
         raise head.error(f"{len(sections):,} layers are more than the limit of {MAX_LAYERS:,}")
-    net, notes = read_net(head, input_size)
+    net, notes = read_net(head)
     is_image = bool(net.width)
     shape = Shape(net.channels, net.height, net.width) if is_image else Shape(net.inputs, 1, 1)
     _check_map(head, "input", shape)
     layers: list[Layer] = []
     num_floats = 0
     notes += head.unused()
-    for options in sections:
+    for section in sections:
         previous = layers[-1].kind if layers else "net"
-        layer = build_layer(options, Feed(index=len(layers), shape=shape, is_image=is_image, previous=previous))
-        _check_map(options, "output", layer.out_shape)
-        num_floats += _checked_floats(options, layer, before=num_floats)
+        layer = build_layer(section, Feed(index=len(layers), shape=shape, is_image=is_image, previous=previous))
+        _check_map(section, "output", layer.out_shape)
+        num_floats += _checked_floats(section, layer, before=num_floats)
         # dropout and activation only hand on what they get
         is_image = layer.outputs_image and (is_image or layer.kind not in ("dropout", "activation"))
         shape = layer.out_shape
         layers.append(layer)
-        notes += options.unused()
+        notes += section.unused()
     unused = (*cfg.notes, *notes)
     return NetworkPlan(source=cfg.source, text=cfg.text, net=net, layers=tuple(layers), unused=unused)
 
 
-def describe(plan: NetworkPlan) -> list[str]:
-    """The plan as an aligned table, one line per layer, between a head and a line of totals."""
-    rows = [("", "layer", "filters", "size/stride", "input", "", "output", "parameters", "GFLOP")]
-    for layer in plan.layers:
-        filters, window = _cells(layer)
-        parameters = f"{layer.num_parameters:,}" if layer.num_parameters else ""
-        gflop = f"{layer.flops / 1e9:.3f}" if layer.flops else ""
-        shapes = (str(layer.in_shape), "->", str(layer.out_shape))
-        rows.append((str(layer.index), layer.kind, filters, window, *shapes, parameters, gflop))
-    widths = [max(len(row[column]) for row in rows) for column in range(len(rows[0]))]
-    # numbers and shapes stand right, words left
-    layout = "  ".join(f"{{:{'<' if column in (1, 3) else '>'}{width}}}" for column, width in enumerate(widths))
-    lines = [layout.format(*row).rstrip() for row in rows]
-    total = f"{len(plan.layers)} layers, {plan.num_parameters:,} parameters, {plan.flops / 1e9:.3f} GFLOP per image"
-    return [*lines, f"{total}, {plan.num_floats:,} floats in a weights file"]
-
-
-def _cells(layer: Layer) -> tuple[str, str]:
-    """What `describe` shows of a layer under `filters` and `size/stride`."""
-    if isinstance(layer, Convolutional | Local):
-        return str(layer.filters), f"{layer.size} x {layer.size} / {layer.stride}"
-    if isinstance(layer, Maxpool):
-        return "", f"{layer.size} x {layer.size} / {layer.stride}"
-    if isinstance(layer, Connected):
-        return str(layer.outputs), ""
-    if isinstance(layer, Crop):
-        return "", f"{layer.out_shape.width} x {layer.out_shape.height}"
-    if isinstance(layer, Activation):
-        return "", layer.activation
-    return "", ""
-
-
-def _check_map(options: Options, name: str, shape: Shape) -> None:
+def _check_map(section: Section, name: str, shape: Shape) -> None:
     if shape.size > MAX_MAP_FLOATS:
-        raise options.error(f"the {name} {shape} has more than {MAX_MAP_FLOATS:,} values")
+        raise section.error(f"the {name} {shape} has more than {MAX_MAP_FLOATS:,} values")
 
 
-def _checked_floats(options: Options, layer: Layer, *, before: int) -> int:
+def _checked_floats(section: Section, layer: Layer, *, before: int) -> int:
     """The layer's number of floats, if neither it nor the network so far has too many."""
     if layer.num_floats > MAX_LAYER_FLOATS:
-        raise options.error(f"{layer.num_floats:,} floats are more than a layer may have ({MAX_LAYER_FLOATS:,})")
+        raise section.error(f"{layer.num_floats:,} floats are more than a layer may have ({MAX_LAYER_FLOATS:,})")
     if before + layer.num_floats > MAX_NETWORK_FLOATS:
-        raise options.error(f"with this layer the network has more than {MAX_NETWORK_FLOATS:,} floats")
+        raise section.error(f"with this layer the network has more than {MAX_NETWORK_FLOATS:,} floats")
     return layer.num_floats
-
-
-_COORDS = 4
 
 
 def with_classes(cfg: Cfg, num_classes: int) -> Cfg:
@@ -189,7 +143,7 @@ def with_classes(cfg: Cfg, num_classes: int) -> Cfg:
             f"{cfg.source}:{detection.line}: the network has {detection.num_classes} classes, the data {num_classes}; "
             "change `classes` and the layers before it in the cfg (only a [connected] layer can be changed for you)"
         )
-    outputs = detection.side**2 * ((1 + _COORDS) * detection.boxes_per_cell + num_classes)
+    outputs = detection.side**2 * (_VALUES_PER_BOX_AND_CONFIDENCE * detection.boxes_per_cell + num_classes)
     text = _set_option(cfg, detection.line, "classes", num_classes)
     return parse_cfg(_set_option(parse_cfg(text, source=cfg.source), before.line, "output", outputs), source=cfg.source)
 
@@ -206,44 +160,6 @@ def _set_option(cfg: Cfg, section_line: int, key: str, value: int) -> str:
     else:
         lines[option.line - 1] = written
     return "\n".join(lines)
-
-
-NETWORKS = ("yolov1", "yolov1-tiny", "yolo", "yolo-small", "yolo-tiny", "extraction")
-
-
-def network_cfg(name: str) -> str:
-    """Text of the cfg of a shipped network.
-
-    Raises:
-        ConfigError: no such network; the message names the nearest one.
-    """
-    if name not in NETWORKS:
-        close = difflib.get_close_matches(name, NETWORKS, n=1)
-        hint = f"did you mean {close[0]}? " if close else ""
-        raise ConfigError(
-            f"{shown(name)} is neither a file nor a network: {hint}The networks are {', '.join(NETWORKS)}"
-        )
-    return (resources.files("yolo") / "recipes" / f"{name}.cfg").read_text(encoding="utf-8")
-
-
-def find_cfg(name_or_path: str | Path) -> Cfg:
-    """A cfg by its path or, where there is no such file, by the name of a shipped network, `.cfg` or not.
-
-    Raises:
-        ConfigError: neither a file nor a network, or a file that is no cfg.
-    """
-    if _is_file(Path(name_or_path)):
-        return read_cfg(Path(name_or_path))
-    name = str(name_or_path).removesuffix(".cfg")
-    return parse_cfg(network_cfg(name), source=f"{name}.cfg")
-
-
-def _is_file(path: Path) -> bool:
-    """False, too, for what can be no path at all: too long, or with characters that paths cannot have."""
-    try:
-        return path.is_file()
-    except (OSError, ValueError):
-        return False
 
 
 def detector_classes(plan: NetworkPlan) -> int:

@@ -7,7 +7,8 @@ from typing import Any, get_type_hints
 
 from yolo.config import TrainConfig
 from yolo.darknet.layers import Crop
-from yolo.darknet.plan import NetworkPlan, detector_classes, find_cfg, plan_cfg
+from yolo.darknet.lookup import find_cfg
+from yolo.darknet.plan import NetworkPlan, detector_classes, plan_cfg
 
 # `random=1` in darknet lasts for this many images.
 _RANDOM_IMAGES = 64_000

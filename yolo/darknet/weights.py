@@ -8,24 +8,23 @@ block by block. Neither ever holds more than one part of the network in memory. 
 written with the same plan is the same byte for byte, unless the cfg itself says that the two differ (`dontsave`,
 `dontload`, `dontloadscales`, `numload`).
 
-Leaves out: 32-bit builds of darknet, whose `seen` has 4 bytes under the version that has 8 elsewhere.
-Source: darknet src/parser.c, load_weights_upto, save_weights_upto and the functions they call.
-
-The head of a `.weights` file, in its three historical forms; little-endian, no padding.
+The header has three historical forms, little-endian and without padding:
 
     current  int32 major, minor, revision; uint64 seen       20 bytes, version 0.2.0 and later
     2016     int32 major, minor, revision; int32 seen        16 bytes, version 0.1.0: the released YOLOv1 weights
     oldest   float32 rate, momentum, decay; int32 seen       16 bytes; connected matrices are stored inputs first
 
 Nothing marks the form: darknet takes the first two numbers as int32 and decides by their size, since a float such as
-0.9 reads as a number far above 1000. The same rule is used here, and the four numbers are kept as they stand, so that
-a header is written back byte for byte. Source: darknet src/parser.c, load_weights_upto and save_weights_upto.
+0.9 reads as a number far above 1000. The same rule is used here, and the four numbers are kept as they stand.
+
+Leaves out: 32-bit builds of darknet, whose `seen` has 4 bytes under the version that has 8 elsewhere.
+Source: darknet src/parser.c, load_weights_upto, save_weights_upto and the functions they call.
 """
 
 from __future__ import annotations
 
 import struct
-from collections.abc import Iterator, Mapping
+from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
 from typing import BinaryIO, Literal
@@ -38,11 +37,15 @@ from yolo.darknet.plan import NetworkPlan
 from yolo.errors import WeightsError
 from yolo.files import atomic_write
 
+Array = NDArray[np.float32]
+LayerArrays = Mapping[str, Array]
 Form = Literal["current", "2016", "oldest"]
 HEADER_BYTES: dict[Form, int] = {"current": 20, "2016": 16, "oldest": 16}
 
 _FIRST_CURRENT_VERSION = 2  # major * 10 + minor
 _LARGEST_VERSION = 1000
+_FLOAT = np.dtype("<f4")
+_FLOATS_PER_WRITE = 4_000_000
 _NUMBERS, _FLOATS, _SHORT_SEEN, _LONG_SEEN = "<iii", "<fff", "<i", "<Q"
 
 # What people hand over instead. As a header these would say a learning rate that nobody ever used.
@@ -76,9 +79,9 @@ class WeightsHeader:
         try:
             self.to_bytes()
         except struct.error as error:
+            bits = "64" if self.form == "current" else "signed 32"
             raise WeightsError(
-                f"{self} does not fit the {self.form} header of a weights file: {error}; "
-                f"seen is a 32-bit number before version 0.2.0"
+                f"seen={self.seen} does not fit the {self.form!r} header of a weights file, where it has {bits} bits"
             ) from error
 
     @classmethod
@@ -132,7 +135,7 @@ def read_header(path: Path) -> WeightsHeader:
     """
     try:
         if path.exists() and not path.is_file():  # a pipe, say, would wait for ever
-            raise WeightsError(f"{path} is no file: weights are read from ordinary files only")
+            raise WeightsError(f"{path} is not a file: weights are read from ordinary files only")
         with path.open("rb") as file:
             start = file.read(max(*HEADER_BYTES.values(), *map(len, _OTHER_FILES)))
     except OSError as error:
@@ -148,30 +151,18 @@ def parse_header(start: bytes, *, source: str) -> WeightsHeader:
     """
     for signature, what in _OTHER_FILES.items():
         if start.startswith(signature):
-            raise WeightsError(f"{source} is no darknet weights file but {what}")
+            raise WeightsError(f"{source} is not a darknet weights file but {what}")
     short = HEADER_BYTES["2016"]
     if len(start) < short:
-        raise WeightsError(f"{source} is no darknet weights file: {len(start)} bytes are shorter than any header")
+        raise WeightsError(f"{source} is not a darknet weights file: {len(start)} bytes are shorter than any header")
     major, minor, revision, seen = struct.unpack_from(_NUMBERS + "i", start)
     # the form does not depend on seen, so 0 may stand in for it
     form = WeightsHeader(major=major, minor=minor, revision=revision, seen=0).form
     if form == "current":
         if len(start) < HEADER_BYTES[form]:
-            raise WeightsError(f"{source} is no darknet weights file: it ends inside the header")
+            raise WeightsError(f"{source} is not a darknet weights file: it ends inside the header")
         (seen,) = struct.unpack_from(_LONG_SEEN, start, struct.calcsize(_NUMBERS))
     return WeightsHeader(major=major, minor=minor, revision=revision, seen=seen)
-
-
-__all__ = [
-    "DarknetWeights", "WeightsHeader", "check_finite", "parse_header", "read_header", "read_weights", "weights_size",
-    "write_weights",
-]  # fmt: skip
-
-Array = NDArray[np.float32]
-LayerArrays = Mapping[str, Array]
-
-_FLOAT = np.dtype("<f4")
-_FLOATS_PER_WRITE = 4_000_000
 
 
 @dataclass(frozen=True)
@@ -201,7 +192,7 @@ def read_weights(path: Path, plan: NetworkPlan, *, partial: bool = False) -> Dar
         partial: accept a file that ends after one of the first layers, as darknet's `partial` command makes it.
 
     Raises:
-        WeightsError: no weights file; shorter or longer than the network; ended inside a layer; partial and not
+        WeightsError: not a weights file; shorter or longer than the network; ended inside a layer; partial and not
             asked for.
     """
     header = read_header(path)
@@ -233,7 +224,7 @@ def check_finite(weights: DarknetWeights) -> None:
             # minimum and maximum hand NaN on, and need no array of answers
             smallest, largest = array.min(), array.max()
             if not (np.isfinite(smallest) and np.isfinite(largest)):
-                raise WeightsError(f"{weights.source}: {name} of layer {index} have values that are no finite numbers")
+                raise WeightsError(f"{weights.source}: {name} of layer {index} have values that are not finite numbers")
             if name == "rolling_variance" and smallest < 0:
                 raise WeightsError(f"{weights.source}: {name} of layer {index} has negative values")
 
@@ -350,14 +341,9 @@ def _to_stored(array: Array, layer: Layer, block: Block, header: WeightsHeader) 
 
 def _write_array(file: BinaryIO, array: Array) -> None:
     """Write in pieces: a transposed array must be copied, and one layer can have most of the network's floats."""
-    for piece in _pieces(array):
-        file.write(np.ascontiguousarray(piece, dtype=_FLOAT).data)
-
-
-def _pieces(array: Array) -> Iterator[Array]:
     rows = max(1, _FLOATS_PER_WRITE * len(array) // array.size)
     for start in range(0, len(array), rows):
-        yield array[start : start + rows]
+        file.write(np.ascontiguousarray(array[start : start + rows], dtype=_FLOAT).data)
 
 
 def _check_arrays(source: str, layer: Layer, given: LayerArrays) -> None:

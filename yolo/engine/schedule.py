@@ -16,8 +16,7 @@ import torch
 from torch import Tensor, nn
 
 from yolo.config import TrainConfig
-from yolo.darknet.learning_rate import learning_rate
-from yolo.darknet.net import NetOptions
+from yolo.darknet.net import NetOptions, learning_rate
 from yolo.errors import ConfigError
 from yolo.randomness import sample_generator
 

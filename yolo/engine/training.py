@@ -26,14 +26,14 @@ from yolo.config import AugmentConfig, OptimizerConfig, TrainConfig
 from yolo.console import say
 from yolo.darknet.augment import DarknetAugment
 from yolo.darknet.load import fill_from_darknet
+from yolo.darknet.lookup import OWN_SUFFIXES, WEIGHTS_SUFFIX, find_cfg
 from yolo.darknet.network import DarknetNetwork, DarknetSpec
-from yolo.darknet.plan import NetworkPlan, detector_classes, find_cfg, plan_cfg, with_classes
+from yolo.darknet.plan import NetworkPlan, detector_classes, plan_cfg, with_classes
 from yolo.data.cache import DiskCache, ImageCache, MemoryCache, default_cache_dir
 from yolo.data.dataset import DetectionDataset
 from yolo.data.loader import TrainBatches, default_workers, make_loader
 from yolo.data.read import Split, find_dataset, read_split
 from yolo.engine.checkpoint import DetectorMetadata, default_settings, load_detector
-from yolo.engine.darknet import OWN_SUFFIXES, WEIGHTS_SUFFIX
 from yolo.engine.devices import choose_device, choose_precision
 from yolo.engine.evaluate import evaluation_loader
 from yolo.engine.run_folder import RunLog

@@ -17,11 +17,12 @@ import numpy as np
 from numpy.typing import NDArray
 
 from yolo.config import ValConfig
+from yolo.darknet.lookup import OWN_SUFFIXES
 from yolo.data.loader import default_workers
 from yolo.data.read import Split, find_dataset, read_split
 from yolo.detection_files.coco_json import ground_truth_dict, write_predictions
 from yolo.detection_files.comp4 import check_names, write_comp4
-from yolo.engine.darknet import OWN_SUFFIXES, open_detector
+from yolo.engine.darknet import open_detector
 from yolo.engine.devices import choose_device, choose_dtype
 from yolo.engine.evaluate import Evaluation, evaluate_network, evaluation_loader
 from yolo.engine.run_folder import command_of, describe_environment

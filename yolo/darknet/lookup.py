@@ -1,0 +1,111 @@
+"""What belongs to a weights file: its cfg, by path, by name or beside it, and the names of its classes.
+
+The shipped networks are those of yolo/recipes/*.cfg.
+"""
+
+from __future__ import annotations
+
+import difflib
+from collections import Counter
+from importlib import resources
+from pathlib import Path
+
+from yolo.darknet.cfg import Cfg, parse_cfg, read_cfg, shown
+from yolo.errors import ConfigError, DataError, WeightsError
+
+WEIGHTS_SUFFIX = ".weights"
+# Files of gridyolo, in which nothing of darknet is to be found.
+OWN_SUFFIXES = (".safetensors", ".ckpt")
+NETWORKS = ("yolov1", "yolov1-tiny", "yolo", "yolo-small", "yolo-tiny", "extraction")
+# Names under which the authors published weights, where they are not those of the cfg.
+_PUBLISHED_AS = {"tiny-yolov1": "yolov1-tiny", "yolov1_tiny": "yolov1-tiny"}
+_MAX_NAMES_BYTES = 1_000_000
+VOC_NAMES = (
+    "aeroplane", "bicycle", "bird", "boat", "bottle", "bus", "car", "cat", "chair", "cow", "diningtable", "dog",
+    "horse", "motorbike", "person", "pottedplant", "sheep", "sofa", "train", "tvmonitor",
+)  # fmt: skip
+
+
+def network_cfg(name: str) -> str:
+    """Text of the cfg of a shipped network.
+
+    Raises:
+        ConfigError: no such network; the message names the nearest one.
+    """
+    if name not in NETWORKS:
+        close = difflib.get_close_matches(name, NETWORKS, n=1)
+        hint = f"did you mean {close[0]}? " if close else ""
+        raise ConfigError(
+            f"{shown(name)} is neither a file nor a network: {hint}The networks are {', '.join(NETWORKS)}"
+        )
+    return (resources.files("yolo") / "recipes" / f"{name}.cfg").read_text(encoding="utf-8")
+
+
+def find_cfg(name_or_path: str | Path) -> Cfg:
+    """A cfg by its path or, where there is no such file, by the name of a shipped network, `.cfg` or not.
+
+    Raises:
+        ConfigError: neither a file nor a network, or a file that is not a cfg.
+    """
+    if _is_file(Path(name_or_path)):
+        return read_cfg(Path(name_or_path))
+    name = str(name_or_path).removesuffix(".cfg")
+    return parse_cfg(network_cfg(name), source=f"{name}.cfg")
+
+
+def _is_file(path: Path) -> bool:
+    """False, too, for what cannot be a path: too long, or with characters that paths cannot have."""
+    try:
+        return path.is_file()
+    except (OSError, ValueError):
+        return False
+
+
+def cfg_for(weights: Path) -> Cfg:
+    """The cfg of a weights file whose user gave none."""
+    if not weights.is_file():
+        raise WeightsError(f"{weights}: no such weights file")
+    beside = weights.with_suffix(".cfg")
+    if beside.is_file():
+        return find_cfg(beside)
+    name = _PUBLISHED_AS.get(weights.stem, weights.stem)
+    if name in NETWORKS:
+        return find_cfg(name)
+    raise ConfigError(
+        f"{weights}: which network is it of? Give --cfg, a cfg file or one of {', '.join(NETWORKS)} "
+        f"(there is no {beside.name} beside it)"
+    )
+
+
+def check_is_darknets(weights: Path) -> None:
+    """WeightsError where the file's name says that it is gridyolo's own."""
+    if weights.suffix in OWN_SUFFIXES:
+        raise WeightsError(f"{weights}: is a file of gridyolo already, with a network and names of its own")
+
+
+def default_names(num_classes: int) -> tuple[str, ...]:
+    """Class names where nobody gives any: VOC's for 20 classes, otherwise "class 0", "class 1", ..."""
+    return VOC_NAMES if num_classes == len(VOC_NAMES) else tuple(f"class {label}" for label in range(num_classes))
+
+
+def read_names(path: Path, num_classes: int) -> tuple[str, ...]:
+    """Class names from a text file, one in each line; DataError if they are not `num_classes` different ones."""
+    try:
+        if path.exists() and not path.is_file() and not path.is_dir():  # a pipe, say, would wait for ever
+            raise DataError(f"{path}: is not a file of class names")
+        with path.open("rb") as file:
+            content = file.read(_MAX_NAMES_BYTES + 1)
+        if len(content) > _MAX_NAMES_BYTES:
+            raise DataError(f"{path}: is too large for a file of class names")
+        lines = content.decode("utf-8-sig").splitlines()
+    except UnicodeDecodeError as error:
+        raise DataError(f"{path}: is not UTF-8 text; a names file has a class name in each line") from error
+    except OSError as error:
+        raise DataError(f"{path}: cannot be read ({error.strerror or error})") from error
+    names = tuple(line.strip() for line in lines if line.strip())
+    if len(names) != num_classes:
+        raise DataError(f"{path}: has {len(names)} class names, the network has {num_classes} classes")
+    twice = next((name for name, count in Counter(names).items() if count > 1), None)
+    if twice is not None:
+        raise DataError(f"{path}: {twice!r} is there twice; every class needs a name of its own")
+    return names
