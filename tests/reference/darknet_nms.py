@@ -1,8 +1,8 @@
 """darknet's two suppressions, step by step, in the order in which it leaves its list of boxes.
 
-`yolo.postprocess.pipeline.suppress` keeps the same detections faster; these are for comparing with darknet itself, whose
-results also depend on the order of its list. darknet sorts with the C library's qsort, which keeps the order of equal
-keys where it merges (glibc); so does this.
+`yolo.postprocess.pipeline.suppress` keeps the same detections faster; these are for comparing with darknet
+itself, whose results also depend on the order of its list. darknet sorts with the C library's qsort, which keeps the
+order of equal keys where it merges (glibc); so does this.
 
 Shape letters: K boxes, C classes.
 Source: darknet src/box.c (do_nms_sort, do_nms_obj).
