@@ -16,6 +16,7 @@ import argparse
 import difflib
 import json
 import os
+import shutil
 import subprocess
 import sys
 import tempfile
@@ -105,12 +106,15 @@ def _compare_dataset(before: Tree, after: Tree, name: str, data: str, options: a
     size = ("--input-size", str(options.input_size))
     weights = before.results / "train" / "weights" / "best.safetensors"
     if not (before.results / "done").exists():
+        shutil.rmtree(before.results)
         before.gridyolo(
             "train", "--data", data, *size, "--epochs", str(options.epochs), "--workers", "0", "--device", "cpu",
             "--report", "false", "--runs", str(before.results), "--name", "train",
         )  # fmt: skip
         _produce(before, data, weights, size, options.steps)
         (before.results / "done").touch()
+    shutil.rmtree(after.results)
+    after.results.mkdir()
     _produce(after, data, weights, size, options.steps)
     differences = 0
     for what, lines in _differences(before.results, after.results):
@@ -129,7 +133,7 @@ def _produce(tree: Tree, data: str, weights: Path, size: tuple[str, str], steps:
     tree.gridyolo("data", "check", "--data", data, *runs, "--name", "check", allowed=(0, 3))
     for name in FORMATS:
         output = tree.results / "convert" / name
-        tree.gridyolo("data", "convert", "--data", data, "--output", str(output), "--format", name, "--images", "none")
+        tree.gridyolo("data", "convert", "--data", data, "--output", str(output), "--format", name, "--images", "link")
 
 
 def _differences(before: Path, after: Path) -> Iterator[tuple[str, list[str]]]:
@@ -140,7 +144,7 @@ def _differences(before: Path, after: Path) -> Iterator[tuple[str, list[str]]]:
         path.relative_to(folder).as_posix()
         for folder in (before, after)
         for path in (folder / "convert").rglob("*")
-        if path.is_file()
+        if path.is_file() and not path.is_symlink()
     }
     for name in [*names, *sorted(converted)]:
         old, new = _lines(before / name), _lines(after / name)
