@@ -47,7 +47,10 @@ run(words)
 raise SystemExit(f"only {len(losses)} steps were made")
 """
 # Differ between any two runs of one and the same program.
-_VOLATILE = frozenset({"created", "date", "seconds", "duration", "version", "path", "run", "weights", "data", "git"})
+_VOLATILE = frozenset(
+    {"command", "created", "data", "date", "duration", "git", "inference", "load", "path", "postprocess", "run", "runs"}
+    | {"seconds", "version", "weights"}
+)
 
 
 class Tree:
