@@ -7,7 +7,7 @@ from rich.console import Console
 
 from tests.engine.test_report import GOOD, run_report, write_detections, write_ground_truth
 from yolo.config import CompareConfig
-from yolo.engine.compare import CompareRun, compare_files, summary_lines
+from yolo.engine.compare import CompareRun, compare_files
 from yolo.errors import ConfigError, DataError
 
 
@@ -34,9 +34,6 @@ def test_two_files_of_detections(truth: Path, tmp_path: Path) -> None:
         "per_class.csv",
         "summary.md",
     }
-    lines = summary_lines(run.comparison)
-    assert any(line.split()[:4] == ["map_50", "0.000", "1.000", "+1.000"] for line in lines)
-    assert lines[-1] == "2 images: 2 better, 0 worse, 0 as before"
     assert "gridyolo compare" in run.page.read_text()
 
 

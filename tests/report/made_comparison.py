@@ -31,6 +31,11 @@ def make_difference(name: str, gain: float = 0.05, *, p: float = 0.01, p_adjuste
     return Difference(name, 0.4, 0.4 + gain, Interval(gain - 0.04, gain + 0.04), p, adjusted)
 
 
+def main_difference(gain: float, low: float, high: float, p: float, adjusted: float | None = None) -> Difference:
+    """Of mAP@0.5:0.95, from 0.4."""
+    return Difference("map_50_95", 0.4, 0.4 + gain, Interval(low, high), p, p if adjusted is None else adjusted)
+
+
 def make_comparison(
     *,
     main: Difference | None = None,

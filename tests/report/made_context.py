@@ -2,40 +2,31 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
-
+from yolo.detection_files.remarks import Remark
 from yolo.evaluation.label_errors import Case
-from yolo.report.context import ReportContext, ReportRemark
+from yolo.report.context import CasePicture, ReportContext
 
 # the smallest GIF there is
 PIXEL = "data:image/gif;base64,R0lGODlhAQABAIAAAAAAAP///yH5BAEAAAAALAAAAAABAAEAAAIBRAA7"
 
 
-@dataclass(frozen=True)
-class MadePicture:
-    """A picture as `CasePicture` asks for."""
-
-    source: str = PIXEL
-    width: int = 320
-    height: int = 240
-    alt: str = 'a "cat" & <dog>'
-    caption: str = "image <b>1</b>"
+MADE = CasePicture(PIXEL, 320, 240, alt='a "cat" & <dog>', caption="image <b>1</b>")
 
 
-def make_picture(case: Case) -> MadePicture | None:
+def make_picture(case: Case) -> CasePicture | None:
     """No picture of every fifth image."""
-    return MadePicture() if case.image % 5 else None
+    return MADE if case.image % 5 else None
 
 
 def make_context(title: str = "val of runs/train on blood") -> ReportContext:
-    """A context with a remark that has an example, and values of several types."""
+    """A context with a warning that has examples, and values of several types."""
     return ReportContext(
         title=title,
         command="gridyolo val --weights best.safetensors --data 'my <data>.yaml'",
-        data_account=("val: 60 images read.", "3 objects mended."),
+        data_account=("val: 60 images read.", "3 objects fixed."),
         remarks=(
-            ReportRemark("unknown_image", 12, "detections for images without ground truth", ("<i>1.jpg</i>", "2.jpg")),
-            ReportRemark("duplicate_id", 1, "an image id that is there twice"),
+            Remark("unknown_image", 12, "detections for images without ground truth", ("<i>1.jpg</i>", "2.jpg")),
+            Remark("duplicate_id", 1, "an image id that is there twice"),
         ),
         configuration={"input_size": 448, "classes": None, "scales": [0.5, float("inf")]},
         environment={"gridyolo": "0.1.0", "numpy": "2.4"},

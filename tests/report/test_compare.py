@@ -12,13 +12,13 @@ from typing import Any
 import numpy as np
 import pytest
 
-from tests.report.made_comparison import HOSTILE_NAMES, make_comparison, make_difference, make_problems
+from tests.report.made_comparison import HOSTILE_NAMES, main_difference, make_comparison, make_difference, make_problems
+from yolo.detection_files.remarks import Remark
 from yolo.detection_sets import TruthSet
 from yolo.evaluation.bootstrap import Interval
-from yolo.evaluation.comparison import Difference
-from yolo.report.compare import CompareContext, Sides, make_verdict, outcome, p_value, signed, write_comparison
-from yolo.report.context import ReportRemark
-from yolo.report.pictures import CasePicture
+from yolo.evaluation.comparison import Difference, ImageChange
+from yolo.report.compare import Sides, write_comparison
+from yolo.report.context import CasePicture, ReportContext
 
 NAN = math.nan
 SIDES = ("first", "second")
@@ -48,108 +48,28 @@ class Elements(HTMLParser):
         return [attributes for name, attributes in self.found if name == tag]
 
 
+class Drawn:
+    """The same picture of A and of B for every change but one."""
+
+    def __init__(self, picture: CasePicture, notes: tuple[str, ...], none_for: int | None = None) -> None:
+        self.picture, self.notes, self.none_for, self.asked = picture, notes, none_for, list[int]()
+
+    def __call__(self, change: ImageChange) -> tuple[CasePicture | None, CasePicture | None]:
+        self.asked.append(change.change)
+        return (None, None) if change.change == self.none_for else (self.picture, self.picture)
+
+
 def write(folder: Path, comparison: Any = None, **options: Any) -> Path:
     names = options.pop("class_names", ("cat", "dog", "bird"))
     comparison = comparison or make_comparison(class_names=names)
     problems = make_problems(class_names=names, num_images=comparison.num_images)
-    context = CompareContext(**{"title": "a against b", "command": "gridyolo compare a b", "names": SIDES} | options)
-    return write_comparison(folder, comparison, *problems, context)
+    pictures, sides = options.pop("pictures", None), options.pop("names", SIDES)
+    context = ReportContext(**{"title": "a against b", "command": "gridyolo compare a b"} | options)
+    return write_comparison(folder, Sides(comparison, *problems, sides), context, pictures=pictures)
 
 
 def page_of(folder: Path, comparison: Any = None, **options: Any) -> Elements:
     return Elements(write(folder, comparison, **options).read_text(encoding="utf-8"))
-
-
-def difference(gain: float, low: float, high: float, p: float, adjusted: float | None = None) -> Difference:
-    return Difference("map_50_95", 0.4, 0.4 + gain, Interval(low, high), p, p if adjusted is None else adjusted)
-
-
-@pytest.mark.parametrize(
-    ("made", "plain", "adjusted"),
-    [
-        (difference(0.03, 0.01, 0.05, 0.002), "better", "better"),
-        (difference(-0.03, -0.05, -0.01, 0.002), "worse", "worse"),
-        (difference(0.03, 0.01, 0.05, 0.002, 0.2), "better", "borderline"),
-        (difference(0.03, -0.01, 0.07, 0.2), "unclear", "unclear"),
-        (difference(0.03, -0.001, 0.07, 0.049), "borderline", "unclear"),
-        (difference(0.03, 0.001, 0.07, 0.051), "borderline", "unclear"),
-        # an interval on the other side of 0 than the difference supports nothing
-        (difference(-0.01, 0.001, 0.07, 0.01), "borderline", "unclear"),
-        (difference(0.0, 0.0, 0.0, 1.0), "unclear", "unclear"),
-        (difference(NAN, NAN, NAN, NAN), "none", "none"),
-        (difference(0.1, NAN, NAN, NAN), "none", "none"),
-    ],
-)
-def test_better_is_said_with_care(made: Difference, plain: str, adjusted: str) -> None:
-    assert outcome(made, 0.95) == plain
-    assert outcome(made, 0.95, adjusted=True) == adjusted
-
-
-def test_the_level_decides() -> None:
-    made = difference(0.03, 0.01, 0.05, 0.02)
-    assert (outcome(made, 0.95), outcome(made, 0.99)) == ("better", "borderline")
-
-
-def verdict_of(main: Difference, **options: Any) -> tuple[str, str, str]:
-    verdict = make_verdict(make_comparison(main=main, **options), SIDES)
-    return verdict.level, verdict.headline.replace("\u00a0", " "), " ".join(verdict.lines)
-
-
-def test_the_verdict_in_words() -> None:
-    level, headline, lines = verdict_of(difference(0.031, 0.012, 0.05, 0.002))
-    assert level == "good"
-    assert headline == "second is better than first: mAP@0.5:0.95 +0.031 (95 % interval +0.012 to +0.050, p = 0.002)."
-    assert "is 0.400 with first and 0.431 with second" in lines
-    assert "Of 10 images second does better on 3, worse on 2 and as well as first on 5." in lines
-
-    level, headline, _ = verdict_of(difference(-0.031, -0.05, -0.012, 0.0))
-    assert level == "warning"
-    assert headline == "second is worse than first: mAP@0.5:0.95 −0.031 (95 % interval −0.050 to −0.012, p < 0.001)."
-
-    level, headline, lines = verdict_of(difference(0.01, -0.02, 0.04, 0.5))
-    assert level == "note"
-    assert headline.startswith("No difference that could not be chance: mAP@0.5:0.95 +0.010")
-    assert "does not prove the two equal" in lines
-
-    level, headline, lines = verdict_of(difference(0.03, 0.001, 0.07, 0.06))
-    assert (level, headline[:34]) == ("note", "A difference that may be chance: m")
-    assert "do not agree" in lines
-
-    level, headline, lines = verdict_of(difference(0.0, 0.0, 0.0, 1.0), images=())
-    assert headline == "No difference: mAP@0.5:0.95 is 0.400 with both, and no image changed."
-
-    level, headline, _ = verdict_of(Difference("map_50_95", NAN, NAN, Interval(NAN, NAN), NAN, NAN))
-    assert (level, headline) == ("warning", "Nothing can be said: there is no mAP to compare.")
-
-
-def test_classes_in_the_verdict_go_by_the_adjusted_p() -> None:
-    clear, loss = make_difference("cat", 0.2, p_adjusted=0.01), make_difference("dog", -0.2, p_adjusted=0.04)
-    chance = make_difference("bird", 0.2, p_adjusted=0.06)
-    nothing = Difference("fish", NAN, NAN, Interval(NAN, NAN), NAN, NAN)
-
-    def told(*classes: Difference) -> str:
-        return make_verdict(make_comparison(classes=classes), SIDES).lines[-1]
-
-    assert told(clear, loss, chance, nothing) == (
-        "second is better in 1 class (cat), and worse in 1 class (dog) (p-values adjusted for 3 classes)."
-    )
-    assert told(chance, chance, nothing).startswith("No single one of the 2 classes differs")
-    verdict = make_verdict(make_comparison(classes=(clear, loss)), SIDES, [True, False])
-    assert verdict.lines[-1] == (
-        "second is worse in 1 class (dog) (p-values adjusted for 2 classes). 1 of them is on too few images to say."
-    )
-    # with one class there is nothing to adjust, and the headline has said it
-    assert "class" not in told(clear, nothing)
-    many = [make_difference(f"c{place}", 0.1 + place / 100, p_adjusted=0.01) for place in range(8)]
-    assert "8 classes (c7, c6, c5, c4, c3, ...)" in told(*many)
-
-
-def test_numbers_in_words() -> None:
-    assert p_value(0.0005, 5000) == "< 0.001"
-    assert p_value(0.001, 5000) == "0.001"
-    assert p_value(0.001, 200) == "< 0.005"
-    assert signed(-0.0004) == "0.000"
-    assert signed(-0.0006) == "−0.001"
 
 
 def test_the_page_needs_nothing_but_itself(tmp_path: Path) -> None:
@@ -183,7 +103,7 @@ def test_headline_classes_and_counts_are_on_the_page(tmp_path: Path) -> None:
 
 
 def test_charts_share_a_scale_around_zero(tmp_path: Path) -> None:
-    write(tmp_path, make_comparison(main=difference(0.05, -0.1, 0.2, 0.4)))
+    write(tmp_path, make_comparison(main=main_difference(0.05, -0.1, 0.2, 0.4)))
     first = re.findall(
         r'M([\d.]+) 9H([\d.]+)M.*?cx="([\d.]+)"', (tmp_path / "compare.html").read_text(encoding="utf-8")
     )[0]
@@ -192,23 +112,10 @@ def test_charts_share_a_scale_around_zero(tmp_path: Path) -> None:
 
 
 def test_charts_are_scaled_by_the_farthest_loss_too(tmp_path: Path) -> None:
-    write(tmp_path, make_comparison(main=difference(-0.1, -0.2, 0.05, 0.4)))
+    write(tmp_path, make_comparison(main=main_difference(-0.1, -0.2, 0.05, 0.4)))
     assert re.findall(r'M([\d.]+) 9H([\d.]+)', (tmp_path / "compare.html").read_text(encoding="utf-8"))[0] == (
         "5.00", "80.00"
     )  # fmt: skip
-
-
-def test_other_numbers_that_differ_are_in_the_verdict() -> None:
-    made = make_comparison(main=difference(0.01, -0.01, 0.03, 0.4))
-    others = (make_difference("map_50", 0.1), make_difference("map_75", -0.1), make_difference("f1", 0.1, p=0.2))
-    lines = make_verdict(replace(made, headline=(made.headline[0], *others)), SIDES).lines
-    assert lines[1] == (
-        "Each for itself, other numbers do differ by more than chance may explain: better in mAP@0.5 (+0.100); "
-        "worse in mAP@0.75 (\u22120.100)."
-    )
-    # of a detector that is better only what is worse has to be said
-    better = replace(made, headline=(make_difference("map_50_95", 0.1), *others))
-    assert make_verdict(better, SIDES).lines[1].endswith("explain: worse in mAP@0.75 (\u22120.100).")
 
 
 @pytest.mark.parametrize(
@@ -220,8 +127,8 @@ def test_classes_on_few_images_are_not_called_better(tmp_path: Path, last_image:
     places = np.flatnonzero(first.truths.image_index <= last_image)
     places = np.tile(places, copies) if copies else places[::2]
     pair = [replace(one, truths=one.truths[places]) for one in (first, second)]
-    context = CompareContext(title="a", command="", names=SIDES)
-    text = write_comparison(tmp_path, make_comparison(), pair[0], pair[1], context).read_text(encoding="utf-8")
+    sides = Sides(make_comparison(), pair[0], pair[1], SIDES)
+    text = write_comparison(tmp_path, sides, ReportContext("a", "")).read_text(encoding="utf-8")
     assert (">too few</span>" in text) is few
     assert [one["few"] for one in json.loads((tmp_path / "compare.json").read_text())["per_class"]] == [few] * 3
 
@@ -256,11 +163,10 @@ def test_names_are_text_and_nothing_else(tmp_path: Path) -> None:
         title=evil,
         command=f"gridyolo compare '{evil}'",
         names=(evil, "\u202eright to left 🐈"),
-        remarks=(ReportRemark(evil, 2, evil, (evil, '" onload="x')),),
+        remarks=(Remark(evil, 2, evil, (evil, '" onload="x')),),
         configuration={evil: evil, "nested": {"a": [evil]}},
         environment={"python": evil},
-        pictures=lambda change: (CasePicture("data:,", 3, 2, f'" onerror="x{evil}', evil),) * 2,
-        picture_notes=lambda: [evil],
+        pictures=Drawn(CasePicture("data:,", 3, 2, f'" onerror="x{evil}', evil), (evil,)),
     )
     assert len(page.all("script")) == 1
     assert {tag for tag, _ in page.found}.isdisjoint({"img src=x", "iframe", "object"})
@@ -318,15 +224,10 @@ def test_crowd_and_difficult_objects_are_not_counted() -> None:
 
 
 def test_the_most_changed_images_are_shown_with_their_pictures(tmp_path: Path) -> None:
-    asked: list[int] = []
-
-    def pictures(change: Any) -> Any:
-        asked.append(change.change)
-        return (None, None) if change.change == 1 else (CasePicture("data:,", 3, 2, "alt", "caption"),) * 2
-
+    drawn = Drawn(CasePicture("data:,", 3, 2, "alt", "caption"), ("A note.",), none_for=1)
     changes = [5, 4, *[1] * 12, *[-1] * 12, -7]
-    page = page_of(tmp_path, make_comparison(changes=changes), pictures=pictures, picture_notes=lambda: ["A note."])
-    assert asked == [5, 4, *[1] * 10, -7, *[-1] * 11]  # 12 of each, the worst loss first
+    page = page_of(tmp_path, make_comparison(changes=changes), pictures=drawn)
+    assert drawn.asked == [5, 4, *[1] * 10, -7, *[-1] * 11]  # 12 of each, the worst loss first
     assert len(page.all("article")) == 24
     assert len(page.all("img")) == 2 * (2 + 12)
     assert all(image["alt"] == "alt" and image["width"] == "3" for image in page.all("img"))
@@ -345,7 +246,7 @@ def test_without_changes_nor_pictures_the_page_says_so(tmp_path: Path) -> None:
 
 
 def test_remarks_stand_on_top(tmp_path: Path) -> None:
-    remark = ReportRemark("nan_score", 1234, "detections were dropped.", ("a.jpg", "b.jpg"))
+    remark = Remark("nan_score", 1234, "detections were dropped.", ("a.jpg", "b.jpg"))
     page = page_of(tmp_path, remarks=(remark,))
     text = " ".join(page.text.split())
     assert "1,234 × detections were dropped. Such as: a.jpg; b.jpg" in text

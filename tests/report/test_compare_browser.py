@@ -4,38 +4,25 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 from pathlib import Path
-from typing import Any
 
 import numpy as np
 import pytest
 from PIL import Image
+from selenium import webdriver
 
+from tests.report.browser import NEEDS_BROWSER, console, open_browser
 from tests.report.made_comparison import HOSTILE_NAMES, make_comparison, make_problems
+from yolo.detection_files.remarks import Remark
 from yolo.detection_sets import ImageTable, Problem
 from yolo.evaluation.coco import match_problem
-from yolo.report.compare import CompareContext, write_comparison
-from yolo.report.context import ReportRemark
+from yolo.report.compare import Sides, write_comparison
+from yolo.report.context import ReportContext
 from yolo.report.pictures import ChangePictures
 
-BROWSER, DRIVER = Path("/usr/bin/chromium"), Path("/usr/bin/chromedriver")
+pytestmark = NEEDS_BROWSER
+
 LONG_NAME = "a_class_whose_name_has_no_place_to_break_and_goes_on_" * 3
 NAMES = (*HOSTILE_NAMES, LONG_NAME, "cat")
-
-
-@pytest.fixture(scope="module")
-def browser() -> Iterator[Any]:
-    """Chromium without a window and without a network."""
-    webdriver = pytest.importorskip("selenium.webdriver", reason="selenium is not installed")
-    if not (BROWSER.exists() and DRIVER.exists()):
-        pytest.skip("chromium and chromedriver are not installed")
-    options = webdriver.ChromeOptions()
-    options.binary_location = str(BROWSER)
-    for argument in ("--headless=new", "--no-sandbox", "--disable-gpu", "--host-resolver-rules=MAP * ~NOTFOUND"):
-        options.add_argument(argument)
-    options.set_capability("goog:loggingPrefs", {"browser": "ALL"})
-    driver = webdriver.Chrome(options=options, service=webdriver.ChromeService(str(DRIVER)))
-    yield driver
-    driver.quit()
 
 
 @pytest.fixture(scope="module")
@@ -49,41 +36,46 @@ def page(tmp_path_factory: pytest.TempPathFactory) -> Path:
         paths = [str(folder / "a.jpg")] * 9 + [""]
         images = ImageTable(problem.images.image_ids, paths, problem.images.sizes_hw)
         problems.append(Problem(images, problem.class_names, problem.truths, problem.detections))
-    context = CompareContext(
+    context = ReportContext(
         title=LONG_NAME,
         command=f"gridyolo compare {LONG_NAME} b",
-        names=(LONG_NAME, "</script><script>window.harmed = 1</script>"),
-        remarks=(ReportRemark("kind", 2, LONG_NAME, (LONG_NAME,)),),
+        remarks=(Remark("kind", 2, LONG_NAME, (LONG_NAME,)),),
         configuration={LONG_NAME: LONG_NAME},
         environment={"python": "3"},
-        pictures=ChangePictures(match_problem(problems[0]), match_problem(problems[1]), (0.3, 0.4)),
     )
-    return write_comparison(folder, comparison, problems[0], problems[1], context)
+    sides = Sides(comparison, problems[0], problems[1], (LONG_NAME, "</script><script>window.harmed = 1</script>"))
+    pictures = ChangePictures(match_problem(problems[0]), match_problem(problems[1]), (0.3, 0.4))
+    return write_comparison(folder, sides, context, pictures=pictures)
 
 
-def open_page(browser: Any, page: Path, width: int) -> None:
+@pytest.fixture(scope="module")
+def browser(page: Path) -> Iterator[webdriver.Chrome]:
+    yield from open_browser(page)
+
+
+def open_page(browser: webdriver.Chrome, page: Path, width: int) -> None:
     metrics = {"width": width, "height": 900, "deviceScaleFactor": 1, "mobile": width < 500}
     browser.execute_cdp_cmd("Emulation.setDeviceMetricsOverride", metrics)
     browser.get(page.as_uri())
 
 
-def column(browser: Any, place: int) -> list[str]:
+def column(browser: webdriver.Chrome, place: int) -> list[str]:
     script = (
         "return [...document.querySelectorAll('#class-table tbody tr')].filter(r => !r.hidden).map(r => r.cells[%d].%s)"
     )
     return list(browser.execute_script(script % (place, "textContent" if place == 0 else "dataset.value")))
 
 
-def test_it_loads_quietly_and_harmlessly(browser: Any, page: Path) -> None:
+def test_it_loads_quietly_and_harmlessly(browser: webdriver.Chrome, page: Path) -> None:
     open_page(browser, page, 1280)
-    assert browser.get_log("browser") == []
+    assert console(browser) == []
     assert browser.execute_script("return window.harmed === undefined")
     assert browser.execute_script("return [...document.images].length") == 2 * 7
     assert browser.execute_script("return [...document.images].every(i => i.complete && i.naturalWidth > 0)")
     assert sorted(text.strip() for text in column(browser, 0)) == sorted(NAMES)
 
 
-def test_the_class_table_sorts_and_filters(browser: Any, page: Path) -> None:
+def test_the_class_table_sorts_and_filters(browser: webdriver.Chrome, page: Path) -> None:
     open_page(browser, page, 1280)
     gains = [float(value) for value in column(browser, 3)]
     assert gains == sorted(gains, reverse=True)
@@ -96,7 +88,7 @@ def test_the_class_table_sorts_and_filters(browser: Any, page: Path) -> None:
 
 
 @pytest.mark.parametrize("width", [375, 1280])
-def test_nothing_is_wider_than_the_screen(browser: Any, page: Path, width: int) -> None:
+def test_nothing_is_wider_than_the_screen(browser: webdriver.Chrome, page: Path, width: int) -> None:
     open_page(browser, page, width)
     assert browser.execute_script("return document.documentElement.scrollWidth") <= width
     # folded parts too
@@ -104,7 +96,7 @@ def test_nothing_is_wider_than_the_screen(browser: Any, page: Path, width: int) 
     assert browser.execute_script("return document.documentElement.scrollWidth") <= width
 
 
-def test_it_fits_on_paper(browser: Any, page: Path) -> None:
+def test_it_fits_on_paper(browser: webdriver.Chrome, page: Path) -> None:
     # A4 without its margins of 14 mm is 688 pixels wide
     open_page(browser, page, 688)
     browser.execute_cdp_cmd("Emulation.setEmulatedMedia", {"media": "print"})

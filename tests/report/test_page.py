@@ -9,7 +9,8 @@ from importlib import resources
 from hypothesis import given
 from hypothesis import strategies as st
 
-from yolo.report.page import exact, isolated, json_block, make_environment, rate, share
+from yolo.report.page import isolated, json_block, make_environment
+from yolo.report.text import exact, rate, share
 
 
 @given(st.text(max_size=40))

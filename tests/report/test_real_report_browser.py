@@ -18,7 +18,7 @@ import pytest
 from selenium import webdriver
 from selenium.webdriver.common.by import By
 
-from tests.report.test_report_browser import BROWSER, DRIVER, console, open_browser
+from tests.report.browser import NEEDS_BROWSER, console, open_browser
 from yolo.detection_sets import DetectionSet, ImageTable, Problem, TruthSet
 from yolo.evaluation.analysis import analyse
 from yolo.images import write_image
@@ -26,10 +26,7 @@ from yolo.report.context import ReportContext
 from yolo.report.pictures import CasePictures
 from yolo.report.report import write_report
 
-pytest.importorskip("selenium", reason="selenium drives the browser; it is in the extra `dev`")
-
-
-pytestmark = pytest.mark.skipif(not (BROWSER and DRIVER), reason="needs chromium and chromedriver on the path")
+pytestmark = NEEDS_BROWSER
 
 NAMES = ("cat", "dog", "owl")
 NUM_IMAGES, SIDE = 60, 200

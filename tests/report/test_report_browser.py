@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import json
-import shutil
 from collections.abc import Iterator
 from itertools import pairwise
 from pathlib import Path
@@ -11,29 +10,20 @@ from typing import Any
 
 import pytest
 from selenium import webdriver
-from selenium.webdriver.chrome.options import Options
-from selenium.webdriver.chrome.service import Service
 from selenium.webdriver.common.by import By
 from selenium.webdriver.common.keys import Keys
 from selenium.webdriver.support.ui import WebDriverWait
 
+from tests.report.browser import NEEDS_BROWSER, console, log, open_browser
 from tests.report.made_analysis import HOSTILE_NAMES, make_analysis
 from tests.report.made_context import make_context
 from yolo.evaluation.result import EvaluationResult
 from yolo.report.report import write_report
 
-pytest.importorskip("selenium", reason="selenium drives the browser; it is in the extra `dev`")
-
-
-BROWSER, DRIVER = shutil.which("chromium"), shutil.which("chromedriver")
-pytestmark = pytest.mark.skipif(not (BROWSER and DRIVER), reason="needs chromium and chromedriver on the path")
+pytestmark = NEEDS_BROWSER
 
 # hostile, and two that computers and people sort differently; of so many the best and the worst stand out at first
 NAMES = (*HOSTILE_NAMES[:-1], "Class 10", "class 9", HOSTILE_NAMES[-1])
-FLAGS = (
-    "--headless=new", "--no-sandbox", "--disable-gpu", "--window-size=1280,900",
-    "--host-resolver-rules=MAP * ~NOTFOUND", "--disable-background-networking",
-)  # fmt: skip
 
 
 @pytest.fixture(scope="module")
@@ -41,28 +31,6 @@ def folder(tmp_path_factory: pytest.TempPathFactory) -> Path:
     path = tmp_path_factory.mktemp("report")
     write_report(path, make_analysis(NAMES, num_images=60), make_context(title='<img src=x onerror="alert(3)">'))
     return path
-
-
-def open_browser(page: Path) -> Iterator[webdriver.Chrome]:
-    """A browser without a network that shows a page, until the test is done."""
-    assert BROWSER
-    assert DRIVER
-    options = Options()
-    options.binary_location = BROWSER
-    for flag in FLAGS:
-        options.add_argument(flag)
-    options.set_capability("goog:loggingPrefs", {"browser": "ALL", "performance": "ALL"})
-    browser = webdriver.Chrome(options=options, service=Service(DRIVER))
-    try:
-        browser.execute_cdp_cmd("Network.enable", {})
-        browser.execute_cdp_cmd(
-            "Network.emulateNetworkConditions",
-            {"offline": True, "latency": 0, "downloadThroughput": 0, "uploadThroughput": 0},
-        )
-        browser.get(page.as_uri())
-        yield browser
-    finally:
-        browser.quit()
 
 
 @pytest.fixture(scope="module")
@@ -254,15 +222,6 @@ def test_controls_have_names_and_headings_are_in_order(driver: webdriver.Chrome)
 
 def test_nothing_went_wrong_meanwhile(driver: webdriver.Chrome) -> None:
     assert console(driver) == []
-
-
-def log(driver: webdriver.Chrome, kind: str) -> list[dict[str, Any]]:
-    entries: list[dict[str, Any]] = driver.get_log(kind)  # type: ignore[no-untyped-call]
-    return entries
-
-
-def console(driver: webdriver.Chrome) -> list[str]:
-    return [entry["message"] for entry in log(driver, "browser")]
 
 
 def column_values(driver: webdriver.Chrome, table: str, column: int) -> list[float | None]:

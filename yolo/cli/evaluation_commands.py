@@ -15,6 +15,7 @@ from yolo.console import say
 
 if TYPE_CHECKING:
     from yolo.engine.evaluate import Evaluation
+    from yolo.evaluation.comparison import Comparison
     from yolo.evaluation.result import EvaluationResult
 
 _SUCCESS = 0
@@ -61,12 +62,43 @@ def compare_command(words: Sequence[str]) -> int:
     """Say what differs between two detectors."""
     config = parse("compare", CompareConfig, _with_names(words))
     console = Console()
-    from yolo.engine.compare import compare_files, summary_lines
+    from yolo.engine.compare import compare_files
 
     run = compare_files(config, console)
-    say(console, *summary_lines(run.comparison))
+    print_comparison(run.comparison, console)
     say(console, f"results: {run.folder}", f"look at: {run.page}")
     return _SUCCESS
+
+
+def print_comparison(comparison: Comparison, console: Console) -> None:
+    """The differences of all classes together as a table, and how many images changed."""
+    from rich.table import Table
+
+    from yolo.report.text import p_value
+
+    table = Table(box=None, pad_edge=False)
+    for place, title in enumerate(("", "A", "B", "B - A", f"{comparison.level:.0%} interval", "p")):
+        table.add_column(title, justify="right" if place else "left", no_wrap=True)
+    for one in comparison.headline:
+        table.add_row(
+            one.name,
+            _number(one.a),
+            _number(one.b),
+            _number(one.b - one.a, "+"),
+            f"{_number(one.interval.low, '+')} to {_number(one.interval.high, '+')}",
+            p_value(one.p_value, comparison.replicates),
+        )
+    console.print(table)
+    unchanged = comparison.num_images - comparison.num_better - comparison.num_worse
+    say(
+        console,
+        f"{comparison.num_images} images: {comparison.num_better} better, {comparison.num_worse} worse, "
+        f"{unchanged} as before",
+    )
+
+
+def _number(value: float, sign: str = "") -> str:
+    return "-" if math.isnan(value) else f"{value:{sign}.3f}"
 
 
 def _with_names(words: Sequence[str]) -> list[str]:

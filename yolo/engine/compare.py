@@ -18,17 +18,16 @@ from yolo.detection_files.detections import read_detections
 from yolo.detection_files.ground_truth import GroundTruthFiles, read_ground_truth
 from yolo.detection_files.remarks import Remark
 from yolo.detection_sets import Problem, TruthSet
+from yolo.engine.provenance import command_of, describe_environment
 from yolo.engine.report import INPUTS, describe_files, read_names, remark_lines
-from yolo.engine.run_folder import command_of, describe_environment
 from yolo.errors import ConfigError, DataError
 from yolo.evaluation.coco import match_problem
 from yolo.evaluation.comparison import Comparison, compare
 from yolo.files import new_folder
-from yolo.report.compare import CompareContext, write_comparison
-from yolo.report.context import ReportRemark
+from yolo.report.compare import Sides, write_comparison
+from yolo.report.context import ReportContext
 from yolo.report.pictures import ChangePictures
 
-_SMALLEST_P = 0.001
 _TRUTH, _FOUND, _METRICS = "ground_truth.json", "predictions.json", "metrics.json"
 _ROUNDING = 1e-9
 
@@ -41,7 +40,7 @@ class CompareRun:
         folder: where everything was written.
         page: compare.html.
         comparison: the differences.
-        remarks: on the files.
+        remarks: warnings about the files.
     """
 
     folder: Path
@@ -96,52 +95,15 @@ def compare_files(config: CompareConfig, console: Console | None = None) -> Comp
     if config.pictures:
         pictures = ChangePictures(match_problem(a), match_problem(b), comparison.score_thresholds)
     folder = new_folder(Path(config.runs), config.name)
-    context = CompareContext(
+    context = ReportContext(
         title=f"{first.name} and {second.name}",
         command=command_of("compare", config, positional=("a", "b")),
-        names=(first.name, second.name),
-        remarks=tuple(ReportRemark(one.kind, one.count, one.message, one.examples) for one in remarks),
+        remarks=tuple(remarks),
         configuration=asdict(config),
         environment=describe_environment(),
-        pictures=pictures,
-        picture_notes=None if pictures is None else lambda: pictures.notes,
     )
-    page = write_comparison(folder, comparison, a, b, context)
+    page = write_comparison(folder, Sides(comparison, a, b, (first.name, second.name)), context, pictures=pictures)
     return CompareRun(folder, page, comparison, tuple(remarks))
-
-
-def summary_lines(comparison: Comparison) -> list[str]:
-    """The differences of all classes together as aligned text, and how many images changed."""
-    rows = [("", "A", "B", "B - A", f"{comparison.level:.0%} interval", "p")]
-    rows += [
-        (
-            one.name,
-            _number(one.a),
-            _number(one.b),
-            _number(one.b - one.a, "+"),
-            f"{_number(one.interval.low, '+')} to {_number(one.interval.high, '+')}",
-            "< 0.001" if one.p_value < _SMALLEST_P else _number(one.p_value),
-        )
-        for one in comparison.headline
-    ]
-    widths = [max(map(len, column)) for column in zip(*rows, strict=True)]
-    lines = [
-        "  ".join(
-            cell.ljust(width) if place == 0 else cell.rjust(width)
-            for place, (cell, width) in enumerate(zip(row, widths, strict=True))
-        )
-        for row in rows
-    ]
-    unchanged = comparison.num_images - comparison.num_better - comparison.num_worse
-    lines.append(
-        f"{comparison.num_images} images: {comparison.num_better} better, {comparison.num_worse} worse, "
-        f"{unchanged} as before"
-    )
-    return lines
-
-
-def _number(value: float, sign: str = "") -> str:
-    return "-" if math.isnan(value) else f"{value:{sign}.3f}"
 
 
 def _side(path: Path, detection_format: DetectionFormat) -> _Side:

@@ -13,13 +13,12 @@ from yolo.console import say
 from yolo.detection_files.detections import read_problem
 from yolo.detection_files.ground_truth import GroundTruthFiles
 from yolo.detection_files.remarks import Remark
-from yolo.engine.run_folder import command_of, describe_environment
-from yolo.engine.validate import PROTOCOL_NOTES
+from yolo.engine.provenance import command_of, describe_environment
 from yolo.errors import DataError
 from yolo.evaluation.analysis import Analysis, analyse
 from yolo.evaluation.voc import INTERPOLATIONS, VocResult, evaluate_voc
 from yolo.files import new_folder, write_json
-from yolo.report.context import ReportContext, ReportRemark
+from yolo.report.context import ReportContext
 from yolo.report.pictures import CasePictures
 from yolo.report.report import write_report
 
@@ -38,7 +37,7 @@ class ReportRun:
         page: report.html.
         analysis: the numbers and what explains them.
         voc: by VOC's rules; None where nobody asked for them.
-        remarks: on the files.
+        remarks: warnings about the files.
     """
 
     folder: Path
@@ -52,7 +51,6 @@ def report(config: ReportConfig, console: Console | None = None) -> ReportRun:
     """Measure files of detections and write a run folder; see `ReportConfig`.
 
     Raises:
-        ConfigError: options that make no sense together.
         DataError: files that cannot be used; the message names file and place.
     """
     console = console or Console(quiet=True)
@@ -81,10 +79,9 @@ def report(config: ReportConfig, console: Console | None = None) -> ReportRun:
         title=config.title or f"{Path(config.detections).name} on {Path(config.ground_truth).name}",
         command=command_of("report", config),
         data_account=tuple(account),
-        remarks=tuple(ReportRemark(one.kind, one.count, one.message, one.examples) for one in remarks),
+        remarks=remarks,
         configuration=asdict(config),
         environment=describe_environment(),
-        protocol_notes=PROTOCOL_NOTES,
         voc=None if voc is None else voc.to_dict(),
         pictures=CasePictures(analysis.matched.problem) if config.pictures else None,
     )
@@ -95,16 +92,16 @@ def describe_files(truth: GroundTruthFiles, num_detections: int, found_format: s
     """What was read, a line each."""
     counted = int((~truth.truths.reusable).sum())
     ignored = len(truth.truths) - counted
-    ignored_words = f", {ignored} crowd or difficult" if ignored else ""
+    ignored_text = f", {ignored} crowd or difficult" if ignored else ""
     return [
         f"ground truth ({truth.format}): {len(truth.images)} images, {len(truth.class_names)} classes, "
-        f"{counted} objects to be found{ignored_words}",
+        f"{counted} objects to be found{ignored_text}",
         f"detections ({found_format}): {num_detections}",
     ]
 
 
 def remark_lines(remarks: Iterable[Remark]) -> list[str]:
-    """Remarks for a console, with a few examples."""
+    """Warnings about files for a console, with a few examples."""
     lines = []
     for remark in remarks:
         lines.append(f"warning: {remark.message} ({remark.count})")
@@ -119,8 +116,8 @@ def read_names(path: str) -> tuple[str, ...] | None:
     try:
         lines = Path(path).read_text(encoding="utf-8-sig").splitlines()
     except (OSError, UnicodeDecodeError) as error:
-        raise DataError(f"{path}: no text file of class names that can be read ({error})") from error
+        raise DataError(f"{path}: cannot be read as a text file of class names ({error})") from error
     names = tuple(line.strip() for line in lines if line.strip())
     if not names or len(set(names)) < len(names):
-        raise DataError(f"{path}: must have one class name in each line, each once")
+        raise DataError(f"{path}: must have one class name in each line, and each name once")
     return names

@@ -1,7 +1,4 @@
-"""The run folder of a training: configuration, environment, data account, results per epoch, events.
-
-What a result depends on beside its inputs: versions and the machine, for people who compare results.
-"""
+"""The run folder of a training: configuration, environment, data account, results per epoch, events."""
 
 from __future__ import annotations
 
@@ -9,11 +6,10 @@ import csv
 import json
 import os
 import platform
-import shlex
 import sys
 import time
-from collections.abc import Iterator, Mapping
-from dataclasses import MISSING, asdict, fields, is_dataclass
+from collections.abc import Mapping
+from dataclasses import asdict
 from importlib.metadata import version
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -24,58 +20,13 @@ import yaml
 from yolo._version import __version__
 from yolo.config import TrainConfig
 from yolo.darknet.network import DarknetSpec
+from yolo.engine.provenance import VERSIONS_OF
 from yolo.files import atomic_write, new_folder, write_json
 from yolo.losses.yolo_loss import TERM_NAMES
 from yolo.models.network import Spec
 
 if TYPE_CHECKING:
-    from _typeshed import DataclassInstance
-
-
-VERSIONS_OF = ("torch", "torchvision", "albumentations", "opencv-python", "numpy", "lightning-fabric", "safetensors")
-
-
-def describe_environment(device: torch.device | None = None) -> dict[str, str]:
-    """Name -> value, as texts."""
-    lines = {
-        "gridyolo": __version__,
-        "Python": platform.python_version(),
-        **{name: version(name) for name in VERSIONS_OF},
-        "platform": platform.platform(),
-        "CPU cores": str(os.cpu_count()),
-    }
-    if device is not None:
-        lines["device"] = str(device)
-        if device.type == "cuda":
-            lines["device name"] = torch.cuda.get_device_name(device)
-    return lines
-
-
-def command_of(command: str, config: DataclassInstance, *, positional: tuple[str, ...] = ()) -> str:
-    """The command line that makes this configuration: every option that is not at its default.
-
-    >>> from yolo.config import InfoConfig
-    >>> command_of("info", InfoConfig(weights="my best.safetensors"))
-    "gridyolo info --weights 'my best.safetensors'"
-    """
-    words = ["gridyolo", command, *(str(getattr(config, name)) for name in positional)]
-    return shlex.join([*words, *_options(config, prefix="", passed_over=positional)])
-
-
-def _options(config: DataclassInstance, *, prefix: str, passed_over: tuple[str, ...] = ()) -> Iterator[str]:
-    """Words for the options that are not at their default, sections as dotted keys."""
-    for field in fields(config):
-        value = getattr(config, field.name)
-        default = field.default if field.default_factory is MISSING else field.default_factory()
-        name = f"{prefix}{field.name}".replace("_", "-")
-        if field.name in passed_over or value == default:
-            continue
-        if is_dataclass(value) and not isinstance(value, type):
-            yield from _options(value, prefix=f"{name}.")
-        elif isinstance(value, bool):
-            yield f"--{name}" if value else f"--no-{name}"
-        else:
-            yield from (f"--{name}", str(value))
+    pass
 
 
 # The names that people's scripts already parse.

@@ -18,8 +18,8 @@ from yolo.config import TrainConfig
 from yolo.engine.checkpoint import default_settings, load_detector, save_detector, save_state
 from yolo.engine.console import StopWish, TrainingDisplay, stop_wish
 from yolo.engine.evaluate import Evaluation, evaluate_network
+from yolo.engine.provenance import command_of
 from yolo.engine.resume import pack, read_resumable, unpack
-from yolo.engine.run_folder import command_of
 from yolo.engine.training import Training, prepare, train_loader
 from yolo.engine.validate import write_evaluation
 from yolo.errors import DataError, GridYoloError

@@ -25,7 +25,7 @@ from yolo.detection_files.comp4 import check_names, write_comp4
 from yolo.engine.darknet import open_detector
 from yolo.engine.devices import choose_device, choose_dtype
 from yolo.engine.evaluate import Evaluation, evaluate_network, evaluation_loader
-from yolo.engine.run_folder import command_of, describe_environment
+from yolo.engine.provenance import command_of, describe_environment
 from yolo.errors import DataError, ImageReadError
 from yolo.evaluation.analysis import analyse
 from yolo.evaluation.voc import INTERPOLATIONS, VocEvaluator, VocResult
@@ -47,12 +47,6 @@ if TYPE_CHECKING:
 
 _NUM_SAMPLES, _SAMPLE_COLUMNS, _SAMPLE_SIZE = 8, 2, 640
 _WITHOUT_DETECTIONS = 0.25
-
-PROTOCOL_NOTES = (
-    "mAP and AR are COCO's: IoU 0.5 to 0.95, 101 recall points, the best 100 detections of each class and image; "
-    "crowd regions and difficult objects need not be found and excuse detections.",
-    "Precision, recall and F1 hold at IoU 0.5 and one score threshold, at which the mean F1 of the classes is highest.",
-)
 
 
 def write_evaluation(
@@ -102,7 +96,6 @@ def write_evaluation(
         data_account=tuple(account),
         configuration=dict(configuration),
         environment=describe_environment(device),
-        protocol_notes=PROTOCOL_NOTES,
         seconds_per_stage=evaluation.seconds,
         voc=None if voc is None else dict(voc),
         pictures=CasePictures(analysis.matched.problem),

@@ -3,14 +3,11 @@
 Each rule is a function that gives at most one piece of advice, and `make_advice` puts them in order: what makes the
 numbers themselves doubtful; then errors, weak classes and suspicious labels by what they cost; then other weaknesses;
 then what is merely uncertain. The thresholds of the rules are the constants below; they are judgements, not statistics.
-
-The most frequent confusions of a confusion matrix, in words.
 """
 
 from __future__ import annotations
 
 import math
-import unicodedata
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from typing import Final
@@ -18,13 +15,43 @@ from typing import Final
 import numpy as np
 
 from yolo.arrays import Float64
+from yolo.detection_files.remarks import Remark
 from yolo.evaluation.analysis import Analysis
 from yolo.evaluation.calibration import SHOWN_SCORE
 from yolo.evaluation.errors import ERROR_KINDS
 from yolo.evaluation.result import ClassResult, EvaluationResult
-from yolo.report.context import ReportRemark
-from yolo.report.page import share
-from yolo.report.text import ERROR_WORDS, SUSPECT_WORDS, cure, score_bias, tell
+from yolo.report.text import (
+    ERROR_TEXT,
+    LABEL_ERROR_TEXT,
+    counted,
+    isolated_text,
+    score_bias,
+    share,
+    temperature_advice,
+)
+
+MOST_ERROR_KINDS: Final = 3
+LEAST_COST: Final = 0.01  # of mAP@0.5; cheaper kinds of errors are not told
+LEAST_CONFUSED: Final = 5  # objects, and
+LEAST_CONFUSED_SHARE: Final = 0.1  # of the class, before a pair of classes is told
+WEAK_CLASS: Final = 0.6  # of the mean over classes; below it a class is weak
+WEAK_BIN: Final = 0.6  # of the best size; below it a size is weak
+LEAST_BIN_SHARE: Final = 0.05  # of all objects; rarer sizes are not told
+FEW_INSTANCES: Final = 20
+FEW_IMAGES: Final = 50
+WIDE_INTERVAL: Final = 0.3  # from low to high, of an AP
+MUCH_ECE: Final = 0.05  # of the detections that people get to see, and
+LEAST_CALIBRATED: Final = 100  # such detections, before scores are judged
+TOO_GOOD: Final = 0.99  # mAP@0.5:0.95 from which on somebody should look for a mistake
+MOST_SUSPECTS: Final = 200  # as many are looked for, so that there may be more
+MOST_NAMES: Final = 4
+
+# warnings about files that leave every number as good as it is
+HARMLESS_REMARKS: Final = frozenset(
+    {"beyond_detection_limit", "matched_by_name", "nameless_class", "nameless_classes", "dataset_note"}
+)
+# that are said in better words by `_nothing_to_measure`
+_EXPLAINED_REMARKS: Final = frozenset({"no_detections", "no_objects"})
 
 
 @dataclass(frozen=True, slots=True)
@@ -66,36 +93,12 @@ def most_confused(result: EvaluationResult, *, most: int) -> tuple[Confusion, ..
     )
 
 
-MOST_ERROR_KINDS: Final = 3
-LEAST_COST: Final = 0.01  # of mAP@0.5; cheaper kinds of errors are not told
-LEAST_CONFUSED: Final = 5  # objects, and
-LEAST_CONFUSED_SHARE: Final = 0.1  # of the class, before a pair of classes is told
-WEAK_CLASS: Final = 0.6  # of the mean over classes; below it a class is weak
-WEAK_BIN: Final = 0.6  # of the best size; below it a size is weak
-LEAST_BIN_SHARE: Final = 0.05  # of all objects; rarer sizes are not told
-FEW_INSTANCES: Final = 20
-FEW_IMAGES: Final = 50
-WIDE_INTERVAL: Final = 0.3  # from low to high, of an AP
-MUCH_ECE: Final = 0.05  # of the detections that people get to see, and
-LEAST_CALIBRATED: Final = 100  # such detections, before scores are judged
-TOO_GOOD: Final = 0.99  # mAP@0.5:0.95 from which on somebody should look for a mistake
-MOST_SUSPECTS: Final = 200  # as many are looked for, so that there may be more
-MOST_NAMES: Final = 4
-
-# remarks on files that leave every number as good as it is
-HARMLESS_REMARKS: Final = frozenset(
-    {"beyond_detection_limit", "matched_by_name", "nameless_class", "nameless_classes", "dataset_note"}
-)
-# that are said in better words by `_nothing_to_measure`
-_REMARKS_OF_NOTHING: Final = frozenset({"no_detections", "no_objects"})
-
-
 @dataclass(frozen=True, slots=True)
 class Advice:
     """One thing to do.
 
     Attributes:
-        level: "error" (numbers are doubtful), "warning" (worth mending) or "note".
+        level: "error" (numbers are doubtful), "warning" (worth fixing) or "note".
         title: what is the matter, a short sentence.
         text: with the numbers, and what to do.
         anchor: the section of the report that shows it.
@@ -107,7 +110,7 @@ class Advice:
     anchor: str
 
 
-def make_advice(analysis: Analysis, remarks: Sequence[ReportRemark] = ()) -> tuple[Advice, ...]:
+def make_advice(analysis: Analysis, remarks: Sequence[Remark] = ()) -> tuple[Advice, ...]:
     """All advice, the most urgent first; never empty."""
     doubts, nothing = _doubtful_input(remarks), _nothing_to_measure(analysis)
     if nothing:
@@ -130,14 +133,14 @@ def make_advice(analysis: Analysis, remarks: Sequence[ReportRemark] = ()) -> tup
     return (*first, *(item for item in notes if item))
 
 
-def _doubtful_input(remarks: Sequence[ReportRemark]) -> Advice | None:
-    grave = [one for one in remarks if one.kind not in HARMLESS_REMARKS | _REMARKS_OF_NOTHING]
+def _doubtful_input(remarks: Sequence[Remark]) -> Advice | None:
+    grave = [one for one in remarks if one.kind not in HARMLESS_REMARKS | _EXPLAINED_REMARKS]
     if not grave:
         return None
     # a file that is read wrongly as a whole is worse than any number of lines left out
     worst = max(grave, key=lambda one: ("_look" in one.kind or "_fit_as" in one.kind, one.count))
     others = len(grave) - 1
-    more = {0: "", 1: " There is one more remark."}.get(others, f" There are {others} more remarks.")
+    more = {0: "", 1: " There is one more warning."}.get(others, f" There are {others} more warnings.")
     times = "" if worst.count == 1 else f" This happened {worst.count:,} times."
     text = f"{_capital(_stop(worst.message))}{times}{more}"
     return Advice("error", "Look at the input files before you trust a number.", text, "remarks")
@@ -169,11 +172,11 @@ def _costly_errors(analysis: Analysis) -> Iterator[tuple[float, Advice]]:
     errors = analysis.errors
     costs = {kind: errors.ap_cost[kind] for kind in ERROR_KINDS if errors.ap_cost[kind] >= LEAST_COST}
     for kind in sorted(costs, key=lambda name: -costs[name])[:MOST_ERROR_KINDS]:
-        words = ERROR_WORDS[kind]
+        words = ERROR_TEXT[kind]
         classes = _costliest(errors.class_ap_cost[kind], analysis.result.per_class)
         at = "" if math.isnan(errors.score_threshold) else f" at the score threshold {errors.score_threshold:.3f}"
         where = f" Hit hardest: {classes}." if classes else ""
-        text = f"{_capital(tell(errors.counts[kind], words))}{at}.{where} {words.action}"
+        text = f"{_capital(counted(errors.counts[kind], words))}{at}.{where} {words.action}"
         yield (
             costs[kind],
             Advice("warning", f"{words.problem}: this costs {costs[kind]:.3f} of mAP@0.5.", text, "errors"),
@@ -187,7 +190,7 @@ def _costliest(costs: Float64, classes: Sequence[ClassResult]) -> str:
     if np.count_nonzero(known > 0) < 2:
         return ""
     ranked = np.argsort(-known, kind="stable")[:3].tolist()
-    return _list([f"{_isolated(classes[place].name)} ({known[place]:.3f})" for place in ranked if known[place] > 0])
+    return _list([f"{isolated_text(classes[place].name)} ({known[place]:.3f})" for place in ranked if known[place] > 0])
 
 
 def _confused_pair(analysis: Analysis) -> Advice | None:
@@ -199,12 +202,12 @@ def _confused_pair(analysis: Analysis) -> Advice | None:
         return None
     first = pairs[0]
     told = [
-        f"{_isolated(pair.annotated)} as {_isolated(pair.detected)} ({pair.count:,} of {pair.objects:,})"
+        f"{isolated_text(pair.annotated)} as {isolated_text(pair.detected)} ({pair.count:,} of {pair.objects:,})"
         for pair in pairs[:3]
     ]
-    text = f"Taken for another class: {_list(told)}. {ERROR_WORDS['class'].action}"
+    text = f"Taken for another class: {_list(told)}. {ERROR_TEXT['class'].action}"
     return Advice(
-        "warning", f"{_isolated(first.annotated)} is taken for {_isolated(first.detected)}.", text, "confusion"
+        "warning", f"{isolated_text(first.annotated)} is taken for {isolated_text(first.detected)}.", text, "confusion"
     )
 
 
@@ -218,11 +221,8 @@ def _weak_classes(analysis: Analysis) -> Iterator[tuple[float, Advice]]:
     weak.sort(key=lambda one: one.ap_50_95)
     usual = float(np.mean(others))
     lost = sum(max(usual - one.ap_50, 0.0) for one in weak) / len(known)
-    told = _list(
-        [f"{_isolated(one.name)} ({one.ap_50_95:.3f}, {one.instances:,} objects)" for one in weak[:MOST_NAMES]],
-        len(weak) - MOST_NAMES,
-    )
-    which = f"The class {_isolated(weak[0].name)} is" if len(weak) == 1 else f"{len(weak)} classes are"
+    told = _list([f"{isolated_text(one.name)} ({one.ap_50_95:.3f}, {one.instances:,} objects)" for one in weak])
+    which = f"The class {isolated_text(weak[0].name)} is" if len(weak) == 1 else f"{len(weak)} classes are"
     text = (
         f"AP@0.5:0.95 is far below the mean of {result.map_50_95:.3f}: {told}. As good as the others, "
         f"{'it' if len(weak) == 1 else 'they'} would raise mAP@0.5 by {lost:.3f}. First look at the labels; then add "
@@ -260,20 +260,20 @@ def _suspicious_labels(analysis: Analysis) -> Iterator[tuple[float, Advice]]:
     suspects, errors = analysis.suspects, analysis.errors
     if not suspects:
         return
-    kinds = {kind: sum(case.kind == kind for case in suspects) for kind in SUSPECT_WORDS}
+    kinds = {kind: sum(case.kind == kind for case in suspects) for kind in LABEL_ERROR_TEXT}
     stake = 0.0
     for kind, error in _ERROR_OF_SUSPECT.items():
         cost = errors.ap_cost[error]
         if cost > 0:  # NaN is no cost
             stake += cost * min(kinds[kind] / max(errors.counts[error], 1), 1.0)
-    told = _list([tell(count, SUSPECT_WORDS[kind]) for kind, count in kinds.items() if count])
+    told = _list([counted(count, LABEL_ERROR_TEXT[kind]) for kind, count in kinds.items() if count])
     text = (
         f"{_capital(told)}. If the detector were right about all of them, some {stake:.3f} of mAP@0.5 would be lost to "
         "labels. It will be wrong about many: look at the pictures from the top, correct the labels that are wrong, "
         "and evaluate again. errors.csv lists all."
     )
     most = "The surest " if len(suspects) >= MOST_SUSPECTS else ""
-    yield stake, Advice("warning", f"{most}{tell(len(suspects), _LABELS)} worth a look.", text, "suspects")
+    yield stake, Advice("warning", f"{most}{counted(len(suspects), _LABELS)} worth a look.", text, "suspects")
 
 
 def _miscalibration(analysis: Analysis) -> Advice | None:
@@ -287,7 +287,7 @@ def _miscalibration(analysis: Analysis) -> Advice | None:
     text = (
         f"Score and share of right detections are {found.ece_shown:.3f} apart on average, where the score is "
         f"{SHOWN_SCORE} or more. The order of detections, and so AP, does not suffer, but do not read a score as a "
-        f"probability.{cure(found)}"
+        f"probability.{temperature_advice(found)}"
     )
     return Advice("note", title, text, "calibration")
 
@@ -309,7 +309,7 @@ def _uncertain_classes(analysis: Analysis) -> Advice | None:
     if not shaky:
         return None
     shaky.sort(key=lambda one: one.instances)
-    told = _list([f"{_isolated(one.name)} ({one.instances:,})" for one in shaky[:MOST_NAMES]], len(shaky) - MOST_NAMES)
+    told = _list([f"{isolated_text(one.name)} ({one.instances:,})" for one in shaky])
     text = (
         f"The numbers of these classes could be quite different on other images, by chance alone: {told}. "
         "Do not decide by them; annotate more validation images that show them."
@@ -321,7 +321,7 @@ def _classes_without_objects(analysis: Analysis) -> Advice | None:
     empty: list[ClassResult] = [one for one in analysis.result.per_class if not one.instances]
     if not empty or not analysis.result.num_objects:
         return None
-    told = _list([_isolated(one.name) for one in empty[:MOST_NAMES]], len(empty) - MOST_NAMES)
+    told = _list([isolated_text(one.name) for one in empty])
     text = f"Nothing is said about {told}: no such object is in these images, so detections of them are in no mean."
     return Advice("note", f"{_classes(len(empty))} not measured.", text, "classes")
 
@@ -358,23 +358,17 @@ _ERROR_OF_SUSPECT: Final = {
     "inexact_box": "location",
     "no_object": "missed",
 }
-_LABELS = SUSPECT_WORDS["no_object"]._replace(one="label is", many="labels are")
+_LABELS = LABEL_ERROR_TEXT["no_object"]._replace(one="label is", many="labels are")
 
 
-def _list(texts: Sequence[str], more: int = 0) -> str:
-    """Texts with commas and an "and".
+def _list(texts: Sequence[str]) -> str:
+    """The first few texts with commas and an "and".
 
-    >>> _list(["a", "b", "c"]), _list(["a"], 2), _list(["a"], -3)
-    ('a, b and c', 'a and 2 more', 'a')
+    >>> _list(["a", "b", "c"]), _list(["a"]), _list(["a", "b", "c", "d", "e", "f"])
+    ('a, b and c', 'a', 'a, b, c, d and 2 more')
     """
-    texts = [*texts, f"{more} more"] if more > 0 else list(texts)
-    return texts[0] if len(texts) == 1 else f"{', '.join(texts[:-1])} and {texts[-1]}"
-
-
-def _isolated(name: str) -> str:
-    """A name, kept from turning what follows it to the left if it is written from right to left."""
-    turns = any(unicodedata.bidirectional(character) in ("R", "AL", "RLO", "RLE") for character in name)
-    return f"\u2068{name}\u2069" if turns else name
+    shown = [*texts[:MOST_NAMES], *[f"{len(texts) - MOST_NAMES} more"][: len(texts) > MOST_NAMES]]
+    return shown[0] if len(shown) == 1 else f"{', '.join(shown[:-1])} and {shown[-1]}"
 
 
 def _classes(count: int) -> str:

@@ -1,63 +1,48 @@
-"""What a report says beside the analysis: where the data came from, how it was measured, what was remarked on it."""
+"""What a page says beside its numbers: where they come from, how they were measured, what was odd about the files."""
 
 from __future__ import annotations
 
 from collections.abc import Callable
 from dataclasses import dataclass, field
-from typing import Any, Protocol
+from typing import Any, Final
 
+from yolo.detection_files.remarks import Remark
 from yolo.evaluation.label_errors import Case
+
+PROTOCOL_NOTES: Final = (
+    "mAP and AR are COCO's: IoU 0.5 to 0.95, 101 recall points, the best 100 detections of each class and image; "
+    "crowd regions and difficult objects need not be found and excuse detections.",
+    "Precision, recall and F1 hold at IoU 0.5 and one score threshold, at which the mean F1 of the classes is highest.",
+)
 
 
 @dataclass(frozen=True, slots=True)
-class ReportRemark:
-    """Something about the input files that may make a number mean less than it says.
+class CasePicture:
+    """A picture for a page.
 
     Attributes:
-        kind: short name, such as "unknown_image".
-        count: how many cases.
-        message: what it is, what was done about it and what to do, for people.
-        examples: a few of the cases, as they should be shown.
+        source: data URI of a JPEG.
+        width: in pixels.
+        height: in pixels.
+        alt: what it shows, for those who cannot see it.
+        caption: the same, shorter; names as they are.
     """
 
-    kind: str
-    count: int
-    message: str
-    examples: tuple[str, ...] = ()
-
-
-class CasePicture(Protocol):
-    """A picture of a case, as it goes into a page."""
-
-    @property
-    def source(self) -> str:
-        """A data URI."""
-
-    @property
-    def width(self) -> int:
-        """Pixels."""
-
-    @property
-    def height(self) -> int:
-        """Pixels."""
-
-    @property
-    def alt(self) -> str:
-        """What is seen, for those who do not see it."""
-
-    @property
-    def caption(self) -> str:
-        """What is below the picture."""
+    source: str
+    width: int
+    height: int
+    alt: str
+    caption: str
 
 
 @dataclass(frozen=True, slots=True)
 class ReportContext:
-    """Everything on a report that is no number of the analysis.
+    """Everything on a page that is not a number of the analysis or of the comparison.
 
     Attributes:
         title: such as "val of runs/train on blood".
         command: as typed.
-        data_account: lines for people: what was read, mended, dropped.
+        data_account: lines for people: what was read, fixed, dropped.
         remarks: counted warnings about the input files; they stand on top.
         configuration: name -> value, shown as a table.
         environment: name -> version and the like.
@@ -70,10 +55,10 @@ class ReportContext:
     title: str
     command: str
     data_account: tuple[str, ...] = ()
-    remarks: tuple[ReportRemark, ...] = ()
+    remarks: tuple[Remark, ...] = ()
     configuration: dict[str, Any] = field(default_factory=dict)
     environment: dict[str, str] = field(default_factory=dict)
-    protocol_notes: tuple[str, ...] = ()
+    protocol_notes: tuple[str, ...] = PROTOCOL_NOTES
     seconds_per_stage: dict[str, float] | None = None
     voc: dict[str, Any] | None = None
     pictures: Callable[[Case], CasePicture | None] | None = None

@@ -1,11 +1,7 @@
-"""metrics.json: the numbers of an evaluation and of what explains it, for programs.
+"""The files beside a report: metrics.json for programs, per_class.csv and errors.csv, summary.md for a pull request.
 
-At the top level are the fields of `EvaluationResult`, so that `EvaluationResult.from_dict` reads the file; beside them
-a section for each part of the analysis. What is no finite number is null.
-
-The tables beside a report: one row for each class, one for each error; what does not exist is an empty field.
-
-summary.md: a report in a few lines, to paste into a pull request.
+At the top level of metrics.json are the fields of `EvaluationResult`, so that `EvaluationResult.from_dict` reads the
+file; beside them a section for each part of the analysis. What is not a finite number is null, in tables empty.
 """
 
 from __future__ import annotations
@@ -28,11 +24,14 @@ from yolo.evaluation.result import ClassResult, EvaluationResult
 from yolo.files import write_csv
 from yolo.report.advice import Advice
 from yolo.report.context import ReportContext
-from yolo.report.page import rate
-from yolo.report.text import ERROR_WORDS, HEADLINE_WORDS
+from yolo.report.text import ERROR_TEXT, HEADLINE_TEXT, rate
 
-MOST_ROWS: Final = 100_000
+MOST_ROWS: Final = 100_000  # of errors.csv, beside the suspicious labels
+MOST_SUSPECTS: Final = 1_000  # in metrics.json
+MOST_CLASSES: Final = 80  # in summary.md
 
+_PER_ITEM = ("kind", "nearest", "nearest_iou", "missed")  # arrays over detections or objects: errors.csv has them
+_SPECIAL = re.compile(r"([\\`*_{}\[\]<>()#+!|~&$@])")
 _BOX = ("x1", "y1", "x2", "y2")
 ERROR_COLUMNS: Final = (
     "kind", "image_id", "file", "class", "score", "iou", *_BOX,
@@ -76,10 +75,9 @@ def write_errors(path: Path, analysis: Analysis, *, most: int = MOST_ROWS) -> Ro
     missed = missed[: most - len(wrong)]
     wrong = wrong[np.argsort(errors.kind[wrong], kind="stable")]
     cases = [*_wrong_cases(analysis, wrong.tolist()), *_missed_cases(analysis, missed.tolist())]
-    suspects = [(f"suspect:{case.kind}", case) for case in analysis.suspects]
-    rows = (_error_row(analysis, kind, case) for kind, case in [*((case.kind, case) for case in cases), *suspects])
-    write_csv(path, ERROR_COLUMNS, rows)
-    return RowCounts(total, len(cases), len(suspects))
+    rows = [(case.kind, case) for case in cases] + [(f"suspect:{case.kind}", case) for case in analysis.suspects]
+    write_csv(path, ERROR_COLUMNS, (_error_row(analysis, kind, case) for kind, case in rows))
+    return RowCounts(total, len(cases), len(analysis.suspects))
 
 
 def _class_row(analysis: Analysis, index: int) -> dict[str, Any]:
@@ -105,7 +103,7 @@ def _wrong_cases(analysis: Analysis, places: list[int]) -> Iterator[Case]:
             int(errors.nearest[place]),
             float(detections.scores[place]),
             float(errors.nearest_iou[place]),
-            ERROR_WORDS[kind].meaning,
+            ERROR_TEXT[kind].meaning,
         )
 
 
@@ -113,7 +111,7 @@ def _missed_cases(analysis: Analysis, places: list[int]) -> Iterator[Case]:
     truths = analysis.matched.problem.truths
     for place in places:
         image = int(truths.image_index[place])
-        yield Case("missed", image, -1, place, math.nan, math.nan, ERROR_WORDS["missed"].meaning)
+        yield Case("missed", image, -1, place, math.nan, math.nan, ERROR_TEXT["missed"].meaning)
 
 
 def _error_row(analysis: Analysis, kind: str, case: Case) -> Iterator[Any]:
@@ -134,11 +132,6 @@ def _error_row(analysis: Analysis, kind: str, case: Case) -> Iterator[Any]:
     yield case.message
 
 
-MOST_SUSPECTS: Final = 1_000
-
-_PER_ITEM = ("kind", "nearest", "nearest_iou", "missed")  # arrays over detections or objects: errors.csv has them
-
-
 def metrics_of(analysis: Analysis, context: ReportContext, advice: Sequence[Advice], rows: RowCounts) -> dict[str, Any]:
     """Everything that metrics.json holds, of JSON's own types.
 
@@ -149,10 +142,10 @@ def metrics_of(analysis: Analysis, context: ReportContext, advice: Sequence[Advi
         rows: what errors.csv holds.
     """
     problem = analysis.matched.problem
-    errors = {key: value for key, value in _fields(analysis.errors).items() if key not in _PER_ITEM}
+    errors = {key: value for key, value in asdict(analysis.errors).items() if key not in _PER_ITEM}
     suspects = [_suspect(problem, case) for case in analysis.suspects[:MOST_SUSPECTS]]
     sections = {
-        "intervals": analysis.intervals and _intervals(analysis),
+        "intervals": analysis.intervals,
         "errors": errors,
         "breakdowns": analysis.breakdowns,
         "calibration": analysis.calibration,
@@ -171,19 +164,6 @@ def metrics_of(analysis: Analysis, context: ReportContext, advice: Sequence[Advi
         "environment": context.environment,
     }
     return {**plain(analysis.result.to_dict()), **plain(sections)}
-
-
-def _intervals(analysis: Analysis) -> dict[str, Any]:
-    found = analysis.intervals
-    assert found is not None
-    return {
-        "level": found.level,
-        "replicates": found.replicates,
-        "seed": found.seed,
-        "headline": {name: list(interval) for name, interval in found.headline.items()},
-        "class_ap_50": [list(interval) for interval in found.class_ap_50],
-        "class_ap_50_95": [list(interval) for interval in found.class_ap_50_95],
-    }
 
 
 def _suspect(problem: Problem, case: Case) -> dict[str, Any]:
@@ -214,21 +194,12 @@ def plain(value: Any) -> Any:
     if isinstance(value, np.ndarray | np.generic):
         return plain(value.tolist())
     if is_dataclass(value) and not isinstance(value, type):
-        return plain(_fields(value))
+        return plain(asdict(value))
     if isinstance(value, dict):
         return {printable(str(key)): plain(item) for key, item in value.items()}
     if isinstance(value, list | tuple | set | frozenset):
         return [plain(item) for item in value]
     return printable(str(value))
-
-
-def _fields(value: Any) -> dict[str, Any]:
-    return asdict(value)
-
-
-MOST_CLASSES: Final = 80
-
-_SPECIAL = re.compile(r"([\\`*_{}\[\]<>()#+!|~&$@])")
 
 
 def make_summary(analysis: Analysis, context: ReportContext, advice: Sequence[Advice]) -> str:
@@ -255,7 +226,7 @@ def _headline(analysis: Analysis) -> list[str]:
     intervals = analysis.intervals.headline if analysis.intervals else {}
     level = f" {analysis.intervals.level:.0%} interval |" if analysis.intervals else ""
     lines = [f"| number | value |{level}", "| --- | ---: |" + (" --- |" if level else "")]
-    for name, (label, _) in HEADLINE_WORDS.items():
+    for name, (label, _) in HEADLINE_TEXT.items():
         line = f"| {label} | {rate(getattr(analysis.result, name))} |"
         if level:
             interval = intervals.get(name)

@@ -1,4 +1,4 @@
-"""What every page is made with: templates and scripts of this folder, inlined, and names that cannot do harm.
+"""What every page is made with: templates and scripts of this folder, inlined, and text that cannot do harm.
 
 All text that comes from outside is escaped by Jinja2. Scripts read their data from a JSON block and write it with
 textContent only; a content security policy forbids the page to load anything.
@@ -7,7 +7,6 @@ textContent only; a content security policy forbids the page to load anything.
 from __future__ import annotations
 
 import json
-import math
 import re
 from importlib import resources
 from typing import Any, Final
@@ -17,8 +16,8 @@ from markupsafe import Markup
 
 from yolo.detection_sets import ImageTable
 from yolo.errors import printable
+from yolo.report.text import NO_NUMBER, count, exact, places, rate, share, signed
 
-NO_NUMBER: Final = "–"
 NO_OBJECTS: Final = "no objects of this class"
 
 # of JSON within HTML: what could end the script block, and the line ends of older JavaScript
@@ -29,8 +28,8 @@ def make_environment() -> Environment:
     """Jinja2 with the templates of this folder.
 
     Templates can use `asset("page.css")`, a file of this folder as it is; `json_block(value)`, JSON for a script
-    element; and the filters `rate` (0.412), `share` (41 %), `count` (12,345), `name` (text of a stranger, isolated
-    from the direction of what is around it) and `exact` (all digits, for data-value and title).
+    element; and the filters `rate` (0.412), `signed` (+0.412), `share` (41 %), `count` (12,345), `name` (text from
+    outside, isolated from the direction of what is around it) and `exact` (all digits, for data-value and title).
     """
     environment = Environment(
         autoescape=True,
@@ -41,7 +40,14 @@ def make_environment() -> Environment:
     )
     environment.globals.update(asset=asset, json_block=json_block, no_number=NO_NUMBER, no_objects=NO_OBJECTS)
     environment.filters.update(
-        rate=rate, share=share, count=count, name=isolated, exact=exact, printable=printable, places=places
+        rate=rate,
+        signed=signed,
+        share=share,
+        count=count,
+        places=places,
+        exact=exact,
+        name=isolated,
+        printable=printable,
     )
     return environment
 
@@ -61,53 +67,6 @@ def json_block(value: Any) -> Markup:
     for character, escape in _UNSAFE.items():
         text = text.replace(character, escape)
     return Markup(text)
-
-
-def rate(value: float | None) -> str:
-    """Three decimals, a dash where there is nothing to measure.
-
-    >>> rate(0.41249), rate(float("nan"))
-    ('0.412', '–')
-    """
-    return NO_NUMBER if value is None or not math.isfinite(value) else f"{value:.3f}"
-
-
-def share(value: float) -> str:
-    """Per cent for people.
-
-    >>> share(0.416), share(0.0004), share(float("nan"))
-    ('42 %', '0.04 %', '–')
-    """
-    if not math.isfinite(value):
-        return NO_NUMBER
-    return f"{100 * value:.0f} %" if value == 0 or abs(value) >= 0.1 else f"{100 * value:.2g} %"
-
-
-def count(value: int) -> str:
-    """With separators of thousands.
-
-    >>> count(36335)
-    '36,335'
-    """
-    return f"{value:,}"
-
-
-def places(value: float, digits: int = 2) -> str:
-    """So many decimals, for the geometry of drawings.
-
-    >>> places(1 / 3)
-    '0.33'
-    """
-    return f"{value:.{digits}f}"
-
-
-def exact(value: float) -> str:
-    """All digits; empty where there is nothing to measure.
-
-    >>> exact(0.1), exact(float("nan")), exact(7)
-    ('0.1', '', '7')
-    """
-    return repr(value) if math.isfinite(value) else ""
 
 
 def isolated(text: str) -> Markup:

@@ -1,14 +1,10 @@
 """Pictures for pages: detections and objects drawn on small copies of their images, as data URIs.
 
-Lines tell what is what by style and colour; words stand in captions, which the page escapes. An image that cannot be
-shown is counted, and ends nothing.
+Line style and colour say what is what; the page escapes the captions. An image that cannot be shown gives no picture
+and ends nothing. Boxes are in pixels of the image with its EXIF orientation applied and of the size that the table
+states; where the file has another size (a folder of smaller copies) they are scaled, and a note says so.
 
 Shape letters: K detections, M objects.
-
-Images of a table for pages: read when asked for, reduced, a few of them kept; what cannot be read is counted.
-
-Boxes speak of pixels of the image with its EXIF orientation applied and of the size that the table states; where the
-file has another size (a gallery of smaller copies) they are scaled, and a note says so.
 """
 
 from __future__ import annotations
@@ -30,31 +26,24 @@ from yolo.evaluation.comparison import ImageChange
 from yolo.evaluation.label_errors import Case
 from yolo.images import read_size
 from yolo.media.crops import Box, Decoded, cut, decode_reduced, fit, jpeg_uri, ordered, view_around
-from yolo.media.drawing import BLUE, GREY, ORANGE, WHITE, Outline, draw_outlines
+from yolo.media.drawing import BLUE, GREY, ORANGE, RGB, WHITE, Outline, draw_outlines
+from yolo.report.context import CasePicture
 
 _LEAST_VIEW = 32.0  # pixels of the image: less would be a blot of colours
 _MOST_ENLARGED = 16.0
 _MOST_NEEDED = 6000.0  # pixels of the longer side: larger images are always decoded reduced
 _CACHED_BYTES = 96_000_000
-_MOST_EXAMPLES = 5
 _OTHER_ASPECT = 0.03
+_CASE_SHARE = 0.28  # of the view that the boxes of a case take
+_CHANGE_SHARE = 0.75  # that all boxes of an image take
+_MOST_BOXES = 200  # on one picture
+_MOST_NAMED = 3
+_IOU = 0.5
+_QUALITY = 80  # of the JPEGs
 
 
-@dataclass(frozen=True)
-class MissingImages:
-    """Images that could not be shown.
-
-    Attributes:
-        count: how many.
-        examples: at most five, `id: reason`.
-    """
-
-    count: int
-    examples: tuple[str, ...]
-
-
-class ImageShelf:
-    """Decoded images by their place in a table, a few of them kept; remembers what could not be read.
+class ImageLoader:
+    """Decoded images by their place in a table: read when asked for, reduced, a few of them kept.
 
     Args:
         images: the table.
@@ -62,24 +51,17 @@ class ImageShelf:
 
     def __init__(self, images: ImageTable) -> None:
         self._images = images
-        self._missing: dict[int, str] = {}
-        self._sizes: dict[int, tuple[int, int]] = {}
+        self._sizes: dict[int, tuple[int, int] | None] = {}
         self._kept: OrderedDict[int, tuple[float, Decoded]] = OrderedDict()
         self._resized: set[int] = set()
         self._distorted: set[int] = set()
 
     @property
-    def missing(self) -> MissingImages:
-        """Images that were asked for and could not be read."""
-        examples = [f"{self._images.image_ids[place]}: {why}" for place, why in self._missing.items()]
-        return MissingImages(len(examples), tuple(examples[:_MOST_EXAMPLES]))
-
-    @property
     def notes(self) -> tuple[str, ...]:
         """What a reader should know about the pictures, one sentence each."""
         return tuple(
-            f"{len(places)} of the images shown {words} (such as {self._images.image_ids[min(places)]})."
-            for places, words in (
+            f"{len(places)} of the images shown {text} (such as {self._images.image_ids[min(places)]})."
+            for places, text in (
                 (self._resized, "have another size than the annotations state; boxes were scaled to them"),
                 (
                     self._distorted,
@@ -92,14 +74,13 @@ class ImageShelf:
 
     def size_hw(self, place: int) -> tuple[int, int] | None:
         """Height and width of the file of an image, None if it cannot be read."""
-        if place in self._missing:
-            return None
         if place not in self._sizes:
             try:
-                self._sizes[place] = _readable_size(self._images.paths[place])
-            except ImageReadError as error:
-                self._missing[place] = str(error)
-                return None
+                path = self._images.paths[place]
+                size_hw = read_size(Path(path)) if path else (0, 0)
+                self._sizes[place] = size_hw if min(size_hw) >= 1 else None
+            except ImageReadError:
+                self._sizes[place] = None
         return self._sizes[place]
 
     def box_scale(self, place: int, size_hw: tuple[int, int]) -> tuple[float, float]:
@@ -119,24 +100,14 @@ class ImageShelf:
             return kept[1]
         try:
             decoded = decode_reduced(Path(self._images.paths[place]), needed=needed)
-        except (ImageReadError, MemoryError) as error:
-            self._missing[place] = str(error) or "there is not enough memory to decode it"
+        except (ImageReadError, MemoryError):
+            self._sizes[place] = None
             return None
         self._kept[place] = (needed, decoded)
         self._kept.move_to_end(place)
         while len(self._kept) > 1 and sum(one.image.nbytes for _, one in self._kept.values()) > _CACHED_BYTES:
             self._kept.popitem(last=False)
         return decoded
-
-
-def _readable_size(path: str) -> tuple[int, int]:
-    """Height and width of a file, both at least 1; ImageReadError if there is none that can be read."""
-    if not path:
-        raise ImageReadError("no image file is known")
-    size_hw = read_size(Path(path))
-    if min(size_hw) < 1:
-        raise ImageReadError(f"{path}: states a size of {size_hw[1]} x {size_hw[0]} pixels")
-    return size_hw
 
 
 @dataclass(frozen=True)
@@ -161,57 +132,46 @@ class Placed:
         (x, y), by = self.origin, self.factor
         return (x1 - x) * by, (y1 - y) * by, (x2 - x) * by, (y2 - y) * by
 
+    def outlines(
+        self, boxes: Iterable[Any], colour: RGB, *, width: int = 2, dashed: bool = False, faint: bool = False
+    ) -> list[Outline]:
+        """Finite boxes of the annotation's pixels in one style."""
+        return [
+            Outline(self.box(box), colour, width, dashed, edged=not faint, opacity=0.6 if faint else 1.0)
+            for box in _finite(boxes)
+        ]
+
+    def picture_of(self, lines: Sequence[Outline], alt: str, caption: str) -> CasePicture:
+        """The part with lines drawn on it."""
+        source = jpeg_uri(draw_outlines(self.picture, lines), quality=_QUALITY, sharp_colours=True)
+        height, width = self.picture.shape[:2]
+        return CasePicture(source, width, height, alt, caption)
+
 
 def place_boxes(
-    shelf: ImageShelf, image: int, boxes: Sequence[Sequence[float]], *, share: float, side: int
+    loader: ImageLoader, image: int, boxes: Sequence[Sequence[float]], *, share: float, side: int
 ) -> Placed | None:
     """The part of an image where some boxes are; None if the image cannot be read.
 
     Args:
-        shelf: has the image.
+        loader: has the image.
         image: its place.
         boxes: xyxy in the pixels that the annotation speaks of, finite.
         share: of the part's side that the boxes take, see `view_around`.
         side: longer side of the picture in pixels.
     """
-    size_hw = shelf.size_hw(image)
+    size_hw = loader.size_hw(image)
     if size_hw is None:
         return None
-    scale = shelf.box_scale(image, size_hw)
+    scale = loader.box_scale(image, size_hw)
     view = view_around([ordered(box, scale) for box in boxes], size_hw, share=share, least=_LEAST_VIEW)
     shown = max(view[2] - view[0], view[3] - view[1])
-    decoded = shelf.read(image, min(side * max(size_hw) / shown, _MOST_NEEDED))
+    decoded = loader.read(image, min(side * max(size_hw) / shown, _MOST_NEEDED))
     if decoded is None:
         return None
     x1, y1, x2, y2 = (round(value * decoded.scale) for value in view)
     picture, factor = fit(cut(decoded.image, (x1, y1, x2, y2)), side, most=_MOST_ENLARGED)
     return Placed(picture, (x1 / decoded.scale, y1 / decoded.scale), factor * decoded.scale, scale)
-
-
-_SHARE = 0.28  # of the view that the boxes of a case take
-_SHARE_OF_ALL = 0.75  # that all boxes of an image take
-_MOST_BOXES = 200  # on one picture
-_MOST_NAMED = 3
-_IOU = 0.5
-
-
-@dataclass(frozen=True)
-class CasePicture:
-    """A picture for a page.
-
-    Attributes:
-        source: data URI of a JPEG.
-        width: in pixels.
-        height: in pixels.
-        alt: what it shows, for those who cannot see it.
-        caption: the same, shorter; names as they are.
-    """
-
-    source: str
-    width: int
-    height: int
-    alt: str
-    caption: str
 
 
 class CasePictures:
@@ -220,56 +180,32 @@ class CasePictures:
     Args:
         problem: whose detections and objects the cases point into.
         side: longer side of a picture in pixels.
-        most_bytes: of all pictures as they stand in the page.
-        quality: of the JPEGs.
-
-    Attributes:
-        left_out: cases that have no picture because the bytes were spent.
     """
 
-    def __init__(self, problem: Problem, *, side: int = 320, most_bytes: int = 8_000_000, quality: int = 80) -> None:
-        self.left_out = 0
-        self._problem, self._side, self._quality = problem, side, quality
-        self._shelf = ImageShelf(problem.images)
-        self._bytes_left = most_bytes
-
-    @property
-    def missing(self) -> MissingImages:
-        """Images that were asked for and could not be read."""
-        return self._shelf.missing
+    def __init__(self, problem: Problem, *, side: int = 320) -> None:
+        self._problem, self._side, self._loader = problem, side, ImageLoader(problem.images)
 
     @property
     def notes(self) -> tuple[str, ...]:
         """What a reader should know about the pictures, one sentence each."""
-        return self._shelf.notes
+        return self._loader.notes
 
     def __call__(self, case: Case) -> CasePicture | None:
-        """A picture; None if the image cannot be read, or the bytes are spent."""
-        if self._bytes_left <= 0:
-            self.left_out += 1
-            return None
+        """A picture; None if the image cannot be read."""
         detections, truths = self._problem.detections, self._problem.truths
-        detection = detections.boxes[case.detection] if case.detection >= 0 else None
-        truth = truths.boxes[case.truth] if case.truth >= 0 else None
-        boxes = _finite(box for box in (detection, truth) if box is not None)
-        placed = place_boxes(self._shelf, case.image, boxes, share=_SHARE, side=self._side)
+        detection = _finite(detections.boxes[[case.detection]] if case.detection >= 0 else ())
+        truth = _finite(truths.boxes[[case.truth]] if case.truth >= 0 else ())
+        placed = place_boxes(self._loader, case.image, [*detection, *truth], share=_CASE_SHARE, side=self._side)
         if placed is None:
             return None
         others = np.flatnonzero(truths.image_index == case.image)[:_MOST_BOXES]
         lines = [
-            Outline(placed.box(box), WHITE, width=1, dashed=True, edged=False, opacity=0.6)
-            for box in _finite(truths.boxes[others[others != case.truth]])
+            *placed.outlines(truths.boxes[others[others != case.truth]], WHITE, width=1, dashed=True, faint=True),
+            *placed.outlines(detection, ORANGE),
+            *placed.outlines(truth, BLUE, dashed=True),
         ]
-        lines += [Outline(placed.box(box), ORANGE) for box in _finite([] if detection is None else [detection])]
-        lines += [Outline(placed.box(box), BLUE, dashed=True) for box in _finite([] if truth is None else [truth])]
         caption = case_caption(self._problem, case)
-        alt = f"{caption}. Solid line: detection. Dashed line: annotation."
-        picture = _picture(placed, lines, quality=self._quality, alt=alt, caption=caption)
-        if len(picture.source) > self._bytes_left:
-            self.left_out += 1
-            return None
-        self._bytes_left -= len(picture.source)
-        return picture
+        return placed.picture_of(lines, f"{caption}. Solid line: detection. Dashed line: annotation.", caption)
 
 
 def case_caption(problem: Problem, case: Case) -> str:
@@ -315,23 +251,18 @@ class ChangePictures:
         self._both = tuple(zip((matched_a, matched_b), score_thresholds, strict=True))
         images, other = matched_a.problem.images, matched_b.problem.images
         paths = [path or second for path, second in zip(images.paths, other.paths, strict=True)]
-        self._shelf, self._side, self._bytes_left = ImageShelf(replace(images, paths=paths)), side, most_bytes
-
-    @property
-    def missing(self) -> MissingImages:
-        """Images that were asked for and could not be read."""
-        return self._shelf.missing
+        self._loader, self._side, self._bytes_left = ImageLoader(replace(images, paths=paths)), side, most_bytes
 
     @property
     def notes(self) -> tuple[str, ...]:
         """What a reader should know about the pictures, one sentence each."""
-        return self._shelf.notes
+        return self._loader.notes
 
     def __call__(self, change: ImageChange) -> tuple[CasePicture | None, CasePicture | None]:
         """Of A and of B; None and None if the image cannot be read, or the bytes are spent."""
         scenes = [_look(matched, change.image, threshold) for matched, threshold in self._both]
         boxes = [box for scene in scenes for box in scene.boxes]
-        placed = place_boxes(self._shelf, change.image, boxes, share=_SHARE_OF_ALL, side=self._side)
+        placed = place_boxes(self._loader, change.image, boxes, share=_CHANGE_SHARE, side=self._side)
         if placed is None or self._bytes_left <= 0:
             return None, None
         a, b = (_draw_scene(scene, placed) for scene in scenes)
@@ -385,22 +316,18 @@ def _look(matched: Matched, image: int, score_threshold: float) -> _Scene:
 
 
 def _draw_scene(scene: _Scene, placed: Placed) -> CasePicture:
-    detections, truths = scene.matched.problem.detections, scene.matched.problem.truths
-    lines: list[Outline] = []
-
-    def add(boxes: Any, style: Outline) -> None:
-        lines.extend(style._replace(box=placed.box(box)) for box in _finite(boxes[:_MOST_BOXES]))
-
-    nowhere: Box = (0.0, 0.0, 0.0, 0.0)
-    add(truths.boxes[scene.excused], Outline(nowhere, GREY, width=1, dashed=True))
-    add(truths.boxes[scene.found], Outline(nowhere, WHITE, width=1, dashed=True, edged=False, opacity=0.6))
-    add(detections.boxes[scene.ignored], Outline(nowhere, GREY, width=1))
-    add(detections.boxes[scene.right], Outline(nowhere, WHITE, width=1))
-    add(detections.boxes[scene.wrong], Outline(nowhere, ORANGE, width=3))
-    add(truths.boxes[scene.missed], Outline(nowhere, BLUE, width=3, dashed=True))
+    detected, annotated = scene.matched.problem.detections.boxes, scene.matched.problem.truths.boxes
+    lines = [
+        *placed.outlines(annotated[scene.excused[:_MOST_BOXES]], GREY, width=1, dashed=True),
+        *placed.outlines(annotated[scene.found[:_MOST_BOXES]], WHITE, width=1, dashed=True, faint=True),
+        *placed.outlines(detected[scene.ignored[:_MOST_BOXES]], GREY, width=1),
+        *placed.outlines(detected[scene.right[:_MOST_BOXES]], WHITE, width=1),
+        *placed.outlines(detected[scene.wrong[:_MOST_BOXES]], ORANGE, width=3),
+        *placed.outlines(annotated[scene.missed[:_MOST_BOXES]], BLUE, width=3, dashed=True),
+    ]
     caption = _scene_caption(scene)
     alt = f"Image {scene.matched.problem.images.image_ids[scene.image]}: {caption}"
-    return _picture(placed, lines, quality=80, alt=alt, caption=caption)
+    return placed.picture_of(lines, alt, caption)
 
 
 def _scene_caption(scene: _Scene) -> str:
@@ -425,9 +352,3 @@ def _named(problem: Problem, detection: int) -> str:
 def _finite(boxes: Iterable[Any]) -> list[Any]:
     """Those that are numbers: others cannot be drawn."""
     return [box for box in boxes if np.isfinite(box).all()]
-
-
-def _picture(placed: Placed, lines: Sequence[Outline], *, quality: int, alt: str, caption: str) -> CasePicture:
-    source = jpeg_uri(draw_outlines(placed.picture, lines), quality=quality, sharp_colours=True)
-    height, width = placed.picture.shape[:2]
-    return CasePicture(source, width, height, alt, caption)

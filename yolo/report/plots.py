@@ -1,32 +1,31 @@
-"""Pictures of an analysis as PNG files: precision and recall against score, errors, calibration, sizes.
+"""PNG plots of an analysis: curves, confusion matrices, cost of errors, calibration, sizes.
 
-Those of an evaluation alone (precision against recall, F1, confusion) are in `yolo.report.plots`; these look alike.
-
-Pictures of a result as PNG files: precision against recall, F1 against score, confusion matrix.
-
-Few classes get a colour and a legend entry each; beyond `MAX_LEGEND_CLASSES` all are thin grey lines and the
-mean over classes says what they have in common. Figures are drawn without pyplot, so nothing global is
-touched and no window can open.
+Few classes get a colour and a legend entry each; beyond `MAX_LEGEND_CLASSES` all are thin grey lines and the mean over
+classes says what they have in common. Figures are drawn without pyplot, so nothing global is touched and no window
+can open; matplotlib is imported when something is drawn.
 """
 
 from __future__ import annotations
 
 import math
+import warnings
 from collections.abc import Sequence
+from dataclasses import replace
 from pathlib import Path
 from typing import TYPE_CHECKING
 
 import numpy as np
-from numpy.typing import NDArray
 
-from yolo.arrays import Float64
+from yolo.arrays import Bool, Float64
+from yolo.errors import printable
+from yolo.evaluation.analysis import Analysis
 from yolo.evaluation.average_precision import RECALL_POINTS
 from yolo.evaluation.breakdown import Breakdown
 from yolo.evaluation.calibration import Calibration
 from yolo.evaluation.errors import ERROR_KINDS, ErrorAnalysis
 from yolo.evaluation.result import EvaluationResult
 from yolo.files import atomic_write
-from yolo.report.text import ERROR_WORDS
+from yolo.report.text import ERROR_TEXT
 from yolo.thresholds import SCORE_POINTS
 
 if TYPE_CHECKING:
@@ -37,7 +36,8 @@ if TYPE_CHECKING:
 MAX_LEGEND_CLASSES = 12
 
 _DPI = 150
-_MEAN_COLOUR, _MANY_COLOUR, _GRID_COLOUR = "#1a1a1a", "#9aa5b1", "#e3e7ec"
+_INK, _BLUE, _ORANGE, _GREY, _GRID = "#1a1a1a", "#3f74c0", "#c8691c", "#9aa5b1", "#e3e7ec"
+_DASHES = (0, (4, 3))
 _LONGEST_NAME = 22
 _SMALLEST_FONT = 4.0  # points; names that would be smaller are left out
 _DARK_SHADE = 0.55  # of the colour map, from where on white text reads better than black
@@ -46,27 +46,100 @@ _DARK_SHADE = 0.55  # of the colour map, from where on white text reads better t
 _MAX_ROWS_WITH_COUNTS = 21
 
 
+def write_plots(folder: Path, analysis: Analysis) -> None:
+    """All PNG files of a report."""
+    # matplotlib takes only text that can be encoded
+    classes = tuple(replace(one, name=printable(one.name)) for one in analysis.result.per_class)
+    result = replace(analysis.result, per_class=classes)
+    with warnings.catch_warnings():
+        # a name in a script that the font lacks is drawn as boxes; the page, which has the reader's fonts, shows it
+        warnings.filterwarnings("ignore", message="Glyph .* missing from", category=UserWarning)
+        plot_pr_curves(result, folder / "PR_curve.png")
+        plot_f1_curves(result, folder / "F1_curve.png")
+        plot_precision_curves(result, folder / "P_curve.png")
+        plot_recall_curves(result, folder / "R_curve.png")
+        plot_confusion(result, folder / "confusion_matrix.png", normalise=False)
+        plot_confusion(result, folder / "confusion_matrix_normalized.png", normalise=True)
+        plot_errors(analysis.errors, folder / "errors.png")
+        plot_calibration(analysis.calibration, folder / "calibration.png")
+        plot_sizes(analysis.breakdowns, folder / "sizes.png")
+
+
 def plot_pr_curves(result: EvaluationResult, path: Path) -> None:
     """Draw precision against recall at IoU 0.5, one curve per class that has objects, and their mean."""
-    figure, axes = _curve_figure("Precision and recall, IoU 0.5", "Recall", "Precision")
-    labels = [f"{one.ap_50:.3f}  {_shorten_plots(one.name)}" for one in result.per_class]
-    mean_label = f"{result.map_50:.3f}  all classes"
-    _draw_curves(axes, RECALL_POINTS, result.precision_curves, labels, mean_label, legend_title="AP50")
+    figure, axes = _figure("Precision and recall, IoU 0.5", (8.6, 5.2))
+    axes.set(xlim=(0, 1), ylim=(0, 1.02), xlabel="Recall", ylabel="Precision")
+    numbers = [one.ap_50 for one in result.per_class]
+    _draw_curves(axes, RECALL_POINTS, result.precision_curves, result, numbers, result.map_50, title="AP50")
     _save(figure, path)
 
 
 def plot_f1_curves(result: EvaluationResult, path: Path) -> None:
     """Draw F1 against the score threshold at IoU 0.5, and mark the threshold that the result uses."""
-    figure, axes = _curve_figure("F1 by score threshold, IoU 0.5", "Score threshold", "F1")
-    labels = [f"{one.f1:.3f}  {_shorten_plots(one.name)}" for one in result.per_class]
-    mean_label = f"{result.f1:.3f}  all classes"
-    title = "F1" if math.isnan(result.score_threshold) else f"F1 at {result.score_threshold:.3f}"
-    _draw_curves(axes, SCORE_POINTS, result.f1_curves, labels, mean_label, legend_title=title)
+    _plot_by_threshold(result, path, "F1", result.f1_curves, [one.f1 for one in result.per_class], result.f1)
+
+
+def plot_precision_curves(result: EvaluationResult, path: Path) -> None:
+    """Draw precision against the score threshold at IoU 0.5; it is 0 where nothing is kept."""
+    numbers = [one.precision for one in result.per_class]
+    curves = result.true_positives / np.maximum(result.true_positives + result.false_positives, 1)
+    _plot_by_threshold(result, path, "Precision", curves, numbers, result.precision)
+
+
+def plot_recall_curves(result: EvaluationResult, path: Path) -> None:
+    """Draw recall against the score threshold at IoU 0.5."""
+    numbers = [one.recall for one in result.per_class]
+    curves = result.true_positives / np.array([max(one.instances, 1) for one in result.per_class])[:, None]
+    _plot_by_threshold(result, path, "Recall", curves, numbers, result.recall)
+
+
+def _plot_by_threshold(
+    result: EvaluationResult, path: Path, name: str, curves: Float64, numbers: Sequence[float], mean: float
+) -> None:
+    """Draw (C, 101) curves over the score threshold; the numbers are those at the threshold of the result."""
+    figure, axes = _figure(f"{name} by score threshold, IoU 0.5", (8.6, 5.2))
+    axes.set(xlim=(0, 1), ylim=(0, 1.02), xlabel="Score threshold", ylabel=name)
+    threshold = result.score_threshold
+    title = name if math.isnan(threshold) else f"{name} at {threshold:.3f}"
+    _draw_curves(axes, SCORE_POINTS, curves, result, numbers, mean, title=title)
     # the linear coding does not bound scores: a point outside the picture is only named in its title
-    if result.score_threshold <= 1:
-        axes.axvline(result.score_threshold, color=_MEAN_COLOUR, linewidth=1, linestyle=(0, (4, 3)))
-        axes.plot(result.score_threshold, result.f1, "o", color=_MEAN_COLOUR, markersize=6, zorder=5, clip_on=False)
+    if threshold <= 1:
+        axes.axvline(threshold, color=_INK, linewidth=1, linestyle=_DASHES)
+        axes.plot(threshold, mean, "o", color=_INK, markersize=6, zorder=5, clip_on=False)
     _save(figure, path)
+
+
+def _draw_curves(
+    axes: Axes,
+    x: Float64,
+    curves: Float64,
+    result: EvaluationResult,
+    numbers: Sequence[float],
+    mean: float,
+    *,
+    title: str,
+) -> None:
+    """Draw (C, 101) curves of the classes that have objects, with a number of each in the legend, and their mean."""
+    from matplotlib import colormaps
+
+    present = [place for place, one in enumerate(result.per_class) if one.instances]
+    if not present:
+        axes.text(0.5, 0.5, "no objects", ha="center", va="center", transform=axes.transAxes, color="grey")
+        return
+    few = len(present) <= MAX_LEGEND_CLASSES
+    for place, index in enumerate(present):
+        if few:
+            # the strong half of the 20 colours first, then the pale half
+            colour = colormaps["tab20"]((2 * place) % 20 + place // 10)
+            label = f"{numbers[index]:.3f}  {_shorten(result.class_names[index])}"
+            axes.plot(x, curves[index], color=colour, linewidth=1.6, label=label)
+        else:
+            axes.plot(x, curves[index], color=_GREY, linewidth=0.7, alpha=0.6)
+    label = f"{mean:.3f}  all classes"
+    axes.plot(x, curves[present].mean(axis=0), color=_INK, linewidth=3, label=label, zorder=4)
+    if not few:
+        axes.plot([], [], color=_GREY, linewidth=0.7, label=f"each of {len(present)} classes")
+    axes.legend(title=title, loc="upper left", bbox_to_anchor=(1.01, 1), frameon=False, fontsize=9, alignment="left")
 
 
 def plot_confusion(result: EvaluationResult, path: Path, normalise: bool) -> None:
@@ -91,7 +164,7 @@ def plot_confusion(result: EvaluationResult, path: Path, normalise: bool) -> Non
     norm = PowerNorm(0.5, vmin=0, vmax=1 if normalise else max(values.max(), 1))
     image = axes.imshow(values, cmap="Blues", norm=norm)
     axes.set_title(_confusion_title(result, normalise), fontsize=11)
-    _label_cells(axes, [_shorten_plots(name) for name in (*result.class_names, "background")], cell)
+    _label_cells(axes, [_shorten(name) for name in (*result.class_names, "background")], cell)
     if size <= _MAX_ROWS_WITH_COUNTS:
         texts = [[_cell_text(value, normalise) for value in row] for row in values.tolist()]
         _write_cells(axes, texts, norm(values) > _DARK_SHADE, cell)
@@ -134,7 +207,7 @@ def _cell_text(value: float, normalise: bool) -> str:
     return f"{value:.2f}" if normalise else f"{value:.0f}"
 
 
-def _write_cells(axes: Axes, texts: list[list[str]], is_dark: NDArray[np.bool_], cell: float) -> None:
+def _write_cells(axes: Axes, texts: list[list[str]], is_dark: Bool, cell: float) -> None:
     longest = max(len(text) for row in texts for text in row)
     # points: a digit is some 0.65 of the font size wide, and the text should leave a margin
     font_size = min(10.0, 72 * cell * 0.85 / (0.65 * max(longest, 1)))
@@ -146,102 +219,15 @@ def _write_cells(axes: Axes, texts: list[list[str]], is_dark: NDArray[np.bool_],
             ha="center",
             va="center",
             fontsize=font_size,
-            color="white" if is_dark[row, column] else _MEAN_COLOUR,
+            color="white" if is_dark[row, column] else _INK,
         )
-
-
-def _curve_figure(title: str, x_label: str, y_label: str) -> tuple[Figure, Axes]:
-    from matplotlib.figure import Figure
-
-    figure = Figure(figsize=(8.6, 5.2), layout="constrained")
-    axes = figure.add_subplot()
-    axes.set(xlim=(0, 1), ylim=(0, 1.02), xlabel=x_label, ylabel=y_label)
-    axes.set_title(title, loc="left", fontsize=12)
-    axes.grid(color=_GRID_COLOUR, linewidth=0.8)
-    axes.set_axisbelow(True)
-    axes.spines[["top", "right"]].set_visible(False)
-    return figure, axes
-
-
-def _draw_curves(
-    axes: Axes,
-    x: NDArray[np.float64],
-    curves: NDArray[np.float64],
-    labels: list[str],
-    mean_label: str,
-    *,
-    legend_title: str,
-) -> None:
-    """Draw (C, 101) curves; those of classes without objects are NaN and left out."""
-    from matplotlib import colormaps
-
-    present = np.flatnonzero(~np.isnan(curves).all(axis=1)).tolist()
-    if not present:
-        axes.text(0.5, 0.5, "no objects", ha="center", va="center", transform=axes.transAxes, color="grey")
-        return
-    few = len(present) <= MAX_LEGEND_CLASSES
-    for place, index in enumerate(present):
-        if few:
-            colour = colormaps["tab20"](_colour_place(place))
-            axes.plot(x, curves[index], color=colour, linewidth=1.6, label=labels[index])
-        else:
-            axes.plot(x, curves[index], color=_MANY_COLOUR, linewidth=0.7, alpha=0.6)
-    axes.plot(x, curves[present].mean(axis=0), color=_MEAN_COLOUR, linewidth=3, label=mean_label, zorder=4)
-    if not few:
-        axes.plot([], [], color=_MANY_COLOUR, linewidth=0.7, label=f"each of {len(present)} classes")
-    axes.legend(
-        title=legend_title,
-        loc="upper left",
-        bbox_to_anchor=(1.01, 1),
-        frameon=False,
-        fontsize=9,
-        alignment="left",
-    )
-
-
-def _colour_place(place: int) -> int:
-    """The strong half of the 20 colours first, then the pale half."""
-    return 2 * place if place < 10 else 2 * (place - 10) + 1
-
-
-def _shorten_plots(name: str) -> str:
-    shortened = name if len(name) <= _LONGEST_NAME else name[: _LONGEST_NAME - 1] + "…"
-    return shortened.replace("$", r"\$")  # else matplotlib reads a formula between two of them
-
-
-def _save(figure: Figure, path: Path) -> None:
-    with atomic_write(path) as temporary:
-        figure.savefig(temporary, dpi=_DPI, format="png")
-
-
-_INK, _BLUE, _ORANGE, _GREY, _GRID = "#1a1a1a", "#3f74c0", "#c8691c", "#9aa5b1", "#e3e7ec"
-
-
-def rates_by_threshold(result: EvaluationResult) -> tuple[Float64, Float64]:
-    """(C, 101) precision and (C, 101) recall at the thresholds 0, 0.01, ..., 1; NaN for classes without objects.
-
-    Precision is 0 where nothing is kept, as everywhere in the evaluation.
-    """
-    instances = np.array([one.instances for one in result.per_class], np.float64)[:, None]
-    known = np.where(instances > 0, 1.0, np.nan)
-    kept = np.maximum(result.true_positives + result.false_positives, 1)
-    return known * result.true_positives / kept, known * result.true_positives / np.maximum(instances, 1)
-
-
-def plot_precision_curves(result: EvaluationResult, path: Path) -> None:
-    """Draw precision against the score threshold at IoU 0.5."""
-    _plot_by_threshold(result, rates_by_threshold(result)[0], "Precision", path)
-
-
-def plot_recall_curves(result: EvaluationResult, path: Path) -> None:
-    """Draw recall against the score threshold at IoU 0.5."""
-    _plot_by_threshold(result, rates_by_threshold(result)[1], "Recall", path)
 
 
 def plot_errors(errors: ErrorAnalysis, path: Path) -> None:
     """Draw what each kind of error costs, and how many there are."""
-    figure, axes = _bar_figure("What each kind of error costs", "mAP@0.5 that would be won")
-    titles = [ERROR_WORDS[kind].title for kind in ERROR_KINDS]
+    figure, axes = _figure("What each kind of error costs", (7.6, 4.2))
+    axes.set_xlabel("mAP@0.5 that would be won")
+    titles = [ERROR_TEXT[kind].title for kind in ERROR_KINDS]
     costs = np.nan_to_num([errors.ap_cost[kind] for kind in ERROR_KINDS])
     bars = axes.barh(titles, costs, color=_BLUE, height=0.62)
     counts = [f" {errors.ap_cost[kind]:.3f}  ({errors.counts[kind]:,})" for kind in ERROR_KINDS]
@@ -261,7 +247,7 @@ def plot_calibration(found: Calibration, path: Path) -> None:
     _plain(below)
     ece = "nothing to measure" if np.isnan(found.ece) else f"expected calibration error {found.ece:.3f}"
     axes.set_title(f"Calibration: {ece}", loc="left", fontsize=12)
-    axes.plot((0, 1), (0, 1), color=_GREY, linestyle=(0, (4, 3)))
+    axes.plot((0, 1), (0, 1), color=_GREY, linestyle=_DASHES)
     axes.plot(found.mean_score, found.precision, "o-", color=_BLUE, linewidth=2)
     axes.set(xlim=(0, 1), ylim=(0, 1.02), ylabel="Share that is right")
     below.bar(found.edges[:-1], found.counts, width=np.diff(found.edges) * 0.94, align="edge", color=_GREY)
@@ -271,7 +257,8 @@ def plot_calibration(found: Calibration, path: Path) -> None:
 
 def plot_sizes(breakdowns: Sequence[Breakdown], path: Path) -> None:
     """Draw average precision by size of the objects; by the first breakdown if there is none by size."""
-    figure, axes = _bar_figure("Average precision by size", "AP@0.5:0.95 (blue), share found (orange)")
+    figure, axes = _figure("Average precision by size", (7.6, 4.2))
+    axes.set_xlabel("AP@0.5:0.95 (blue), share found (orange)")
     chosen = next((one for one in breakdowns if one.name == "size"), breakdowns[0] if breakdowns else None)
     if chosen is None:
         axes.text(0.5, 0.5, "nothing to show", ha="center", va="center", transform=axes.transAxes, color="grey")
@@ -288,41 +275,13 @@ def plot_sizes(breakdowns: Sequence[Breakdown], path: Path) -> None:
     _save(figure, path)
 
 
-def _plot_by_threshold(result: EvaluationResult, curves: Float64, name: str, path: Path) -> None:
-    from matplotlib import colormaps
+def _figure(title: str, size: tuple[float, float]) -> tuple[Figure, Axes]:
     from matplotlib.figure import Figure
 
-    figure = Figure(figsize=(8.6, 5.2), layout="constrained")
-    axes = figure.add_subplot()
-    _plain(axes)
-    axes.set(xlim=(0, 1), ylim=(0, 1.02), xlabel="Score threshold", ylabel=name)
-    axes.set_title(f"{name} by score threshold, IoU 0.5", loc="left", fontsize=12)
-    present = np.flatnonzero(~np.isnan(curves).all(axis=1)).tolist()
-    if not present:
-        axes.text(0.5, 0.5, "no objects", ha="center", va="center", transform=axes.transAxes, color="grey")
-        _save(figure, path)
-        return
-    few = len(present) <= MAX_LEGEND_CLASSES
-    for place, index in enumerate(present):
-        # the strong half of the 20 colours first
-        colour = colormaps["tab20"]((2 * place) % 20 + place // 10) if few else _GREY
-        label = _shorten(result.class_names[index]) if few else ("each class" if place == 0 else "_")
-        axes.plot(SCORE_POINTS, curves[index], color=colour, linewidth=1.6 if few else 0.7, label=label)
-    axes.plot(SCORE_POINTS, curves[present].mean(axis=0), color=_INK, linewidth=3, label="all classes")
-    if result.score_threshold <= 1:
-        axes.axvline(result.score_threshold, color=_INK, linewidth=1, linestyle=(0, (4, 3)))
-    axes.legend(loc="upper left", bbox_to_anchor=(1.01, 1), frameon=False, fontsize=9)
-    _save(figure, path)
-
-
-def _bar_figure(title: str, x_label: str) -> tuple[Figure, Axes]:
-    from matplotlib.figure import Figure
-
-    figure = Figure(figsize=(7.6, 4.2), layout="constrained")
+    figure = Figure(figsize=size, layout="constrained")
     axes = figure.add_subplot()
     _plain(axes)
     axes.set_title(title, loc="left", fontsize=12)
-    axes.set_xlabel(x_label)
     return figure, axes
 
 
@@ -334,5 +293,9 @@ def _plain(axes: Axes) -> None:
 
 def _shorten(name: str) -> str:
     shortened = name if len(name) <= _LONGEST_NAME else name[: _LONGEST_NAME - 1] + "…"
-    # else matplotlib reads a formula between two dollars, and leaves out what starts with an underscore
-    return shortened.replace("$", r"\$").lstrip("_") or "?"
+    return shortened.replace("$", r"\$")  # else matplotlib reads a formula between two of them
+
+
+def _save(figure: Figure, path: Path) -> None:
+    with atomic_write(path) as temporary:
+        figure.savefig(temporary, dpi=_DPI, format="png")

@@ -1,42 +1,29 @@
 """A report: one HTML file that needs nothing but itself, and its numbers for programs, tables and pull requests.
 
 `write_report` leaves report.html, metrics.json, per_class.csv, errors.csv, summary.md and PNG plots in a folder.
-Nothing is measured here; what is drawn and told comes from an `Analysis`.
-
-The cases of a report and their pictures: which are drawn, within a limit on the size of the page.
+Nothing is measured here; what is drawn and said comes from an `Analysis`.
 """
 
 from __future__ import annotations
 
-import warnings
 from collections import Counter
 from collections.abc import Callable
-from dataclasses import dataclass, field, replace
+from dataclasses import dataclass, field
 from itertools import zip_longest
 from pathlib import Path
 from typing import Any, Final
 
 from yolo._version import __version__
-from yolo.errors import printable
 from yolo.evaluation.analysis import Analysis
 from yolo.evaluation.errors import ERROR_KINDS
 from yolo.evaluation.label_errors import Case
-from yolo.files import atomic_write, write_json
+from yolo.files import write_json, write_text
 from yolo.report.advice import Advice, make_advice
 from yolo.report.context import CasePicture, ReportContext
 from yolo.report.files import make_summary, metrics_of, write_errors, write_per_class
 from yolo.report.page import image_name, make_environment
-from yolo.report.plots import (
-    plot_calibration,
-    plot_confusion,
-    plot_errors,
-    plot_f1_curves,
-    plot_pr_curves,
-    plot_precision_curves,
-    plot_recall_curves,
-    plot_sizes,
-)
-from yolo.report.text import ERROR_WORDS, SUSPECT_WORDS
+from yolo.report.plots import write_plots
+from yolo.report.text import ERROR_TEXT, LABEL_ERROR_TEXT
 from yolo.report.view import class_rows, explanations, numbers, payload
 
 MOST_BYTES: Final = 8_000_000  # of all pictures, as they stand in the page
@@ -47,83 +34,6 @@ MOST_LISTED: Final = 50  # cases without a picture
 
 _NO_IMAGES = "No pictures, because no images were at hand."
 _NOT_DRAWN = "No picture, because the image could not be read, or the room for pictures on this page was used up."
-
-
-@dataclass
-class _Group:
-    """Cases of one kind while they are drawn."""
-
-    cases: tuple[Case, ...]
-    most: int
-    pictures: list[CasePicture | None] = field(default_factory=list)
-
-
-def draw_galleries(analysis: Analysis, context: ReportContext, *, most_bytes: int = MOST_BYTES) -> dict[str, Any]:
-    """Groups for the templates: `gallery`, one of each kind of error, and `suspects`.
-
-    Kinds take turns, so that none is without pictures because another has many.
-    """
-    groups = [_Group(analysis.worst.get(kind, ()), MOST_OF_A_KIND) for kind in ERROR_KINDS]
-    groups.append(_Group(analysis.suspects, MOST_SUSPECTS))
-    if context.pictures is not None:
-        _draw(groups, context.pictures, most_bytes)
-    reason = _NO_IMAGES if context.pictures is None else _NOT_DRAWN
-    errors = [
-        {
-            "kind": kind,
-            "words": ERROR_WORDS[kind],
-            "total": analysis.errors.counts[kind],
-            **_shown(analysis, group, reason),
-        }
-        for kind, group in zip(ERROR_KINDS, groups[:-1], strict=True)
-    ]
-    kinds = Counter(case.kind for case in analysis.suspects)
-    suspects = {
-        "kinds": [(words, kinds[kind]) for kind, words in SUSPECT_WORDS.items() if kinds[kind]],
-        **_shown(analysis, groups[-1], reason),
-    }
-    return {
-        "gallery": errors,
-        "suspects": suspects,
-        "most_open": MOST_OPEN,
-        "most_listed": MOST_LISTED,
-        "any_drawn": any(any(group.pictures) for group in groups),
-        # what drawing found out, such as images that are not there
-        "picture_notes": tuple(getattr(context.pictures, "notes", ())),
-    }
-
-
-def _draw(groups: list[_Group], draw: Callable[[Case], CasePicture | None], most_bytes: int) -> None:
-    left = most_bytes
-    for turn in zip_longest(*(group.cases[: group.most] for group in groups)):
-        for group, case in zip(groups, turn, strict=True):
-            if case is None:
-                continue
-            picture = draw(case) if left > 0 else None
-            if picture is not None and len(picture.source) > left:
-                picture, left = None, 0
-            left -= len(picture.source) if picture else 0
-            group.pictures.append(picture)
-
-
-def _shown(analysis: Analysis, group: _Group, reason: str) -> dict[str, Any]:
-    images = analysis.matched.problem.images
-    pictures = group.pictures + [None] * (len(group.cases) - len(group.pictures))
-    drawn, undrawn = [], []
-    for place, (case, picture) in enumerate(zip(group.cases, pictures, strict=True)):
-        entry = {
-            "message": case.message,
-            "score": case.score,
-            "iou": case.iou,
-            "called": image_name(images, case.image),
-            "file": images.paths[case.image] or images.image_ids[case.image],
-            "picture": picture,
-        }
-        if picture is not None:
-            drawn.append(entry)
-        elif place < group.most:
-            undrawn.append(entry)
-    return {"drawn": drawn, "undrawn": undrawn, "reason": reason}
 
 
 def write_report(folder: Path, analysis: Analysis, context: ReportContext) -> Path:
@@ -141,10 +51,10 @@ def write_report(folder: Path, analysis: Analysis, context: ReportContext) -> Pa
     write_per_class(folder / "per_class.csv", analysis)
     rows = write_errors(folder / "errors.csv", analysis)
     write_json(folder / "metrics.json", metrics_of(analysis, context, advice, rows))
-    _write_text(folder / "summary.md", make_summary(analysis, context, advice))
+    write_text(folder / "summary.md", make_summary(analysis, context, advice))
     write_plots(folder, analysis)
     path = folder / "report.html"
-    _write_text(path, render_report(analysis, context, advice))
+    write_text(path, render_report(analysis, context, advice))
     return path
 
 
@@ -166,29 +76,71 @@ def render_report(analysis: Analysis, context: ReportContext, advice: tuple[Advi
     return make_environment().get_template("report.html.j2").render(values)
 
 
-def write_plots(folder: Path, analysis: Analysis) -> None:
-    """The PNG files: curves, confusion matrices, errors, calibration, sizes."""
-    with warnings.catch_warnings():
-        # a name in a script that the font lacks is drawn as boxes; the page, which has the reader's fonts, shows it
-        warnings.filterwarnings("ignore", message="Glyph .* missing from", category=UserWarning)
-        _write_plots(folder, analysis)
+@dataclass
+class _Group:
+    """Cases of one kind while they are drawn."""
+
+    cases: tuple[Case, ...]
+    most: int
+    pictures: list[CasePicture | None] = field(default_factory=list)
 
 
-def _write_plots(folder: Path, analysis: Analysis) -> None:
-    # matplotlib takes no text that is no Unicode
-    classes = tuple(replace(one, name=printable(one.name)) for one in analysis.result.per_class)
-    result = replace(analysis.result, per_class=classes)
-    plot_pr_curves(result, folder / "PR_curve.png")
-    plot_f1_curves(result, folder / "F1_curve.png")
-    plot_precision_curves(result, folder / "P_curve.png")
-    plot_recall_curves(result, folder / "R_curve.png")
-    plot_confusion(result, folder / "confusion_matrix.png", normalise=False)
-    plot_confusion(result, folder / "confusion_matrix_normalized.png", normalise=True)
-    plot_errors(analysis.errors, folder / "errors.png")
-    plot_calibration(analysis.calibration, folder / "calibration.png")
-    plot_sizes(analysis.breakdowns, folder / "sizes.png")
+def draw_galleries(analysis: Analysis, context: ReportContext, *, most_bytes: int = MOST_BYTES) -> dict[str, Any]:
+    """Groups for the templates: `gallery`, one of each kind of error, and `suspects`.
+
+    Kinds take turns, so that none is without pictures because another has many.
+    """
+    groups = [_Group(analysis.worst.get(kind, ()), MOST_OF_A_KIND) for kind in ERROR_KINDS]
+    groups.append(_Group(analysis.suspects, MOST_SUSPECTS))
+    if context.pictures is not None:
+        _draw(groups, context.pictures, most_bytes)
+    reason = _NO_IMAGES if context.pictures is None else _NOT_DRAWN
+    shown = [_shown(analysis, group) | {"reason": reason} for group in groups]
+    counts, kinds = analysis.errors.counts, Counter(case.kind for case in analysis.suspects)
+    return {
+        "gallery": [
+            {"kind": kind, "text": ERROR_TEXT[kind], "total": counts[kind], **group}
+            for kind, group in zip(ERROR_KINDS, shown[:-1], strict=True)
+        ],
+        "suspects": {
+            "kinds": [(text, kinds[kind]) for kind, text in LABEL_ERROR_TEXT.items() if kinds[kind]],
+            **shown[-1],
+        },
+        "most_open": MOST_OPEN,
+        "most_listed": MOST_LISTED,
+        "any_drawn": any(any(group.pictures) for group in groups),
+        # what was found while drawing, such as images of another size
+        "picture_notes": tuple(getattr(context.pictures, "notes", ())),
+    }
 
 
-def _write_text(path: Path, text: str) -> None:
-    with atomic_write(path) as temporary:
-        temporary.write_text(text, encoding="utf-8")
+def _draw(groups: list[_Group], draw: Callable[[Case], CasePicture | None], most_bytes: int) -> None:
+    left = most_bytes
+    for turn in zip_longest(*(group.cases[: group.most] for group in groups)):
+        for group, case in zip(groups, turn, strict=True):
+            if case is None:
+                continue
+            picture = draw(case) if left > 0 else None
+            if picture is not None and len(picture.source) > left:
+                picture = None
+            left -= len(picture.source) if picture else 0
+            group.pictures.append(picture)
+
+
+def _shown(analysis: Analysis, group: _Group) -> dict[str, list[dict[str, Any]]]:
+    images = analysis.matched.problem.images
+    drawn, undrawn = [], []
+    for place, (case, picture) in enumerate(zip_longest(group.cases, group.pictures)):
+        entry = {
+            "message": case.message,
+            "score": case.score,
+            "iou": case.iou,
+            "called": image_name(images, case.image),
+            "file": images.paths[case.image] or images.image_ids[case.image],
+            "picture": picture,
+        }
+        if picture is not None:
+            drawn.append(entry)
+        elif place < group.most:
+            undrawn.append(entry)
+    return {"drawn": drawn, "undrawn": undrawn}

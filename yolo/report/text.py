@@ -1,22 +1,31 @@
-"""What kinds of errors and of suspicious labels are called, what they mean and what to do about them.
+"""Texts that pages, advice and summaries share: what numbers, errors and suspicious labels are called and mean.
 
-One home for these words, so that the page, the advice and the summary say the same.
-
-Calibration in words: whether scores promise too much, and what would mend it.
+Also numbers as people read them, and the calibration in a few sentences. Escaping for HTML is in `page`, for Markdown
+in `files`.
 """
 
 from __future__ import annotations
 
 import math
+import unicodedata
 from typing import Final, NamedTuple
 
 import numpy as np
 
 from yolo.evaluation.calibration import SHOWN_SCORE, Calibration
 
+NO_NUMBER: Final = "–"
+ONE_SIDED: Final = 0.5  # share of the error of scores that goes one way, from where on it is named
+WORTH_A_TEMPERATURE: Final = 0.8  # of the error that a temperature may leave, to be worth telling
+SMALL_ECE: Final = 0.02  # below it nothing is said about the direction
 
-class KindWords(NamedTuple):
-    """One kind in words."""
+_SMALLEST_P = 0.001
+_MINUS = "\u2212"
+_TURNING = frozenset({"R", "AL", "AN", "RLE", "RLO", "RLI", "LRE", "LRO", "LRI", "FSI"})
+
+
+class ErrorText(NamedTuple):
+    """What is said about one kind of error or of suspicious label."""
 
     title: str  # for a heading
     problem: str  # what is wrong, as a sentence without its stop
@@ -26,8 +35,8 @@ class KindWords(NamedTuple):
     action: str  # what usually helps
 
 
-ERROR_WORDS: Final[dict[str, KindWords]] = {
-    "class": KindWords(
+ERROR_TEXT: Final[dict[str, ErrorText]] = {
+    "class": ErrorText(
         "Wrong class",
         "Classes are mixed up",
         "detection with the wrong class",
@@ -36,7 +45,7 @@ ERROR_WORDS: Final[dict[str, KindWords]] = {
         "Look at the pairs of classes that are confused: check that they are annotated by one rule, add examples of "
         "both, or merge classes that nobody needs to tell apart.",
     ),
-    "location": KindWords(
+    "location": ErrorText(
         "Inexact box",
         "Boxes are inexact",
         "detection with an inexact box",
@@ -45,7 +54,7 @@ ERROR_WORDS: Final[dict[str, KindWords]] = {
         "Check that boxes are annotated tightly and alike; a larger input size or longer training makes boxes more "
         "exact.",
     ),
-    "both": KindWords(
+    "both": ErrorText(
         "Wrong class and inexact box",
         "Class and box are wrong together",
         "detection with wrong class and inexact box",
@@ -53,7 +62,7 @@ ERROR_WORDS: Final[dict[str, KindWords]] = {
         "The box overlaps an object of another class, and too little.",
         "These mostly go away together with wrong classes and inexact boxes.",
     ),
-    "duplicate": KindWords(
+    "duplicate": ErrorText(
         "Duplicate",
         "Objects are found twice",
         "duplicate detection",
@@ -62,7 +71,7 @@ ERROR_WORDS: Final[dict[str, KindWords]] = {
         "Lower the IoU threshold of non-maximum suppression, and check for objects that are annotated only once "
         "where there are two.",
     ),
-    "background": KindWords(
+    "background": ErrorText(
         "Background",
         "Things are detected where nothing is annotated",
         "detection where nothing is annotated",
@@ -71,7 +80,7 @@ ERROR_WORDS: Final[dict[str, KindWords]] = {
         "Look at them in the gallery: some are objects that were not annotated. For the others add images without "
         "objects that show what is mistaken for one.",
     ),
-    "missed": KindWords(
+    "missed": ErrorText(
         "Missed",
         "Objects are missed",
         "missed object",
@@ -82,8 +91,8 @@ ERROR_WORDS: Final[dict[str, KindWords]] = {
     ),
 }
 
-SUSPECT_WORDS: Final[dict[str, KindWords]] = {
-    "not_annotated": KindWords(
+LABEL_ERROR_TEXT: Final[dict[str, ErrorText]] = {
+    "not_annotated": ErrorText(
         "Not annotated",
         "Objects are not annotated",
         "object that seems not to be annotated",
@@ -91,7 +100,7 @@ SUSPECT_WORDS: Final[dict[str, KindWords]] = {
         "A detection with a high score where nothing is annotated.",
         "If it is an object, annotate it.",
     ),
-    "wrong_class": KindWords(
+    "wrong_class": ErrorText(
         "Class looks wrong",
         "Labels have a wrong class",
         "label whose class looks wrong",
@@ -99,7 +108,7 @@ SUSPECT_WORDS: Final[dict[str, KindWords]] = {
         "A detection with a high score fits the box, but has another class.",
         "If the annotation is wrong, correct the class.",
     ),
-    "inexact_box": KindWords(
+    "inexact_box": ErrorText(
         "Box looks inexact",
         "Annotated boxes are inexact",
         "box that looks inexact",
@@ -107,7 +116,7 @@ SUSPECT_WORDS: Final[dict[str, KindWords]] = {
         "A detection with a high score of the same class has another extent.",
         "If the annotation is the worse one, correct the box.",
     ),
-    "no_object": KindWords(
+    "no_object": ErrorText(
         "No object there",
         "Labels have no object",
         "label where no object seems to be",
@@ -117,7 +126,7 @@ SUSPECT_WORDS: Final[dict[str, KindWords]] = {
     ),
 }
 
-HEADLINE_WORDS: Final[dict[str, tuple[str, str]]] = {
+HEADLINE_TEXT: Final[dict[str, tuple[str, str]]] = {
     # name of the number -> (what it is called, what it means in a few words)
     "map_50_95": ("mAP@0.5:0.95", "average precision, mean over IoU 0.5 to 0.95 and classes"),
     "map_50": ("mAP@0.5", "average precision at IoU 0.5, mean over classes"),
@@ -137,37 +146,109 @@ HEADLINE_WORDS: Final[dict[str, tuple[str, str]]] = {
 }
 
 
-def tell(count: int, words: KindWords) -> str:
+def counted(number: int, text: ErrorText) -> str:
     """A number of a kind in words.
 
-    >>> tell(1, ERROR_WORDS["missed"]), tell(1200, ERROR_WORDS["missed"])
+    >>> counted(1, ERROR_TEXT["missed"]), counted(1200, ERROR_TEXT["missed"])
     ('1 missed object', '1,200 missed objects')
     """
-    return f"{count:,} {words.one if count == 1 else words.many}"
+    return f"{number:,} {text.one if number == 1 else text.many}"
 
 
-ONE_SIDED: Final = 0.5  # share of the error of scores that goes one way, from where on it is named
-WORTH_SOFTENING: Final = 0.8  # of the error that a temperature may leave, to be worth telling
-SMALL_ECE: Final = 0.02  # below it nothing is said about the direction
+def isolated_text(text: str) -> str:
+    """A name that cannot turn the direction of the sentence around it: in Unicode isolates where it could.
+
+    >>> isolated_text("dog"), isolated_text("\u202edog")
+    ('dog', '\u2068\u202edog\u2069')
+    """
+    turns = any(unicodedata.bidirectional(character) in _TURNING for character in text)
+    return f"\u2068{text}\u2069" if turns else text
 
 
-def calibration_words(found: Calibration) -> str:
-    """What calibration means here, in plain words."""
+def rate(value: float | None) -> str:
+    """Three decimals, a dash where there is nothing to measure.
+
+    >>> rate(0.41249), rate(float("nan"))
+    ('0.412', '–')
+    """
+    return NO_NUMBER if value is None or not math.isfinite(value) else f"{value:.3f}"
+
+
+def share(value: float) -> str:
+    """Per cent for people.
+
+    >>> share(0.416), share(0.0004), share(float("nan"))
+    ('42 %', '0.04 %', '–')
+    """
+    if not math.isfinite(value):
+        return NO_NUMBER
+    return f"{100 * value:.0f} %" if value == 0 or abs(value) >= 0.1 else f"{100 * value:.2g} %"
+
+
+def count(value: int) -> str:
+    """With separators of thousands.
+
+    >>> count(36335)
+    '36,335'
+    """
+    return f"{value:,}"
+
+
+def places(value: float, digits: int = 2) -> str:
+    """So many decimals, for the geometry of drawings.
+
+    >>> places(1 / 3)
+    '0.33'
+    """
+    return f"{value:.{digits}f}"
+
+
+def exact(value: float) -> str:
+    """All digits; empty where there is nothing to measure.
+
+    >>> exact(0.1), exact(float("nan")), exact(7)
+    ('0.1', '', '7')
+    """
+    return repr(value) if math.isfinite(value) else ""
+
+
+def signed(value: float) -> str:
+    """Three decimals with their sign, a dash where there is nothing to measure.
+
+    >>> signed(0.0312), signed(-0.5), signed(-0.0001), signed(float("nan"))
+    ('+0.031', '−0.500', '0.000', '–')
+    """
+    if not math.isfinite(value):
+        return NO_NUMBER
+    text = f"{abs(value):.3f}"
+    return text if float(text) == 0 else f"{'+' if value > 0 else _MINUS}{text}"
+
+
+def p_value(value: float, replicates: int) -> str:
+    """Three decimals; what the bootstrap cannot tell from 0 as an upper limit.
+
+    >>> p_value(0.0312, 1000), p_value(0.0, 1000), p_value(0.004, 100), p_value(float("nan"), 10)
+    ('0.031', '< 0.001', '< 0.01', '–')
+    """
+    if not math.isfinite(value):
+        return NO_NUMBER
+    smallest = max(_SMALLEST_P, 1 / max(replicates, 1))
+    return f"< {smallest:.3g}" if value < smallest else f"{value:.3f}"
+
+
+def calibration_text(found: Calibration) -> str:
+    """What the calibration means, in plain words."""
     if math.isnan(found.ece):
         return found.note or "There is nothing to measure."
-    off = f"Score and truth differ by {found.ece:.3f} on average, over {found.num_detections:,} detections"
-    shown = (
-        ""
-        if math.isnan(found.ece_shown)
-        else f"; by {found.ece_shown:.3f} over the {found.num_shown:,} that score {SHOWN_SCORE} or more"
-    )
-    way = ""
-    if found.ece_shown >= SMALL_ECE:
-        way = {
-            "high": " There scores are too high: fewer detections are right than they promise.",
-            "low": " There scores are too low: more detections are right than they promise.",
-        }.get(score_bias(found), "")
-    return f"{off}{shown}.{way}{cure(found)} {found.note}".strip()
+    text = f"Score and truth differ by {found.ece:.3f} on average, over {found.num_detections:,} detections"
+    if not math.isnan(found.ece_shown):
+        text += f"; by {found.ece_shown:.3f} over the {found.num_shown:,} that score {SHOWN_SCORE} or more"
+    direction = score_bias(found) if found.ece_shown >= SMALL_ECE else ""
+    text += {
+        "high": ". There scores are too high: fewer detections are right than they promise.",
+        "low": ". There scores are too low: more detections are right than they promise.",
+    }.get(direction, ".")
+    return f"{text}{temperature_advice(found)} {found.note}".strip()
 
 
 def score_bias(found: Calibration) -> str:
@@ -181,9 +262,9 @@ def score_bias(found: Calibration) -> str:
     return "high" if part > ONE_SIDED else "low" if part < -ONE_SIDED else ""
 
 
-def cure(found: Calibration) -> str:
+def temperature_advice(found: Calibration) -> str:
     """What a temperature would do, as a sentence with a space before it; empty where it would not help."""
-    if not found.ece_after < WORTH_SOFTENING * found.ece:
+    if not found.ece_after < WORTH_A_TEMPERATURE * found.ece:
         return ""
     return (
         f" Dividing the logits by a temperature of {found.temperature:.2f} brings the error over all detections from "

@@ -16,12 +16,12 @@ from yolo.evaluation.errors import ERROR_KINDS
 from yolo.report.advice import FEW_INSTANCES, most_confused, uncertain_classes
 from yolo.report.context import ReportContext
 from yolo.report.files import plain
-from yolo.report.text import ERROR_WORDS, HEADLINE_WORDS, calibration_words
+from yolo.report.text import ERROR_TEXT, HEADLINE_TEXT, calibration_text
 
 MOST_CONFUSIONS: Final = 12
 MOST_CHOSEN_FIRST: Final = 8  # classes; of more only the best and the worst are chosen when the page opens
 
-_MAIN_NUMBERS = 5  # of HEADLINE_WORDS, as large cards
+_MAIN_NUMBERS = 5  # of HEADLINE_TEXT, as large cards
 # of the reliability diagram, in the units of its viewBox
 _LEFT, _WIDTH, _BOTTOM, _HEIGHT = 50.0, 280.0, 230.0, 220.0
 _HISTOGRAM_BOTTOM, _HISTOGRAM_HEIGHT = 310.0, 50.0
@@ -31,7 +31,7 @@ def numbers(analysis: Analysis) -> dict[str, Any]:
     """The headline numbers with their intervals, as cards."""
     intervals = analysis.intervals.headline if analysis.intervals else {}
     cards = []
-    for name, (label, meaning) in HEADLINE_WORDS.items():
+    for name, (label, meaning) in HEADLINE_TEXT.items():
         low, high = intervals.get(name, (None, None))
         value = getattr(analysis.result, name)
         cards.append({"label": label, "meaning": meaning, "value": value, "low": low, "high": high})
@@ -62,10 +62,10 @@ def explanations(analysis: Analysis, context: ReportContext) -> dict[str, Any]:
         "shown_score": SHOWN_SCORE,
         "calibration": {
             "points": list(_calibration_points(analysis.calibration)),
-            "words": calibration_words(analysis.calibration),
+            "text": calibration_text(analysis.calibration),
         },
         "stages": _stage_rows(context.seconds_per_stage, analysis.result.num_images),
-        "configuration": [(name, _told(value)) for name, value in context.configuration.items()],
+        "configuration": [(name, _as_text(value)) for name, value in context.configuration.items()],
         "voc": _voc(context.voc),
     }
 
@@ -105,7 +105,7 @@ def _error_rows(analysis: Analysis) -> list[dict[str, Any]]:
     highest = max([cost for cost in errors.ap_cost.values() if cost > 0], default=1.0)
     return [
         {
-            "words": ERROR_WORDS[kind],
+            "text": ERROR_TEXT[kind],
             "cost": errors.ap_cost[kind],
             "part": max(errors.ap_cost[kind], 0.0) / highest if errors.ap_cost[kind] > 0 else 0.0,
             "count": errors.counts[kind],
@@ -170,6 +170,6 @@ def _number(value: float | None) -> float:
     return math.nan if value is None else float(value)
 
 
-def _told(value: Any) -> str:
+def _as_text(value: Any) -> str:
     """A value of a configuration as text."""
     return value if isinstance(value, str) else json.dumps(plain(value), ensure_ascii=False)

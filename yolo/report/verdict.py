@@ -1,0 +1,192 @@
+"""The verdict of `gridyolo compare` in plain words: which detector is better, and what the numbers mean.
+
+"Better" is said only where both the interval and the p-value say that chance is an unlikely explanation; of single
+classes only after the correction for how many there are, and never of a class on few images: resampling two images
+cannot show what a third would have been like.
+"""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Sequence
+from typing import Final, NamedTuple
+
+from yolo.evaluation.comparison import Comparison, Difference
+from yolo.report.text import HEADLINE_TEXT, isolated_text, p_value, share, signed
+
+MAIN_NUMBER: Final = "map_50_95"
+
+_MOST_NAMED = 5
+
+
+class Verdict(NamedTuple):
+    """What stands on top of the page.
+
+    Attributes:
+        level: good, warning or note, the colour of the card.
+        headline: one sentence.
+        lines: what else has to be known at once.
+    """
+
+    level: str
+    headline: str
+    lines: tuple[str, ...]
+
+
+def outcome(difference: Difference, level: float, *, adjusted: bool = False) -> str:
+    """`better`, `worse`, `borderline`, `unclear`, or `none` where there is nothing to measure; of B against A.
+
+    Better and worse need an interval without 0 and a p-value below 1 - level. Borderline is where only one of them is
+    so, and among many classes where both are but the adjusted p-value is not.
+
+    Args:
+        difference: of one number.
+        level: of its interval, such as 0.95.
+        adjusted: it is one of many, of which the p-value after the correction has to be small too.
+    """
+    low, high = difference.interval
+    if not all(map(math.isfinite, (difference.a, difference.b, low, high, difference.p_value))):
+        return "none"
+    gain = difference.b - difference.a
+    is_apart, is_rare = min(low, gain) > 0 or max(high, gain) < 0, difference.p_value < 1 - level
+    is_clear = is_apart and is_rare
+    if is_clear and (not adjusted or difference.p_adjusted < 1 - level):
+        return "better" if gain > 0 else "worse"
+    is_borderline = is_clear if adjusted else is_apart or is_rare
+    return "borderline" if is_borderline else "unclear"
+
+
+def make_verdict(comparison: Comparison, names: tuple[str, str], few: Sequence[bool] = ()) -> Verdict:
+    """Sum up.
+
+    Args:
+        comparison: B against A.
+        names: what A and B are called.
+        few: for each class, whether it has too few objects or images to say anything; empty where all have enough.
+    """
+    names = isolated_text(names[0]), isolated_text(names[1])
+    main = next((one for one in comparison.headline if one.name == MAIN_NUMBER), None)
+    if main is None or outcome(main, comparison.level) == "none":
+        line = "The numbers that could be computed are below."
+        return Verdict("warning", "Nothing can be said: there is no mAP to compare.", (line,))
+    images, classes = image_line(comparison, names), class_line(comparison, names, few)
+    level, sentence, line = _main_text(main, comparison, names)
+    others = other_numbers_line(main, comparison)
+    return Verdict(level, sentence, tuple(filter(None, (line, others, images, classes))))
+
+
+def _main_text(main: Difference, comparison: Comparison, names: tuple[str, str]) -> tuple[str, str, str]:
+    a, b = names
+    called = HEADLINE_TEXT[MAIN_NUMBER][0]
+    numbers = f"{called} {signed(main.b - main.a)} ({evidence(main, comparison)})"
+    from_to = f"{called} is {main.a:.3f} with {a} and {main.b:.3f} with {b}."
+    verdict = outcome(main, comparison.level)
+    if verdict in ("better", "worse"):
+        return ("good" if verdict == "better" else "warning"), f"{b} is {verdict} than {a}: {numbers}.", from_to
+    if verdict == "borderline":
+        line = "The interval and the p-value do not agree. More images would decide it."
+        return "note", f"A difference that may be chance: {numbers}.", f"{from_to} {line}"
+    if not comparison.images and main.a == main.b:
+        return "note", f"No difference: {called} is {main.a:.3f} with both, and no image changed.", ""
+    line = (
+        "That does not prove the two equal: a difference anywhere in the interval fits these images. Four times as "
+        "many images would make the interval about half as wide."
+    )
+    return "note", f"No difference that could not be chance: {numbers}.", f"{from_to} {line}"
+
+
+def image_line(comparison: Comparison, names: tuple[str, str]) -> str:
+    """How many images became better and worse."""
+    same = comparison.num_images - comparison.num_better - comparison.num_worse
+    return (
+        f"Of {comparison.num_images:,} images {names[1]} does better on {comparison.num_better:,}, worse on "
+        f"{comparison.num_worse:,} and as well as {names[0]} on {same:,}."
+    )
+
+
+def other_numbers_line(main: Difference, comparison: Comparison) -> str:
+    """Headline numbers that clearly differ where the main one does not, or the other way; empty where none does."""
+    verdicts = {one.name: outcome(one, comparison.level) for one in comparison.headline}
+    parts = []
+    for word in ("better", "worse"):
+        clear = [
+            f"{HEADLINE_TEXT.get(one.name, (one.name, ''))[0]} ({signed(one.b - one.a)})"
+            for one in comparison.headline
+            if verdicts[one.name] == word and verdicts[main.name] != word
+        ]
+        if clear:
+            parts.append(f"{word} in {', '.join(clear)}")
+    if not parts:
+        return ""
+    return f"Each for itself, other numbers do differ by more than chance may explain: {'; '.join(parts)}."
+
+
+def class_line(comparison: Comparison, names: tuple[str, str], few: Sequence[bool] = ()) -> str:
+    """Which classes differ by more than chance, after the correction; empty where there is one class only."""
+    verdicts = [(one, outcome(one, comparison.level, adjusted=True)) for one in comparison.class_ap_50_95]
+    few = few or [False] * len(verdicts)
+    measured = [(*pair, flag) for pair, flag in zip(verdicts, few, strict=True) if pair[1] != "none"]
+    if len(measured) < 2:
+        return ""
+    left_out = sum(flag for _, _, flag in measured)
+    rest = f" {left_out} of them {'is' if left_out == 1 else 'are'} on too few images to say." if left_out else ""
+    parts = [
+        f"{word} in {_listed(found)}"
+        for word in ("better", "worse")
+        if (found := [one for one, verdict, flag in measured if verdict == word and not flag])
+    ]
+    if not parts:
+        return (
+            f"No single one of the {len(measured)} classes differs by more than chance may explain (p-values adjusted "
+            f"for their number).{rest}"
+        )
+    return f"{names[1]} is {', and '.join(parts)} (p-values adjusted for {len(measured)} classes).{rest}"
+
+
+def _listed(found: Sequence[Difference]) -> str:
+    largest = sorted(found, key=lambda one: -abs(one.b - one.a))[:_MOST_NAMED]
+    named = ", ".join(isolated_text(one.name) for one in largest) + ", ..." * (len(found) > len(largest))
+    return f"{len(found)} {'class' if len(found) == 1 else 'classes'} ({named})"
+
+
+def evidence(difference: Difference, comparison: Comparison) -> str:
+    """`95 % interval +0.012 to +0.050, p = 0.002`, the last part never broken into lines."""
+    low, high = difference.interval
+    p = p_value(difference.p_value, comparison.replicates)
+    p = (p if p.startswith("<") else f"= {p}").replace(" ", "\u00a0")
+    return f"{share(comparison.level)} interval {signed(low)} to {signed(high)}, p\u00a0{p}"
+
+
+def definitions(comparison: Comparison) -> tuple[tuple[str, str], ...]:
+    """(term, meaning) for readers who are not statisticians."""
+    rounds, level = f"{comparison.replicates:,}", share(comparison.level)
+    return (
+        ("Difference", "The number of B less that of A, measured on the same images. Positive is better."),
+        (
+            f"{level} interval",
+            f"The images were drawn anew {rounds} times, with repetition, the same draw for A and B (paired bootstrap, "
+            f"seed {comparison.seed}). The interval holds the middle {level} of the differences. If it contains 0, "
+            "images that happen to be in this set could explain the difference.",
+        ),
+        (
+            "p",
+            "How often chance alone would give a difference as large as this, in either direction, if the two were "
+            f"equally good. Below {1 - comparison.level:.3g} is usually called significant. It is not the "
+            "probability that they are equally good.",
+        ),
+        (
+            "p, adjusted",
+            "Among many classes a few small p-values turn up by chance. Holm's correction raises p so that the risk "
+            f"of even one false claim among all classes stays below {1 - comparison.level:.3g}.",
+        ),
+        (
+            "What is not covered",
+            "Interval and p speak of other images of the same kind. Training again with another seed moves the "
+            "numbers too; to compare two recipes rather than two detectors, train each several times.",
+        ),
+        (
+            "Image better or worse",
+            "Objects found less wrong detections at IoU 0.5, each detector at its own score threshold; an image is "
+            "better if B has more of this than A.",
+        ),
+    )
