@@ -1,22 +1,16 @@
-"""Read and write one image as uint8 RGB. The only file that knows of BGR, EXIF and OpenCV's flags.
+"""Read and write one image as uint8 RGB, and read its size from the header. The only file that knows BGR and EXIF.
 
-What the header of a JPEG file says, read from its bytes: size, EXIF, where the pixels begin.
+Sizes are read from the first bytes of JPEG and PNG files, some ten times faster than Pillow opens them. EXIF counts as
+OpenCV counts it, which decodes the pixels: in a JPEG before the frame, in a PNG anywhere, as a short number, and XMP
+not at all. Headers that are unusual or damaged, and other formats, are left to Pillow and to the decoder.
 
-Left out: decoding (`images` does it) and other formats.
-
-Source: ITU-T T.81, annex B.
-
-Height and width of JPEG and PNG files from their first bytes, some fifty times faster than opening an image.
-
-EXIF counts as OpenCV counts it, which decodes the pixels: in a JPEG before the frame, in a PNG anywhere, as a short
-number, and XMP not at all. What is unusual is left to others. Left out: other formats, and what lies in the pixels.
-
-Sources: ITU-T T.81, annex B; PNG, third edition; EXIF 2.3.
+Sources: ITU-T T.81, annex B (JPEG); PNG, third edition; EXIF 2.3.
 """
 
 from __future__ import annotations
 
 import os
+import struct
 import warnings
 import zlib
 from io import BytesIO
@@ -25,16 +19,32 @@ from typing import NamedTuple
 
 import cv2
 import numpy as np
-from numpy.typing import NDArray
 from PIL import Image, UnidentifiedImageError
 
+from yolo.arrays import UInt8
 from yolo.errors import ImageReadError
 from yolo.files import atomic_write
 
-_START, _END = b"\xff\xd8", b"\xff\xd9"
+IMAGE_SUFFIXES = frozenset({".jpg", ".jpeg", ".png", ".bmp", ".webp", ".tif", ".tiff"})
+# A file of a few kilobytes may claim any size; beyond this it is an attack or a mistake (600 MB decoded).
+MAX_PIXELS = 200_000_000
+# Orientations of EXIF that turn the image by a quarter: height and width swap.
+QUARTER_TURNS = frozenset({5, 6, 7, 8})
+
+# By how much a JPEG can be reduced while it is decoded.
+_REDUCTIONS = {2: cv2.IMREAD_REDUCED_GRAYSCALE_2, 4: cv2.IMREAD_REDUCED_GRAYSCALE_4, 8: cv2.IMREAD_REDUCED_GRAYSCALE_8}
+_FIRST_BYTES, _MORE_BYTES = 8192, 2**20  # EXIF blocks with a thumbnail have up to 64 kB
+
+_JPEG_START, _JPEG_END, _EXIF = b"\xff\xd8", b"\xff\xd9", b"Exif\0\0"
 _FILL, _SCAN, _APP1 = 0xFF, 0xDA, 0xE1
-# start of frame: C0 to CF but for the tables C4 and CC and the reserved C8
+# Start of frame: C0 to CF but for the tables C4 and CC and the reserved C8. The first three are baseline, extended and
+# progressive; not every decoder knows the others.
 _FRAMES = frozenset(range(0xC0, 0xD0)) - {0xC4, 0xC8, 0xCC}
+_USUAL_FRAMES = frozenset({0xC0, 0xC1, 0xC2})
+_WITHOUT_LENGTH = frozenset(range(0xD0, 0xDA)) | {0x01, 0x00}  # restarts and the like, which do not belong in a header
+
+_PNG_START, _PNG_FIRST_CHUNK, _PNG_HEADER_BYTES, _MAX_PNG_CHUNKS = b"\x89PNG\r\n\x1a\n", b"\0\0\0\rIHDR", 33, 20_000
+_ORIENTATION_TAG, _SHORT = 0x0112, 3
 
 
 class JpegHeader(NamedTuple):
@@ -42,84 +52,52 @@ class JpegHeader(NamedTuple):
 
     Attributes:
         size_hw: height and width as stored, before EXIF turns them; (0, 0) where the file does not say.
-        has_exif: there is an EXIF block, which may turn the image.
+        exif: the EXIF block with its signature, which may turn the image; empty if there is none.
         scan: where in the file the first pixels begin; None if it ends before them.
+        is_usual: the frame is of a common kind, and nothing before it is odd.
     """
 
     size_hw: tuple[int, int]
-    has_exif: bool
+    exif: bytes
     scan: int | None
+    is_usual: bool
+
+    def is_truncated(self, data: bytes) -> bool:
+        """True if the pixels have no end marker: OpenCV returns such files half grey without an error.
+
+        The marker cannot occur inside the coded pixels, but it does in embedded thumbnails before them and in what
+        phones append behind: it is looked for from the pixels on.
+        """
+        return self.scan is None or data.rfind(_JPEG_END, self.scan) < 0  # from the back, where it usually is
 
 
 def read_jpeg_header(data: bytes) -> JpegHeader | None:
-    """The header of the bytes of a file; None for what is no JPEG.
+    """The header of the bytes of a file; None if they are not a JPEG.
 
     >>> read_jpeg_header(b"GIF89a") is None
     True
     """
-    if not data.startswith(_START):
+    if not data.startswith(_JPEG_START):
         return None
-    size_hw, has_exif, place = (0, 0), False, len(_START)
+    size_hw, exif, is_odd, is_usual, place = (0, 0), b"", False, False, len(_JPEG_START)
     while data[place : place + 1] == b"\xff" and place + 4 <= len(data):
         marker = data[place + 1]
         if marker == _SCAN:
-            return JpegHeader(size_hw, has_exif, place)
+            return JpegHeader(size_hw, exif, place, is_usual)
         if marker == _FILL:
             place += 1
             continue
-        if marker in _FRAMES:
-            # length 2, precision 1, height 2, width 2
-            size_hw = (_number(data, place + 5), _number(data, place + 7))
-        has_exif |= marker == _APP1 and data[place + 4 : place + 8] == b"Exif"
-        place += 2 + _number(data, place + 2)
-    return JpegHeader(size_hw, has_exif, None)
-
-
-def is_truncated(data: bytes, header: JpegHeader) -> bool:
-    """True for a JPEG whose pixels have no end marker.
-
-    OpenCV returns such files half grey without an error. The end marker cannot occur inside the coded pixels, but it
-    does in embedded thumbnails before them and in what phones append behind: it is looked for from the pixels on.
-    """
-    # from the back, where it usually is
-    return header.scan is None or data.rfind(_END, header.scan) < 0
-
-
-def _number(data: bytes, place: int) -> int:
-    return int.from_bytes(data[place : place + 2], "big")
-
-
-_FIRST_BYTES, _MORE_BYTES = 8192, 2**20  # EXIF blocks with a thumbnail have up to 64 kB
-_JPEG_START, _PNG_START_IMAGE_HEADERS = b"\xff\xd8", b"\x89PNG\r\n\x1a\n"
-_FILL_IMAGE_HEADERS, _SCAN_IMAGE_HEADERS, _APP1_IMAGE_HEADERS, _RESTARTS = (
-    0xFF,
-    0xDA,
-    0xE1,
-    frozenset(range(0xD0, 0xDA)) | {0x01, 0x00},
-)
-_FRAMES_IMAGE_HEADERS = frozenset({0xC0, 0xC1, 0xC2})  # baseline, extended, progressive; others are left to the decoder
-_ODD_FRAMES = frozenset(range(0xC3, 0xD0)) - {0xC4, 0xC8, 0xCC}
-_EXIF = b"Exif\0\0"
-_ORIENTATION, _SHORT = 0x0112, 3
-_QUARTER_TURNS = frozenset({5, 6, 7, 8})  # these swap height and width
-_MOST_CHUNKS = 20_000
-_MOST_ENTRIES = 1000
-
-
-class _UnusualError(Exception):
-    """The header is not the plain one that this file reads."""
-
-
-class _TooShortError(Exception):
-    """The bytes end before the header does."""
-
-
-class _Stored(NamedTuple):
-    """Size as stored, and whether it is turned by a quarter."""
-
-    height: int
-    width: int
-    turned: bool
+        length = data[place + 2] << 8 | data[place + 3]
+        is_odd |= marker in _WITHOUT_LENGTH or length < 2
+        if marker in _FRAMES and place + 9 <= len(data):
+            bits, height, width = struct.unpack_from(">BHH", data, place + 4)
+            size_hw = (height, width)
+            is_usual = not is_odd and marker in _USUAL_FRAMES and bits == 8
+        elif marker == _APP1 and data.startswith(b"Exif", place + 4):
+            # of several blocks, and of one behind the frame, decoders take what they like
+            is_odd, is_usual, exif = is_odd or bool(exif), False, data[place + 4 : place + 2 + length]
+        place += 2 + length
+    return JpegHeader(size_hw, exif, None, is_usual)
 
 
 def header_size(path: Path) -> tuple[int, int] | None:
@@ -134,69 +112,46 @@ def header_size(path: Path) -> tuple[int, int] | None:
     handle = os.open(path, os.O_RDONLY | getattr(os, "O_BINARY", 0))
     try:
         data = os.read(handle, _FIRST_BYTES)
-        if data.startswith(_JPEG_START):
-            try:
-                stored = _jpeg(data)
-            except _TooShortError:
-                stored = _jpeg(data + os.read(handle, _MORE_BYTES))
-        elif data.startswith(_PNG_START_IMAGE_HEADERS):
-            stored = _png(handle, data)
+        if (header := read_jpeg_header(data)) is not None:
+            if not header.is_usual and header.scan is None:  # the bytes may have ended before the frame
+                header = read_jpeg_header(data + os.read(handle, _MORE_BYTES)) or header
+            size_hw = header.size_hw if header.is_usual else (0, 0)
+            orientation = _orientation(header.exif.removeprefix(_EXIF))
+        elif data.startswith(_PNG_START):
+            size_hw, orientation = _png_size(data), _png_orientation(handle, data)
         else:
             return None
-    except (_UnusualError, _TooShortError):
-        return None
     finally:
         os.close(handle)
-    if not (stored.height and stored.width):
+    if orientation is None or 0 in size_hw:
         return None
-    return (stored.width, stored.height) if stored.turned else (stored.height, stored.width)
+    return size_hw[::-1] if orientation in QUARTER_TURNS else size_hw
 
 
-def _jpeg(data: bytes) -> _Stored:
-    place, exif = len(_JPEG_START), b""
-    while True:
-        if place + 9 > len(data):
-            raise _TooShortError
-        marker = data[place + 1]
-        if data[place] != 0xFF or marker in _RESTARTS or marker in _ODD_FRAMES or marker == _SCAN_IMAGE_HEADERS:
-            raise _UnusualError
-        if marker == _FILL_IMAGE_HEADERS:
-            place += 1
-            continue
-        if marker in _FRAMES_IMAGE_HEADERS:
-            if data[place + 4] != 8:  # bits
-                raise _UnusualError
-            height, width = _big(data, place + 5, 2), _big(data, place + 7, 2)
-            return _Stored(height, width, bool(exif) and _is_turned(exif))
-        length = _big(data, place + 2, 2)
-        if length < 2:
-            raise _UnusualError
-        if marker == _APP1_IMAGE_HEADERS and data.startswith(_EXIF, place + 4):
-            if exif or place + 2 + length > len(data):
-                raise _UnusualError if exif else _TooShortError
-            exif = data[place + 4 + len(_EXIF) : place + 2 + length]
-        place += 2 + length
+def _png_size(data: bytes) -> tuple[int, int]:
+    """Height and width of a PNG as stored; (0, 0) if its first chunk is damaged."""
+    if len(data) < _PNG_HEADER_BYTES or data[8:16] != _PNG_FIRST_CHUNK:
+        return 0, 0
+    width, height, checksum = *struct.unpack_from(">II", data, 16), struct.unpack_from(">I", data, 29)[0]
+    return (height, width) if zlib.crc32(data[12:29]) == checksum else (0, 0)
 
 
-def _png(handle: int, data: bytes) -> _Stored:
-    """The chunks of a PNG: IHDR is the first, eXIf may stand before or behind the pixels."""
-    if len(data) < 33 or data[8:16] != b"\0\0\0\rIHDR" or zlib.crc32(data[12:29]) != _big(data, 29, 4):
-        raise _UnusualError
-    width, height = _big(data, 16, 4), _big(data, 20, 4)
-    place, turned = 33, False
-    for _ in range(_MOST_CHUNKS):
+def _png_orientation(handle: int, data: bytes) -> int | None:
+    """Orientation by the chunk eXIf of a PNG, which may stand before or behind the pixels; None if it is unusual."""
+    place, exif = _PNG_HEADER_BYTES, b""
+    for _ in range(_MAX_PNG_CHUNKS):
         head = data[place : place + 8] if place + 8 <= len(data) else _read_at(handle, place, 8)
         if len(head) < 8:
-            raise _UnusualError  # cut off: whoever decodes it may say so
-        length = _big(head, 0, 4)
-        if head[4:] == b"IEND":
-            return _Stored(height, width, turned)
-        if head[4:] == b"eXIf":
-            if turned or length > _MORE_BYTES:
-                raise _UnusualError
-            turned = _is_turned(_read_at(handle, place + 8, length))
+            return None  # cut off: whoever decodes it may say so
+        length, kind = int.from_bytes(head[:4], "big"), head[4:]
+        if kind == b"IEND":
+            return _orientation(exif)
+        if kind == b"eXIf":
+            if exif or length > _MORE_BYTES:
+                return None
+            exif = _read_at(handle, place + 8, length)
         place += 12 + length
-    raise _UnusualError
+    return None
 
 
 def _read_at(handle: int, place: int, count: int) -> bytes:
@@ -204,47 +159,26 @@ def _read_at(handle: int, place: int, count: int) -> bytes:
     return os.read(handle, count)
 
 
-def _is_turned(exif: bytes) -> bool:
-    """Whether an EXIF block turns the image by a quarter."""
-    order = {b"II*\0": "little", b"MM\0*": "big"}.get(exif[:4])
+def _orientation(exif: bytes) -> int | None:
+    """Orientation by an EXIF block as OpenCV reads it: 1, upright, where it says nothing; None if it is unusual."""
+    if not exif:
+        return 1
+    order = {b"II*\0": "<", b"MM\0*": ">"}.get(exif[:4])
     if order is None:
-        raise _UnusualError
-
-    def number(place: int, count: int) -> int:
-        value = exif[place : place + count]
-        if len(value) < count:
-            raise _UnusualError
-        return int.from_bytes(value, "little" if order == "little" else "big")
-
-    first = number(4, 4)
-    entries = number(first, 2)
-    if entries > _MOST_ENTRIES:
-        raise _UnusualError
-    for place in range(first + 2, first + 2 + 12 * entries, 12):
-        if number(place, 2) == _ORIENTATION:
-            if number(place + 2, 2) != _SHORT or number(place + 4, 4) != 1:
-                raise _UnusualError
-            return number(place + 8, 2) in _QUARTER_TURNS
-    return False
+        return None
+    try:
+        (first,) = struct.unpack_from(f"{order}I", exif, 4)
+        (entries,) = struct.unpack_from(f"{order}H", exif, first)
+        directory = struct.unpack_from(f"{12 * entries}s", exif, first + 2)[0]
+        for tag, kind, count, value, _ in struct.iter_unpack(f"{order}HHIHH", directory):
+            if tag == _ORIENTATION_TAG:
+                return int(value) if (kind, count) == (_SHORT, 1) else None
+    except struct.error:  # it ends before what it announces
+        return None
+    return 1
 
 
-def _big(data: bytes, place: int, count: int) -> int:
-    return int.from_bytes(data[place : place + count], "big")
-
-
-IMAGE_SUFFIXES = frozenset({".jpg", ".jpeg", ".png", ".bmp", ".webp", ".tif", ".tiff"})
-
-# Orientations 5 to 8 of the EXIF standard turn the image by a quarter: height and width swap.
-_EXIF_ORIENTATION_TAG, _EXIF_QUARTER_TURNS = 0x0112, frozenset({5, 6, 7, 8})
-_PNG_START = b"\x89PNG\r\n\x1a\n"
-
-# A file of a few kilobytes may claim any size; beyond this it is an attack or a mistake (600 MB decoded).
-MAX_PIXELS = 200_000_000
-# By how much a JPEG can be reduced while it is decoded.
-_REDUCTIONS = {2: cv2.IMREAD_REDUCED_GRAYSCALE_2, 4: cv2.IMREAD_REDUCED_GRAYSCALE_4, 8: cv2.IMREAD_REDUCED_GRAYSCALE_8}
-
-
-def read_image(path: Path) -> NDArray[np.uint8]:
+def read_image(path: Path) -> UInt8:
     """Decode an image file.
 
     Grey and palette images become RGB, 16-bit images 8-bit, alpha is dropped, EXIF orientation is applied.
@@ -253,7 +187,7 @@ def read_image(path: Path) -> NDArray[np.uint8]:
         (H, W, 3) uint8 RGB.
 
     Raises:
-        ImageReadError: the file is missing, no image, cut off, or of more than 200 million pixels.
+        ImageReadError: the file is missing, not an image, cut off, or of more than 200 million pixels.
     """
     return decode_image(read_bytes(path), name=str(path))
 
@@ -267,7 +201,7 @@ def read_bytes(path: Path) -> bytes:
         raise ImageReadError(f"{path}: cannot be read ({error.strerror or error})") from error
 
 
-def decode_image(data: bytes, *, name: str, reduction: int = 1) -> NDArray[np.uint8]:
+def decode_image(data: bytes, *, name: str, reduction: int = 1) -> UInt8:
     """Decode the bytes of an image file; see `read_image`.
 
     Args:
@@ -307,7 +241,7 @@ def possible_reduction(data: bytes, size_hw: tuple[int, int], needed_hw: tuple[i
     for reduction in sorted(_REDUCTIONS, reverse=True):
         is_even = all(side % reduction == 0 for side in size_hw)
         is_enough = all(-(-side // reduction) >= need for side, need in zip(size_hw, needed_hw, strict=True))
-        if is_enough and (is_even or not header.has_exif):
+        if is_enough and (is_even or not header.exif):
             return reduction
     return 1
 
@@ -316,7 +250,7 @@ def read_size(path: Path) -> tuple[int, int]:
     """Height and width of an image as `read_image` would return it, from the file's header alone.
 
     Raises:
-        ImageReadError: the file is missing, no image, or of more than 200 million pixels.
+        ImageReadError: the file is missing, not an image, or of more than 200 million pixels.
     """
     try:
         size_hw = header_size(path) or _size_by_pillow(path)
@@ -327,7 +261,7 @@ def read_size(path: Path) -> tuple[int, int]:
 
 
 def _size_by_pillow(path: Path) -> tuple[int, int]:
-    """`read_size` for what is neither a plain JPEG nor a plain PNG."""
+    """`read_size` for what is neither a usual JPEG nor a usual PNG."""
     try:
         with warnings.catch_warnings():
             warnings.simplefilter("ignore")  # odd EXIF blocks; pixels are not read here
@@ -346,11 +280,11 @@ def _size_by_pillow(path: Path) -> tuple[int, int]:
         _check_size((height, width), str(path))
         height, width = read_image(path).shape[:2]
         return height, width
-    turned = exif.get(_EXIF_ORIENTATION_TAG) in _EXIF_QUARTER_TURNS
+    turned = exif.get(_ORIENTATION_TAG) in QUARTER_TURNS
     return (width, height) if turned else (height, width)
 
 
-def write_image(path: Path, image: NDArray[np.uint8]) -> None:
+def write_image(path: Path, image: UInt8) -> None:
     """Write an (H, W, 3) uint8 RGB image; the suffix of `path` chooses the format."""
     written, encoded = cv2.imencode(path.suffix or ".png", image[:, :, ::-1])
     if not written:
@@ -362,7 +296,7 @@ def write_image(path: Path, image: NDArray[np.uint8]) -> None:
 def _check_header(data: bytes, name: str) -> None:
     """ImageReadError for files that OpenCV should not be given."""
     header = read_jpeg_header(data)
-    if header is not None and is_truncated(data, header):
+    if header is not None and header.is_truncated(data):
         raise ImageReadError(f"{name}: the JPEG is cut off before its end")
     _check_size(header.size_hw if header is not None else _stated_size(data, name), name)
 
