@@ -36,13 +36,6 @@ def scenes(count: int, *, size_hw: tuple[int, int] = SIZE_HW) -> list[Scene]:
     return [draw_scene(size_hw, sample_generator(5, 0, index)) for index in range(count)]
 
 
-def test_same_seed_gives_the_same_bytes(tmp_path: Path) -> None:
-    make(tmp_path / "one")
-    make(tmp_path / "two")
-
-    assert bytes_by_name(tmp_path / "one") == bytes_by_name(tmp_path / "two")
-
-
 def test_other_seed_gives_other_images(tmp_path: Path) -> None:
     make(tmp_path / "one", seed=1)
     make(tmp_path / "two", seed=2)
@@ -119,7 +112,7 @@ def test_label_lines_are_valid_and_inside_the_image() -> None:
 
 
 def test_objects_can_be_seen() -> None:
-    """With all silhouettes known: at least 35 % of each is not under a later object."""
+    """At least half of each silhouette is not under a later object."""
     for scene in scenes(20):
         for index, mask in enumerate(scene.masks):
             covered = scene.masks[index + 1 :].any(axis=0)
@@ -128,18 +121,14 @@ def test_objects_can_be_seen() -> None:
 
 def test_there_are_all_classes_and_some_images_without_any() -> None:
     drawn = scenes(120, size_hw=(48, 48))
+    empty = [scene for scene in drawn if len(scene.labels) == 0]
 
     counts = np.bincount(np.concatenate([scene.labels for scene in drawn]), minlength=len(CLASS_NAMES))
     assert counts.min() > 0.5 * counts.mean()
-    assert 1 <= sum(len(scene.labels) == 0 for scene in drawn) <= 20
-
-
-def test_empty_scene_has_an_empty_label_file() -> None:
-    empty = next(scene for scene in scenes(120, size_hw=(48, 48)) if len(scene.labels) == 0)
-
-    assert label_text(empty) == ""
-    assert empty.boxes.shape == (0, 4)
-    assert empty.masks.shape == (0, 48, 48)
+    assert 1 <= len(empty) <= 20
+    assert label_text(empty[0]) == ""
+    assert empty[0].boxes.shape == (0, 4)
+    assert empty[0].masks.shape == (0, 48, 48)
 
 
 @pytest.mark.parametrize("label", range(len(CLASS_NAMES)))
@@ -168,17 +157,6 @@ def test_folder_with_something_in_it_is_refused(tmp_path: Path) -> None:
     with pytest.raises(DataError, match=re.escape(str(tmp_path)) + ".*not an empty folder.*name a new one"):
         make(tmp_path)
     assert [path.name for path in tmp_path.iterdir()] == ["photo.jpg"]
-
-
-def test_file_in_place_of_the_folder_is_refused(tmp_path: Path) -> None:
-    (tmp_path / "data").write_text("mine")
-
-    with pytest.raises(DataError, match="not an empty folder"):
-        make(tmp_path / "data")
-
-
-def test_empty_folder_is_used(tmp_path: Path) -> None:
-    assert make(tmp_path).parent == tmp_path
 
 
 @pytest.mark.parametrize(
@@ -257,7 +235,7 @@ def test_difficulties_are_what_they_say() -> None:
     size_hw = (160, 160)
 
     def drawn(difficulty: Difficulty) -> list[Scene]:
-        return [draw_scene(size_hw, sample_generator(1, 0, index), difficulty=difficulty) for index in range(25)]
+        return [draw_scene(size_hw, sample_generator(1, 0, index), difficulty=difficulty) for index in range(12)]
 
     easy, normal, hard = drawn("easy"), drawn("normal"), drawn("hard")
     counts = [np.mean([len(scene.labels) for scene in scenes_]) for scenes_ in (easy, normal, hard)]
@@ -279,10 +257,10 @@ def test_difficulties_are_what_they_say() -> None:
         ({"classes": ("star", "cat")}, "'cat' cannot be drawn; there are: ball"),
         ({"classes": ("star", "star")}, "name each class once"),
         ({"classes": ()}, "at least one, not none"),
-        ({"num_test": -1}, "not -1"),
+        ({"num_test": -1}, "-1 for test"),
     ],
 )
-def test_further_wishes_that_make_no_sense_are_refused(tmp_path: Path, options: dict[str, Any], message: str) -> None:
+def test_bad_options_are_refused(tmp_path: Path, options: dict[str, Any], message: str) -> None:
     with pytest.raises(DataError, match=message):
         make_synthetic_dataset(tmp_path / "x", num_train=1, num_val=1, size_hw=(96, 96), seed=0, **options)
     assert list(tmp_path.iterdir()) == []
@@ -304,7 +282,7 @@ def run(output: Path, **options: Any) -> tuple[Path, str]:
     return synth(DataSynthConfig(output=str(output), **options), Console(file=screen, width=60)), screen.getvalue()
 
 
-def test_what_was_drawn_is_said(tmp_path: Path) -> None:
+def test_the_command_prints_what_was_drawn(tmp_path: Path) -> None:
     path, said = run(tmp_path / "new", test=2, classes="star, fish", difficulty="easy", format="coco")
     descriptor = find_dataset(path)
     assert list(descriptor.splits) == ["train", "val", "test"]
@@ -317,7 +295,7 @@ def test_what_was_drawn_is_said(tmp_path: Path) -> None:
     assert f"dataset: {path}\n" in said
 
 
-def test_bad_wishes_leave_nothing(tmp_path: Path) -> None:
+def test_bad_options_of_the_command_leave_nothing(tmp_path: Path) -> None:
     for options, message in (
         ({"classes": "star,cat"}, "'cat' cannot be drawn; there are: ball, die"),
         ({"width": 47}, "48x47 pixels are too small"),

@@ -1,18 +1,12 @@
 """The things in the synthetic dataset: balls, dice, donuts, fish, leaves and stars, and clutter without a label.
 
-`draw_object` and `draw_clutter` draw one thing as a patch. Left out: where things lie and what covers them
-(dataset.py).
-
-Textured backgrounds for the synthetic dataset: wood, grass, gingham, tiles, sand, a rug, water.
-
-Every background is (H, W, 3) float32 RGB in about 0..255 and is seen straight from above. They are made of cheap
-smooth noise and of stripes; what lies on them and how they are lit is not decided here.
-
-Drawing one thing of the synthetic dataset: a pen in the thing's own frame, then light on the silhouette.
-
-The pen's unit is the radius of the thing; its frame has x to the right, y down and is turned by the pen. It draws
-several times larger than asked; shrinking the result smooths the edges. What is drawn is in objects.py.
+`draw_object` and `draw_clutter` draw one thing as a patch, with a `Pen` in the thing's own frame: its unit is the
+radius of the thing, x points right, y down, and the pen turns it. It draws several times larger than asked, because
+shrinking smooths the edges, and then lights the silhouette. Left out: where things lie and what covers them
+(synthetic.py).
 """
+
+from __future__ import annotations
 
 import math
 from collections.abc import Callable
@@ -21,173 +15,12 @@ from typing import NamedTuple
 
 import cv2
 import numpy as np
-from numpy.typing import NDArray
 
-from yolo.arrays import Float32
+from yolo.arrays import Float32, Float64, Int32, UInt8
+from yolo.curate.backgrounds import smooth_noise
 
 Rgb = tuple[float, float, float]
-
-_WOODS: tuple[Rgb, ...] = ((196, 150, 98), (150, 98, 58), (112, 78, 58), (214, 184, 142), (168, 120, 84))
-_GRASSES: tuple[Rgb, ...] = ((88, 138, 52), (118, 150, 66), (70, 112, 58))
-_SANDS: tuple[Rgb, ...] = ((222, 200, 158), (204, 176, 134), (190, 184, 172))
-
-
-class _Plane(NamedTuple):
-    """Turned pixel coordinates, in multiples of the image's shorter side."""
-
-    along: Float32  # (H, W)
-    across: Float32  # (H, W)
-
-
-def draw_background(size_hw: tuple[int, int], generator: np.random.Generator) -> Float32:
-    """One background, chosen and varied by `generator`: (H, W, 3) float32 RGB, not clipped to 0..255."""
-    draw = _BACKGROUNDS[generator.integers(len(_BACKGROUNDS))]
-    return draw(size_hw, generator)
-
-
-def smooth_noise(size_hw: tuple[int, int], cells_hw: tuple[int, int], generator: np.random.Generator) -> Float32:
-    """(H, W) noise of about -1..1 whose blobs are one `cells_hw`-th of the image high and wide."""
-    height, width = size_hw
-    rows, cols = max(2, min(cells_hw[0], height)), max(2, min(cells_hw[1], width))
-    coarse = generator.random((rows, cols), dtype=np.float32) * 2 - 1
-    return np.asarray(cv2.resize(coarse, (width, height), interpolation=cv2.INTER_CUBIC), np.float32)
-
-
-def _plane(size_hw: tuple[int, int], angle: float) -> _Plane:
-    height, width = size_hw
-    unit = np.float32(min(size_hw))
-    x = np.arange(width, dtype=np.float32)[None, :] / unit
-    y = np.arange(height, dtype=np.float32)[:, None] / unit
-    cos, sin = np.float32(np.cos(angle)), np.float32(np.sin(angle))
-    return _Plane(along=x * cos + y * sin, across=y * cos - x * sin)
-
-
-def _tinted(base: Rgb, brightness: Float32) -> Float32:
-    """A colour, times one brightness per pixel: (H, W) -> (H, W, 3)."""
-    return np.asarray(brightness[..., None] * np.asarray(base, np.float32), np.float32)
-
-
-def _mixed(first: Rgb, second: Rgb, share: Float32) -> Float32:
-    """From `first` where share is 0 to `second` where it is 1: (H, W) -> (H, W, 3)."""
-    low, high = np.asarray(first, np.float32), np.asarray(second, np.float32)
-    return low + share[..., None] * (high - low)
-
-
-def _pick(colours: tuple[Rgb, ...], generator: np.random.Generator) -> Rgb:
-    brightness, tint = generator.uniform(0.86, 1.08), generator.uniform(0.95, 1.05, 3)
-    red, green, blue = np.asarray(colours[generator.integers(len(colours))]) * brightness * tint
-    return float(red), float(green), float(blue)
-
-
-def _muted(generator: np.random.Generator, low: float, high: float) -> Rgb:
-    """A dull colour, so that the objects stand out: channels in low..high, half way to their mean."""
-    channels = generator.uniform(low, high, 3)
-    red, green, blue = (channels + channels.mean()) / 2
-    return float(red), float(green), float(blue)
-
-
-def _wood(size_hw: tuple[int, int], generator: np.random.Generator) -> Float32:
-    upright = generator.random() < 0.5
-    height, width = size_hw[::-1] if upright else size_hw
-    y = np.linspace(0, 1, height, dtype=np.float32)[:, None]
-    planks = int(generator.integers(2, 6))
-    plank = np.minimum((y * planks).astype(np.int64), planks - 1)  # (H, 1)
-    # Every plank is cut from another place of the tree: its own brightness and phase of the rings.
-    shade = generator.uniform(0.85, 1.1, planks).astype(np.float32)[plank]
-    phase = generator.uniform(0, 7, planks).astype(np.float32)[plank]
-    bends = smooth_noise((height, width), (planks * 2, 3), generator)
-    rings = np.sin(y * float(generator.uniform(50, 110)) + 5 * bends + phase)
-    fibres = smooth_noise((height, width), (height // 2, 7), generator)
-    seam = np.minimum((y * planks) % 1, 1 - (y * planks) % 1) * height / planks < 1.2
-    brightness = shade * (1 + 0.06 * rings + 0.07 * fibres) * np.where(seam, np.float32(0.5), np.float32(1))
-    image = _tinted(_pick(_WOODS, generator), brightness.astype(np.float32))
-    return np.ascontiguousarray(image.transpose(1, 0, 2)) if upright else image
-
-
-def _grass(size_hw: tuple[int, int], generator: np.random.Generator) -> Float32:
-    height, width = size_hw
-    patches = smooth_noise(size_hw, (5, 5), generator)
-    blades = smooth_noise(size_hw, (height // 6, width // 2), generator)
-    base = _pick(_GRASSES, generator)
-    image = _tinted(base, 0.85 + 0.12 * patches + 0.2 * blades)
-    count = 260
-    start = generator.uniform(0, 1, (count, 2)) * (width, height)
-    lean = generator.uniform((-0.02, -0.05), (0.02, -0.015), (count, 2)) * min(size_hw)
-    tone = generator.uniform(0.6, 1.5, count)
-    for (x, y), (dx, dy), bright in zip(start, lean, tone, strict=True):
-        colour = (base[0] * bright, base[1] * bright, base[2] * bright * 0.8)
-        cv2.line(image, (int(x), int(y)), (int(x + dx), int(y + dy)), colour, 1)
-    return image
-
-
-def _gingham(size_hw: tuple[int, int], generator: np.random.Generator) -> Float32:
-    plane = _plane(size_hw, float(generator.uniform(-0.6, 0.6)))
-    stripes = float(generator.uniform(4, 9))
-    dark = (np.sin(plane.along * stripes * np.pi) > 0).astype(np.float32)
-    dark += np.sin(plane.across * stripes * np.pi) > 0
-    weave = smooth_noise(size_hw, (size_hw[0] // 2, size_hw[1] // 2), generator)
-    folds = smooth_noise(size_hw, (3, 4), generator)
-    light = _muted(generator, 205, 250)
-    image = _mixed(light, _muted(generator, 40, 210), dark * np.float32(0.4))
-    return np.asarray(image * (1 + 0.05 * weave + 0.09 * folds)[..., None], np.float32)
-
-
-def _tiles(size_hw: tuple[int, int], generator: np.random.Generator) -> Float32:
-    plane = _plane(size_hw, float(generator.uniform(-0.8, 0.8)))
-    count = float(generator.uniform(2.5, 6))
-    # 16 keeps the indices positive for any turn of the plane; tiles may repeat after 32.
-    column, row = plane.along * count + 16, plane.across * count + 16
-    tones = generator.uniform(0.86, 1.06, (32, 32)).astype(np.float32)
-    tone = tones[row.astype(np.int64) % 32, column.astype(np.int64) % 32]
-    to_edge = np.minimum(np.minimum(column % 1, 1 - column % 1), np.minimum(row % 1, 1 - row % 1))
-    grout = np.clip(1.6 - to_edge * 40, 0, 1)
-    stains = smooth_noise(size_hw, (18, 18), generator) * smooth_noise(size_hw, (6, 6), generator)
-    image = _tinted(_muted(generator, 90, 235), tone * (1 + 0.12 * stains))
-    joint = np.asarray(_muted(generator, 90, 150), np.float32)
-    return np.asarray(image + grout[..., None] * (joint - image), np.float32)
-
-
-def _sand(size_hw: tuple[int, int], generator: np.random.Generator) -> Float32:
-    plane = _plane(size_hw, float(generator.uniform(0, np.pi)))
-    bends = smooth_noise(size_hw, (4, 4), generator)
-    ripples = np.sin(plane.along * float(generator.uniform(25, 60)) + 4 * bends)
-    grains = smooth_noise(size_hw, size_hw, generator)
-    return _tinted(_pick(_SANDS, generator), 0.95 + 0.05 * ripples + 0.06 * bends + 0.09 * grains)
-
-
-def _rug(size_hw: tuple[int, int], generator: np.random.Generator) -> Float32:
-    plane = _plane(size_hw, float(generator.uniform(0, np.pi)))
-    teeth, bands = float(generator.uniform(3, 8)), float(generator.uniform(5, 10))
-    zigzag = np.abs((plane.along * teeth) % 1 - 0.5) * float(generator.uniform(0, 1.6))
-    yarns = np.asarray([_muted(generator, 50, 230) for _ in range(4)], np.float32)  # (4, 3)
-    order = generator.integers(0, len(yarns), 64)
-    image = yarns[order[((plane.across + 4) * bands + zigzag).astype(np.int64) % 64]]
-    tufts = smooth_noise(size_hw, (size_hw[0] // 2, size_hw[1] // 2), generator)
-    return np.asarray(image * (0.95 + 0.14 * tufts)[..., None], np.float32)
-
-
-def _water(size_hw: tuple[int, int], generator: np.random.Generator) -> Float32:
-    cells = int(generator.integers(4, 9))
-    swell = smooth_noise(size_hw, (cells, cells), generator)
-    ripple = smooth_noise(size_hw, (cells * 2, cells * 2), generator)
-    # Light gathers in thin bright lines where the surface is flat, that is where the noise crosses 0.
-    lines = np.clip(1 - np.abs(swell + 0.5 * ripple) * 3.5, 0, 1) ** 2
-    deep = (float(generator.uniform(20, 60)), float(generator.uniform(110, 150)), float(generator.uniform(150, 190)))
-    return _mixed(deep, (215.0, 240.0, 245.0), np.asarray(0.12 + 0.1 * ripple + 0.5 * lines, np.float32))
-
-
-_BACKGROUNDS: tuple[Callable[[tuple[int, int], np.random.Generator], Float32], ...] = (
-    _wood,
-    _grass,
-    _gingham,
-    _tiles,
-    _sand,
-    _rug,
-    _water,
-)
-
-
-Points = NDArray[np.float64]  # (n, 2) x, y in radii
+Points = Float64  # (n, 2) x, y in radii
 
 _MARGIN = 0.94  # the radius, as a share of half the canvas: room for strokes that stick out a little
 _SHIFT = 4  # cv2 takes coordinates with so many fractional bits
@@ -262,14 +95,14 @@ class Pen:
         rgb += shine[..., None] * (255 - rgb)
         return Patch(rgb, alpha)
 
-    def _fill(self, canvas: NDArray[np.uint8], points: Points, colour: Rgb, grow: float) -> None:
+    def _fill(self, canvas: UInt8, points: Points, colour: Rgb, grow: float) -> None:
         pixels = [self._pixels(points)]
         cv2.fillPoly(canvas, pixels, colour, cv2.LINE_8, _SHIFT)
         if grow > 0:
             thickness = max(1, round(2 * grow * self._half))
             cv2.polylines(canvas, pixels, True, colour, thickness, cv2.LINE_8, _SHIFT)
 
-    def _pixels(self, points: Points) -> NDArray[np.int32]:
+    def _pixels(self, points: Points) -> Int32:
         placed = (points @ self._turn * _MARGIN + 1) * self._half
         return np.asarray(np.rint((placed - 0.5) * 2**_SHIFT), np.int32)
 
@@ -282,7 +115,7 @@ def circle(x: float, y: float, radius: float, *, flatten: float = 1.0, angle: fl
     return np.stack([x + along * cos - across * sin, y + along * sin + across * cos], axis=1)
 
 
-def polar(angles: NDArray[np.float64], radii: NDArray[np.float64]) -> Points:
+def polar(angles: Float64, radii: Float64) -> Points:
     """(n,) angles and radii around the origin -> (n, 2) points."""
     return np.stack([radii * np.cos(angles), radii * np.sin(angles)], axis=1)
 
@@ -327,13 +160,13 @@ def draw_object(label: int, side: int, towards_light: _Light, generator: np.rand
         generator: of the scene.
     """
     draw = _OBJECTS[CLASS_NAMES[label]]
-    return draw(side, float(generator.uniform(0, 2 * np.pi)), towards_light, generator)
+    return draw(side, generator.uniform(0, 2 * np.pi), towards_light, generator)
 
 
 def draw_clutter(side: int, towards_light: _Light, generator: np.random.Generator) -> Patch:
     """Something that is not to be detected: a pebble, a pencil, a note or a loop of yarn; as `draw_object`."""
     draw = _CLUTTER[generator.integers(len(_CLUTTER))]
-    return draw(side, float(generator.uniform(0, 2 * np.pi)), towards_light, generator)
+    return draw(side, generator.uniform(0, 2 * np.pi), towards_light, generator)
 
 
 def _ball(side: int, angle: float, light: _Light, generator: np.random.Generator) -> Patch:
@@ -342,14 +175,14 @@ def _ball(side: int, angle: float, light: _Light, generator: np.random.Generator
     pen.shape(circle(0, 0, 1), colour)
     pattern = generator.integers(3)
     if pattern == 0:  # a beach ball: sectors around a pole that is off the centre
-        pole, count = float(generator.uniform(0.15, 0.5)), int(generator.choice((6, 8)))
+        pole, count = generator.uniform(0.15, 0.5), int(generator.choice((6, 8)))
         width = 2 * np.pi / count
         for sector in range(0, count, 2):
             around = np.linspace(sector * width, (sector + 1) * width, 9)
             pen.paint(np.vstack([[(pole, 0.0)], polar(around, np.full(9, 1.1))]), other)
         pen.paint(circle(pole, 0, 0.16, flatten=0.85, angle=np.pi / 2), _WHITE)
     elif pattern == 1:  # a broad band around the middle
-        height = float(generator.uniform(0.18, 0.32))
+        height = generator.uniform(0.18, 0.32)
         bend = np.linspace(-1.1, 1.1, 21)
         upper = np.stack([bend, -height + 0.3 * bend**2 - 0.15], axis=1)
         lower = np.stack([bend, height + 0.3 * bend**2 - 0.15], axis=1)
@@ -368,12 +201,12 @@ def _ball(side: int, angle: float, light: _Light, generator: np.random.Generator
 
 def _die(side: int, angle: float, light: _Light, generator: np.random.Generator) -> Patch:
     dark = generator.random() < 0.45
-    body = vivid(float(generator.random()), 0.75, float(generator.uniform(0.5, 0.8))) if dark else _WHITE
+    body = vivid(generator.random(), 0.75, generator.uniform(0.5, 0.8)) if dark else _WHITE
     if not dark:
-        body = shaded(body, float(generator.uniform(0.88, 1.0)))
+        body = shaded(body, generator.uniform(0.88, 1.0))
     pip_colour = _WHITE if dark else ((190.0, 30.0, 40.0) if generator.random() < 0.3 else _INK)
     pen = Pen(side, angle=angle, towards_light=light, base=body)
-    axes = _tilted_axes(float(generator.uniform(0, 2 * np.pi)), float(generator.uniform(0.3, 0.8)))
+    axes = _tilted_axes(generator.uniform(0, 2 * np.pi), generator.uniform(0.3, 0.8))
     corners = np.array(list(product((-1, 1), repeat=3))) @ axes
     half = 0.9 / np.linalg.norm(corners[:, :2], axis=1).max()  # half an edge, so that the silhouette fits
     light_3d = np.append(pen.light * 0.6, 0.8)
@@ -391,13 +224,13 @@ def _die(side: int, angle: float, light: _Light, generator: np.random.Generator)
 
 
 def _donut(side: int, angle: float, light: _Light, generator: np.random.Generator) -> Patch:
-    dough = shaded((214.0, 158.0, 92.0), float(generator.uniform(0.8, 1.1)))
+    dough = shaded((214.0, 158.0, 92.0), generator.uniform(0.8, 1.1))
     icings = ((245, 150, 185), (92, 54, 36), (250, 240, 225), (150, 205, 240), (190, 160, 235), (160, 220, 170))
     red, green, blue = icings[generator.integers(len(icings))]
-    icing: Rgb = shaded((float(red), float(green), float(blue)), float(generator.uniform(0.9, 1.05)))
+    icing: Rgb = shaded((float(red), float(green), float(blue)), generator.uniform(0.9, 1.05))
     pen = Pen(side, angle=angle, towards_light=light, base=dough)
     pen.shape(circle(0, 0, 1), dough)
-    hole = float(generator.uniform(0.24, 0.36))
+    hole = generator.uniform(0.24, 0.36)
     around = np.linspace(0, 2 * np.pi, 90, endpoint=False)
     waves = 0.05 * np.sin(around * generator.integers(6, 10)) + 0.03 * np.sin(around * 3 + generator.uniform(0, 6))
     pen.paint(polar(around, 0.86 + waves), shaded(icing, 0.85), grow=0.03)
@@ -407,7 +240,7 @@ def _donut(side: int, angle: float, light: _Light, generator: np.random.Generato
     places = polar(turns, generator.uniform(hole + 0.17, 0.76, 46))
     step = 0.06 * np.stack([np.cos(lean), np.sin(lean)], axis=1)
     for place, arm in zip(places, step, strict=True):
-        pen.stroke(np.stack([place - arm, place + arm]), vivid(float(generator.random()), 0.85, 1.0), 0.055)
+        pen.stroke(np.stack([place - arm, place + arm]), vivid(generator.random(), 0.85, 1.0), 0.055)
     pen.hole(circle(0, 0, hole))
     return pen.patch(generator, relief=0.2, strength=0.3, gloss=0.7)
 
@@ -415,8 +248,8 @@ def _donut(side: int, angle: float, light: _Light, generator: np.random.Generato
 def _fish(side: int, angle: float, light: _Light, generator: np.random.Generator) -> Patch:
     colour, other = _two_colours(generator)
     pen = Pen(side, angle=angle, towards_light=light, base=colour)
-    slim = float(generator.uniform(0.4, 0.58))
-    fork = float(generator.uniform(0.38, 0.52))
+    slim = generator.uniform(0.4, 0.58)
+    fork = generator.uniform(0.38, 0.52)
     pen.shape(np.array([(-0.45, 0), (-0.82, -fork), (-0.7, 0), (-0.82, fork)]), shaded(other, 0.95), grow=0.06)
     pen.shape(np.array([(-0.3, -slim * 0.6), (-0.2, -slim - 0.2), (0.35, -slim * 0.7)]), other, grow=0.05)
     pen.shape(np.array([(-0.2, slim * 0.6), (-0.25, slim + 0.12), (0.1, slim * 0.7)]), other, grow=0.05)
@@ -442,11 +275,11 @@ def _fish(side: int, angle: float, light: _Light, generator: np.random.Generator
 
 
 def _leaf(side: int, angle: float, light: _Light, generator: np.random.Generator) -> Patch:
-    hue = float(generator.choice((0.0, 0.06, 0.11, 0.2, 0.27, 0.33))) + float(generator.uniform(-0.02, 0.02))
-    colour = vivid(hue, float(generator.uniform(0.65, 0.9)), float(generator.uniform(0.5, 0.82)))
+    hue = generator.choice((0.0, 0.06, 0.11, 0.2, 0.27, 0.33)) + generator.uniform(-0.02, 0.02)
+    colour = vivid(hue, generator.uniform(0.65, 0.9), generator.uniform(0.5, 0.82))
     vein = shaded(colour, 1.4) if generator.random() < 0.6 else shaded(colour, 0.6)
     pen = Pen(side, angle=angle, towards_light=light, base=colour)
-    bend, wide = float(generator.uniform(-0.18, 0.18)), float(generator.uniform(0.38, 0.6))
+    bend, wide = generator.uniform(-0.18, 0.18), generator.uniform(0.38, 0.6)
     along = np.linspace(0, 1, 61)
     x = -0.6 + 1.58 * along
     middle = bend * (4 * along * (1 - along) - 0.5)
@@ -469,14 +302,14 @@ def _leaf(side: int, angle: float, light: _Light, generator: np.random.Generator
 
 def _star(side: int, angle: float, light: _Light, generator: np.random.Generator) -> Patch:
     hues = (0.13, 0.14, 0.12, 0.04, 0.93, 0.56, 0.78)
-    hue = float(generator.choice(hues)) + float(generator.uniform(-0.02, 0.02))
-    colour = vivid(hue, float(generator.uniform(0.65, 0.9)), float(generator.uniform(0.85, 1.0)))
+    hue = generator.choice(hues) + generator.uniform(-0.02, 0.02)
+    colour = vivid(hue, generator.uniform(0.65, 0.9), generator.uniform(0.85, 1.0))
     folded = generator.random() < 0.4
     # A face is best seen more or less upright.
     lean = angle if folded else angle / 6 - 0.5
     pen = Pen(side, angle=lean, towards_light=light, base=colour)
     turns = np.arange(10) * np.pi / 5 - np.pi / 2
-    tips = polar(turns, np.where(np.arange(10) % 2 == 0, 0.9, float(generator.uniform(0.42, 0.52))))
+    tips = polar(turns, np.where(np.arange(10) % 2 == 0, 0.9, generator.uniform(0.42, 0.52)))
     pen.shape(tips, colour, grow=0.09)
     if folded:  # every arm has a bright and a dark half
         for first, second in zip(tips[::2], tips[1::2], strict=True):
@@ -491,18 +324,18 @@ def _star(side: int, angle: float, light: _Light, generator: np.random.Generator
 
 
 def _pebble(side: int, angle: float, light: _Light, generator: np.random.Generator) -> Patch:
-    colour = vivid(float(generator.uniform(0.05, 0.15)), float(generator.uniform(0, 0.2)), generator.uniform(0.4, 0.75))
+    colour = vivid(generator.uniform(0.05, 0.15), generator.uniform(0, 0.2), generator.uniform(0.4, 0.75))
     pen = Pen(side, angle=angle, towards_light=light, base=colour)
     around = np.linspace(0, 2 * np.pi, 40, endpoint=False)
     lumps = 0.12 * np.sin(2 * around + generator.uniform(0, 6)) + 0.07 * np.sin(3 * around + generator.uniform(0, 6))
-    pen.shape(polar(around, 0.78 + lumps) * (1, float(generator.uniform(0.55, 0.9))), colour)
+    pen.shape(polar(around, 0.78 + lumps) * (1, generator.uniform(0.55, 0.9)), colour)
     for x, y, tone in generator.uniform((-0.8, -0.7, 0.7), (0.8, 0.7, 1.3), (40, 3)):
         pen.paint(circle(x, y, 0.05, count=8), shaded(colour, tone))
     return pen.patch(generator, relief=0.3, strength=0.35, gloss=0.0)
 
 
 def _pencil(side: int, angle: float, light: _Light, generator: np.random.Generator) -> Patch:
-    colour = vivid(float(generator.random()), 0.75, float(generator.uniform(0.6, 0.95)))
+    colour = vivid(generator.random(), 0.75, generator.uniform(0.6, 0.95))
     pen = Pen(side, angle=angle, towards_light=light, base=colour)
     wide = 0.085
     pen.shape(np.array([(-0.9, -wide), (0.7, -wide), (0.98, 0), (0.7, wide), (-0.9, wide)]), (232.0, 196.0, 150.0))
@@ -516,19 +349,19 @@ def _pencil(side: int, angle: float, light: _Light, generator: np.random.Generat
 
 
 def _note(side: int, angle: float, light: _Light, generator: np.random.Generator) -> Patch:
-    paper = vivid(float(generator.random()), float(generator.uniform(0.05, 0.3)), 0.96)
+    paper = vivid(generator.random(), generator.uniform(0.05, 0.3), 0.96)
     pen = Pen(side, angle=angle, towards_light=light, base=paper)
-    tall = float(generator.uniform(0.5, 0.75))
+    tall = generator.uniform(0.5, 0.75)
     pen.shape(np.array([(-0.75, -tall), (0.75, -tall), (0.75, tall * 0.75), (0.55, tall), (-0.75, tall)]), paper)
     pen.paint(np.array([(0.75, tall * 0.75), (0.55, tall), (0.53, tall * 0.72)]), shaded(paper, 0.75))
     for y in np.linspace(-tall * 0.7, tall * 0.6, 6):
-        x = np.arange(-0.6, float(generator.uniform(0.0, 0.6)), 0.05)
+        x = np.arange(-0.6, generator.uniform(0.0, 0.6), 0.05)
         pen.stroke(np.stack([x, y + generator.uniform(-0.03, 0.03, len(x))], axis=1), (70.0, 80.0, 130.0), 0.025)
     return pen.patch(generator, relief=0.05, strength=0.06, gloss=0.0)
 
 
 def _yarn(side: int, angle: float, light: _Light, generator: np.random.Generator) -> Patch:
-    colour = vivid(float(generator.random()), 0.55, float(generator.uniform(0.5, 0.9)))
+    colour = vivid(generator.random(), 0.55, generator.uniform(0.5, 0.9))
     pen = Pen(side, angle=angle, towards_light=light, base=colour)
     t = np.linspace(0, 1, 60)
     x = -0.9 + 1.8 * t + 0.25 * np.sin(t * generator.uniform(5, 12))
@@ -538,11 +371,11 @@ def _yarn(side: int, angle: float, light: _Light, generator: np.random.Generator
 
 
 def _two_colours(generator: np.random.Generator) -> tuple[Rgb, Rgb]:
-    hue = float(generator.random())
-    first = vivid(hue, float(generator.uniform(0.65, 0.9)), float(generator.uniform(0.75, 1.0)))
+    hue = generator.random()
+    first = vivid(hue, generator.uniform(0.65, 0.9), generator.uniform(0.75, 1.0))
     if generator.random() < 0.35:
         return first, _WHITE
-    return first, vivid(hue + float(generator.uniform(0.25, 0.75)), 0.75, float(generator.uniform(0.7, 1.0)))
+    return first, vivid(hue + generator.uniform(0.25, 0.75), 0.75, generator.uniform(0.7, 1.0))
 
 
 def _tilted_axes(heading: float, tilt: float) -> Points:

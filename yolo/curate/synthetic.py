@@ -1,22 +1,18 @@
-"""A made-up dataset that needs no download: toys, leaves and donuts that lie about, with exact boxes.
+"""`gridyolo data synth`: a made-up dataset that needs no download, of toys, leaves and donuts with exact boxes.
 
-`make_synthetic_dataset` writes it; `draw_scene` draws one image. The same seed gives the same bytes. Left out: how
-the things and the grounds look (objects.py, backgrounds.py), what makes a scene difficult
-(difficulty.py).
-
-What makes a synthetic scene easy or hard: how many things, how small, how much hidden, how bad the photograph.
-
-`gridyolo data synth`: draw a dataset and say what was drawn.
+`make_synthetic_dataset` writes it, `draw_scene` draws one image; the same seed gives the same bytes. A difficulty says
+how many things there are, how small, how much is hidden, and how bad the photograph is. Left out: how things and
+grounds look (drawing.py, backgrounds.py).
 """
 
 from __future__ import annotations
 
 import tempfile
 from collections import Counter
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from pathlib import Path
 from types import MappingProxyType
-from typing import Any, Literal, NamedTuple
+from typing import Literal, NamedTuple
 
 import cv2
 import numpy as np
@@ -26,8 +22,9 @@ from rich.console import Console
 from yolo.arrays import Bool, Float32, Float64, Int64, UInt8
 from yolo.config.data_commands import DatasetFormat, DataSynthConfig
 from yolo.console import say
+from yolo.curate.backgrounds import draw_background, smooth_noise
 from yolo.curate.convert import write_dataset
-from yolo.curate.drawing import CLASS_NAMES, Patch, draw_background, draw_clutter, draw_object, smooth_noise
+from yolo.curate.drawing import CLASS_NAMES, Patch, draw_clutter, draw_object
 from yolo.data.read import Split, find_dataset, read_split
 from yolo.errors import DataError, printable
 from yolo.files import atomic_folder, require_free
@@ -49,7 +46,7 @@ class Look(NamedTuple):
         sizes: of the patch of an object, in shorter sides of the image; the object is 0.67..0.95 of it.
         min_visible: of an object's silhouette; with less of it to be seen it is laid elsewhere.
         min_apart: between the centres of two boxes, in shorter sides: a grid cell has room for few objects, and a cell
-            with two at the same place teaches nothing.
+            with two at the same place cannot learn both.
         exposure: brightness of the photograph; 1 is right.
         blurred_share: of the photographs.
         blur: standard deviation, in pixels of an image whose shorter side is 320.
@@ -136,9 +133,6 @@ class Scene(NamedTuple):
     masks: Bool
 
 
-_Draw = Callable[[str, int], Scene]  # of a split and a place in it
-
-
 def make_synthetic_dataset(
     folder: Path,
     *,
@@ -161,7 +155,7 @@ def make_synthetic_dataset(
         seed: >= 0; the same one gives the same files, byte for byte.
         num_test: further held-out images, >= 0.
         classes: which of `CLASS_NAMES` are drawn, in the order of their labels.
-        difficulty: `easy`, `normal` or `hard`; see difficulty.py.
+        difficulty: `easy`, `normal` or `hard`; see `LOOKS`.
         format: `yolo`, `voc`, `coco` or `csv`. In the last three the names of images begin with their split.
 
     Returns:
@@ -170,32 +164,33 @@ def make_synthetic_dataset(
     Raises:
         DataError: the folder holds something, a number is out of range, or there is no such class.
     """
-    folder = Path(folder)
     counts = {"train": num_train, "val": num_val, "test": num_test}
     _check(counts, size_hw, seed, classes)
     require_free(folder)
 
-    def draw(split: str, index: int) -> Scene:
-        generator = sample_generator(seed, list(counts).index(split), index)
-        return draw_scene(size_hw, generator, classes=classes, difficulty=difficulty)
+    def draw(split: str) -> Iterator[Scene]:
+        for index in range(counts[split]):
+            generator = sample_generator(seed, list(counts).index(split), index)
+            yield draw_scene(size_hw, generator, classes=classes, difficulty=difficulty)
 
+    wanted = [name for name, count in counts.items() if count]
     if format == "yolo":
         with atomic_folder(folder) as building:
-            _write_yolo(building, counts, draw, classes)
+            for name in wanted:
+                _write_yolo(building, name, draw(name))
+            content = {"path": ".", **{name: f"images/{name}" for name in wanted}, "names": dict(enumerate(classes))}
+            text = yaml.safe_dump(content, sort_keys=False)
+            (building / "dataset.yaml").write_text(text, encoding="utf-8", newline="\n")
         return folder / "dataset.yaml"
     with tempfile.TemporaryDirectory() as temporary:
-        drawn = {
-            name: _draw_split(Path(temporary), name, count, draw, classes) for name, count in counts.items() if count
-        }
+        drawn = {name: _as_split(Path(temporary), name, draw(name), classes) for name in wanted}
         return write_dataset(drawn, folder, format=format).yaml
 
 
 def _check(counts: Mapping[str, int], size_hw: tuple[int, int], seed: int, classes: Sequence[str]) -> None:
-    train, val, test = counts["train"], counts["val"], counts["test"]
-    if min(train, val) < 1:
-        raise DataError(f"a dataset needs at least 1 image to train on and 1 held out, not {train} and {val}")
-    if test < 0:
-        raise DataError(f"a number of images for the test is 0 or more, not {test}")
+    if min(counts["train"], counts["val"]) < 1 or counts["test"] < 0:
+        numbers = ", ".join(f"{count} for {name}" for name, count in counts.items())
+        raise DataError(f"a dataset needs at least 1 image for train and 1 for val, not {numbers}")
     if min(size_hw) < _MIN_SIDE:
         raise DataError(f"images of {size_hw[0]}x{size_hw[1]} pixels are too small; at least {_MIN_SIDE} a side")
     if seed < 0:
@@ -207,29 +202,19 @@ def _check(counts: Mapping[str, int], size_hw: tuple[int, int], seed: int, class
         raise DataError(f"name each class once, and at least one, not {', '.join(classes) or 'none'}")
 
 
-def _write_yolo(folder: Path, counts: Mapping[str, int], draw: _Draw, classes: Sequence[str]) -> None:
-    content: dict[str, Any] = {"path": "."}
-    for split, count in counts.items():
-        if not count:
-            continue
-        images, labels = folder / "images" / split, folder / "labels" / split
-        images.mkdir(parents=True)
-        labels.mkdir(parents=True)
-        for index in range(count):
-            scene = draw(split, index)
-            (images / f"{index:06d}.jpg").write_bytes(_jpeg(scene.image))
-            (labels / f"{index:06d}.txt").write_text(label_text(scene), encoding="utf-8", newline="\n")
-        content[split] = f"images/{split}"
-    content["names"] = dict(enumerate(classes))
-    text = yaml.safe_dump(content, sort_keys=False)
-    (folder / "dataset.yaml").write_text(text, encoding="utf-8", newline="\n")
+def _write_yolo(folder: Path, split: str, scenes: Iterable[Scene]) -> None:
+    images, labels = folder / "images" / split, folder / "labels" / split
+    images.mkdir(parents=True)
+    labels.mkdir(parents=True)
+    for index, scene in enumerate(scenes):
+        (images / f"{index:06d}.jpg").write_bytes(_jpeg(scene.image))
+        (labels / f"{index:06d}.txt").write_text(label_text(scene), encoding="utf-8", newline="\n")
 
 
-def _draw_split(folder: Path, split: str, count: int, draw: _Draw, classes: Sequence[str]) -> Split:
-    """The images of a split in a folder, and the truth about them."""
+def _as_split(folder: Path, split: str, scenes: Iterable[Scene], classes: Sequence[str]) -> Split:
+    """Write the images to a folder, and hold the truth about them."""
     images = []
-    for index in range(count):
-        scene = draw(split, index)
+    for index, scene in enumerate(scenes):
         image_id = f"{split}_{index:06d}"
         path = folder / f"{image_id}.jpg"
         path.write_bytes(_jpeg(scene.image))
@@ -294,10 +279,10 @@ class _Pile:
         self._generator = generator
         self._look = look
         self._unit = min(size_hw)
-        turn = float(generator.uniform(0, 2 * np.pi))
+        turn = generator.uniform(0, 2 * np.pi)
         self._towards_light = (float(np.cos(turn)), float(np.sin(turn)))
-        self._shadow_length = float(generator.uniform(0.06, 0.14))
-        self._shadow_depth = float(generator.uniform(0.3, 0.6))
+        self._shadow_length = generator.uniform(0.06, 0.14)
+        self._shadow_depth = generator.uniform(0.3, 0.6)
         self._top = np.zeros(size_hw, np.uint8)  # which object is uppermost at a pixel, from 1; 0: none of them
         self._centres: list[Float64] = []  # x, y of the objects' boxes
         self._areas = np.zeros(0)  # of the objects' silhouettes, also outside of the image
@@ -308,7 +293,7 @@ class _Pile:
         for _ in range(_ATTEMPTS):
             low, high = self._look.sizes
             # Evenly on a logarithmic scale: as many small things as large ones.
-            side = max(8, round(self._unit * low * (high / low) ** float(generator.random())))
+            side = max(8, round(self._unit * low * (high / low) ** generator.random()))
             centre = generator.uniform(0, 1, 2) * self._top.shape
             top, left = (int(start) for start in np.rint(centre - side / 2))
             if label is None:
@@ -370,12 +355,12 @@ def _overlap(
 def _photographed(image: Float32, generator: np.random.Generator, look: Look) -> UInt8:
     """As a camera would have it: uneven light, exposure, a tint, blur and noise; (H, W, 3) float32 to uint8."""
     size_hw = (image.shape[0], image.shape[1])
-    light = 1 + float(generator.uniform(0.03, 0.16)) * smooth_noise(size_hw, (2, 2), generator)
+    light = 1 + generator.uniform(0.03, 0.16) * smooth_noise(size_hw, (2, 2), generator)
     exposure = generator.uniform(*look.exposure) * generator.uniform(0.95, 1.05, 3)
     shot = image * light[..., None] * exposure.astype(np.float32)
     if generator.random() < look.blurred_share:
-        shot = cv2.GaussianBlur(shot, (0, 0), float(generator.uniform(*look.blur)) * min(size_hw) / 320)
-    strength = float(generator.uniform(0, look.noise)) if generator.random() < look.noisy_share else 0.0
+        shot = cv2.GaussianBlur(shot, (0, 0), generator.uniform(*look.blur) * min(size_hw) / 320)
+    strength = generator.uniform(0, look.noise) if generator.random() < look.noisy_share else 0.0
     if strength:
         # Grey noise: cheap, and what is left of colour noise after a camera's own cleaning.
         shot += generator.standard_normal((*size_hw, 1), np.float32) * np.float32(strength)
