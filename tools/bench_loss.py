@@ -16,7 +16,7 @@ import numpy as np
 import torch
 
 from yolo.config import TrainConfig
-from yolo.engine.training import make_loss, make_optimizer
+from yolo.engine.learner import make_loss, make_optimizer
 from yolo.models.network import GridNetwork, NetworkSpec
 from yolo.structures import GroundTruth, Targets
 

@@ -2,9 +2,6 @@
 
 import csv
 import json
-import os
-import signal
-from collections.abc import Callable
 from dataclasses import replace
 from pathlib import Path
 from typing import Any
@@ -16,41 +13,19 @@ import yaml
 
 from tests.darknet.networks import BODY, detector_cfg
 from tests.engine.darknet_detectors import config_of, write_cfg, write_darknet
+from tests.engine.runs import interrupt_after, tensors_of
 from tests.engine.shapes import break_image, draw_shapes
 from yolo import Detector
 from yolo.config import DarknetExportConfig, TrainConfig
 from yolo.darknet.plan import plan_network
 from yolo.darknet.recipe import darknet_train_config
 from yolo.darknet.weights import read_header
-from yolo.engine import train as train_module
 from yolo.engine.checkpoint import load_detector
 from yolo.engine.darknet import export_darknet, open_darknet
 from yolo.engine.train import train
 from yolo.errors import ConfigError, DataError
 
 STEPS = {"policy": "steps", "steps": "2,3", "scales": ".5,.1"}
-
-
-def tensors_of(folder: Path) -> dict[str, torch.Tensor]:
-    state = torch.load(folder / "weights" / "last.ckpt", weights_only=True)
-    tensors = {f"network.{name}": value for name, value in state["network"].items()}
-    tensors |= {f"average.{name}": value for name, value in state["average"].items()}
-    for index, values in state["optimizer"]["state"].items():
-        tensors |= {f"optimizer.{index}.{name}": value for name, value in values.items()}
-    return tensors
-
-
-def stopping_at(step: int) -> Callable[..., bool]:
-    original, calls = train_module.update, []
-
-    def update_and_stop(*arguments: Any) -> bool:
-        was_done = original(*arguments)
-        calls.append(1)
-        if len(calls) == step:
-            os.kill(os.getpid(), signal.SIGINT)
-        return was_done
-
-    return update_and_stop
 
 
 @pytest.mark.parametrize("stop_at_step", [2, 3])
@@ -66,7 +41,7 @@ def test_stopped_and_resumed_is_bit_for_bit_the_uninterrupted_run(
     options |= {"optimizer__rate__steps": (162, 164), "loss__random_images": 652, "subdivisions": 2}
     whole = train(config_of(cfg, shapes, tmp_path, name="whole", **options))
     with monkeypatch.context() as patch:
-        patch.setattr(train_module, "update", stopping_at(stop_at_step))
+        interrupt_after(stop_at_step, patch)
         stopped = train(config_of(cfg, shapes, tmp_path, name="stopped", **options))
     assert stopped.interrupted == "SIGINT"
     # the run folder has all that is needed

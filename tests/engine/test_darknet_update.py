@@ -19,9 +19,8 @@ from yolo.darknet.network import DarknetNetwork, DarknetSpec
 from yolo.darknet.plan import plan_network
 from yolo.darknet.recipe import darknet_train_config
 from yolo.darknet.weights import read_weights
-from yolo.engine import train as train_module
-from yolo.engine.train import learn, update
-from yolo.engine.training import Training, make_optimizer, prepare
+from yolo.engine.learner import make_loss, make_optimizer
+from yolo.engine.training import Training, prepare
 from yolo.structures import Batch, GroundTruth, Targets
 
 NO_NORM = BODY.replace("batch_normalize=1\n", "")
@@ -34,12 +33,13 @@ def batch_of(images: torch.Tensor, targets: Targets) -> Batch:
 
 def do_update(training: Training, batch: Batch) -> dict[str, float]:
     """One step as the loop takes it."""
-    training.model.train()
-    train_module._set_learning_rate(training)
-    training.position.seen += len(batch)
-    terms = learn(training, batch)
-    assert update(training)
-    training.position.step += 1
+    state, learner = training.state, training.learner
+    learner.model.train()
+    learner.set_lr(training.schedule.lr_factor(state.step, 0.0))
+    state.seen += len(batch)
+    terms = learner.learn(batch, random_predictors=training.draws_predictors)
+    assert learner.update()
+    state.step += 1
     return terms
 
 
@@ -68,13 +68,12 @@ def test_two_updates_equal_darknets_own(tmp_path: Path) -> None:
         )
         images = torch.from_numpy(golden["input_u8"][list(calls)]).flatten(0, 1)
         do_update(training, batch_of(images, targets))
-        rate = training.optimizer.param_groups[0]["lr"]
-        assert rate == pytest.approx(float(golden["rate_after"][calls[1]]), rel=1e-6)
+        assert training.learner.lr == pytest.approx(float(golden["rate_after"][calls[1]]), rel=1e-6)
         expected = read_weights(golden_path(f"tiny_like_step{step + 1}.weights"), plan)
-        assert training.position.seen == expected.header.seen
+        assert training.state.seen == expected.header.seen
         compared = 0
         for index, arrays in expected.arrays.items():
-            own = block_tensors(training.network.layers[index])  # type: ignore[arg-type, index]
+            own = block_tensors(training.learner.network.layers[index])  # type: ignore[arg-type, index]
             for name, array in arrays.items():
                 assert np.abs(own[name].detach().numpy() - array).max() < 2e-6, f"update {step + 1}: {index} {name}"
                 compared += 1
@@ -85,9 +84,9 @@ def gradients(cfg: Path, shapes: Path, folder: Path, parts: int, images: torch.T
     training = prepare(
         config_of(cfg, shapes, folder / str(parts), batch_size=len(images), subdivisions=parts), Console(quiet=True)
     )
-    training.model.train()
-    terms = learn(training, batch_of(images, targets))
-    return terms, [parameter.grad for parameter in training.network.parameters()]
+    training.learner.model.train()
+    terms = training.learner.learn(batch_of(images, targets), random_predictors=False)
+    return terms, [parameter.grad for parameter in training.learner.network.parameters()]
 
 
 def test_the_gradient_does_not_depend_on_the_subdivisions(shapes: Path, tmp_path: Path) -> None:
@@ -121,10 +120,10 @@ def test_only_weights_decay() -> None:
 def test_random_predictors_are_drawn_for_the_first_images_only(shapes: Path, tmp_path: Path) -> None:
     cfg = write_cfg(tmp_path, detector_cfg(detection={"random": 1}))
     training = prepare(config_of(cfg, shapes, tmp_path, loss__random_images=10), Console(quiet=True))
-    rules = []
+    drawn = []
     for seen in (0, 9, 10, 100):
-        training.position.seen = seen
-        rules.append(training.loss_now().rule)
-    assert rules == ["random", "random", "best", "best"]
+        training.state.seen = seen
+        drawn.append(training.draws_predictors)
+    assert drawn == [True, True, False, False]
     config = config_of(write_cfg(tmp_path, detector_cfg(detection={"forced": 1})), shapes, tmp_path)
-    assert prepare(config, Console(quiet=True)).loss_now().rule == "forced"
+    assert make_loss(config).rule == "forced"

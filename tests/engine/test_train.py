@@ -1,9 +1,5 @@
-import csv
 import io
 import json
-import os
-import signal
-import time
 from dataclasses import replace
 from pathlib import Path
 from typing import Any
@@ -14,20 +10,18 @@ import yaml
 from rich.console import Console
 
 from tests.data.dataset_trees import coco_content, put_image, put_json
+from tests.engine.runs import interrupt_after, rows_of, tensors_of
 from tests.engine.shapes import break_image, draw_shapes, quick_config
 from yolo.config import AugmentConfig, LossConfig, ModelConfig, OptimizerConfig, TrainConfig
 from yolo.engine import train as train_module
-from yolo.engine.checkpoint import load_detector, save_state
+from yolo.engine.checkpoint import load_detector
+from yolo.engine.learner import Learner, make_optimizer
+from yolo.engine.resume import save
 from yolo.engine.train import TrainingRun, train
-from yolo.engine.training import make_optimizer
+from yolo.engine.training import Clock, Training
 from yolo.errors import ConfigError, DataError, GridYoloError, WeightsError
 from yolo.losses.yolo_loss import LossTerms, YoloLoss
 from yolo.models.backbones import build_classifier
-
-
-def rows_of(folder: Path) -> list[dict[str, str]]:
-    with (folder / "results.csv").open() as file:
-        return list(csv.DictReader(file))
 
 
 def test_a_run_learns_and_leaves_everything_behind(trained: TrainingRun) -> None:
@@ -75,15 +69,6 @@ def test_runs_never_overwrite(shapes: Path, tmp_path: Path) -> None:
     assert folders == ["train", "train-2"]
 
 
-def tensors_of(folder: Path) -> dict[str, torch.Tensor]:
-    state = torch.load(folder / "weights" / "last.ckpt", weights_only=True)
-    tensors = {f"network.{name}": value for name, value in state["network"].items()}
-    tensors |= {f"average.{name}": value for name, value in state["average"].items()}
-    for index, values in state["optimizer"]["state"].items():
-        tensors |= {f"optimizer.{index}.{name}": value for name, value in values.items()}
-    return tensors
-
-
 @pytest.mark.parametrize(
     "stop_at_step",
     [2, 3, 6],  # at the end of an epoch, in the middle of one, and in the last step
@@ -93,17 +78,8 @@ def test_stopped_and_resumed_is_bit_for_bit_the_uninterrupted_run(
 ) -> None:
     options: dict[str, Any] = {"epochs": 3, "validations": 1, "backbone": "efficientnet_b0"}  # has random layers
     whole = train(quick_config(shapes, tmp_path, name="whole", **options))
-    update, calls = train_module.update, []
-
-    def update_and_stop(*arguments: Any) -> bool:
-        was_done = update(*arguments)
-        calls.append(1)
-        if len(calls) == stop_at_step:
-            os.kill(os.getpid(), signal.SIGINT)
-        return was_done
-
     with monkeypatch.context() as patch:
-        patch.setattr(train_module, "update", update_and_stop)
+        interrupt_after(stop_at_step, patch)
         stopped = train(quick_config(shapes, tmp_path, name="stopped", **options))
     assert stopped.interrupted == "SIGINT"
     assert stopped.evaluation is None
@@ -172,7 +148,7 @@ def test_a_loss_that_stays_non_finite_ends_with_names(
     shapes: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     STEPS.clear()
-    monkeypatch.setattr("yolo.engine.training.YoloLoss", LossWithNaN)
+    monkeypatch.setattr("yolo.engine.learner.YoloLoss", LossWithNaN)
     with pytest.raises(GridYoloError, match=r"coord_wh was not finite for 10 steps in a row.*optimizer.lr"):
         train(quick_config(shapes, tmp_path, epochs=10))
     (events,) = tmp_path.rglob("events.jsonl")
@@ -184,20 +160,20 @@ def test_single_bad_steps_are_skipped_and_leave_no_trace(
 ) -> None:
     """A bad loss, a bad gradient, and a forward pass that overflows into the batch norms' statistics."""
     STEPS.clear()
-    monkeypatch.setattr("yolo.engine.training.YoloLoss", LossWithNaN)
+    monkeypatch.setattr("yolo.engine.learner.YoloLoss", LossWithNaN)
     monkeypatch.setattr(LossWithNaN, "bad_steps", frozenset({1}))
-    step, calls = train_module.update, []
+    step, calls = Learner.update, []
 
-    def sabotage(training: Any) -> bool:
+    def sabotage(learner: Learner) -> bool:
         calls.append(1)
-        norm = next(m for m in training.network.modules() if isinstance(m, torch.nn.BatchNorm2d))
+        norm = next(m for m in learner.network.modules() if isinstance(m, torch.nn.BatchNorm2d))
         assert norm.running_mean is not None
         if len(calls) == 3:
             norm.running_mean.data.fill_(torch.nan)
-            next(p for p in training.network.parameters() if p.grad is not None).grad.fill_(torch.inf)
-        return step(training)
+            next(p.grad for p in learner.network.parameters() if p.grad is not None).fill_(torch.inf)
+        return step(learner)
 
-    monkeypatch.setattr(train_module, "update", sabotage)
+    monkeypatch.setattr(Learner, "update", sabotage)
     run = train(quick_config(shapes, tmp_path, epochs=3))
     events = [json.loads(line) for line in (run.folder / "events.jsonl").read_text().splitlines()]
     assert [event["terms"] for event in events if event["event"] == "non-finite step"] == [["coord_wh"], ["gradient"]]
@@ -220,11 +196,14 @@ def test_fp16_needs_cuda_and_its_optimiser_can_be_clipped(shapes: Path, tmp_path
 def test_a_schedule_that_ends_between_two_validations_still_validates_its_last_weights(
     shapes: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    def slow_save(*arguments: Any) -> None:
-        save_state(*arguments)
-        time.sleep(1.2)
+    now = [0.0]
+    monkeypatch.setattr(Clock, "seconds", lambda self: now[0])
 
-    monkeypatch.setattr(train_module, "save_state", slow_save)
+    def slow_save(training: Training) -> None:
+        save(training)
+        now[0] = 2.0
+
+    monkeypatch.setattr(train_module, "save", slow_save)
     run = train(quick_config(shapes, tmp_path, epochs=None, max_minutes=0.02, validations=1))
     assert run.evaluation is not None
 

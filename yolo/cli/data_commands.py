@@ -64,7 +64,7 @@ def _stats(words: Sequence[str]) -> int:
 
 def _preview(words: Sequence[str]) -> int:
     config = parse("data preview", DataPreviewConfig, words)
-    from yolo.engine.data_preview import preview
+    from yolo.curate.preview import preview
 
     preview(config, Console())
     return _SUCCESS

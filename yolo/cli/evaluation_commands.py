@@ -14,7 +14,7 @@ from yolo.config import CompareConfig, ReportConfig, ValConfig
 from yolo.console import say
 
 if TYPE_CHECKING:
-    from yolo.engine.evaluate import Evaluation
+    from yolo.engine.validate import Evaluation
     from yolo.evaluation.comparison import Comparison
     from yolo.evaluation.result import EvaluationResult
 

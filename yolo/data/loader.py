@@ -1,57 +1,20 @@
-"""Batches for training and validation from torch's DataLoader, in an order that only (seed, epoch) decide.
-
-What is asked of the allocator: to read millions of small objects fast, and to let go of memory, or to keep it.
-"""
+"""Batches for training and validation from torch's DataLoader, in an order that only (seed, epoch) decide."""
 
 from __future__ import annotations
 
-import ctypes
 import multiprocessing
-import os
-import signal
 from collections.abc import Callable, Iterator
 from itertools import pairwise
-from types import FrameType
 
-import cv2
 import numpy as np
 import torch
 from numpy.typing import NDArray
 from torch.utils.data import DataLoader, Sampler, default_collate
 
 from yolo.data.dataset import DetectionDataset, SampleKey
+from yolo.process import available_cores, prepare_loader_worker
 from yolo.randomness import epoch_order, partner_generator
 from yolo.structures import Batch, Sample, SkippedImage, Targets
-
-# of mallopt in glibc's malloc.h; 32 MB is the largest threshold it takes
-_TRIM_THRESHOLD, _MMAP_THRESHOLD = -1, -3
-_LARGEST_KEPT, _MOST_KEPT = 32 << 20, 256 << 20
-
-
-def return_freed_memory() -> None:
-    """Give the system back what was freed; glibc keeps it, other C libraries have no such call."""
-    if (trim := _glibc("malloc_trim")) is not None:
-        trim(0)
-
-
-def keep_freed_memory() -> None:
-    """Let this process use the memory of freed images for the next ones.
-
-    By default glibc asks the system for every large array anew, and the system clears each page at its first touch: a
-    quarter of the time of a loader at 640 px. Does nothing where the C library is another.
-    """
-    if (mallopt := _glibc("mallopt")) is not None:
-        mallopt(_MMAP_THRESHOLD, _LARGEST_KEPT)
-        mallopt(_TRIM_THRESHOLD, _MOST_KEPT)
-
-
-def _glibc(name: str) -> Callable[..., int] | None:
-    try:
-        function: Callable[..., int] = getattr(ctypes.CDLL(None), name)
-    except (AttributeError, OSError, TypeError):
-        return None  # not glibc, or a system on which a program has no symbols of its own
-    return function
-
 
 _MAX_DEFAULT_WORKERS = 8
 
@@ -226,7 +189,7 @@ def make_loader(
         # it draws a seed for its workers, which ours ignore; from the global stream it would disturb a resumed run
         generator=torch.Generator(),
         pin_memory=pin_memory,
-        worker_init_fn=_prepare_worker if workers else None,
+        worker_init_fn=prepare_loader_worker if workers else None,
         persistent_workers=workers > 0,
         multiprocessing_context=(start_method or _start_method()) if workers else None,
     )
@@ -242,7 +205,7 @@ def default_workers(device_type: str) -> int:
     Args:
         device_type: `cpu`, `cuda` or `mps`.
     """
-    available = len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1
+    available = available_cores()
     wanted = available // 4 if device_type == "cpu" else max(1, available - 1)
     return min(_MAX_DEFAULT_WORKERS, wanted)
 
@@ -263,21 +226,6 @@ def collate(samples: list[Sample | SkippedImage]) -> Batch:
         skipped=tuple(sample for sample in samples if isinstance(sample, SkippedImage)),
         notes=tuple(sample.note for sample in good if sample.note is not None),
     )
-
-
-def _prepare_worker(worker: int) -> None:
-    # Ctrl-C and a scheduler's SIGTERM reach every process of a job, and the training wants to save before it ends:
-    # a worker goes on, or leaves without a fuss (torch raises in the training if a worker is killed)
-    signal.signal(signal.SIGINT, signal.SIG_IGN)
-    signal.signal(signal.SIGTERM, _leave)
-    # the workers are the parallelism; more threads would only compete with them
-    cv2.setNumThreads(0)
-    torch.set_num_threads(1)
-    keep_freed_memory()
-
-
-def _leave(number: int, frame: FrameType | None) -> None:
-    os._exit(0)
 
 
 def _start_method() -> str:

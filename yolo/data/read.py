@@ -29,7 +29,6 @@ import numpy as np
 from yolo.data.classes import Names, note_unmatched, relabel
 from yolo.data.cleaning import BoxPolicy, clean_objects
 from yolo.data.find import DatasetDescriptor, SplitSource, find_dataset
-from yolo.data.loader import return_freed_memory
 from yolo.errors import DataError, printable
 from yolo.formats.coco import (
     CocoEntry,
@@ -48,6 +47,7 @@ from yolo.formats.paths import AUTO_READS, ImageSizes, SizePolicy, canonical_spl
 from yolo.formats.sidecar import apply_extra, read_extra
 from yolo.formats.voc import VocEntry, list_voc, names_in_voc, read_voc
 from yolo.formats.yolo import YoloEntry, list_yolo, nameless_classes, read_yolo
+from yolo.process import return_freed_memory
 from yolo.structures import GroundTruth
 
 _ONE_IN = 5  # the share of the images that is held out where there is no validation split

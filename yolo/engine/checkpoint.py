@@ -1,4 +1,4 @@
-"""The two files of a run: `best.safetensors`, all that predicting needs, and `last.ckpt`, all that resuming needs."""
+"""A detector as a file, such as `best.safetensors`: a network, and all else that predicting needs."""
 
 from __future__ import annotations
 
@@ -13,7 +13,6 @@ from torch import Tensor
 from yolo._version import __version__
 from yolo.darknet.network import DarknetNetwork, DarknetSpec
 from yolo.errors import WeightsError
-from yolo.files import atomic_write
 from yolo.geometry import ResizeMode
 from yolo.models.network import Network, Spec, build_network, spec_from_dict
 from yolo.models.weights import fill, read_metadata, read_state_dict, save_weights
@@ -157,20 +156,3 @@ def _load_darknet(path: Path, spec: DarknetSpec, state: dict[str, Tensor]) -> Da
         raise WeightsError(f"{path}: does not fit its own network: {len(odd)} tensors differ, such as {odd[0]}")
     network.load_state_dict({name: tensor.float() for name, tensor in state.items()}, assign=True)
     return network.eval()
-
-
-def save_state(path: Path, state: dict[str, Any]) -> None:
-    """Write a training state: tensors, numbers, strings, lists and dicts only."""
-    with atomic_write(path) as temporary:
-        torch.save(state, temporary)
-
-
-def load_state(path: Path) -> dict[str, Any]:
-    """Read a training state without executing anything in it; WeightsError if it is damaged."""
-    if not path.is_file():
-        raise WeightsError(f"{path}: no such training state; the run may not have reached its first save")
-    try:
-        state: dict[str, Any] = torch.load(path, map_location="cpu", weights_only=True)
-    except Exception as error:  # the unpickler raises whatever the bytes tell it to
-        raise WeightsError(f"{path}: is damaged or no training state ({type(error).__name__})") from error
-    return state

@@ -1,4 +1,4 @@
-"""A training's state as plain tensors, numbers and strings, and back."""
+"""`last.ckpt`: all that a training needs to go on, as tensors, numbers, strings, lists and dicts."""
 
 from __future__ import annotations
 
@@ -7,12 +7,13 @@ from pathlib import Path
 from typing import Any
 
 import torch
+from rich.console import Console
 
 from yolo.config import AugmentConfig, LossConfig, ModelConfig, OptimizerConfig, RateConfig, TrainConfig
-from yolo.engine.checkpoint import load_state
-from yolo.engine.schedule import Schedule
-from yolo.engine.training import Position, Training
+from yolo.engine.run_folder import RunFolder
+from yolo.engine.training import Training, prepare
 from yolo.errors import ConfigError, WeightsError
+from yolo.files import atomic_write
 
 _FORMAT = 2
 # What may be another machine's when a run goes on.
@@ -20,36 +21,34 @@ CHANGEABLE = frozenset({"resume", "data", "device", "workers", "cache", "cache_m
 _DEFAULTS = TrainConfig(resume="-")
 
 
-def pack(training: Training) -> dict[str, Any]:
-    """Everything that the rest of a training depends on."""
-    return {
+def save(training: Training) -> None:
+    """Write everything that the rest of a training depends on."""
+    state = {
         "format": _FORMAT,
         "config": asdict(training.config),
-        "class_names": list(training.splits["train"].class_names),
-        "position": asdict(training.position),
-        "unreadable": dict(training.unreadable),
-        "noted": dict(training.noted),
-        "network": training.network.state_dict(),
-        "average": training.average.network.state_dict(),
-        "average_steps": training.average.steps,
-        "optimizer": training.optimizer.state_dict(),
-        "precision": training.fabric.strategy.precision.state_dict(),
-        "torch_rng": torch.get_rng_state(),
-        "cuda_rng": torch.cuda.get_rng_state_all() if training.device.type == "cuda" else [],
+        "class_names": list(training.data.train.class_names),
+        "position": asdict(training.state),
+        "unreadable": dict(training.data.unreadable),
+        "noted": dict(training.data.noted),
+        **training.learner.state_dict(),
     }
+    with atomic_write(training.folder.last) as temporary:
+        torch.save(state, temporary)
 
 
-def read_resumable(folder: Path, given: TrainConfig) -> tuple[TrainConfig, dict[str, Any]]:
-    """Configuration and state of an interrupted run.
+def resume(given: TrainConfig, console: Console) -> Training:
+    """The training of a run folder, ready to go on.
 
     Args:
-        folder: the run folder.
-        given: options beside `resume`; only those of `CHANGEABLE` may differ from their defaults.
+        given: options; beside `resume` only those of `CHANGEABLE` may differ from their defaults.
+        console: where to tell of the data.
 
     Raises:
-        ConfigError: `folder` is no run folder, or another option was given.
-        WeightsError: its state is missing, damaged or from another version.
+        ConfigError: `given.resume` is not a run folder, or another option was given.
+        WeightsError: its state is missing, damaged or from another version, or the dataset's classes have changed.
     """
+    assert given.resume is not None
+    folder = Path(given.resume)
     changed = [name for name, value in asdict(given).items() if value != asdict(_DEFAULTS)[name]]
     refused = [name for name in changed if name not in CHANGEABLE]
     if refused:
@@ -57,48 +56,45 @@ def read_resumable(folder: Path, given: TrainConfig) -> tuple[TrainConfig, dict[
             f"resume goes on with the options of {folder}: leave out {', '.join(refused)} "
             f"(only {', '.join(sorted(CHANGEABLE - {'resume'}))} may be given)"
         )
-    path = folder / "weights" / "last.ckpt"
     if not folder.is_dir():
         raise ConfigError(f"resume: {folder} is not a folder; name the run folder, such as runs/train")
-    state = load_state(path)
+    saved = load_state(folder / "weights" / "last.ckpt")
+    config = _config_of(saved, folder, {name: getattr(given, name) for name in changed if name != "resume"})
+    training = prepare(config, console, folder=RunFolder(folder), saved=saved)
+    classes, found = tuple(saved["class_names"]), training.data.train.class_names
+    if classes != found:
+        raise WeightsError(
+            f"{training.folder.last}: was trained on the classes {', '.join(classes)}, but {config.data} "
+            f"now has {', '.join(found)}; restore the dataset or start a new run"
+        )
+    training.learner.load_state_dict(saved)
+    training.data.unreadable.update(saved["unreadable"])
+    training.data.noted.update(saved.get("noted", {}))
+    training.folder.keep_epochs(training.state.epoch)
+    return training
+
+
+def load_state(path: Path) -> dict[str, Any]:
+    """Read a training state without executing anything in it; WeightsError if it cannot be used."""
+    if not path.is_file():
+        raise WeightsError(f"{path}: no such training state; the run may not have reached its first save")
+    try:
+        state: dict[str, Any] = torch.load(path, map_location="cpu", weights_only=True)
+    except Exception as error:  # the unpickler raises whatever the bytes tell it to
+        raise WeightsError(f"{path}: is damaged, or not a training state ({type(error).__name__})") from error
     if state.get("format") != _FORMAT:
         raise WeightsError(f"{path}: has format {state.get('format')!r}, this gridyolo reads {_FORMAT}")
-    values = dict(state["config"])
+    return state
+
+
+def _config_of(saved: dict[str, Any], folder: Path, changes: dict[str, Any]) -> TrainConfig:
+    """The saved configuration with some options changed."""
+    values = dict(saved["config"])
     values["model"] = ModelConfig(**values["model"])
     values["loss"] = LossConfig(**values["loss"])
     values["augment"] = AugmentConfig(**values["augment"])
     optimizer = dict(values["optimizer"])
-    optimizer["rate"] = RateConfig(**optimizer["rate"])
-    values["optimizer"] = OptimizerConfig(**optimizer)
-    values |= {name: getattr(given, name) for name in changed if name != "resume"}
+    values["optimizer"] = OptimizerConfig(**optimizer | {"rate": RateConfig(**optimizer["rate"])})
     if values["cfg"]:  # as it was trained: the file that was named may have changed since
         values["cfg"] = str(folder / "network.cfg")
-    return TrainConfig(**values), state
-
-
-def unpack(state: dict[str, Any], training: Training) -> None:
-    """Put a saved state into a freshly prepared training.
-
-    Raises:
-        WeightsError: the dataset's classes are not those of the state.
-    """
-    saved, found = tuple(state["class_names"]), training.splits["train"].class_names
-    if saved != found:
-        raise WeightsError(
-            f"{training.log.last}: was trained on the classes {', '.join(saved)}, but {training.config.data} "
-            f"now has {', '.join(found)}; restore the dataset or start a new run"
-        )
-    training.network.load_state_dict(state["network"])
-    training.average.network.load_state_dict(state["average"])
-    training.average.steps = state["average_steps"]
-    training.optimizer.load_state_dict(state["optimizer"])
-    training.fabric.strategy.precision.load_state_dict(state["precision"])
-    torch.set_rng_state(state["torch_rng"])
-    if training.device.type == "cuda":
-        torch.cuda.set_rng_state_all(state["cuda_rng"])
-    training.position = Position(**state["position"])
-    plan, seen = training.schedule, training.position.start_seen
-    training.schedule = Schedule.from_config(training.config, plan.steps_per_epoch, seen=seen)
-    training.unreadable = dict(state["unreadable"])
-    training.noted = dict(state.get("noted", {}))
-    training.elapsed_before = training.position.elapsed
+    return TrainConfig(**values | changes)

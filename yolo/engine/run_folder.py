@@ -1,4 +1,7 @@
-"""The run folder of a training: configuration, environment, data account, results per epoch, events."""
+"""The run folder of a training: configuration, results per epoch, events, and the environment they depend on.
+
+Left out: the weights (`checkpoint`, `resume`) and the evaluation (`validate`).
+"""
 
 from __future__ import annotations
 
@@ -12,7 +15,7 @@ from collections.abc import Mapping
 from dataclasses import asdict
 from importlib.metadata import version
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 import torch
 import yaml
@@ -21,13 +24,9 @@ from yolo._version import __version__
 from yolo.config import TrainConfig
 from yolo.darknet.network import DarknetSpec
 from yolo.engine.provenance import VERSIONS_OF
-from yolo.files import atomic_write, new_folder, write_json
+from yolo.files import atomic_write, new_folder, write_json, write_text
 from yolo.losses.yolo_loss import TERM_NAMES
 from yolo.models.network import Spec
-
-if TYPE_CHECKING:
-    pass
-
 
 # The names that people's scripts already parse.
 COLUMNS = (
@@ -42,43 +41,33 @@ COLUMNS = (
 )
 
 
-class RunLog:
+class RunFolder:
     """Writes into one run folder.
 
     Args:
-        folder: exists already; see `RunLog.create` for a new one.
+        path: exists already; see `RunFolder.create` for a new one.
+
+    Attributes:
+        path: of the folder.
+        last: the training state.
+        best: the detector of the best validation.
     """
 
-    def __init__(self, folder: Path) -> None:
-        self.folder = folder
-        self.weights = folder / "weights"
-        self.weights.mkdir(exist_ok=True)
+    def __init__(self, path: Path) -> None:
+        self.path = path
+        weights = path / "weights"
+        weights.mkdir(exist_ok=True)
+        self.last = weights / "last.ckpt"
+        self.best = weights / "best.safetensors"
 
     @classmethod
-    def create(cls, config: TrainConfig, spec: Spec) -> RunLog:
+    def create(cls, config: TrainConfig, spec: Spec) -> RunFolder:
         """Make a new folder and write what is known before the training."""
-        log = cls(new_folder(Path(config.runs), config.name))
-        if isinstance(spec, DarknetSpec):
-            with atomic_write(log.cfg) as temporary:
-                temporary.write_text(spec.cfg, encoding="utf-8")
-        with atomic_write(log.folder / "config.yaml") as temporary:
-            temporary.write_text(yaml.safe_dump(asdict(config), sort_keys=False), encoding="utf-8")
-        return log
-
-    @property
-    def cfg(self) -> Path:
-        """The cfg of the network that is trained, where it has one; with it the run resumes."""
-        return self.folder / "network.cfg"
-
-    @property
-    def last(self) -> Path:
-        """The training state."""
-        return self.weights / "last.ckpt"
-
-    @property
-    def best(self) -> Path:
-        """The detector of the best validation."""
-        return self.weights / "best.safetensors"
+        folder = cls(new_folder(Path(config.runs), config.name))
+        if isinstance(spec, DarknetSpec):  # with it the run resumes
+            write_text(folder.path / "network.cfg", spec.cfg)
+        write_text(folder.path / "config.yaml", yaml.safe_dump(asdict(config), sort_keys=False))
+        return folder
 
     def write_environment(self, device: torch.device) -> None:
         """Write the versions and the machine."""
@@ -93,11 +82,11 @@ class RunLog:
             "command": sys.argv,
             "versions": {name: version(name) for name in VERSIONS_OF},
         }
-        write_json(self.folder / "environment.json", environment)
+        write_json(self.path / "environment.json", environment)
 
     def epoch(self, row: Mapping[str, Any]) -> None:
         """Append a row to results.csv; absent columns stay empty."""
-        path = self.folder / "results.csv"
+        path = self.path / "results.csv"
         is_new = not path.exists()
         with path.open("a", newline="", encoding="utf-8") as file:
             writer = csv.DictWriter(file, fieldnames=COLUMNS, restval="")
@@ -107,17 +96,16 @@ class RunLog:
 
     def keep_epochs(self, count: int) -> None:
         """Cut results.csv to its first `count` rows: a resumed run does the later epochs again."""
-        path = self.folder / "results.csv"
+        path = self.path / "results.csv"
         if path.exists():
             lines = path.read_text(encoding="utf-8").splitlines(keepends=True)
-            with atomic_write(path) as temporary:
-                temporary.write_text("".join(lines[: count + 1]), encoding="utf-8")
+            write_text(path, "".join(lines[: count + 1]))
 
     def event(self, kind: str, **values: Any) -> None:
         """Append a line to events.jsonl."""
         finite = {name: None if value != value else value for name, value in values.items()}  # JSON has no NaN
         line = {"time": round(time.time(), 3), "event": kind, **finite}
-        with (self.folder / "events.jsonl").open("a", encoding="utf-8") as file:
+        with (self.path / "events.jsonl").open("a", encoding="utf-8") as file:
             file.write(json.dumps(line, ensure_ascii=False, allow_nan=False) + "\n")
 
     def plot(self) -> None:
@@ -125,7 +113,7 @@ class RunLog:
         from matplotlib.backends.backend_agg import FigureCanvasAgg
         from matplotlib.figure import Figure
 
-        with (self.folder / "results.csv").open(encoding="utf-8") as file:
+        with (self.path / "results.csv").open(encoding="utf-8") as file:
             rows = list(csv.DictReader(file))
         figure = Figure(figsize=(11, 4), layout="constrained")
         FigureCanvasAgg(figure)
@@ -142,5 +130,5 @@ class RunLog:
         for axes in (losses, metrics):
             axes.grid(alpha=0.3)
             axes.legend()
-        with atomic_write(self.folder / "results.png") as temporary:
+        with atomic_write(self.path / "results.png") as temporary:
             figure.savefig(temporary, dpi=120)

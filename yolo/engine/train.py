@@ -1,32 +1,34 @@
-"""Training: the loop on one screen.
+"""`train`: the loop on one screen.
 
-Devices and precision are Fabric's; data order and augmentation depend on (seed, epoch, index) only; the whole
-state is saved after every epoch and when interrupted, so that a resumed run is the uninterrupted one.
+Data order and augmentation depend on (seed, epoch, index) only; the whole state is saved after every epoch and when
+interrupted, so that a resumed run is the uninterrupted one.
 """
 
 from __future__ import annotations
 
 import math
 import time
+from collections.abc import Iterator
 from dataclasses import asdict, dataclass, replace
 from pathlib import Path
 
-import torch
 from rich.console import Console
+from torch import nn
 
 from yolo.config import TrainConfig
-from yolo.engine.checkpoint import default_settings, load_detector, save_detector, save_state
-from yolo.engine.console import StopWish, TrainingDisplay, stop_wish
-from yolo.engine.evaluate import Evaluation, evaluate_network
+from yolo.console import say
+from yolo.engine.checkpoint import default_settings, load_detector, save_detector
+from yolo.engine.console import TrainingDisplay
 from yolo.engine.provenance import command_of
-from yolo.engine.resume import pack, read_resumable, unpack
-from yolo.engine.training import Training, prepare, train_loader
-from yolo.engine.validate import write_evaluation
+from yolo.engine.resume import resume, save
+from yolo.engine.training import Training, prepare
+from yolo.engine.validate import Evaluation, evaluate_network, write_evaluation
 from yolo.errors import DataError, GridYoloError
 from yolo.files import write_json
 from yolo.losses.yolo_loss import TERM_NAMES
 from yolo.models.fusion import fuse
 from yolo.models.network import count_parameters
+from yolo.process import StopRequest, stop_request
 from yolo.structures import Batch
 
 _MAX_BAD_STEPS = 10
@@ -66,200 +68,81 @@ def train(config: TrainConfig, console: Console | None = None) -> TrainingRun:
     if config.resume is None:
         training = prepare(replace(config, data=str(Path(config.data).absolute())), console)
     else:
-        folder = Path(config.resume)
-        config, state = read_resumable(folder, config)
-        training = prepare(config, console, folder)
-        unpack(state, training)
-        training.log.keep_epochs(training.position.epoch)
-    _announce(training)
-    with stop_wish() as wish, TrainingDisplay(training.schedule.epochs, console) as display:
-        _fit(training, wish, display)
-    _write_data_account(training)
-    evaluation = None if wish else _finish(training)
-    position = training.position
-    training.log.event("interrupted" if wish else "finished", step=position.step, signal=wish.signal_name)
+        training = resume(config, console)
+    _announce(training, console)
+    with stop_request() as stop, TrainingDisplay(training.schedule.epochs, console) as display:
+        _fit(training, stop, display)
+    write_json(training.folder.path / "data.json", training.data.to_dict())
+    evaluation = None if stop else _finish(training)
+    state = training.state
+    training.folder.event("interrupted" if stop else "finished", step=state.step, signal=stop.signal_name)
     return TrainingRun(
-        folder=training.log.folder,
+        folder=training.folder.path,
         evaluation=evaluation,
-        best_epoch=position.best_epoch + 1,
-        minutes=position.elapsed / 60,
-        interrupted=wish.signal_name,
-        unreadable=dict(training.unreadable),
+        best_epoch=state.best_epoch + 1,
+        minutes=state.elapsed / 60,
+        interrupted=stop.signal_name,
+        unreadable=dict(training.data.unreadable),
     )
 
 
-def _fit(training: Training, wish: StopWish, display: TrainingDisplay) -> None:
-    """The loop: epochs until the schedule is over or somebody wishes to stop."""
-    position, schedule = training.position, training.schedule
-    batches = iter(train_loader(training))
-    while training.progress() < 1 and not wish:
-        training.model.train()
-        began, images_before = time.monotonic(), position.images_seen
-        for _ in range(position.step_in_epoch, schedule.steps_per_epoch):
-            batch: Batch = next(batches).to(training.device, non_blocking=True)
-            _set_learning_rate(training)
-            _note_images(training, batch, display)
-            position.seen += len(batch)
-            if len(batch):
-                values = learn(training, batch)
-                if math.isfinite(sum(values.values())) and update(training):
-                    training.note_step(values, len(batch))
-                else:
-                    _refuse_step(training, batch, values, display)
-            position.step += 1
-            position.step_in_epoch += 1
-            progress = training.progress()
-            left = _seconds_left(training, progress)
-            display.step(position.epoch, position.step_in_epoch, schedule.steps_per_epoch, seconds_left=left)
-            if wish or progress >= 1:
-                break
-        if not wish:
-            speed = (position.images_seen - images_before) / (time.monotonic() - began)
+def _fit(training: Training, stop: StopRequest, display: TrainingDisplay) -> None:
+    """Epochs until the schedule is over or somebody asks to stop."""
+    state, learner = training.state, training.learner
+    unmixed = 1 - training.config.augment.close_mosaic
+
+    def with_mosaic(epoch: int) -> bool:
+        steps_before = epoch * training.schedule.steps_per_epoch
+        return training.schedule.progress(steps_before, state.elapsed) < unmixed
+
+    start = (state.epoch, state.step_in_epoch)
+    loader = training.data.train_batches(learner.input_hw, learner.device.type, start=start, with_mosaic=with_mosaic)
+    batches = iter(loader)
+    while training.progress() < 1 and not stop:
+        began, images_before = time.monotonic(), state.images_seen
+        _train_epoch(training, batches, stop, display)
+        if not stop:
+            speed = (state.images_seen - images_before) / (time.monotonic() - began)
             _end_epoch(training, display, images_per_second=speed)
-        save_state(training.log.last, pack(training))
-    if not wish:
+        save(training)
+    if not stop:
         _settle(training, display)
 
 
-def learn(training: Training, batch: Batch) -> dict[str, float]:
-    """Add up the gradients of a batch, in as many parts as configured; its loss terms, means over its images."""
-    grid, loss = training.spec.grid(training.input_hw), training.loss_now()
-    values = torch.zeros(len(TERM_NAMES), device=training.device)
-    for part in batch.split(training.config.subdivisions):
-        terms = loss(grid, training.model(part.images), part.targets, training.input_hw)
-        share = len(part) / len(batch)
-        training.fabric.backward(terms.total * share)
-        values += terms.to_tensor() * share
-    return dict(zip(TERM_NAMES, values.tolist(), strict=True))  # the one wait for the device before the update
+def _train_epoch(training: Training, batches: Iterator[Batch], stop: StopRequest, display: TrainingDisplay) -> None:
+    """The rest of an epoch: forward, loss, backward, non-finite check, step, log."""
+    state, learner, schedule = training.state, training.learner, training.schedule
+    learner.model.train()
+    for _ in range(state.step_in_epoch, schedule.steps_per_epoch):
+        batch = next(batches).to(learner.device, non_blocking=True)
+        learner.set_lr(schedule.lr_factor(state.step, training.progress()))
+        _report_images(training, batch, display)
+        state.seen += len(batch)
+        if len(batch):
+            terms = learner.learn(batch, random_predictors=training.draws_predictors)
+            if math.isfinite(sum(terms.values())) and learner.update():
+                state.add(terms, len(batch))
+                training.bad_steps = 0
+            else:
+                _discard_step(training, batch, terms, display)
+        state.step += 1
+        state.step_in_epoch += 1
+        progress = training.progress()
+        left = training.seconds_left(progress)
+        display.step(state.epoch, state.step_in_epoch, schedule.steps_per_epoch, seconds_left=left)
+        if stop or progress >= 1:
+            break
 
 
-def update(training: Training) -> bool:
-    """One step of the optimiser and of the moving average; False, and no step, if the gradient is not finite."""
-    # without a limit the norm is only measured
-    limit = training.config.optimizer.clip_norm or math.inf
-    norm = training.fabric.clip_gradients(training.model, training.optimizer, max_norm=limit, error_if_nonfinite=False)
-    # fp16's scaler expects such gradients now and then, and leaves out the step by itself
-    if not training.scales_gradients and norm is not None and not bool(norm.isfinite()):
-        training.optimizer.zero_grad(set_to_none=True)
-        return False
-    training.optimizer.step()
-    training.optimizer.zero_grad(set_to_none=True)
-    training.average.update()
-    return True
-
-
-def _settle(training: Training, display: TrainingDisplay) -> None:
-    """Validate the last weights if the schedule ended between two validations, or in an interrupted epoch."""
-    if training.position.step_in_epoch:
-        _end_epoch(training, display, images_per_second=0.0)
-    elif training.position.validated_step != training.position.step:
-        _validate(training, training.position.epoch - 1)  # the epoch that has just ended
-    save_state(training.log.last, pack(training))
-
-
-def _end_epoch(training: Training, display: TrainingDisplay, *, images_per_second: float) -> None:
-    """Validate if it is time to, write the epoch's row and line, move on."""
-    position = training.position
-    # with replacement an epoch may pass over some images: that none was seen says as much
-    nothing_seen = position.seen == position.start_seen
-    if nothing_seen or len(training.unreadable) == len(training.splits["train"].images):
-        raise DataError("no training image could be read; the first: " + next(iter(training.unreadable.values())))
-    # NaN where every step of the epoch was refused
-    terms = {name: position.term_sums.get(name, math.nan) / max(1, position.images_seen) for name in TERM_NAMES}
-    progress, lr = training.progress(), training.optimizer.param_groups[0]["lr"]
-    row: dict[str, float | int] = {f"train/{name}_loss": value for name, value in terms.items()}
-    metrics = None
-    if int(progress * training.config.validations) > position.validations or progress >= 1:
-        position.validations = int(progress * training.config.validations)
-        result = _validate(training, position.epoch).result
-        metrics = (result.map_50, result.map_50_95)
-        row |= {"metrics/precision": result.precision, "metrics/recall": result.recall}
-        row |= {"metrics/mAP50": result.map_50, "metrics/mAP50-95": result.map_50_95}
-    training.log.epoch({"epoch": position.epoch + 1, "time": position.elapsed, "lr/pg0": lr, **row})
-    display.epoch(
-        position.epoch,
-        terms=terms,
-        lr=lr,
-        images_per_second=images_per_second,
-        seconds_left=_seconds_left(training, progress),
-        metrics=metrics,
-    )
-    position.epoch += 1
-    position.step_in_epoch = 0
-    position.term_sums, position.images_seen = {}, 0
-
-
-def _validate(training: Training, epoch: int) -> Evaluation:
-    """Measure the moving average after `epoch` on the val split; save it if it is the best so far."""
-    position = training.position
-    position.validated_step = position.step
-    evaluation = evaluate_network(
-        training.average.network,
-        training.val_loader,
-        training.splits["val"],
-        spec=training.spec,
-        settings=default_settings(training.spec)[1],
-        device=training.device,
-    )
-    result = evaluation.result
-    # NaN, where val has no objects, counts as 0: the first weights are saved all the same
-    score = result.map_50_95 if result.map_50_95 == result.map_50_95 else 0.0
-    if score >= position.best:
-        position.best, position.best_epoch = score, epoch
-        save_detector(training.log.best, training.average.network, training.metadata(result, epoch))
-    training.log.event("validated", epoch=epoch + 1, map_50=result.map_50, map_50_95=result.map_50_95)
-    return evaluation
-
-
-def _finish(training: Training) -> Evaluation:
-    """Measure the saved best weights once more, as a user will load them, and write the reports."""
-    network, _ = load_detector(training.log.best)
-    evaluation = evaluate_network(
-        fuse(network, device=training.device),
-        training.val_loader,
-        training.splits["val"],
-        spec=training.spec,
-        settings=default_settings(training.spec)[1],
-        device=training.device,
-    )
-    config = training.config
-    write_evaluation(
-        training.log.folder,
-        evaluation,
-        training.splits["val"],
-        title=f"{training.log.folder.name}: {Path(config.data).name}, val",
-        command=command_of("train", config),
-        configuration=asdict(config),
-        device=training.device,
-        report=config.report,
-    )
-    training.log.plot()
-    return evaluation
-
-
-def _set_learning_rate(training: Training) -> None:
-    factor = training.schedule.lr_factor(training.position.step, training.progress())
-    for group in training.optimizer.param_groups:
-        group["lr"] = training.config.optimizer.lr * factor
-
-
-def _seconds_left(training: Training, progress: float) -> float:
-    elapsed = training.position.elapsed
-    return elapsed * (1 - progress) / progress if progress > 0 else 0.0
-
-
-def _refuse_step(training: Training, batch: Batch, values: dict[str, float], display: TrainingDisplay) -> None:
-    """Pass over a step that is not finite, undo what it did to the batch norms; give up after many in a row."""
+def _discard_step(training: Training, batch: Batch, terms: dict[str, float], display: TrainingDisplay) -> None:
+    """Skip a step that is not finite and undo what it did; give up after many in a row."""
+    training.learner.discard()
     training.bad_steps += 1
-    training.optimizer.zero_grad(set_to_none=True)
-    training.average.heal_buffers()
-    bad = [name for name, value in values.items() if not math.isfinite(value)] or ["gradient"]
-    images = training.splits["train"].images
+    step, images = training.state.step, training.data.train.images
+    bad = [name for name, value in terms.items() if not math.isfinite(value)] or ["gradient"]
     paths = [str(images[index].path) for index in batch.indices]
-    training.log.event("non-finite step", step=training.position.step, terms=bad, images=paths)
-    display.say(
-        f"step {training.position.step}: {', '.join(bad)} not finite, step skipped (its images are in events.jsonl)"
-    )
+    training.folder.event("non-finite step", step=step, terms=bad, images=paths)
+    display.say(f"step {step}: {', '.join(bad)} not finite, step skipped (its images are in events.jsonl)")
     if training.bad_steps >= _MAX_BAD_STEPS:
         raise GridYoloError(
             f"{', '.join(bad)} was not finite for {_MAX_BAD_STEPS} steps in a row; "
@@ -267,43 +150,120 @@ def _refuse_step(training: Training, batch: Batch, values: dict[str, float], dis
         )
 
 
-def _note_images(training: Training, batch: Batch, display: TrainingDisplay) -> None:
+def _end_epoch(training: Training, display: TrainingDisplay, *, images_per_second: float) -> None:
+    """Validate if it is time to, write the epoch's row and line, move on."""
+    state = training.state
+    # with replacement an epoch may leave out some images: that none was seen says as much
+    if state.seen == state.start_seen or training.data.nothing_readable:
+        raise DataError("no training image could be read; the first: " + next(iter(training.data.unreadable.values())))
+    # NaN where every step of the epoch was discarded
+    terms = {name: state.term_sums.get(name, math.nan) / max(1, state.images_seen) for name in TERM_NAMES}
+    progress = training.progress()
+    row: dict[str, float | int] = {f"train/{name}_loss": value for name, value in terms.items()}
+    metrics = None
+    if int(progress * training.config.validations) > state.validations or progress >= 1:
+        state.validations = int(progress * training.config.validations)
+        result = _validate(training, state.epoch).result
+        metrics = (result.map_50, result.map_50_95)
+        row |= {"metrics/precision": result.precision, "metrics/recall": result.recall}
+        row |= {"metrics/mAP50": result.map_50, "metrics/mAP50-95": result.map_50_95}
+    lr = training.learner.lr
+    training.folder.epoch({"epoch": state.epoch + 1, "time": state.elapsed, "lr/pg0": lr, **row})
+    display.epoch(
+        state.epoch,
+        terms=terms,
+        lr=lr,
+        images_per_second=images_per_second,
+        seconds_left=training.seconds_left(progress),
+        metrics=metrics,
+    )
+    state.next_epoch()
+
+
+def _settle(training: Training, display: TrainingDisplay) -> None:
+    """Validate the last weights if the schedule ended between two validations, or in an interrupted epoch."""
+    if training.state.step_in_epoch:
+        _end_epoch(training, display, images_per_second=0.0)
+    elif training.state.validated_step != training.state.step:
+        _validate(training, training.state.epoch - 1)  # the epoch that has just ended
+    save(training)
+
+
+def _validate(training: Training, epoch: int) -> Evaluation:
+    """Measure the moving average after `epoch` on the val split; save it if it is the best so far."""
+    state, network = training.state, training.learner.average.network
+    state.validated_step = state.step
+    evaluation = _measure(training, network)
+    result = evaluation.result
+    # NaN, where val has no objects, counts as 0: the first weights are saved all the same
+    score = result.map_50_95 if result.map_50_95 == result.map_50_95 else 0.0
+    if score >= state.best:
+        state.best, state.best_epoch = score, epoch
+        save_detector(training.folder.best, network, training.metadata(result, epoch))
+    training.folder.event("validated", epoch=epoch + 1, map_50=result.map_50, map_50_95=result.map_50_95)
+    return evaluation
+
+
+def _finish(training: Training) -> Evaluation:
+    """Measure the saved best weights once more, as a user will load them, and write the reports."""
+    config, folder, split = training.config, training.folder, training.data.val
+    network, _ = load_detector(folder.best)
+    evaluation = _measure(training, fuse(network, device=training.learner.device))
+    write_evaluation(
+        folder.path,
+        evaluation,
+        split,
+        title=f"{folder.path.name}: {Path(config.data).name}, val",
+        command=command_of("train", config),
+        configuration=asdict(config),
+        device=training.learner.device,
+        report=config.report,
+    )
+    folder.plot()
+    return evaluation
+
+
+def _measure(training: Training, network: nn.Module) -> Evaluation:
+    spec = training.learner.network.spec
+    return evaluate_network(
+        network,
+        training.val_batches,
+        training.data.val,
+        spec=spec,
+        settings=default_settings(spec)[1],
+        device=training.learner.device,
+    )
+
+
+def _report_images(training: Training, batch: Batch, display: TrainingDisplay) -> None:
     """Tell once of each image that cannot be read, or is odd."""
+    data = training.data
     for image in batch.skipped:
-        if image.path not in training.unreadable:
-            training.unreadable[image.path] = image.reason
-            training.log.event("image skipped", path=image.path, reason=image.reason)
+        if image.path not in data.unreadable:
+            data.unreadable[image.path] = image.reason
+            training.folder.event("image skipped", path=image.path, reason=image.reason)
             display.say(f"skipped: {image.reason}")
     for note in batch.notes:
-        if note.path not in training.noted:
-            training.noted[note.path] = note.text
-            training.log.event("image noted", path=note.path, text=note.text)
+        if note.path not in data.noted:
+            data.noted[note.path] = note.text
+            training.folder.event("image noted", path=note.path, text=note.text)
             display.say(f"note: {note.text}")
 
 
-def _announce(training: Training) -> None:
-    log, schedule, splits = training.log, training.schedule, training.splits
-    log.write_environment(training.device)
-    log.event("started", epoch=training.position.epoch, step=training.position.step)
-    _write_data_account(training)
+def _announce(training: Training, console: Console) -> None:
+    folder, schedule, learner = training.folder, training.schedule, training.learner
+    folder.write_environment(learner.device)
+    folder.event("started", epoch=training.state.epoch, step=training.state.step)
+    write_json(folder.path / "data.json", training.data.to_dict())
     budget = [f"{schedule.epochs} epochs"] if schedule.epochs else []
     budget += [f"{schedule.updates:,} updates"] if schedule.updates else []
     budget += [f"{schedule.seconds / 60:g} minutes"] if schedule.seconds else []
-    grid = training.spec.grid(training.input_hw)
-    height, width = training.input_hw
-    lines = [
-        f"{training.spec.name}: {count_parameters(training.network) / 1e6:.2f} M parameters, "
+    (height, width), grid = learner.input_hw, learner.grid
+    say(
+        console,
+        f"{learner.network.spec.name}: {count_parameters(learner.network) / 1e6:.2f} M parameters, "
         f"input {width}x{height}, grid {grid.grid_size}x{grid.grid_size}x({grid.boxes_per_cell}·5"
-        f"+{grid.num_classes}), on {training.device}",
+        f"+{grid.num_classes}), on {learner.device}",
         f"training for {' or '.join(budget)}, {schedule.steps_per_epoch} steps of {training.config.batch_size} "
-        f"an epoch; {len(splits['val'].images)} images to validate on; everything goes to {log.folder}",
-    ]
-    for line in lines:
-        training.console.print(line, markup=False, highlight=False, soft_wrap=True)
-
-
-def _write_data_account(training: Training) -> None:
-    account = {name: split.account.to_dict() for name, split in training.splits.items()}
-    unreadable = [{"path": path, "reason": reason} for path, reason in training.unreadable.items()]
-    noted = [{"path": path, "text": text} for path, text in training.noted.items()]
-    write_json(training.log.folder / "data.json", account | {"unreadable": unreadable, "noted": noted})
+        f"an epoch; {len(training.data.val.images)} images to validate on; everything goes to {folder.path}",
+    )

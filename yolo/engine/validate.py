@@ -1,125 +1,76 @@
-"""`val`: a trained detector, measured on a split of a dataset. Files of detections are the business of `report`.
-
-The files that an evaluation leaves in a run folder: report, numbers, plots, predictions, ground truth, pictures.
+"""`val`: a trained detector measured on a split of a dataset, and the files that this leaves in a run folder.
 
 `ground_truth.json` and `predictions.json` are what was measured, in COCO's formats: pycocotools reads them as they are,
-and so do `gridyolo report` and `gridyolo compare`.
+and so do `gridyolo report` and `gridyolo compare`. Left out: files of other detectors (`report`).
 """
 
 from __future__ import annotations
 
+import time
 from collections.abc import Mapping
 from dataclasses import asdict, dataclass
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, Literal
+from typing import Any, Literal
 
 import numpy as np
+import torch
 from numpy.typing import NDArray
+from torch import nn
+from torch.utils.data import DataLoader
 
 from yolo.config import ValConfig
 from yolo.darknet.lookup import OWN_SUFFIXES
-from yolo.data.loader import default_workers
+from yolo.data.cache import ImageCache
+from yolo.data.dataset import DetectionDataset
+from yolo.data.loader import EvaluationBatches, default_workers, make_loader
 from yolo.data.read import Split, find_dataset, read_split
 from yolo.detection_files.coco_json import ground_truth_dict, write_predictions
 from yolo.detection_files.comp4 import check_names, write_comp4
+from yolo.detection_sets import ImageTable, Problem
 from yolo.engine.darknet import open_detector
 from yolo.engine.devices import choose_device, choose_dtype
-from yolo.engine.evaluate import Evaluation, evaluate_network, evaluation_loader
 from yolo.engine.provenance import command_of, describe_environment
 from yolo.errors import DataError, ImageReadError
 from yolo.evaluation.analysis import analyse
+from yolo.evaluation.evaluator import Evaluator
+from yolo.evaluation.result import EvaluationResult
+from yolo.evaluation.summary import summarise
 from yolo.evaluation.voc import INTERPOLATIONS, VocEvaluator, VocResult
 from yolo.files import new_folder, write_json
 from yolo.formats.issues import DataAccount
+from yolo.geometry import ResizeMode
 from yolo.images import read_image, write_image
 from yolo.media.drawing import contact_sheet, draw_detections, draw_ground_truth, side_by_side
 from yolo.models.fusion import fuse
-from yolo.models.network import grid_on
+from yolo.models.network import Spec, grid_on
+from yolo.postprocess.pipeline import PostprocessSettings, postprocess
 from yolo.report.context import ReportContext
 from yolo.report.files import write_result
 from yolo.report.pictures import CasePictures
 from yolo.report.report import write_report
-from yolo.structures import Detections
-
-if TYPE_CHECKING:
-    import torch
-
+from yolo.structures import Batch, Detections, SkippedImage
 
 _NUM_SAMPLES, _SAMPLE_COLUMNS, _SAMPLE_SIZE = 8, 2, 640
 _WITHOUT_DETECTIONS = 0.25
 
 
-def write_evaluation(
-    folder: Path,
-    evaluation: Evaluation,
-    split: Split,
-    *,
-    title: str,
-    command: str,
-    configuration: Mapping[str, Any],
-    device: torch.device,
-    replicates: int | None = None,
-    report: bool = True,
-    voc: Mapping[str, Any] | None = None,
-) -> None:
-    """Write everything about the evaluation of a network.
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Evaluation:
+    """An evaluation and what it rests on.
 
-    Args:
-        folder: receives the files.
-        evaluation: what was measured.
-        split: what it was measured on.
-        title: of the page.
-        command: that does it again.
-        configuration: for the page.
-        device: that the network ran on.
-        replicates: of the bootstrap, see `analyse`.
-        report: write the page and what explains the numbers; else the numbers alone.
-        voc: VOC's numbers, where they were asked for.
+    Attributes:
+        result: the numbers.
+        problem: what they are about.
+        detections: by image id, in pixels of the original images.
+        skipped: images of the split that could not be read; they are in no number.
+        seconds: spent in all on `load` (waiting for images), `inference` and `postprocess`.
     """
-    write_predictions(folder / "predictions.json", evaluation.detections, category_ids=split.category_ids)
-    measured = [image for image in split.images if image.image_id in evaluation.detections]
-    truth = ground_truth_dict(measured, split.class_names, category_ids=split.category_ids, full_paths=True)
-    write_json(folder / "ground_truth.json", truth)
-    threshold = evaluation.result.score_threshold
-    shown = _WITHOUT_DETECTIONS if np.isnan(threshold) else threshold
-    write_samples(folder / "samples.jpg", evaluation.detections, split, score_threshold=shown)
-    if not report:
-        write_json(folder / "metrics.json", evaluation.result.to_dict())
-        write_result(folder / "per_class.csv", evaluation.result)
-        return
-    account = split.account.summary_lines()
-    account += [f"{len(evaluation.skipped)} images could not be read and are in no number"] * bool(evaluation.skipped)
-    analysis = analyse(evaluation.problem, result=evaluation.result, replicates=replicates)
-    context = ReportContext(
-        title=title,
-        command=command,
-        data_account=tuple(account),
-        configuration=dict(configuration),
-        environment=describe_environment(device),
-        seconds_per_stage=evaluation.seconds,
-        voc=None if voc is None else dict(voc),
-        pictures=CasePictures(analysis.matched.problem),
-    )
-    write_report(folder, analysis, context)
 
-
-def write_samples(path: Path, detections: Mapping[str, Detections], split: Split, *, score_threshold: float) -> None:
-    """A sheet of images spread over the split: annotated on the left, detected on the right."""
-    evaluated = [image for image in split.images if image.image_id in detections]
-    places = np.linspace(0, len(evaluated) - 1, min(_NUM_SAMPLES, len(evaluated))).astype(int)
-    pairs: list[NDArray[np.uint8]] = []
-    for place in places:
-        annotated = evaluated[place]
-        try:
-            image = read_image(annotated.path)
-        except ImageReadError:
-            continue  # counted when it was evaluated; a picture less is no loss
-        found = detections[annotated.image_id]
-        truth = draw_ground_truth(image, annotated.ground_truth, split.class_names)
-        predicted = draw_detections(image, found[found.scores >= score_threshold], split.class_names)
-        pairs.append(side_by_side(truth, predicted))
-    if pairs:
-        write_image(path, contact_sheet(pairs, columns=_SAMPLE_COLUMNS, size=_SAMPLE_SIZE))
+    result: EvaluationResult
+    problem: Problem
+    detections: dict[str, Detections]
+    skipped: tuple[SkippedImage, ...]
+    seconds: dict[str, float]
 
 
 @dataclass(frozen=True, slots=True)
@@ -221,3 +172,153 @@ def _read_split(config: ValConfig, class_names: tuple[str, ...]) -> Split:
             raise
         shown = ", ".join(class_names[:3]) + (", ..." if len(class_names) > 3 else "")
         raise DataError(f"{error}\n  (without --names the classes of {config.weights} are {shown})") from error
+
+
+def evaluation_loader(
+    split: Split,
+    *,
+    input_hw: tuple[int, int],
+    resize: ResizeMode,
+    batch_size: int,
+    workers: int,
+    cache: ImageCache | None = None,
+) -> DataLoader[Batch]:
+    """A loader over every image of a split, in order."""
+    dataset = DetectionDataset(split.images, input_hw=input_hw, resize=resize, cache=cache)
+    return make_loader(dataset, EvaluationBatches(len(split.images), batch_size), workers=workers)
+
+
+@torch.inference_mode()
+def evaluate_network(
+    network: nn.Module,
+    loader: DataLoader[Batch],
+    split: Split,
+    *,
+    spec: Spec,
+    settings: PostprocessSettings,
+    device: torch.device,
+) -> Evaluation:
+    """Run a network in evaluation mode over a split and measure it.
+
+    Args:
+        network: images (N, 3, H, W) uint8 to raw.
+        loader: from `evaluation_loader`.
+        split: what the loader reads.
+        spec: of the network.
+        settings: which detections are kept.
+        device: where the network is.
+    """
+    evaluator = Evaluator(split.class_names)
+    detections: dict[str, Detections] = {}
+    skipped: list[SkippedImage] = []
+    seconds = {"load": 0.0, "inference": 0.0, "postprocess": 0.0}
+    mark = time.perf_counter()
+
+    def lap(stage: str) -> None:
+        nonlocal mark
+        now = time.perf_counter()
+        seconds[stage] += now - mark
+        mark = now
+
+    for batch in loader:
+        skipped += batch.skipped
+        lap("load")
+        if not len(batch):
+            continue
+        raw = network(batch.images.to(device)).float().cpu()  # the copy also waits for the device
+        lap("inference")
+        geometries = [geometry for geometry in batch.geometries if geometry is not None]
+        grid = spec.grid((batch.images.shape[2], batch.images.shape[3]))
+        for index, found in zip(batch.indices, postprocess(grid, raw, geometries, settings), strict=True):
+            annotated = split.images[index]
+            detections[annotated.image_id] = found
+            evaluator.update(annotated.image_id, found, annotated.ground_truth)
+        lap("postprocess")
+    if not detections:
+        raise DataError(f"no image of the split {split.name!r} could be read; the first: {skipped[0].reason}")
+    problem = evaluator.problem(_image_table(split))
+    return Evaluation(
+        result=summarise(problem),
+        problem=problem,
+        detections=detections,
+        skipped=tuple(skipped),
+        seconds=seconds,
+    )
+
+
+def _image_table(split: Split) -> ImageTable:
+    images = split.images
+    return ImageTable(images.image_ids, images.paths, images.sizes_hw)
+
+
+def write_evaluation(
+    folder: Path,
+    evaluation: Evaluation,
+    split: Split,
+    *,
+    title: str,
+    command: str,
+    configuration: Mapping[str, Any],
+    device: torch.device,
+    replicates: int | None = None,
+    report: bool = True,
+    voc: Mapping[str, Any] | None = None,
+) -> None:
+    """Write everything about the evaluation of a network.
+
+    Args:
+        folder: receives the files.
+        evaluation: what was measured.
+        split: what it was measured on.
+        title: of the page.
+        command: that does it again.
+        configuration: for the page.
+        device: that the network ran on.
+        replicates: of the bootstrap, see `analyse`.
+        report: write the page and what explains the numbers; else the numbers alone.
+        voc: VOC's numbers, where they were asked for.
+    """
+    write_predictions(folder / "predictions.json", evaluation.detections, category_ids=split.category_ids)
+    measured = [image for image in split.images if image.image_id in evaluation.detections]
+    truth = ground_truth_dict(measured, split.class_names, category_ids=split.category_ids, full_paths=True)
+    write_json(folder / "ground_truth.json", truth)
+    threshold = evaluation.result.score_threshold
+    shown = _WITHOUT_DETECTIONS if np.isnan(threshold) else threshold
+    write_samples(folder / "samples.jpg", evaluation.detections, split, score_threshold=shown)
+    if not report:
+        write_json(folder / "metrics.json", evaluation.result.to_dict())
+        write_result(folder / "per_class.csv", evaluation.result)
+        return
+    account = split.account.summary_lines()
+    account += [f"{len(evaluation.skipped)} images could not be read and are in no number"] * bool(evaluation.skipped)
+    analysis = analyse(evaluation.problem, result=evaluation.result, replicates=replicates)
+    context = ReportContext(
+        title=title,
+        command=command,
+        data_account=tuple(account),
+        configuration=dict(configuration),
+        environment=describe_environment(device),
+        seconds_per_stage=evaluation.seconds,
+        voc=None if voc is None else dict(voc),
+        pictures=CasePictures(analysis.matched.problem),
+    )
+    write_report(folder, analysis, context)
+
+
+def write_samples(path: Path, detections: Mapping[str, Detections], split: Split, *, score_threshold: float) -> None:
+    """A sheet of images spread over the split: annotated on the left, detected on the right."""
+    evaluated = [image for image in split.images if image.image_id in detections]
+    places = np.linspace(0, len(evaluated) - 1, min(_NUM_SAMPLES, len(evaluated))).astype(int)
+    pairs: list[NDArray[np.uint8]] = []
+    for place in places:
+        annotated = evaluated[place]
+        try:
+            image = read_image(annotated.path)
+        except ImageReadError:
+            continue  # counted when it was evaluated; a picture less is no loss
+        found = detections[annotated.image_id]
+        truth = draw_ground_truth(image, annotated.ground_truth, split.class_names)
+        predicted = draw_detections(image, found[found.scores >= score_threshold], split.class_names)
+        pairs.append(side_by_side(truth, predicted))
+    if pairs:
+        write_image(path, contact_sheet(pairs, columns=_SAMPLE_COLUMNS, size=_SAMPLE_SIZE))

@@ -14,6 +14,8 @@ import cv2
 import numpy as np
 
 from yolo.config import AugmentConfig
+from yolo.darknet.augment import DarknetAugment
+from yolo.geometry import ResizeMode
 from yolo.structures import Sample
 from yolo.transforms.albumentations import AlbumentationsPipeline, FilePipeline, import_albumentations
 from yolo.transforms.colour import change_colours, draw_colour_change
@@ -25,6 +27,31 @@ LoadPartners = Callable[[], Sequence[Sample]]
 
 _JPEG_QUALITY = (40, 90)
 _BLUR_SIGMA = (0.5, 1.5)
+
+
+def make_transform(
+    config: AugmentConfig, input_hw: tuple[int, int], resize: ResizeMode
+) -> tuple[TrainTransform | DarknetAugment, ResizeMode]:
+    """The augmentation of a configuration, and how images are placed on the input before it.
+
+    Args:
+        config: the augmentation.
+        input_hw: height and width of the network's input.
+        resize: how images are placed where nothing is augmented.
+    """
+    # modern augmentation resamples bytes; the difference to darknet's stretch is lost in it
+    placing: ResizeMode = "stretch" if resize == "stretch_corners" else resize
+    if config.style == "modern":
+        return TrainTransform(config, input_hw), placing
+    darknet = DarknetAugment(
+        input_hw,
+        config.jitter,
+        hue=config.hue,
+        saturation=1 + config.saturation,
+        exposure=1 + config.value,
+        flip=config.flip_horizontal,
+    )
+    return darknet, placing
 
 
 class TrainTransform:

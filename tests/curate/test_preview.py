@@ -12,10 +12,10 @@ from rich.console import Console
 
 from tests.engine.shapes import break_image, draw_shapes, quick_config
 from yolo.config import AugmentConfig, DataPreviewConfig, ModelConfig
+from yolo.curate import preview as preview_module
+from yolo.curate.preview import batch_sheet, preview, preview_batches
 from yolo.data.read import find_dataset, read_split
-from yolo.engine import data_preview
-from yolo.engine.data_preview import batch_sheet, preview, preview_batches
-from yolo.engine.training import prepare, train_loader
+from yolo.engine.training import prepare
 from yolo.errors import ConfigError, DataError
 from yolo.images import read_image, write_image
 from yolo.structures import Batch, ImageNote, Targets
@@ -50,7 +50,7 @@ def test_the_batches_are_those_of_a_training(shapes: Path, tmp_path: Path, resiz
         Console(quiet=True),
     )
     shown = batches_of(config_for(shapes, tmp_path, seed=7, batches=4, resize=resize, augment=augment))
-    taught = list(islice(train_loader(training), 4))
+    taught = list(islice(training.data.train_batches((64, 64), "cpu", start=(0, 0), with_mosaic=lambda epoch: True), 4))
     assert len(shown) == 4
     for one, other in zip(shown, taught, strict=True):
         assert one.indices == other.indices
@@ -113,7 +113,7 @@ def test_images_that_cannot_be_read_are_named_and_left_out(tmp_path: Path) -> No
 def test_what_is_odd_about_an_image_is_said(shapes: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     config = config_for(shapes, tmp_path)
     batch = replace(batches_of(config)[0], notes=(ImageNote("7.png", "is half as large as it was"),))
-    monkeypatch.setattr(data_preview, "preview_batches", lambda config, images: [batch])
+    monkeypatch.setattr(preview_module, "preview_batches", lambda config, images: [batch])
     stream = io.StringIO()
     preview(config, Console(file=stream, width=200))
     assert "batch-000.jpg: 7.png: is half as large as it was" in stream.getvalue().splitlines()

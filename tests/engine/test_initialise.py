@@ -12,11 +12,10 @@ from yolo.config import DarknetImportConfig, TrainConfig
 from yolo.darknet.network import DarknetNetwork, DarknetSpec
 from yolo.darknet.recipe import darknet_train_config
 from yolo.darknet.weights import WeightsHeader
-from yolo.data.cache import DiskCache, MemoryCache
 from yolo.engine.checkpoint import load_detector
 from yolo.engine.darknet import import_darknet
+from yolo.engine.initialise import build_start
 from yolo.engine.train import TrainingRun
-from yolo.engine.training import build_start, open_cache
 from yolo.errors import ConfigError, WeightsError
 from yolo.models.network import GridNetwork
 
@@ -184,34 +183,3 @@ def test_without_a_cfg_the_backbone_is_built_as_before(trained: TrainingRun) -> 
     assert {name for name in own if name.startswith("backbone.body.")} <= same < set(own)
     assert seen == 0
     assert "backbone weights" in console.export_text()
-
-
-INPUT_HW = (32, 32)  # 3,072 bytes an image
-
-
-def test_no_cache_where_none_is_wanted_and_none_for_floats() -> None:
-    none = TrainConfig(data="d", cache="none")
-    assert open_cache(none, 5, input_hw=INPUT_HW, resize="letterbox", for_training=True) is None
-    ram = TrainConfig(data="d")
-    assert open_cache(ram, 5, input_hw=INPUT_HW, resize="stretch_corners", for_training=True) is None
-
-
-def test_training_has_three_quarters_of_the_memory() -> None:
-    config = TrainConfig(data="d", cache_mb=4)
-    training = open_cache(config, 10_000, input_hw=INPUT_HW, resize="letterbox", for_training=True)
-    validation = open_cache(config, 10_000, input_hw=INPUT_HW, resize="letterbox", for_training=False)
-    assert isinstance(training, MemoryCache)
-    assert isinstance(validation, MemoryCache)
-    assert 0.7 * 4_000_000 < training.num_slots * 3072 <= 3_000_000
-    assert 0.9 * 1_000_000 < validation.num_slots * 3072 <= 1_000_000
-
-
-@pytest.mark.parametrize("given", [True, False])
-def test_the_disk_cache_lies_where_it_is_told_or_in_the_users_cache(
-    given: bool, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    monkeypatch.setenv("XDG_CACHE_HOME", str(tmp_path / "xdg"))
-    config = TrainConfig(data="d", cache="disk", cache_dir=str(tmp_path / "own") if given else "")
-    cache = open_cache(config, 5, input_hw=INPUT_HW, resize="letterbox", for_training=True)
-    assert isinstance(cache, DiskCache)
-    assert cache.folder.is_relative_to(tmp_path / "own" if given else tmp_path / "xdg" / "gridyolo")

@@ -19,15 +19,16 @@ from rich.console import Console
 
 from yolo.config import DataPreviewConfig
 from yolo.console import say
+from yolo.data.dataset import DetectionDataset
 from yolo.data.loader import TrainBatches, make_loader
 from yolo.data.read import find_dataset, read_split
-from yolo.engine.training import make_train_dataset
 from yolo.errors import printable
 from yolo.files import new_folder, write_json
 from yolo.formats.objects import AnnotatedImages
 from yolo.images import write_image
 from yolo.media.drawing import contact_sheet, draw_targets, with_caption
 from yolo.structures import Batch, Targets
+from yolo.transforms.presets import make_transform
 
 # Pixels of an image's longer side on the sheet: small inputs are enlarged, so that names can be read.
 _SMALLEST_TILE, _LARGEST_TILE, _MAX_COLUMNS = 288, 480, 4
@@ -65,13 +66,9 @@ def preview(config: DataPreviewConfig, console: Console | None = None) -> Path:
 
 def preview_batches(config: DataPreviewConfig, images: AnnotatedImages) -> Iterator[Batch]:
     """The batches that a training with these options has from the start of the epoch on."""
-    dataset = make_train_dataset(
-        images,
-        input_hw=(config.input_size, config.input_size),
-        resize=config.resize,
-        augment=config.augment,
-        seed=config.seed,
-    )
+    input_hw = (config.input_size, config.input_size)
+    transform, resize = make_transform(config.augment, input_hw, config.resize)
+    dataset = DetectionDataset(images, input_hw=input_hw, resize=resize, augment=transform, seed=config.seed)
     batches = TrainBatches(
         len(images),
         config.batch_size,

@@ -1,0 +1,226 @@
+"""What learns: a network, the moving average of its weights, its optimiser and its loss.
+
+Devices, precision and gradient scaling are Fabric's. The learning rate and the rule of assignment are decided by the
+training loop and passed in.
+"""
+
+from __future__ import annotations
+
+import copy
+import logging
+import math
+from dataclasses import replace
+from typing import Any, Generic, TypeVar, cast
+
+import torch
+from lightning_fabric import Fabric
+from torch import Tensor, nn
+
+from yolo.config import OptimizerConfig, TrainConfig
+from yolo.engine.devices import choose_device, choose_precision
+from yolo.losses.yolo_loss import TERM_NAMES, YoloLoss
+from yolo.models.network import Network, grid_on
+from yolo.structures import Batch
+
+# The average forgets the first random weights faster than later ones: the decay rises over this many steps.
+_RISE_STEPS = 200
+
+
+class Learner:
+    """A network in training.
+
+    Args:
+        network: on the CPU; it is moved to the device.
+        config: of the training.
+        fabric: from `make_fabric`.
+        input_hw: height and width of the network's input.
+
+    Attributes:
+        network: what learns.
+        average: the moving average of its weights, which is validated and saved.
+        device: where both are.
+    """
+
+    def __init__(self, network: Network, config: TrainConfig, fabric: Fabric, input_hw: tuple[int, int]) -> None:
+        self.device = fabric.device
+        self.input_hw = input_hw
+        self.grid = grid_on(network.spec, input_hw)
+        self.loss = make_loss(config)
+        self._subdivisions, self._clip_norm, self._peak_lr = (
+            config.subdivisions,
+            config.optimizer.clip_norm,
+            config.optimizer.lr,
+        )
+        self._fabric = fabric
+        # fp16's scaler finds steps that are not finite by itself
+        self._scales_gradients = fabric.strategy.precision.precision == "16-mixed"
+        self.network = network.to(self.device).to(memory_format=torch.channels_last)
+        # torch's fused update does the scaler's work too, and then refuses to clip
+        is_fused = self.device.type in ("cpu", "cuda") and not self._scales_gradients
+        optimizer = make_optimizer(self.network, config.optimizer, fused=is_fused)
+        self.model, self.optimizer = fabric.setup(self.network, optimizer)
+        self.average = MovingAverage(self.network, config.optimizer.ema)
+
+    @property
+    def lr(self) -> float:
+        """The learning rate of the last step."""
+        return float(self.optimizer.param_groups[0]["lr"])
+
+    def set_lr(self, factor: float) -> None:
+        """Set the learning rate to a share of the peak."""
+        for group in self.optimizer.param_groups:
+            group["lr"] = self._peak_lr * factor
+
+    def learn(self, batch: Batch, *, random_predictors: bool) -> dict[str, float]:
+        """Forward, loss and backward of a batch, in as many parts as configured; gradients add up.
+
+        Args:
+            batch: on the device, one image at least.
+            random_predictors: draw the responsible predictors, as darknet does for the first images of some trainings.
+
+        Returns:
+            The loss terms by name, means over the images.
+        """
+        loss = replace(self.loss, rule="random") if random_predictors else self.loss
+        values = torch.zeros(len(TERM_NAMES), device=self.device)
+        for part in batch.split(self._subdivisions):
+            terms = loss(self.grid, self.model(part.images), part.targets, self.input_hw)
+            share = len(part) / len(batch)
+            self._fabric.backward(terms.total * share)
+            values += terms.to_tensor() * share
+        return dict(zip(TERM_NAMES, values.tolist(), strict=True))  # the one wait for the device before the update
+
+    def update(self) -> bool:
+        """One step of the optimiser and of the average; False, and no step, if the gradient is not finite."""
+        # without a limit the norm is only measured
+        limit = self._clip_norm or math.inf
+        norm = self._fabric.clip_gradients(self.model, self.optimizer, max_norm=limit, error_if_nonfinite=False)
+        # fp16's scaler expects such gradients now and then, and leaves out the step by itself
+        if not self._scales_gradients and norm is not None and not bool(norm.isfinite()):
+            return False
+        self.optimizer.step()
+        self.optimizer.zero_grad(set_to_none=True)
+        self.average.update()
+        return True
+
+    def discard(self) -> None:
+        """Forget the gradients of a step that is not finite, and what it did to the batch norms."""
+        self.optimizer.zero_grad(set_to_none=True)
+        self.average.heal_buffers()
+
+    def state_dict(self) -> dict[str, Any]:
+        """Everything that later steps depend on, as tensors and plain values."""
+        return {
+            "network": self.network.state_dict(),
+            "average": self.average.network.state_dict(),
+            "average_steps": self.average.steps,
+            "optimizer": self.optimizer.state_dict(),
+            "precision": self._fabric.strategy.precision.state_dict(),
+            "torch_rng": torch.get_rng_state(),
+            "cuda_rng": torch.cuda.get_rng_state_all() if self.device.type == "cuda" else [],
+        }
+
+    def load_state_dict(self, state: dict[str, Any]) -> None:
+        """Inverse of `state_dict`; other keys are left alone."""
+        self.network.load_state_dict(state["network"])
+        self.average.network.load_state_dict(state["average"])
+        self.average.steps = state["average_steps"]
+        self.optimizer.load_state_dict(state["optimizer"])
+        self._fabric.strategy.precision.load_state_dict(state["precision"])
+        torch.set_rng_state(state["torch_rng"])
+        if self.device.type == "cuda":
+            torch.cuda.set_rng_state_all(state["cuda_rng"])
+
+
+def make_fabric(config: TrainConfig) -> Fabric:
+    """The device and the precision of a configuration; ConfigError where this machine lacks them."""
+    device = choose_device(config.device)
+    # Fabric announces its settings at level INFO; the run folder has them
+    logging.getLogger("lightning_fabric").setLevel(logging.WARNING)
+    return Fabric(
+        accelerator=device.type,
+        devices=[device.index or 0] if device.type == "cuda" else 1,
+        precision=cast(Any, choose_precision(config.precision, device)),
+    )
+
+
+def make_loss(config: TrainConfig) -> YoloLoss:
+    """The loss of a configuration, after the images for which the predictor is drawn at random."""
+    loss = config.loss
+    return YoloLoss(
+        lambda_coord=loss.lambda_coord,
+        lambda_obj=loss.lambda_obj,
+        lambda_noobj=loss.lambda_noobj,
+        lambda_class=loss.lambda_class,
+        coord=loss.coord,
+        confidence=loss.confidence,
+        class_prob=loss.class_prob,
+        ignore_iou=loss.ignore_iou,
+        objects_per_cell=loss.objects_per_cell,
+        rescore=loss.rescore,
+        rule="forced" if loss.forced else "best",
+    )
+
+
+def make_optimizer(network: nn.Module, config: OptimizerConfig, *, fused: bool) -> torch.optim.Optimizer:
+    """AdamW or SGD with weight decay on matrices only.
+
+    With nesterov=False and a loss divided by the number of images, SGD is darknet's update.
+    """
+    named = [(name, parameter) for name, parameter in network.named_parameters() if parameter.requires_grad]
+    # the biases of a local layer have three axes, but are biases
+    matrices = {name for name, parameter in named if parameter.ndim > 1 and not name.endswith("biases")}
+    groups = [
+        {"params": [p for name, p in named if name in matrices], "weight_decay": config.weight_decay},
+        {"params": [p for name, p in named if name not in matrices], "weight_decay": 0.0},
+    ]
+    if config.name == "sgd":
+        nesterov = config.nesterov and config.momentum > 0
+        return torch.optim.SGD(groups, lr=config.lr, momentum=config.momentum, nesterov=nesterov)
+    return torch.optim.AdamW(groups, lr=config.lr, fused=fused)
+
+
+Module = TypeVar("Module", bound=nn.Module)
+
+
+class MovingAverage(Generic[Module]):
+    """Exponential moving average of all floating-point tensors of a network.
+
+    Args:
+        network: averaged from its current values on; it must stay on its device.
+        decay: per step, in [0, 1); 0 makes the average a copy of the latest weights.
+    """
+
+    def __init__(self, network: Module, decay: float) -> None:
+        self.network = copy.deepcopy(network)
+        self.network.eval().requires_grad_(False)
+        self.decay = decay
+        self.steps = 0
+        # the tensors stay the same objects while their values change: list them once
+        pairs = list(zip(_tensors(self.network), _tensors(network), strict=True))
+        self._own = [own for own, _ in pairs if own.is_floating_point()]
+        self._new = [new for own, new in pairs if own.is_floating_point()]
+        self._counters = [(own, new) for own, new in pairs if not own.is_floating_point()]
+
+    @torch.no_grad()
+    def update(self) -> None:
+        """Add the network's weights after a step."""
+        self.steps += 1
+        decay = self.decay * (1 - math.exp(-self.steps / _RISE_STEPS))
+        torch._foreach_lerp_(self._own, self._new, 1 - decay)
+        for own, new in self._counters:
+            own.copy_(new)
+
+    @torch.no_grad()
+    def heal_buffers(self) -> None:
+        """Give the network the average's statistics where its own are not finite.
+
+        A forward pass that overflows writes into the running statistics of batch norms even if its step is refused.
+        """
+        for own, new in zip(self._own, self._new, strict=True):
+            if not bool(new.isfinite().all()):
+                new.copy_(own)
+
+
+def _tensors(network: nn.Module) -> list[Tensor]:
+    return [*network.parameters(), *network.buffers()]

@@ -1,0 +1,156 @@
+"""The data of a training: its two splits as they were read, its augmented batches, and its validation batches."""
+
+from __future__ import annotations
+
+import hashlib
+from collections.abc import Callable
+from dataclasses import dataclass, field
+from functools import cached_property
+from pathlib import Path
+from typing import Any
+
+from rich.console import Console
+from torch.utils.data import DataLoader
+
+from yolo.config import TrainConfig
+from yolo.console import say
+from yolo.data.cache import DiskCache, ImageCache, MemoryCache, default_cache_dir
+from yolo.data.dataset import DetectionDataset
+from yolo.data.loader import TrainBatches, default_workers, make_loader
+from yolo.data.read import Split, find_dataset, read_split
+from yolo.engine.validate import evaluation_loader
+from yolo.errors import DataError
+from yolo.geometry import ResizeMode
+from yolo.structures import Batch
+from yolo.transforms.presets import make_transform
+
+
+@dataclass(frozen=True, kw_only=True)
+class TrainingData:
+    """The data of a training.
+
+    Attributes:
+        config: of the training.
+        train: what is trained on.
+        val: what is validated on.
+        unreadable: images of `train` that were skipped, by path with the reason; grows while training.
+        noted: what was odd about images that were used, by path; likewise.
+    """
+
+    config: TrainConfig
+    train: Split
+    val: Split
+    unreadable: dict[str, str] = field(default_factory=dict)
+    noted: dict[str, str] = field(default_factory=dict)
+
+    @classmethod
+    def read(cls, config: TrainConfig, console: Console) -> TrainingData:
+        """Read both splits, and print what was found and what was left out.
+
+        Raises:
+            DataError: a split cannot be read, or there is nothing to learn.
+        """
+        dataset = find_dataset(Path(config.data))
+        train = read_split(dataset, "train", box_policy=config.box_policy)
+        val = read_split(dataset, "val", class_names=train.class_names, box_policy=config.box_policy)
+        say(console, *dataset.notes, *train.account.summary_lines(), *val.account.summary_lines())
+        if not len(train.images.objects):
+            raise DataError(f"{config.data}: no image of train has an object: there is nothing to learn")
+        return cls(config=config, train=train, val=val)
+
+    @cached_property
+    def sha256(self) -> str:
+        """Over ids, sizes and annotations of `train`: the same data has the same fingerprint."""
+        digest = hashlib.sha256()
+        for image in self.train.images:
+            digest.update(f"{image.image_id} {image.size_hw}".encode())
+            truth = image.ground_truth
+            for values in (truth.boxes, truth.labels, truth.difficult, truth.iscrowd):
+                digest.update(values.tobytes())
+        return digest.hexdigest()
+
+    @property
+    def steps_per_epoch(self) -> int:
+        """Batches in an epoch."""
+        return -(-len(self.train.images) // self.config.batch_size)
+
+    @property
+    def nothing_readable(self) -> bool:
+        """True if every training image was skipped."""
+        return len(self.unreadable) == len(self.train.images)
+
+    def train_batches(
+        self,
+        input_hw: tuple[int, int],
+        device_type: str,
+        *,
+        start: tuple[int, int],
+        with_mosaic: Callable[[int], bool],
+    ) -> DataLoader[Batch]:
+        """Augmented batches without end.
+
+        Args:
+            input_hw: height and width of the network's input.
+            device_type: of the network.
+            start: epoch and step in it to begin with.
+            with_mosaic: whether an epoch mixes images; asked once an epoch, when its first batch is prepared.
+        """
+        config = self.config
+        transform, resize = make_transform(config.augment, input_hw, config.model.resize)
+        cache = None
+        if not transform.wants_original:  # only placed images are kept
+            cache = open_cache(config, len(self.train.images), input_hw=input_hw, resize=resize, for_training=True)
+        dataset = DetectionDataset(
+            self.train.images, input_hw=input_hw, resize=resize, augment=transform, seed=config.seed, cache=cache
+        )
+        batches = TrainBatches(
+            len(self.train.images),
+            config.batch_size,
+            seed=config.seed,
+            start=start,
+            with_mosaic=with_mosaic,
+            replacement=config.sampling == "replacement",
+        )
+        workers = default_workers(device_type) if config.workers is None else config.workers
+        return make_loader(dataset, batches, workers=workers, pin_memory=device_type == "cuda")
+
+    def val_batches(self, input_hw: tuple[int, int], device_type: str) -> DataLoader[Batch]:
+        """Every image of `val`, in order; arguments as of `train_batches`."""
+        config, resize = self.config, self.config.model.resize
+        cache = open_cache(config, len(self.val.images), input_hw=input_hw, resize=resize, for_training=False)
+        workers = default_workers(device_type) if config.workers is None else config.workers
+        return evaluation_loader(
+            self.val, input_hw=input_hw, resize=resize, batch_size=config.batch_size, workers=workers, cache=cache
+        )
+
+    def to_dict(self) -> dict[str, Any]:
+        """The content of data.json."""
+        return {
+            "train": self.train.account.to_dict(),
+            "val": self.val.account.to_dict(),
+            "unreadable": [{"path": path, "reason": reason} for path, reason in self.unreadable.items()],
+            "noted": [{"path": path, "text": text} for path, text in self.noted.items()],
+        }
+
+
+def open_cache(
+    config: TrainConfig, num_images: int, *, input_hw: tuple[int, int], resize: ResizeMode, for_training: bool
+) -> ImageCache | None:
+    """A cache of the placed images of a split; None where there is to be none.
+
+    Images to train on may fill three quarters of the memory, those to validate on one. On disk they share a folder.
+
+    Args:
+        config: `cache`, `cache_mb` and `cache_dir` are looked at.
+        num_images: of the split.
+        input_hw: height and width of the placed images.
+        resize: how they are placed.
+        for_training: whether they are trained on; these are not decoded in full.
+    """
+    # a cache holds bytes, and this resize makes floats
+    if config.cache == "none" or resize == "stretch_corners":
+        return None
+    if config.cache == "disk":
+        folder = Path(config.cache_dir).expanduser() if config.cache_dir else default_cache_dir()
+        return DiskCache(folder, input_hw, resize, may_reduce=for_training, limit_mb=config.cache_mb)
+    return MemoryCache(num_images, input_hw, limit_mb=config.cache_mb * (3 if for_training else 1) // 4)
