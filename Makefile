@@ -22,7 +22,7 @@ test: $(READY)  ## the default suite: no network, no GPU, no data but its own
 	$(BIN)/python -m pytest -q -n auto -m "not slow and not gpu"
 
 test-slow: $(READY)  ## everything that this machine can run
-	$(BIN)/python -m pytest -q -n auto
+	$(BIN)/python -m pytest -q -n auto --hypothesis-profile=thorough
 
 check: $(READY)  ## format, lint, types, layering
 	$(BIN)/ruff format --check .

@@ -16,9 +16,10 @@ os.environ["NO_ALBUMENTATIONS_UPDATE"] = "1"
 os.environ.setdefault("MPLBACKEND", "Agg")
 
 
-# A busy machine is no fault of the code; and what a CI run tests shall not depend on luck.
-settings.register_profile("steady", deadline=None, derandomize=bool(os.environ.get("CI")))
-settings.load_profile("steady")
+# A busy machine is no fault of the code, and what a CI run tests must not depend on luck. `make test-slow` looks longer.
+settings.register_profile("default", deadline=None, derandomize=bool(os.environ.get("CI")), max_examples=30)
+settings.register_profile("thorough", deadline=None, max_examples=300)
+settings.load_profile("default")
 
 
 @pytest.fixture(autouse=True, scope="session")

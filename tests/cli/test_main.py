@@ -3,6 +3,7 @@ import subprocess
 import sys
 from pathlib import Path
 
+import matplotlib
 import pytest
 
 from tests.engine.shapes import draw_shapes
@@ -52,6 +53,7 @@ def test_train_val_predict_info_by_the_commands_a_user_types(tmp_path: Path) -> 
     def gridyolo(*words: str) -> str:
         environment = {"PATH": "/usr/bin:/bin", "PYTHONPATH": f"{tmp_path}:{Path.cwd()}", "OMP_NUM_THREADS": "1"}
         environment["PYTHONDONTWRITEBYTECODE"] = "1"
+        environment["MPLCONFIGDIR"] = matplotlib.get_cachedir()  # or each process would list all fonts anew
         command = [sys.executable, "-m", "yolo", *words]
         done = subprocess.run(command, cwd=tmp_path, env=environment, capture_output=True, text=True, check=False)
         assert done.returncode == 0, done.stdout + done.stderr
