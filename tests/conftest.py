@@ -16,7 +16,7 @@ os.environ["NO_ALBUMENTATIONS_UPDATE"] = "1"
 os.environ.setdefault("MPLBACKEND", "Agg")
 
 
-# A busy machine is no fault of the code, and what a CI run tests must not depend on luck. `make test-slow` looks longer.
+# A busy machine must not fail a test, nor luck a CI run. `make test-slow` uses the thorough profile.
 settings.register_profile("default", deadline=None, derandomize=bool(os.environ.get("CI")), max_examples=30)
 settings.register_profile("thorough", deadline=None, max_examples=300)
 settings.load_profile("default")
