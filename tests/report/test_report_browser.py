@@ -61,7 +61,7 @@ def test_names_of_strangers_are_shown_as_text(driver: webdriver.Chrome) -> None:
     assert driver.find_element(By.TAG_NAME, "h1").text == '<img src=x onerror="alert(3)">'
     assert driver.execute_script("return document.querySelectorAll('img[src=x], bdi *, b:not(.track b)').length") == 0
     scripts = driver.execute_script("return Array.from(document.scripts, (one) => one.textContent)")
-    assert len(scripts) == 6
+    assert len(scripts) == 7
     assert not [one for one in scripts if one.startswith("alert")]
 
 

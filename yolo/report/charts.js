@@ -1,22 +1,16 @@
 // A line chart of many curves over 101 points from 0 to 1, both axes from 0 to 1. Knows nothing of what they mean.
 //
 // Curves that nobody chose are one faint path together, so that eighty classes cost no more than one. Pointer and
-// arrow keys move a cursor and tell the values. Text is written with textContent only.
+// arrow keys move a cursor and tell the values.
 "use strict";
 
 const POINTS = 101;
 
-function svgElement(name, attributes = {}) {
-  const element = document.createElementNS("http://www.w3.org/2000/svg", name);
-  for (const [key, value] of Object.entries(attributes)) element.setAttribute(key, value);
-  return element;
-}
-
-// names are anybody's text: never HTML, and in a <bdi> they do not turn what is around them to the left
-function textElement(name, text) {
-  const element = document.createElement(name);
-  element.textContent = text;
-  return element;
+function svgElement(name, attributes = {}, ...children) {
+  const made = document.createElementNS("http://www.w3.org/2000/svg", name);
+  for (const [key, value] of Object.entries(attributes)) made.setAttribute(key, value);
+  made.append(...children);
+  return made;
 }
 
 // three decimals; a dash where there is nothing to measure
@@ -38,38 +32,26 @@ const STYLES = Array.from({ length: 8 }, (_, place) => ({
 }));
 
 // a short line as in the chart, for legends
-function swatch(style) {
-  const svg = svgElement("svg", { viewBox: "0 0 26 12", "aria-hidden": "true" });
-  if (style) {
-    svg.append(svgElement("line", {
-      x1: 1, x2: 25, y1: 6, y2: 6, class: "line", "stroke-dasharray": style.dash, style: `stroke:${style.colour}`,
-    }));
-  }
-  return svg;
+function swatch(attributes = null) {
+  const line = attributes ? [svgElement("line", { x1: 1, x2: 25, y1: 6, y2: 6, ...attributes })] : [];
+  return svgElement("svg", { viewBox: "0 0 26 12", "aria-hidden": "true" }, ...line);
 }
+
+const lineOf = (style) => ({ class: "line", "stroke-dasharray": style.dash, style: `stroke:${style.colour}` });
 
 // a name in the colour of its curve, with what follows it
 function namedIn(colour, name, after) {
-  const item = textElement("span", "");
-  item.style.color = colour;
-  item.append(textElement("bdi", name), after);
-  return item;
+  return element("span", { style: `color:${colour}` }, isolated(name), after);
 }
 
 // options: label (for screen readers), xLabel, yLabel, xName (in readings), nameOf(index), onPick(index or null, x)
 // chosen: [{index, style}]. Returns {show, mark}.
 function lineChart(holder, options) {
-  const surface = document.createElement("div");
-  surface.className = "surface";
-  surface.tabIndex = 0;
-  surface.setAttribute("role", "group");
-  surface.setAttribute("aria-label", `${options.label}. Left and right arrow keys read values.`);
-  const reading = textElement("p", "");
-  reading.className = "reading";
-  reading.setAttribute("aria-live", "polite");
-  const table = document.createElement("details");
-  table.className = "small screen-only";
-  table.append(textElement("summary", "Values as a table"));
+  const surface = element("div", {
+    className: "surface", tabIndex: 0, role: "group", "aria-label": `${options.label}. Left and right arrow keys read values.`,
+  });
+  const reading = element("p", { className: "reading", "aria-live": "polite" });
+  const table = element("details", { className: "small screen-only" }, element("summary", {}, "Values as a table"));
   holder.append(surface, reading, table);
 
   let curves = [], mean = [], chosen = [], marks = { x: null, dots: [] };
@@ -77,6 +59,10 @@ function lineChart(holder, options) {
   const margin = { left: 38, right: 10, top: 8, bottom: 36 };
   const toX = (value) => margin.left + value * (size.width - margin.left - margin.right);
   const toY = (value) => size.height - margin.bottom - value * (size.height - margin.top - margin.bottom);
+
+  function dotAt(x, y, r, colour) {
+    return svgElement("circle", { class: "dot", cx: toX(x), cy: toY(y), r, style: `fill:${colour}` });
+  }
 
   function path(curve) {
     let text = "", pen = "M";
@@ -93,19 +79,15 @@ function lineChart(holder, options) {
     const width = Math.max(260, Math.round(surface.clientWidth || 420));
     size = { width, height: Math.round(Math.min(width * 0.82, 380)) };
     const svg = svgElement("svg", { viewBox: `0 0 ${width} ${size.height}`, role: "img", "aria-label": options.label });
+    const grid = (x1, x2, y1, y2) => svgElement("line", { class: "grid", x1: toX(x1), x2: toX(x2), y1: toY(y1), y2: toY(y2) });
+    const label = (x, y, anchor, text) => svgElement("text", { class: "tick", x, y, "text-anchor": anchor }, text);
     for (const tick of [0, 0.2, 0.4, 0.6, 0.8, 1]) {
-      svg.append(svgElement("line", { class: "grid", x1: toX(tick), x2: toX(tick), y1: toY(0), y2: toY(1) }));
-      svg.append(svgElement("line", { class: "grid", x1: toX(0), x2: toX(1), y1: toY(tick), y2: toY(tick) }));
-      const below = svgElement("text", { class: "tick", x: toX(tick), y: toY(0) + 16, "text-anchor": "middle" });
-      const beside = svgElement("text", { class: "tick", x: toX(0) - 6, y: toY(tick) + 4, "text-anchor": "end" });
-      below.textContent = beside.textContent = String(tick);
-      svg.append(below, beside);
+      svg.append(grid(tick, tick, 0, 1), grid(0, 1, tick, tick));
+      svg.append(label(toX(tick), toY(0) + 16, "middle", String(tick)), label(toX(0) - 6, toY(tick) + 4, "end", String(tick)));
     }
-    const xTitle = svgElement("text", { class: "tick", x: toX(0.5), y: size.height - 4, "text-anchor": "middle" });
-    xTitle.textContent = options.xLabel;
+    svg.append(label(toX(0.5), size.height - 4, "middle", options.xLabel));
     parts = { svg };
-    const add = (name, element) => { parts[name] = element; svg.append(element); };
-    svg.append(xTitle);
+    const add = (name, part) => { parts[name] = part; svg.append(part); };
     add("faint", svgElement("path", { class: "faint" }));
     add("near", svgElement("path", { class: "near" }));
     add("lines", svgElement("g"));
@@ -123,7 +105,7 @@ function lineChart(holder, options) {
     parts.faint.setAttribute("d", curves.map((curve, index) => (own.has(index) ? "" : path(curve))).join(""));
     parts.mean.setAttribute("d", path(mean));
     parts.lines.replaceChildren(...chosen.map((item) => svgElement("path", {
-      class: "line", d: path(curves[item.index]), "stroke-dasharray": item.style.dash, style: `stroke:${item.style.colour}`,
+      d: path(curves[item.index]), ...lineOf(item.style),
     })));
     drawMarks();
     drawCursor(cursor, null);
@@ -133,9 +115,7 @@ function lineChart(holder, options) {
   function drawMarks() {
     parts.threshold.setAttribute("visibility", marks.x === null ? "hidden" : "visible");
     if (marks.x !== null) for (const end of ["x1", "x2"]) parts.threshold.setAttribute(end, toX(marks.x));
-    parts.marks.replaceChildren(...marks.dots.map((dot) => svgElement("circle", {
-      class: "dot", cx: toX(dot.x), cy: toY(dot.y), r: 5.5, style: `fill:${dot.colour}`,
-    })));
+    parts.marks.replaceChildren(...marks.dots.map((dot) => dotAt(dot.x, dot.y, 5.5, dot.colour)));
   }
 
   // the curve next to a height, if it is near enough to be meant
@@ -157,7 +137,7 @@ function lineChart(holder, options) {
     parts.near.setAttribute("d", near === null ? "" : path(curves[near]));
     if (!shown) {
       parts.dots.replaceChildren();
-      tell(Object.assign(textElement("span", options.hint), { className: "soft" }), chosen.map(
+      tell(element("span", { className: "soft" }, options.hint), chosen.map(
         (item) => namedIn(item.style.colour, options.nameOf(item.index), "")));
       return;
     }
@@ -167,13 +147,11 @@ function lineChart(holder, options) {
       told.push({ name: options.nameOf(item.index), value: curves[item.index][place], colour: item.style.colour });
     }
     const known = told.filter((one) => one.value !== null);
-    parts.dots.replaceChildren(...known.map((one) => svgElement("circle", {
-      class: "dot", cx: toX(place / 100), cy: toY(one.value), r: 4, style: `fill:${one.colour}`,
-    })));
+    parts.dots.replaceChildren(...known.map((one) => dotAt(place / 100, one.value, 4, one.colour)));
     if (near !== null && !chosen.some((item) => item.index === near)) {
       told.push({ name: options.nameOf(near), value: curves[near][place], colour: "var(--soft)" });
     }
-    tell(textElement("span", `${options.xName} ${(place / 100).toFixed(2)}:`), told.map(
+    tell(element("span", {}, `${options.xName} ${(place / 100).toFixed(2)}:`), told.map(
       (one) => namedIn(one.colour, one.name, ` ${asRate(one.value)}`)));
   }
 
@@ -182,29 +160,16 @@ function lineChart(holder, options) {
   }
 
   function fillTable() {
-    const head = document.createElement("tr"), rows = [];
     const columns = [mean, ...chosen.map((item) => curves[item.index])];
-    head.append(...[options.xName, "all classes", ...chosen.map((item) => options.nameOf(item.index))].map((name) => {
-      const cell = document.createElement("th");
-      cell.scope = "col";
-      cell.append(textElement("bdi", name));
-      return cell;
-    }));
+    const titles = [options.xName, "all classes", ...chosen.map((item) => options.nameOf(item.index))];
+    const head = element("tr", {}, ...titles.map((name) => element("th", { scope: "col" }, isolated(name))));
+    const rows = [];
     for (let place = 0; place < POINTS; place += 5) {
-      const row = document.createElement("tr");
-      const first = textElement("th", (place / 100).toFixed(2));
-      first.scope = "row";
-      row.append(first, ...columns.map((curve) => textElement("td", asRate(curve[place]))));
-      rows.push(row);
+      const cells = columns.map((curve) => element("td", {}, asRate(curve[place])));
+      rows.push(element("tr", {}, element("th", { scope: "row" }, (place / 100).toFixed(2)), ...cells));
     }
-    const element = document.createElement("table");
-    element.append(document.createElement("thead"), document.createElement("tbody"));
-    element.tHead.append(head);
-    element.tBodies[0].append(...rows);
-    const scroll = document.createElement("div");
-    scroll.className = "scroll";
-    scroll.append(element);
-    table.replaceChildren(table.firstChild, scroll);
+    const made = element("table", {}, element("thead", {}, head), element("tbody", {}, ...rows));
+    table.replaceChildren(table.firstChild, element("div", { className: "scroll" }, made));
   }
 
   const placeOf = (event) => {

@@ -208,14 +208,26 @@ def _page(sides: Sides, context: ReportContext, pictures: PicturesOfChange | Non
             marks=_MARKS if pictures is not None else (),
             # asked for after the pictures have been drawn
             picture_notes=getattr(pictures, "notes", ()),
-            sizes=[("Images", len(sides.problem_a.images)), ("Annotated objects", len(sides.problem_a.truths))],
-            num_detections=[len(problem.detections) for problem in (sides.problem_a, sides.problem_b)],
+            facts=_facts(sides, context),
+            configuration=[(name, str(value)) for name, value in context.configuration.items()],
             few_images=FEW_CLASS_IMAGES,
             few_objects=FEW_INSTANCES,
             definitions=definitions(comparison),
             version=__version__,
         )
     )
+
+
+def _facts(sides: Sides, context: ReportContext) -> list[tuple[str, str]]:
+    """What was compared, as rows of a table."""
+    problems = zip("AB", sides.names, (sides.problem_a, sides.problem_b), strict=True)
+    return [
+        *((letter, f"{name}: {len(problem.detections):,} detections") for letter, name, problem in problems),
+        ("Images", f"{len(sides.problem_a.images):,}"),
+        ("Annotated objects", f"{len(sides.problem_a.truths):,}"),
+        ("Bootstrap", f"{sides.comparison.replicates:,} replicates over images, seed {sides.comparison.seed}"),
+        *[("Command", context.command)][: bool(context.command)],
+    ]
 
 
 def _rows(comparison: Comparison, differences: Sequence[Difference], *, adjusted: bool = False) -> list[dict[str, Any]]:

@@ -23,22 +23,13 @@
   }
 
   function heading(name, scope) {
-    const cell = document.createElement("th");
-    cell.scope = scope;
-    cell.title = name;
-    const text = document.createElement("span");
-    text.append(textElement("bdi", name));
-    cell.append(text);
-    return cell;
+    return element("th", { scope, title: name }, element("span", {}, isolated(name)));
   }
 
   function build() {
-    const table = document.createElement("table");
-    table.className = size <= MOST_LARGE ? "matrix large-cells" : "matrix";
-    const head = table.createTHead().insertRow();
-    const corner = textElement("th", "annotated ↓ detected →");
-    corner.className = "corner";
-    head.append(corner, ...names.map((name) => heading(name, "col")));
+    const table = element("table", { className: size <= MOST_LARGE ? "matrix large-cells" : "matrix" });
+    const corner = element("th", { className: "corner" }, "annotated ↓ detected →");
+    table.createTHead().insertRow().append(corner, ...names.map((name) => heading(name, "col")));
     const body = table.createTBody();
     matrix.forEach((counts, row) => {
       const line = body.insertRow();

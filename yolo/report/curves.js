@@ -38,9 +38,9 @@ const curves = (() => {
 
   const titles = { f1: "F1", precision: "Precision", recall: "Recall" };
   const prHolder = document.getElementById("chart-pr");
-  prHolder.append(textElement("h3", "Precision by recall"));
+  prHolder.append(element("h3", {}, "Precision by recall"));
   const rateHolder = document.getElementById("chart-threshold");
-  rateHolder.append(rateChoice());
+  rateHolder.append(element("h3", {}, "By threshold", rateChoice()));
   const listeners = [];
   const prChart = lineChart(prHolder, {
     label: "Precision by recall, one curve of each class", xLabel: "recall", xName: "Recall",
@@ -54,21 +54,13 @@ const curves = (() => {
   });
 
   function rateChoice() {
-    const heading = document.createElement("h3");
-    const choice = document.createElement("fieldset");
-    choice.className = "choice";
-    const legend = textElement("legend", "Curve by score threshold");
-    legend.className = "visually-hidden";
-    choice.append(legend);
-    for (const key of Object.keys(titles)) {
-      const label = document.createElement("label");
-      const input = Object.assign(document.createElement("input"), { type: "radio", name: "curve-rate", value: key, checked: key === rate });
+    const choices = Object.keys(titles).map((key) => {
+      const input = element("input", { type: "radio", name: "curve-rate", value: key, checked: key === rate });
       input.addEventListener("change", () => { rate = key; draw(); });
-      label.append(input, titles[key]);
-      choice.append(label);
-    }
-    heading.append("By threshold", choice);
-    return heading;
+      return element("label", {}, input, titles[key]);
+    });
+    const legend = element("legend", { className: "visually-hidden" }, "Curve by score threshold");
+    return element("fieldset", { className: "choice" }, legend, ...choices);
   }
 
   // legend: a button of each class
@@ -76,30 +68,21 @@ const curves = (() => {
   const buttons = [], tableButtons = [];
 
   function buildLegend() {
-    const mean = document.createElement("div");
-    mean.className = "mean-row";
-    const line = svgElement("svg", { viewBox: "0 0 26 12", "aria-hidden": "true" });
-    line.append(svgElement("line", { x1: 1, x2: 25, y1: 6, y2: 6, class: "mean" }));
-    mean.append(line, textElement("span", "all classes"), textElement("span", asRate(data.map_50)));
-    mean.title = "AP@0.5";
-    const list = document.createElement("ul");
-    list.setAttribute("aria-label", "Classes in the curves, with AP@0.5");
+    const mean = element("div", { className: "mean-row", title: "AP@0.5" }, swatch({ class: "mean" }),
+      element("span", {}, "all classes"), element("span", {}, asRate(data.map_50)));
+    const list = element("ul", { "aria-label": "Classes in the curves, with AP@0.5" });
     for (const index of classes) {
-      const item = document.createElement("li");
-      const button = Object.assign(document.createElement("button"), { type: "button", title: data.names[index] });
-      button.append(swatch(null), textElement("span", ""), textElement("span", asRate(data.ap_50[index])));
-      button.children[1].append(textElement("bdi", data.names[index]));
+      const button = element("button", { type: "button", title: data.names[index] }, swatch(),
+        element("span", {}, isolated(data.names[index])), element("span", {}, asRate(data.ap_50[index])));
       button.addEventListener("click", () => toggle(index));
       buttons.push(button);
-      item.append(button);
-      list.append(item);
+      list.append(element("li", {}, button));
     }
-    const heading = textElement("h3", "Classes, AP@0.5");
-    heading.style.margin = "0 0 6px";
-    legend.append(heading);
+    legend.append(element("h3", { style: "margin:0 0 6px" }, "Classes, AP@0.5"));
     if (classes.length > 12) {
-      const filter = Object.assign(document.createElement("input"), { type: "search", placeholder: "Find a class", autocomplete: "off" });
-      filter.setAttribute("aria-label", "Find a class in the legend");
+      const filter = element("input", {
+        type: "search", placeholder: "Find a class", autocomplete: "off", "aria-label": "Find a class in the legend",
+      });
       filter.addEventListener("input", () => {
         const wanted = filter.value.trim().toLocaleLowerCase();
         buttons.forEach((button, index) => {
@@ -116,7 +99,7 @@ const curves = (() => {
     for (const row of document.querySelectorAll("#class-table tbody tr")) {
       const index = Number(row.dataset.class);
       const name = row.cells[0].querySelector("bdi");
-      const button = Object.assign(document.createElement("button"), { type: "button", className: "class-name", title: "Show its curve below" });
+      const button = element("button", { type: "button", className: "class-name", title: "Show its curve below" });
       button.addEventListener("click", () => toggle(index));
       name.replaceWith(button);
       button.append(name);
@@ -137,7 +120,7 @@ const curves = (() => {
   function draw() {
     buttons.forEach((button, index) => {
       for (const one of [button, tableButtons[index]]) one.setAttribute("aria-pressed", String(chosen.has(index)));
-      button.replaceChild(swatch(chosen.get(index)), button.firstChild);
+      button.replaceChild(swatch(chosen.has(index) ? lineOf(chosen.get(index)) : null), button.firstChild);
     });
     const shown = Array.from(chosen, ([index, style]) => ({ index, style }));
     prChart.show(data.precision_curves, means.pr, shown);
@@ -148,7 +131,7 @@ const curves = (() => {
   function mark(newPlace) {
     place = newPlace;
     const known = Array.from(chosen, ([index, style]) => [index, style.colour]).filter(([index]) => data.instances[index]);
-    // no dot for all classes: the means of precision and of recall at a threshold are no point of the mean curve
+    // no dot for all classes: the means of precision and recall at a threshold are not a point of the mean curve
     prChart.mark(null, known.map(([index, colour]) => (
       { x: byRate.recall[index][place], y: byRate.precision[index][place], colour })));
     const dots = known.map(([index, colour]) => ({ x: place / 100, y: byRate[rate][index][place], colour }));

@@ -8,6 +8,8 @@
 const tables = (() => {
   const collator = new Intl.Collator(undefined, { numeric: true, sensitivity: "base" });
 
+  const headings = (table) => Array.from(table.tHead.rows[0].cells);
+
   // number, text, or null for "nothing to measure"
   function valueOf(row, column) {
     const cell = row.cells[column];
@@ -33,7 +35,7 @@ const tables = (() => {
       return sign * compare(a.value, b.value) || a.place - b.place;
     });
     body.append(...rows.map((item) => item.row));
-    Array.from(table.tHead.rows[0].cells).forEach((cell, place) => {
+    headings(table).forEach((cell, place) => {
       if (place === column) cell.setAttribute("aria-sort", direction);
       else cell.removeAttribute("aria-sort");
     });
@@ -41,14 +43,14 @@ const tables = (() => {
 
   // sort again by what it is sorted by, after values have changed
   function resort(table) {
-    Array.from(table.tHead.rows[0].cells).forEach((cell, column) => {
+    headings(table).forEach((cell, column) => {
       const direction = cell.getAttribute("aria-sort");
       if (direction) sort(table, column, direction);
     });
   }
 
   function onHeading(table, column) {
-    const cell = table.tHead.rows[0].cells[column];
+    const cell = headings(table)[column];
     const now = cell.getAttribute("aria-sort");
     // numbers are most often wanted from the top, names from A
     const first = cell.classList.contains("number") ? "descending" : "ascending";
@@ -57,18 +59,9 @@ const tables = (() => {
   }
 
   function addFilter(table) {
-    const holder = document.createElement("div");
-    holder.className = "filter";
-    const label = document.createElement("label");
-    label.textContent = table.dataset.filter + " ";
-    const input = document.createElement("input");
-    input.type = "search";
-    input.autocomplete = "off";
-    label.append(input);
-    const status = document.createElement("span");
-    status.className = "soft small";
-    status.setAttribute("role", "status");
-    holder.append(label, status);
+    const input = element("input", { type: "search", autocomplete: "off" });
+    const status = element("span", { className: "soft small", role: "status" });
+    const holder = element("div", { className: "filter" }, element("label", {}, `${table.dataset.filter} `, input), status);
     (table.closest(".scroll") || table).before(holder);
     input.addEventListener("input", () => {
       const wanted = input.value.trim().toLocaleLowerCase();
@@ -83,12 +76,8 @@ const tables = (() => {
 
   function enhance(table) {
     Array.from(table.tBodies[0].rows).forEach((row, place) => { row.dataset.place = place; });
-    Array.from(table.tHead.rows[0].cells).forEach((cell, column) => {
-      const button = document.createElement("button");
-      button.type = "button";
-      button.className = "sort";
-      if (cell.title) button.title = cell.title;
-      button.append(...cell.childNodes);
+    headings(table).forEach((cell, column) => {
+      const button = element("button", { type: "button", className: "sort", title: cell.title }, ...cell.childNodes);
       cell.append(button);
       button.addEventListener("click", () => onHeading(table, column));
     });
