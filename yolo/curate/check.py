@@ -33,7 +33,6 @@ from yolo.config import DataCheckConfig
 from yolo.console import say
 from yolo.curate.boxes import box_findings, class_findings, class_size_findings, file_findings
 from yolo.curate.check_page import Verdict, make_verdict, write_page
-from yolo.curate.convert import require_outside, write_dataset
 from yolo.curate.duplicates import Placed, leak_findings, placed_images
 from yolo.curate.findings import (
     Finding,
@@ -48,6 +47,7 @@ from yolo.curate.findings import (
     sorted_findings,
 )
 from yolo.curate.images import ImageFacts, image_findings, inspect_images, pixel_digests
+from yolo.curate.write import require_outside, write_dataset
 from yolo.data.read import DatasetDescriptor, Split, find_dataset, read_split
 from yolo.errors import ConfigError, DataError, printable
 from yolo.files import new_folder, write_json

@@ -35,7 +35,7 @@ from rich.table import Table
 from yolo.arrays import Bool, Int64
 from yolo.config.data_commands import DataSplitConfig
 from yolo.console import say
-from yolo.curate.convert import require_outside
+from yolo.curate.write import require_outside
 from yolo.data.find import SplitSource
 from yolo.data.read import DatasetDescriptor, OpenFiles, Split, find_dataset, list_entries, read_split
 from yolo.errors import ConfigError, DataError, printable

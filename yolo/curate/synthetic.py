@@ -23,8 +23,8 @@ from yolo.arrays import Bool, Float32, Float64, Int64, UInt8
 from yolo.config.data_commands import DatasetFormat, DataSynthConfig
 from yolo.console import say
 from yolo.curate.backgrounds import draw_background, smooth_noise
-from yolo.curate.convert import write_dataset
 from yolo.curate.drawing import CLASS_NAMES, Patch, draw_clutter, draw_object
+from yolo.curate.write import write_dataset
 from yolo.data.read import Split, find_dataset, read_split
 from yolo.errors import DataError, printable
 from yolo.files import atomic_folder, require_free

@@ -1,0 +1,291 @@
+"""Writing a whole dataset into a new folder as Pascal VOC, COCO, YOLO or CSV, so that reading it gives the same again.
+
+    dataset.yaml      names, splits, COCO's category ids          extra.csv    what VOC and YOLO have no place for
+    VOC:   Annotations/ JPEGImages/ ImageSets/Main/SPLIT.txt      YOLO:  images/SPLIT/ labels/SPLIT/
+    COCO:  annotations/instances_SPLIT.json images/SPLIT/         CSV:   SPLIT.csv images/SPLIT/
+
+`require_outside` sees that no command writes into the dataset that it reads. Left out: the text of the formats
+(formats/), image files (image_files.py).
+"""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import replace
+from pathlib import Path, PurePosixPath
+from typing import Any, NamedTuple
+
+import numpy as np
+import orjson
+import yaml
+
+from yolo.config.data_commands import DatasetFormat
+from yolo.curate.image_files import ImageMode, place_images
+from yolo.data.find import recognise
+from yolo.data.read import DatasetDescriptor, Split, SplitSource
+from yolo.errors import ConfigError, DataError, printable
+from yolo.files import atomic_folder
+from yolo.formats.coco import coco_content, coco_image_ids
+from yolo.formats.csv import COLUMNS, csv_rows, csv_text
+from yolo.formats.objects import Texts
+from yolo.formats.sidecar import EXTRA_COLUMNS, extra_rows
+from yolo.formats.voc import annotation_text, can_be_xml, voc_boxes
+from yolo.formats.yolo import label_file_of, label_text
+
+_SPLITS = ("train", "val", "test")
+_EXTRA = "extra.csv"
+_UNFIT = re.compile("[\x00-\x1f\x7f-\x9f\u2028\u2029]")
+
+
+class WrittenDataset(NamedTuple):
+    """What was written.
+
+    Attributes:
+        yaml: the `dataset.yaml`, by which the dataset is read.
+        images: their number by split.
+        objects: their number by split.
+        notes: what is to be known about it: new names, new ids, what could not be kept.
+    """
+
+    yaml: Path
+    images: Mapping[str, int]
+    objects: Mapping[str, int]
+    notes: tuple[str, ...]
+
+
+def write_dataset(
+    splits: Mapping[str, Split],
+    folder: Path,
+    *,
+    format: DatasetFormat,  # noqa: A002  (the word of the command line)
+    images: ImageMode = "copy",
+    upright: bool = False,
+) -> WrittenDataset:
+    """Write splits as a dataset that can be moved, unless its images are linked or left where they are.
+
+    Kept are class names and their order, boxes to the last bit, `difficult`, `iscrowd`, `area`, COCO's category ids
+    and image ids. Image files keep their names where these are different, fit for every system, and fit for lists.
+
+    Args:
+        splits: by `train`, `val` and `test`, all with the same classes.
+        folder: new, or empty; nothing is left there if anything fails.
+        format: of the annotations.
+        images: `copy` their bytes, `link` to them by absolute symbolic links, or `none`: COCO and CSV then name the
+            originals by their absolute paths.
+        upright: write anew, upright and in 8-bit RGB, the images that are not plain upright 8-bit JPEGs or PNGs.
+
+    Raises:
+        ConfigError: Pascal VOC or YOLO without images, whose annotations cannot say where images are.
+        DataError: the folder is in use, an image cannot be read or copied, or a name has no place in the format.
+    """
+    _check(splits, format, images, upright=upright)
+    splits, own_notes = _with_fit_ids(splits)
+    names = next(iter(splits.values())).class_names
+    with atomic_folder(folder) as root:
+        references, image_notes = place_images(splits, root, format=format, images=images, upright=upright)
+        notes, sources = _write_annotations(splits, references, root, format)
+        category_ids, id_notes = _common_category_ids(splits)
+        content: dict[str, Any] = {"path": ".", **sources, "names": list(names), "format": format}
+        if category_ids is not None and format != "coco":
+            content["category_ids"] = list(category_ids)
+        if (root / _EXTRA).exists():
+            content["extra"] = _EXTRA
+        text = yaml.safe_dump(content, sort_keys=False, allow_unicode=True, width=120)
+        _write_text(root / "dataset.yaml", text)
+    return WrittenDataset(
+        yaml=folder / "dataset.yaml",
+        images={name: len(split.images) for name, split in splits.items()},
+        objects={name: len(split.images.objects) for name, split in splits.items()},
+        notes=(*own_notes, *image_notes, *notes, *id_notes, *_note_duplicates(splits)),
+    )
+
+
+def _check(splits: Mapping[str, Split], file_format: DatasetFormat, images: ImageMode, *, upright: bool) -> None:
+    unknown = [name for name in splits if name not in _SPLITS]
+    if unknown or not splits:
+        raise ConfigError(f"a dataset is written in the parts {', '.join(_SPLITS)}, not {list(splits)}")
+    if images == "none" and file_format in ("voc", "yolo"):
+        raise ConfigError(f"the annotations of {file_format} cannot say where images are; use --images link")
+    if upright and images != "copy":
+        raise ConfigError(f"images that are turned upright are written anew: use images copy, not {images}")
+    names = next(iter(splits.values())).class_names
+    if any(split.class_names != names for split in splits.values()):
+        raise ConfigError("the splits have different classes; read them with the same class names")
+    for name in names:
+        lines = file_format == "csv" and len(name.splitlines()) > 1
+        if printable(name) != name or lines or (file_format == "voc" and not can_be_xml(name)):
+            raise DataError(f"the class name {name!r} has characters that {file_format} cannot hold; rename the class")
+
+
+def _with_fit_ids(splits: Mapping[str, Split]) -> tuple[dict[str, Split], list[str]]:
+    """Splits whose image ids fit in a line of a file, and how many did not."""
+    fit, changed = {}, 0
+    for name, split in splits.items():
+        ids = list(split.images.image_ids)
+        fit_ids = [_UNFIT.sub("_", printable(image_id)).strip() or "_" for image_id in ids]
+        count = sum(one != other for one, other in zip(ids, fit_ids, strict=True))
+        fit[name] = replace(split, images=replace(split.images, image_ids=Texts(fit_ids))) if count else split
+        changed += count
+    return fit, [f"{changed} image ids had characters that no line of a file holds; they were replaced"] * bool(changed)
+
+
+class _Output(NamedTuple):
+    """What the writers of the formats add to."""
+
+    root: Path
+    extra: dict[str, list[list[str]]]  # rows of the sidecar by image
+    notes: list[str]
+
+
+def _write_annotations(
+    splits: Mapping[str, Split], references: Mapping[str, list[str]], root: Path, file_format: DatasetFormat
+) -> tuple[list[str], dict[str, str]]:
+    """Notes, and the source of each split for the YAML."""
+    write = {"voc": _write_voc, "coco": _write_coco, "yolo": _write_yolo, "csv": _write_csv}[file_format]
+    output = _Output(root, {}, [])
+    sources = {name: write(split, name, references[name], output) for name, split in splits.items()}
+    rows = [row for group in output.extra.values() for row in group]
+    if rows:
+        _write_text(root / _EXTRA, csv_text(EXTRA_COLUMNS, rows))
+        ids = sum(not row[2] for row in rows)
+        output.notes.append(
+            f"{_EXTRA} keeps what {file_format} has no place for: {ids} image ids, flags or areas of "
+            f"{len(rows) - ids} objects"
+        )
+    return list(dict.fromkeys(output.notes)), sources
+
+
+def _write_yolo(split: Split, name: str, references: Sequence[str], output: _Output) -> str:
+    (output.root / "labels" / name).mkdir(parents=True)
+    for image, reference in zip(split.images, references, strict=True):
+        own_id = PurePosixPath(reference).stem
+        text = label_text(image.ground_truth, image.size_hw)
+        _write_text(output.root / "labels" / name / f"{own_id}.txt", text)
+        output.extra[reference] = list(extra_rows(image, reference, own_id=own_id, keeps_difficult=False))
+    return f"images/{name}"
+
+
+def _write_voc(split: Split, name: str, references: Sequence[str], output: _Output) -> str:
+    (output.root / "Annotations").mkdir(exist_ok=True)
+    changed = 0
+    for image, reference in zip(split.images, references, strict=True):
+        file = PurePosixPath(reference)
+        boxes, count = voc_boxes(image.ground_truth, image.size_hw)
+        image = replace(image, ground_truth=replace(image.ground_truth, boxes=boxes))
+        text = annotation_text(file.name, image.size_hw, image.ground_truth, class_names=split.class_names)
+        _write_text(output.root / "Annotations" / f"{file.stem}.xml", text)
+        output.extra[reference] = list(extra_rows(image, reference, own_id=file.stem, keeps_difficult=True))
+        changed += count
+    if changed:
+        output.notes.append(
+            f"{name}: {changed} boxes are less than a pixel wide or high, or less than 1e-7 pixels from the border; "
+            "VOC has no such boxes, they are written as a pixel, and at the border"
+        )
+    listed = f"ImageSets/Main/{name}.txt"
+    _write_text(output.root / listed, "".join(f"{PurePosixPath(reference).stem}\n" for reference in references))
+    return listed
+
+
+def _write_coco(split: Split, name: str, references: Sequence[str], output: _Output) -> str:
+    from_coco = split.category_ids is not None
+    image_ids, numbered = coco_image_ids(list(split.images.image_ids), from_coco=from_coco)
+    if numbered:
+        output.notes.append("the images are numbered anew, as COCO's ids are numbers; their names are in file_name")
+    content = coco_content(
+        split.images,
+        references,
+        image_ids=image_ids,
+        class_names=split.class_names,
+        category_ids=split.category_ids or range(1, len(split.class_names) + 1),
+    )
+    path = output.root / "annotations" / f"instances_{name}.json"
+    path.parent.mkdir(exist_ok=True)
+    path.write_bytes(orjson.dumps(content))
+    return f"annotations/{path.name}"
+
+
+def _write_csv(split: Split, name: str, references: Sequence[str], output: _Output) -> str:
+    rows = csv_rows(split.images, references, class_names=split.class_names)
+    _write_text(output.root / f"{name}.csv", csv_text(COLUMNS, rows))
+    return f"{name}.csv"
+
+
+def _common_category_ids(splits: Mapping[str, Split]) -> tuple[tuple[int, ...] | None, list[str]]:
+    """COCO's ids of the classes, which one YAML has for all splits: those of the first that has any."""
+    known = [split.category_ids for split in splits.values() if split.category_ids is not None]
+    if not known:
+        return None, []
+    differ = any(ids != known[0] for ids in known)
+    return known[0], ["the splits give classes different category ids; those of the first are kept"] * differ
+
+
+def _note_duplicates(splits: Mapping[str, Split]) -> list[str]:
+    """Say how many objects readers will take for duplicates: boxes that were cut to the same one, for example."""
+    duplicates = 0
+    for split in splits.values():
+        truth = split.images.objects
+        marks = np.column_stack([split.images.image_index, truth.labels, truth.boxes, truth.iscrowd])
+        duplicates += len(marks) - len(np.unique(marks, axis=0))
+    note = f"{duplicates} objects have class and box of another one on their image; readers drop such duplicates"
+    return [note] if duplicates else []
+
+
+def _write_text(path: Path, text: str) -> None:
+    path.parent.mkdir(parents=True, exist_ok=True)
+    try:
+        path.write_text(text, encoding="utf-8", newline="\n")
+    except OSError as error:
+        raise DataError(f"{printable(path)}: cannot be written ({error.strerror or error})") from error
+
+
+def require_outside(
+    output: Path, data: Path, descriptor: DatasetDescriptor, splits: Iterable[Split], *, option: str
+) -> None:
+    """See that an output does not lie in the dataset itself.
+
+    That is its folder, where that is one by its layout, and every folder that images or annotations are read from. A
+    YAML file that joins several datasets may well have the output beside it.
+
+    Args:
+        output: folder to be written.
+        data: what the user called the dataset.
+        descriptor: of it.
+        splits: as read.
+        option: by which the output was named, for the message.
+
+    Raises:
+        ConfigError: it does.
+    """
+    parents = {output.resolve(), *output.resolve().parents}
+    folders = {Path(path).parent for split in splits for path in split.images.paths}
+    folders |= {label_file_of(folder / "any.jpg").parent for folder in folders}
+    sources = [_folder_of(source) for sources in descriptor.splits.values() for source in sources]
+    folders.update(folder for folder in sources if folder is not None)
+    if data.expanduser().is_dir():
+        folders.add(data.expanduser())
+    if _is_dataset(descriptor.root):
+        folders.add(descriptor.root)
+    inside = next((folder for folder in sorted(folders) if folder.resolve() in parents), None)
+    if inside is not None:
+        raise ConfigError(
+            f"{option} {printable(output)} lies in the dataset ({printable(inside)}), which is never written to; "
+            "name a folder outside of it"
+        )
+
+
+def _folder_of(source: SplitSource) -> Path | None:
+    """The folder that is a source; None for a single file, which may lie anywhere."""
+    if source.path.is_dir():
+        return source.path
+    lists = next((parent for parent in source.path.parents if parent.name == "ImageSets"), None)
+    return lists.parent if lists is not None and source.format == "voc" else None
+
+
+def _is_dataset(folder: Path) -> bool:
+    """Whether a folder has the layout of a dataset; to have images somewhere below is not enough."""
+    try:
+        layout = recognise(folder)
+    except DataError:
+        return True  # a dataset in more than one way
+    return layout is not None and all(source.path != folder for source in layout.splits.get("train", ()))
