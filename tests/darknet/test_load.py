@@ -93,12 +93,28 @@ def test_what_was_saved_is_loaded(layers: str, tmp_path: Path) -> None:
     loaded, header = load_darknet(path, network.spec)
     assert header == WeightsHeader.new(seen=640)
     for index, (layer, other) in enumerate(zip(network.layers, loaded.layers, strict=True)):
-        expected = block_tensors(layer)
-        if layer.__class__.__name__ == "BatchNorm":  # darknet never saves them
-            expected["biases"] = torch.zeros_like(expected["biases"])
         for name, tensor in block_tensors(other).items():
-            assert torch.equal(tensor, expected[name]), (index, name)
+            assert torch.equal(tensor, block_tensors(layer)[name]), (index, name)
     assert path.stat().st_size == 20 + 4 * network.spec.plan.num_floats
+
+
+def test_a_trained_batchnorm_section_survives_the_file(tmp_path: Path) -> None:
+    """Its biases were trained, and lost in the file: the network detected otherwise after export and import."""
+    layers = "[conv]\nfilters=4\nsize=3\n[batchnorm]\n[connected]\noutput=5\nactivation=linear\n"
+    for batch_norm in ("standard", "darknet"):
+        torch.manual_seed(0)
+        network = DarknetNetwork(spec_of(layers, batch_norm=batch_norm)).train()
+        images = images_for(network, 4)
+        optimizer = torch.optim.SGD([p for p in network.parameters() if p.requires_grad], lr=0.1)
+        for _ in range(3):
+            optimizer.zero_grad()
+            network(images).square().sum().backward()
+            optimizer.step()
+        scales = block_tensors(network.layers[1])["scales"]
+        assert (scales == 1).all()  # darknet has no update for this layer
+        save_darknet(tmp_path / "a.weights", network, WeightsHeader.new())
+        loaded, _ = load_darknet(tmp_path / "a.weights", network.spec)
+        assert torch.equal(loaded(images), network.eval()(images))
 
 
 def test_the_order_in_a_file_by_hand(tmp_path: Path) -> None:
@@ -173,7 +189,7 @@ def test_of_another_networks_file_the_layers_of_the_same_shape_are_taken(tmp_pat
     read, misfits = fill_from_darknet(network, path, source.spec.plan)
     assert (read.loaded_layers, misfits) == (12, (11,))
     for name, tensor in network.state_dict().items():
-        in_file = not name.startswith("layers.11") and name != "layers.3.biases"  # no file has a [batchnorm]'s
+        in_file = not name.startswith("layers.11")
         assert torch.equal(tensor, source.state_dict()[name] if in_file else before[name]), name
 
 
@@ -217,7 +233,7 @@ def test_a_half_precision_network_is_saved_in_float32(tmp_path: Path) -> None:
 
 
 def test_blocks_larger_than_one_piece_are_copied_whole(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    path, network = written(tmp_path, EVERY_LAYER.replace("[batchnorm]", ""))
+    path, network = written(tmp_path, EVERY_LAYER)
     for floats in (1, 7, 100):
         monkeypatch.setattr("yolo.darknet.load._FLOATS_AT_ONCE", floats)
         assert states_equal(load_darknet(path, network.spec)[0], network)

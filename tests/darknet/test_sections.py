@@ -117,11 +117,11 @@ def test_layers_without_arrays() -> None:
     assert made.unused == ()
 
 
-def test_stand_alone_batch_norm_trains_biases_that_no_file_holds() -> None:
+def test_a_stand_alone_batch_norm_trains_nothing_and_stores_no_biases() -> None:
     layer = only("[batchnorm]\n")
     assert isinstance(layer, Batchnorm)
     assert blocks(layer) == [("scales", (3,)), ("rolling_mean", (3,)), ("rolling_variance", (3,))]
-    assert (layer.num_parameters, layer.num_floats) == (6, 9)
+    assert (layer.num_parameters, layer.num_floats) == (0, 9)
 
 
 def test_detection_defaults() -> None:

@@ -34,11 +34,11 @@ def slow_activation(name: str, x: float) -> float:
 
 
 def slow_batch_norm(x: Any, blocks: dict[str, Any]) -> Any:
-    """Evaluation: the root gets 1e-6."""
-    y = np.zeros(x.shape)
+    """Evaluation: the root gets 1e-6. A [batchnorm] section has no biases."""
+    y, biases = np.zeros(x.shape), blocks.get("biases", np.zeros(x.shape[1]))
     for c in range(x.shape[1]):
         root = math.sqrt(blocks["rolling_variance"][c]) + 1e-6
-        y[:, c] = blocks["scales"][c] * (x[:, c] - blocks["rolling_mean"][c]) / root + blocks["biases"][c]
+        y[:, c] = blocks["scales"][c] * (x[:, c] - blocks["rolling_mean"][c]) / root + biases[c]
     return y
 
 

@@ -309,7 +309,7 @@ class Cost(Layer):
 
 @dataclass(frozen=True, kw_only=True, slots=True)
 class Batchnorm(Layer):
-    """Batch normalisation on its own. It has biases too, but darknet never saves them."""
+    """Batch normalisation on its own. darknet neither trains it nor saves its biases."""
 
     kind: ClassVar[str] = "batchnorm"
 
@@ -325,8 +325,8 @@ class Batchnorm(Layer):
 
     @property
     def num_parameters(self) -> int:
-        """Scales, and the biases that no file has."""
-        return 2 * self.in_shape.channels
+        """None: darknet has no update for this layer."""
+        return 0
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)

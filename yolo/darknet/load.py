@@ -46,11 +46,8 @@ def load_darknet(
     for index, layer in enumerate(network.layers):
         arrays = weights.arrays.get(index, {})
         for name, tensor in layer.state_dict().items():
-            array = arrays.get(name.rpartition(".")[2])
-            # no file holds the biases of a [batchnorm] layer
-            own = torch.zeros(tensor.shape) if array is None else torch.empty(tensor.shape)
-            if array is not None:
-                _copy(array, own)
+            own = torch.empty(tensor.shape)
+            _copy(arrays[name.rpartition(".")[2]], own)
             state[f"layers.{index}.{name}"] = own
     network.load_state_dict(state, assign=True)
     return network.eval(), weights.header

@@ -46,13 +46,20 @@ class BatchNorm(nn.Module):
     Args:
         channels: C.
         kind: see the head of this file.
+        alone: a [batchnorm] section. darknet has no update for it, so that its scales stay as they were loaded, and
+            no place in a weights file for its biases, which therefore are 0 and not there at all.
     """
 
-    def __init__(self, channels: int, kind: BatchNormKind) -> None:
+    def __init__(self, channels: int, kind: BatchNormKind, *, alone: bool = False) -> None:
         super().__init__()
         self.kind = kind
-        self.scales = nn.Parameter(torch.ones(channels))
-        self.biases = nn.Parameter(torch.zeros(channels))
+        self.alone = alone
+        self.scales: Tensor
+        if alone:
+            self.register_buffer("scales", torch.ones(channels))
+        else:
+            self.scales = nn.Parameter(torch.ones(channels))
+            self.biases = nn.Parameter(torch.zeros(channels))
         self.register_buffer("rolling_mean", torch.zeros(channels))
         self.register_buffer("rolling_variance", torch.zeros(channels))
         self.rolling_mean: Tensor
@@ -79,7 +86,7 @@ class BatchNorm(nn.Module):
                 self.rolling_mean,
                 self.rolling_variance,
                 self.scales,
-                self.biases,
+                None if self.alone else self.biases,
                 training=True,
                 momentum=_MOMENTUM,
                 eps=_EPS_INSIDE,
@@ -88,12 +95,14 @@ class BatchNorm(nn.Module):
         with torch.no_grad():
             self.rolling_mean.lerp_(mean, _MOMENTUM)
             self.rolling_variance.lerp_(variance, _MOMENTUM)
-        return torch.addcmul(_over_channels(self.biases, x), normalised, _over_channels(self.scales, x))
+        scaled = normalised * _over_channels(self.scales, x)
+        return scaled if self.alone else scaled + _over_channels(self.biases, x)
 
     def as_affine(self) -> tuple[Tensor, Tensor]:
         """What it does in evaluation as y = factor · x + shift, each (C,)."""
         factor = self.scales / (self.rolling_variance.sqrt() + _EPS_OUTSIDE)
-        return factor, self.biases - self.rolling_mean * factor
+        shift = -self.rolling_mean * factor
+        return factor, shift if self.alone else self.biases + shift
 
 
 class _Normalise(torch.autograd.Function):
@@ -326,7 +335,7 @@ class Activation(nn.Module):
 _MAKERS: dict[type[plan.Layer], Callable[[Any, BatchNormKind], nn.Module]] = {
     plan.Convolutional: Convolutional,
     plan.Connected: Connected,
-    plan.Batchnorm: lambda layer, batch_norm: BatchNorm(layer.in_shape.channels, batch_norm),
+    plan.Batchnorm: lambda layer, batch_norm: BatchNorm(layer.in_shape.channels, batch_norm, alone=True),
     plan.Local: lambda layer, _: Local(layer),
     plan.Maxpool: lambda layer, _: Maxpool(layer),
     plan.Avgpool: lambda layer, _: Avgpool(),
