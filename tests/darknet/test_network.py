@@ -14,6 +14,7 @@ from tests.darknet.networks import (
 )
 from yolo.darknet.lookup import NETWORKS, network_cfg
 from yolo.darknet.network import DarknetNetwork, DarknetSpec
+from yolo.darknet.plan import check_trainable
 from yolo.errors import ConfigError
 
 
@@ -160,3 +161,37 @@ def test_the_same_seed_gives_the_same_network() -> None:
         torch.manual_seed(3)
         states.append(DarknetNetwork(spec_of(EVERY_LAYER)).state_dict())
     assert all(torch.equal(tensor, states[1][name]) for name, tensor in states[0].items())
+
+
+def test_stopbackward_was_ignored_and_the_layers_it_cuts_off_were_trained() -> None:
+    stopped = EVERY_LAYER.replace("[local]\nfilters = 3", "[local]\nstopbackward = 1\nfilters = 3")
+    plain, network = network_of(EVERY_LAYER).train(), network_of(stopped).train()
+    last = next(layer.index for layer in network.spec.plan.layers if layer.stop_backward)
+    assert network.spec.plan.unused == ()
+    answers = []
+    for one in (plain, network):
+        torch.manual_seed(0)  # of dropout and crop
+        answers.append(one(images_for(one, 4)))
+        answers[-1].square().sum().backward()
+    assert torch.equal(*answers)
+    expected = dict(plain.named_parameters())
+    for name, parameter in network.named_parameters():
+        if int(name.split(".")[1]) <= last:  # the layer itself gets no gradient either
+            assert parameter.grad is None, name
+            assert not parameter.requires_grad, name
+        else:
+            torch.testing.assert_close(parameter.grad, expected[name].grad)
+    # statistics follow the images in frozen layers as well
+    for name, buffer in network.named_buffers():
+        assert torch.equal(buffer, dict(plain.named_buffers())[name]), name
+
+
+@pytest.mark.parametrize("place", ["output = 24", "probability = .25"])
+def test_stopbackward_that_leaves_nothing_to_train_is_refused_with_its_line(place: str) -> None:
+    plan = spec_of(EVERY_LAYER.replace(place, f"{place}\nstopbackward = 1") + DETECTION).plan
+    line = EVERY_LAYER[: EVERY_LAYER.index(place)].count("\n")
+    if place == "output = 24":
+        with pytest.raises(ConfigError, match=rf"^cfg:{line + 4}: \[connected\] stopbackward=1 leaves nothing"):
+            check_trainable(plan)
+    else:
+        check_trainable(plan)

@@ -127,3 +127,13 @@ def test_random_predictors_are_drawn_for_the_first_images_only(shapes: Path, tmp
     assert drawn == [True, True, False, False]
     config = config_of(write_cfg(tmp_path, detector_cfg(detection={"forced": 1})), shapes, tmp_path)
     assert make_loss(config).rule == "forced"
+
+
+def test_layers_cut_off_by_stopbackward_stay_as_they_are_without_weight_decay(shapes: Path, tmp_path: Path) -> None:
+    cfg = write_cfg(tmp_path, detector_cfg(body=BODY.replace("[maxpool]\n", "[maxpool]\nstopbackward=1\n")))
+    training = prepare(config_of(cfg, shapes, tmp_path, optimizer__weight_decay=0.1), Console(quiet=True))
+    before = {name: parameter.clone() for name, parameter in training.learner.network.named_parameters()}
+    targets = Targets.from_ground_truths([GroundTruth.from_boxes([[4, 6, 20, 28]], [1])] * 2)
+    do_update(training, batch_of(torch.rand(2, 3, 32, 32), targets))
+    for name, parameter in training.learner.network.named_parameters():
+        assert torch.equal(parameter, before[name]) == name.startswith("layers.0."), name

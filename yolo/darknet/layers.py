@@ -64,6 +64,7 @@ class Layer:
         dont_save: it is left out of written files.
         dont_load: it is not expected in files that are read.
         dont_load_scales: files that are read lack its scales, means and variances.
+        stop_backward: no gradient reaches it or the layers before it: they are not trained.
     """
 
     kind: ClassVar[str]
@@ -77,6 +78,7 @@ class Layer:
     dont_save: bool
     dont_load: bool
     dont_load_scales: bool
+    stop_backward: bool
 
     @property
     def blocks(self) -> tuple[Block, ...]:

@@ -91,11 +91,12 @@ class BatchNorm(nn.Module):
                 momentum=_MOMENTUM,
                 eps=_EPS_INSIDE,
             )
+        normalised: Tensor
         normalised, mean, variance = _Normalise.apply(x.float())
         with torch.no_grad():
             self.rolling_mean.lerp_(mean, _MOMENTUM)
             self.rolling_variance.lerp_(variance, _MOMENTUM)
-        scaled = normalised * _over_channels(self.scales, x)
+        scaled: Tensor = normalised * _over_channels(self.scales, x)
         return scaled if self.alone else scaled + _over_channels(self.biases, x)
 
     def as_affine(self) -> tuple[Tensor, Tensor]:

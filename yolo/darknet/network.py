@@ -76,6 +76,8 @@ class DarknetSpec:
 class DarknetNetwork(nn.Module):
     """The layers of a cfg, one after the other.
 
+    Layers up to the last one with `stopbackward` are not trained; their batch norms still follow the images.
+
     Args:
         spec: what to build. Initial weights are darknet's random ones.
     """
@@ -86,6 +88,9 @@ class DarknetNetwork(nn.Module):
         self.layers = nn.ModuleList(make_layer(layer, spec.batch_norm) for layer in spec.plan.layers)
         self.in_shape = spec.plan.in_shape
         self.grid = None if spec.plan.detection is None else grid_of(spec.plan.detection)
+        self.num_frozen = spec.plan.num_frozen
+        for layer in self.layers[: self.num_frozen]:
+            layer.requires_grad_(False)
 
     def forward(self, images: Tensor) -> Tensor:
         """Images (N, channels, H, W), uint8 or float 0..1, to raw (N, S, S, D), or a classifier's (N, K).
@@ -95,7 +100,9 @@ class DarknetNetwork(nn.Module):
         """
         check_images(images, self.in_shape)
         values = images.float() / 255 if images.dtype == torch.uint8 else images
-        for layer in self.layers:
+        for index, layer in enumerate(self.layers):
+            if index == self.num_frozen:  # `stopbackward`: nothing flows back beyond this place
+                values = values.detach()
             values = layer(values)
         return as_answer(values, self.grid)
 

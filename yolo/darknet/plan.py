@@ -71,6 +71,11 @@ class NetworkPlan:
         return sum(layer.flops for layer in self.layers)
 
     @property
+    def num_frozen(self) -> int:
+        """How many layers from the start are not trained: all up to the last one with `stopbackward`."""
+        return max((layer.index + 1 for layer in self.layers if layer.stop_backward), default=0)
+
+    @property
     def detection(self) -> Detection | None:
         """The last detection layer."""
         return next((layer for layer in reversed(self.layers) if isinstance(layer, Detection)), None)
@@ -173,3 +178,13 @@ def detector_classes(plan: NetworkPlan) -> int:
             f"{plan.source}: takes inputs of {plan.in_shape}; images here are RGB: width, height and channels=3"
         )
     return plan.detection.num_classes
+
+
+def check_trainable(plan: NetworkPlan) -> None:
+    """ConfigError where `stopbackward` leaves nothing to train."""
+    if plan.num_frozen and not any(layer.num_parameters for layer in plan.layers[plan.num_frozen :]):
+        last = plan.layers[plan.num_frozen - 1]
+        raise ConfigError(
+            f"{plan.source}:{last.line}: [{last.kind}] stopbackward=1 leaves nothing to train: no layer after it has "
+            "weights. Put it into an earlier section"
+        )

@@ -54,8 +54,8 @@ def build_layer(section: Section, feed: Feed) -> Layer:
     Raises:
         ConfigError: `SOURCE:LINE: [section] ...`
     """
-    # These three act at training time only and on no layer of YOLOv1; they are read so that they are not reported.
-    for key in ("truth", "onlyforward", "stopbackward"):
+    # These act at training time only and on no layer of YOLOv1; they are read so that they are not reported.
+    for key in ("truth", "onlyforward"):
         section.flag(key)
     return _BUILDERS[section.name](section, feed)
 
@@ -70,6 +70,7 @@ def _place(section: Section, feed: Feed, out_shape: Shape) -> dict[str, Any]:
         "dont_save": section.flag("dontsave"),
         "dont_load": section.flag("dontload"),
         "dont_load_scales": section.flag("dontloadscales"),
+        "stop_backward": section.flag("stopbackward"),
     }
 
 

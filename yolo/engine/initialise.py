@@ -16,7 +16,7 @@ from yolo.console import say
 from yolo.darknet.load import fill_from_darknet
 from yolo.darknet.lookup import OWN_SUFFIXES, WEIGHTS_SUFFIX, find_cfg
 from yolo.darknet.network import DarknetNetwork, DarknetSpec
-from yolo.darknet.plan import NetworkPlan, detector_classes, plan_cfg, with_classes
+from yolo.darknet.plan import NetworkPlan, check_trainable, detector_classes, plan_cfg, with_classes
 from yolo.engine.checkpoint import load_detector
 from yolo.errors import ConfigError, WeightsError
 from yolo.models.network import GridNetwork, Network, NetworkSpec
@@ -115,6 +115,7 @@ def _darknet_network(config: TrainConfig, num_classes: int, console: Console) ->
     cfg = find_cfg(config.cfg)
     original = plan_cfg(cfg)
     own_classes = detector_classes(original)
+    check_trainable(original)
     _check_options(config, original)
     if own_classes != num_classes:
         cfg = with_classes(cfg, num_classes)
