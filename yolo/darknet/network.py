@@ -101,7 +101,7 @@ class DarknetNetwork(nn.Module):
         check_images(images, self.in_shape)
         values = images.float() / 255 if images.dtype == torch.uint8 else images
         for index, layer in enumerate(self.layers):
-            if index == self.num_frozen:  # `stopbackward`: nothing flows back beyond this place
+            if 0 < index == self.num_frozen:  # `stopbackward`: nothing flows back beyond this place
                 values = values.detach()
             values = layer(values)
         return as_answer(values, self.grid)
