@@ -1,380 +1,39 @@
-"""Dividing images into parts by shares: at random, with the classes in equal shares, or in whole groups.
-
-Every way depends on the names of the images and the seed alone, not on the order in which they are listed. Left out:
-reading and writing datasets.
-
-A division of a dataset on disk: lists of image paths, and a dataset YAML that reads the old annotations by them.
+"""`gridyolo data split`: divide a dataset into train, val and test by lists, and show what each part has.
 
     train.txt val.txt test.txt     all images of a part, one path a line
     sources/train-1.txt ...        the same by source, where a dataset has several that are not YOLO
-    dataset.yaml
+    dataset.yaml                   reads the old annotations by these lists
 
-Nothing of the dataset is moved or copied. Left out: who goes where (splitting.py).
-
-`gridyolo data split`: divide a dataset into train, val and test by lists, and show what each part has.
+Nothing of the dataset is moved or copied. Left out: which image goes where (partition.py).
 """
 
 from __future__ import annotations
 
 import contextlib
-import hashlib
 import os
-import re
-from collections import Counter
 from collections.abc import Mapping, Sequence
 from dataclasses import replace
 from functools import cache
-from pathlib import Path, PurePosixPath
-from typing import Any, Literal, NamedTuple
+from pathlib import Path
+from typing import Any, NamedTuple
 
 import numpy as np
 import yaml
 from rich.console import Console
 from rich.table import Table
+from rich.text import Text
 
-from yolo.arrays import Bool, Int64
+from yolo.arrays import Int64
 from yolo.config.data_commands import DataSplitConfig
 from yolo.console import say
+from yolo.curate.partition import group_names, split_groups, split_randomly, split_stratified
 from yolo.curate.write import require_outside
 from yolo.data.find import SplitSource
 from yolo.data.read import DatasetDescriptor, OpenFiles, Split, find_dataset, list_entries, read_split
-from yolo.errors import ConfigError, DataError, printable
+from yolo.errors import DataError, printable
 from yolo.files import atomic_folder, require_free
 from yolo.formats.objects import AnnotatedImages
 from yolo.structures import AnnotatedImage
-
-GroupBy = Literal["folder", "prefix", "regex"]
-
-# The number at the end of a name, of a frame for example, with what sets it off; only one, or else cam1_07 and cam2_07
-# would be one group.
-_RUNNING_NUMBER = re.compile(r"[\s_.\-()\[\]#]*\d+[\s_.\-()\[\]#]*$")
-
-
-def split_randomly(names: Sequence[str], shares: Sequence[float], *, seed: int) -> Int64:
-    """Draw parts of the sizes of the shares.
-
-    Args:
-        names: n names, each once, such as paths below the dataset.
-        shares: of the parts, positive, with the sum 1.
-        seed: the same one gives each name the same part again.
-
-    Returns:
-        (n,) which part each image belongs to. Sizes are the shares of n, rounded so that they add up; no part is empty.
-
-    Raises:
-        DataError: there are fewer images than parts.
-    """
-    _require_enough(len(names), len(shares), "images")
-    parts = np.zeros(len(names), np.int64)
-    parts[_drawn_order(names, seed)] = np.repeat(np.arange(len(shares)), _sizes(len(names), shares))
-    return parts
-
-
-def split_stratified(
-    names: Sequence[str], images: AnnotatedImages, shares: Sequence[float], *, num_classes: int, seed: int
-) -> Int64:
-    """Give every part its share of each class, as nearly as can be: iterative stratification.
-
-    Again and again the class is taken that is on the fewest images without a part. Each of these images, in drawn
-    order, goes to the part that lacks most images of this class; of equal ones to that which lacks most images at all,
-    then to the first. Images without objects come last and fill up. The rare classes, which go wrong easily, are so
-    divided while there is still a choice; the sizes of the parts are near the shares, not exactly them. (Sechidis,
-    Tsoumakas, Vlahavas: On the Stratification of Multi-Label Data, 2011.)
-
-    Args:
-        names: n names, each once, such as paths below the dataset.
-        images: the n images in the order of the names.
-        shares: of the parts, positive, with the sum 1.
-        num_classes: labels are below it.
-        seed: the same one gives each name the same part again.
-
-    Returns:
-        (n,) which part each image belongs to; no part is empty.
-
-    Raises:
-        DataError: there are fewer images than parts.
-    """
-    _require_enough(len(names), len(shares), "images")
-    order = _drawn_order(names, seed)
-    has_class = np.zeros((len(images), num_classes), np.bool_)
-    has_class[images.image_index, images.objects.labels] = True
-    has_class = has_class[order]
-    parts = np.full(len(names), -1, np.int64)
-    lacking = _Lacking(has_class, np.asarray(shares))
-    while (rarest := lacking.rarest_class()) is not None:
-        for place in np.flatnonzero(has_class[:, rarest] & (parts < 0)).tolist():
-            parts[place] = lacking.take(has_class[place], rarest)
-    for place in np.flatnonzero(parts < 0).tolist():
-        parts[place] = lacking.take(has_class[place], None)
-    result = np.empty_like(parts)
-    result[order] = parts
-    return result
-
-
-def split_groups(groups: Sequence[str], shares: Sequence[float], *, seed: int) -> Int64:
-    """Keep groups whole; the largest come first, each goes to the part that lacks most images.
-
-    Args:
-        groups: the group of each of n images, see `group_names`.
-        shares: of the parts, positive, with the sum 1.
-        seed: decides among groups of one size.
-
-    Returns:
-        (n,) which part each image belongs to. No part is empty; sizes come near the shares as the groups allow.
-
-    Raises:
-        DataError: there are fewer groups than parts.
-    """
-    counts = Counter(groups)
-    _require_enough(len(counts), len(shares), "groups")
-    names = list(counts)
-    drawn = [names[place] for place in _drawn_order(names, seed)]
-    lacking = np.asarray(shares) * len(groups)
-    members = np.zeros(len(shares), np.int64)
-    part_of: dict[str, int] = {}
-    for number, name in enumerate(sorted(drawn, key=lambda name: -counts[name])):
-        empty = members == 0
-        # what is left just suffices to leave no part empty
-        allowed = empty if len(drawn) - number <= empty.sum() else np.ones_like(empty)
-        part = int(np.argmax(np.where(allowed, lacking, -np.inf)))
-        part_of[name] = part
-        members[part] += 1
-        lacking[part] -= counts[name]
-    return np.array([part_of[name] for name in groups], np.int64)
-
-
-def group_names(paths: Sequence[str], by: GroupBy, *, pattern: str = "") -> list[str]:
-    """The group of each image.
-
-    Args:
-        paths: of the images below the dataset, with forward slashes.
-        by: `folder`; `prefix`, the file's name without the number at its end; `regex`.
-        pattern: of `regex`: searched in the path; its first bracket, or all of the match, is the group.
-
-    Raises:
-        ConfigError: the pattern is no regular expression.
-        DataError: it does not match a path.
-
-    >>> group_names(["a/shot-0001.jpg", "b/shot-0002.jpg"], "prefix")
-    ['shot', 'shot']
-    >>> group_names(["a/shot-0001.jpg", "b/shot-0002.jpg"], "regex", pattern="^(.)/")
-    ['a', 'b']
-    """
-    if by == "folder":
-        return [PurePosixPath(path).parent.as_posix() for path in paths]
-    if by == "prefix":
-        return [_RUNNING_NUMBER.sub("", PurePosixPath(path).stem) for path in paths]
-    try:
-        regex = re.compile(pattern)
-    except re.error as error:
-        raise ConfigError(f"--pattern {pattern!r} is no regular expression ({error})") from error
-    found = [_first_group(regex.search(path)) for path in paths]
-    missed = [path for path, group in zip(paths, found, strict=True) if group is None]
-    if missed:
-        raise DataError(
-            f"--pattern {pattern!r} finds no group in {len(missed)} of {len(paths)} images, the first is {missed[0]!r}"
-        )
-    return [group for group in found if group is not None]
-
-
-class _Lacking:
-    """What the parts lack of each class, and of images at all; P parts, C classes."""
-
-    def __init__(self, has_class: Bool, shares: np.ndarray[tuple[int, ...], np.dtype[np.float64]]) -> None:
-        self._left = has_class.sum(axis=0)  # (C,) images without a part
-        self._of_class = shares[:, None] * self._left  # (P, C)
-        self._of_images = shares * len(has_class)  # (P,)
-        self._images_left = len(has_class)
-        self._sizes = np.zeros(len(shares), np.int64)
-
-    def rarest_class(self) -> int | None:
-        """The class on the fewest images without a part; None if these have no objects."""
-        present = np.flatnonzero(self._left)
-        return int(present[np.argmin(self._left[present])]) if len(present) else None
-
-    def take(self, classes: Bool, rarest: int | None) -> int:
-        """Give an image with these (C,) classes to a part."""
-        empty = self._sizes == 0
-        # what is left just suffices to leave no part empty
-        allowed = empty if self._images_left <= empty.sum() else np.ones_like(empty)
-        wanted = self._of_images if rarest is None else self._of_class[:, rarest]
-        # highest want first, then most images lacking, then the first part; rounded, as sums of shares are not exact
-        best = np.lexsort((-np.round(self._of_images, 6), -np.round(wanted, 6), ~allowed))
-        part = int(best[0])
-        self._of_class[part, classes] -= 1
-        self._of_images[part] -= 1
-        self._left[classes] -= 1
-        self._images_left -= 1
-        self._sizes[part] += 1
-        return part
-
-
-def _drawn_order(names: Sequence[str], seed: int) -> Int64:
-    """A permutation of the names that depends on them and the seed, not on their order."""
-
-    def draw(name: str) -> bytes:
-        return hashlib.sha256(f"{seed}:{name}".encode("utf-8", "surrogateescape")).digest()
-
-    ranked = sorted(range(len(names)), key=lambda place: (draw(names[place]), names[place]))
-    return np.array(ranked, np.int64)
-
-
-def _sizes(count: int, shares: Sequence[float]) -> list[int]:
-    """Whole sizes that add up to `count`: shares rounded down, the largest remainders up, none of them 0.
-
-    >>> _sizes(10, [0.75, 0.25]), _sizes(3, [0.98, 0.01, 0.01])
-    ([8, 2], [1, 1, 1])
-    """
-    exact = [count * share for share in shares]
-    sizes = [int(size + 1e-9) for size in exact]
-    for place in sorted(range(len(shares)), key=lambda place: sizes[place] - exact[place])[: count - sum(sizes)]:
-        sizes[place] += 1
-    while 0 in sizes:
-        sizes[sizes.index(max(sizes))] -= 1
-        sizes[sizes.index(0)] += 1
-    return sizes
-
-
-def _first_group(match: re.Match[str] | None) -> str | None:
-    if match is None:
-        return None
-    return match[1] if match.re.groups else match[0]
-
-
-def _require_enough(count: int, parts: int, what: str) -> None:
-    if count < parts:
-        raise DataError(f"{count} {what} cannot be divided into {parts} parts")
-
-
-def write_split_lists(
-    descriptor: DatasetDescriptor, parts: Mapping[str, Sequence[str]], folder: Path, *, class_names: Sequence[str]
-) -> Path:
-    """Write the lists and the YAML into a new folder.
-
-    Paths are relative, so that dataset and lists can be moved together; absolute where a link lies between them, or
-    another drive.
-
-    Args:
-        descriptor: of the dataset.
-        parts: absolute paths of the images of each part, `train` and others; none is empty.
-        folder: new, or empty; nothing is left there if anything fails.
-        class_names: of the dataset, as they were read.
-
-    Returns:
-        The path of `dataset.yaml`.
-
-    Raises:
-        DataError: the folder is in use, or a path does not fit in a line of a list.
-    """
-    folder = Path(os.path.abspath(folder))  # noqa: PTH100  (no links are resolved)
-    sources = _distinct(descriptor)
-    places = [(source, _images_of(source, descriptor)) for source in sources]
-    plain = all(source.format == "yolo" and not source.names and not source.image_dir for source in sources) and all(
-        "images" in Path(path).parts[:-1] for paths in parts.values() for path in paths
-    )
-    content = _head(descriptor, folder, class_names)
-    with atomic_folder(folder) as building:
-        for part, paths in parts.items():
-            _write_list(building / f"{part}.txt", paths, folder)
-            if plain:
-                content[part] = path_text(folder / f"{part}.txt", descriptor.root)
-                content["format"] = "yolo"
-            else:
-                content[part] = _sources(part, paths, places, descriptor.root, building=building, folder=folder)
-        text = yaml.safe_dump(content, sort_keys=False, allow_unicode=True, width=120)
-        (building / "dataset.yaml").write_text(text, encoding="utf-8", newline="\n")
-    return folder / "dataset.yaml"
-
-
-def path_text(path: Path | str, start: Path) -> str:
-    """A path for a list or a YAML that lies in `start`: relative, or absolute where `..` could lead elsewhere.
-
-    Raises:
-        DataError: it does not fit in a line.
-    """
-    text = os.path.normpath(path)
-    folder, name = os.path.split(text)
-    if _is_physical(os.fspath(start)) and _is_physical(folder):
-        with contextlib.suppress(ValueError):  # another drive
-            text = os.path.join(os.path.relpath(folder, start), name)  # noqa: PTH118  (of text, as there are many)
-    text = Path(text).as_posix()
-    if printable(text) != text or "\\" in text or text != text.strip() or len(text.splitlines()) > 1:
-        raise DataError(f"{printable(path)!r} does not fit in a line of a list; rename it")
-    return text
-
-
-@cache
-def _is_physical(folder: str) -> bool:
-    """Whether no link is on the way to a folder, so that `..` means the same to everybody."""
-    return os.path.realpath(folder) == os.path.normpath(folder)
-
-
-def _distinct(descriptor: DatasetDescriptor) -> list[SplitSource]:
-    """The sources of all splits, each once."""
-    every = (replace(source, part="all") for sources in descriptor.splits.values() for source in sources)
-    return list(dict.fromkeys(every))
-
-
-def _images_of(source: SplitSource, descriptor: DatasetDescriptor) -> set[str]:
-    entries = list_entries(source, OpenFiles(descriptor.root), account=None)
-    return {os.path.normpath(entry.image) for entry in entries}
-
-
-def _head(descriptor: DatasetDescriptor, folder: Path, class_names: Sequence[str]) -> dict[str, Any]:
-    """What the YAML says besides its splits: the root and all rules of the old one."""
-    rules = descriptor.rules
-    content: dict[str, Any] = {"path": path_text(descriptor.root, folder)}
-    if descriptor.class_names is not None:
-        content["names"] = list(descriptor.class_names)
-    elif rules.keep is None and rules.rename:
-        content["classes"] = list(class_names)
-    elif rules.keep is None:
-        # names that are not stated come from train, which is another one now
-        content["names"] = list(class_names)
-    if rules.keep is not None:
-        content["classes"] = list(rules.keep)
-    if rules.rename:
-        content["rename"] = dict(rules.rename)
-    if rules.category_ids is not None:
-        content["category_ids"] = list(rules.category_ids)
-    if descriptor.extra is not None:
-        content["extra"] = path_text(descriptor.extra, descriptor.root)
-    return content
-
-
-def _sources(
-    part: str,
-    paths: Sequence[str],
-    places: Sequence[tuple[SplitSource, set[str]]],
-    root: Path,
-    *,
-    building: Path,
-    folder: Path,
-) -> list[dict[str, Any]]:
-    """The sources of a part for the YAML, each with a list of its own."""
-    left = dict.fromkeys(map(os.path.normpath, paths))
-    found = []
-    for number, (source, images) in enumerate(places, start=1):
-        own = [path for path in left if path in images]
-        for path in own:
-            del left[path]
-        if not own:
-            continue
-        name = f"{part}.txt" if len(places) == 1 else f"sources/{part}-{number}.txt"
-        _write_list(building / name, own, (folder / name).parent)
-        content: dict[str, Any] = {"path": path_text(source.path, root), "format": source.format}
-        if source.names is not None:
-            content["names"] = list(source.names)
-        if source.image_dir is not None:
-            content["images"] = path_text(source.image_dir, root)
-        found.append({**content, "only": path_text(folder / name, root)})
-    return found
-
-
-def _write_list(path: Path, images: Sequence[str], folder: Path) -> None:
-    path.parent.mkdir(exist_ok=True)
-    path.write_text("".join(f"{path_text(image, folder)}\n" for image in images), encoding="utf-8", newline="\n")
-
 
 _SHOWN_CLASSES = 100
 
@@ -403,7 +62,7 @@ def split(config: DataSplitConfig, console: Console) -> DividedDataset:
         console: where to print.
 
     Raises:
-        ConfigError: a pattern that is none, or an output inside the dataset.
+        ConfigError: a bad pattern, or an output inside the dataset.
         DataError: the dataset cannot be read or divided, or the output is in use.
     """
     output = Path(config.output).expanduser()
@@ -418,7 +77,7 @@ def split(config: DataSplitConfig, console: Console) -> DividedDataset:
     shares = {name: share for name, share in shares.items() if share > 0}
     part_of = _divide(config, images, descriptor.root, list(shares.values()), num_classes=len(class_names))
     parts = {name: images.take(np.flatnonzero(part_of == number)) for number, name in enumerate(shares)}
-    path = write_split_lists(
+    path = _write_lists(
         descriptor, {name: list(part.paths) for name, part in parts.items()}, output, class_names=class_names
     )
     warnings = _missing_classes(parts, class_names)
@@ -488,10 +147,138 @@ def _table(parts: Mapping[str, AnnotatedImages], class_names: Sequence[str]) -> 
     counts = [_counts(images, len(class_names)) for images in parts.values()]
     for label, class_name in enumerate(class_names[:_SHOWN_CLASSES]):
         cells = [str(column[label]) for pair in counts for column in pair]
-        table.add_row(printable(class_name).replace("[", r"\["), *cells)
+        table.add_row(Text(printable(class_name)), *cells)
     if len(class_names) > _SHOWN_CLASSES:
         table.add_row(f"and {len(class_names) - _SHOWN_CLASSES} more")
     totals = [str(count) for images in parts.values() for count in (len(images), len(images.objects))]
     table.add_section()
     table.add_row("all", *totals)
     return table
+
+
+def _write_lists(
+    descriptor: DatasetDescriptor, parts: Mapping[str, Sequence[str]], folder: Path, *, class_names: Sequence[str]
+) -> Path:
+    """Write the lists and the YAML into a new folder.
+
+    Paths are relative, so that dataset and lists can be moved together; absolute where a link lies between them, or
+    another drive.
+
+    Args:
+        descriptor: of the dataset.
+        parts: absolute paths of the images of each part, `train` and others; none is empty.
+        folder: new, or empty; nothing is left there if anything fails.
+        class_names: of the dataset, as they were read.
+
+    Returns:
+        The path of `dataset.yaml`.
+
+    Raises:
+        DataError: the folder is in use, or a path does not fit in a line of a list.
+    """
+    folder = Path(os.path.abspath(folder))  # noqa: PTH100  (no links are resolved)
+    images_of = _images_by_source(descriptor)
+    plain = all(source.format == "yolo" and not source.names and not source.image_dir for source in images_of) and all(
+        "images" in Path(path).parts[:-1] for paths in parts.values() for path in paths
+    )
+    content = _head(descriptor, folder, class_names)
+    with atomic_folder(folder) as building:
+        for part, paths in parts.items():
+            _write_list(building / f"{part}.txt", paths, folder)
+            if plain:
+                content[part] = _path_text(folder / f"{part}.txt", descriptor.root)
+                content["format"] = "yolo"
+            else:
+                content[part] = _sources(part, paths, images_of, descriptor.root, building=building, folder=folder)
+        text = yaml.safe_dump(content, sort_keys=False, allow_unicode=True, width=120)
+        (building / "dataset.yaml").write_text(text, encoding="utf-8", newline="\n")
+    return folder / "dataset.yaml"
+
+
+def _path_text(path: Path | str, start: Path) -> str:
+    """A path for a list or a YAML that lies in `start`: relative, or absolute where `..` could lead elsewhere.
+
+    Raises:
+        DataError: it does not fit in a line.
+    """
+    text = os.path.normpath(path)
+    folder, name = os.path.split(text)
+    if _is_physical(os.fspath(start)) and _is_physical(folder):
+        with contextlib.suppress(ValueError):  # another drive
+            text = os.path.join(os.path.relpath(folder, start), name)  # noqa: PTH118  (of text, as there are many)
+    text = Path(text).as_posix()
+    if printable(text) != text or "\\" in text or text != text.strip() or len(text.splitlines()) > 1:
+        raise DataError(f"{printable(path)!r} does not fit in a line of a list; rename it")
+    return text
+
+
+@cache
+def _is_physical(folder: str) -> bool:
+    """Whether no link is on the way to a folder, so that `..` means the same to everybody."""
+    return os.path.realpath(folder) == os.path.normpath(folder)
+
+
+def _images_by_source(descriptor: DatasetDescriptor) -> dict[SplitSource, set[str]]:
+    """The sources of all splits, each once, and the paths of their images."""
+    every = (replace(source, part="all") for sources in descriptor.splits.values() for source in sources)
+    files = OpenFiles(descriptor.root)
+    return {
+        source: {os.path.normpath(entry.image) for entry in list_entries(source, files, account=None)}
+        for source in dict.fromkeys(every)
+    }
+
+
+def _head(descriptor: DatasetDescriptor, folder: Path, class_names: Sequence[str]) -> dict[str, Any]:
+    """What the YAML says besides its splits: the root and all rules of the old one."""
+    rules = descriptor.rules
+    content: dict[str, Any] = {"path": _path_text(descriptor.root, folder)}
+    if descriptor.class_names is not None:
+        content["names"] = list(descriptor.class_names)
+    elif rules.keep is None and rules.rename:
+        content["classes"] = list(class_names)
+    elif rules.keep is None:
+        # names that are not stated come from train, which is another one now
+        content["names"] = list(class_names)
+    if rules.keep is not None:
+        content["classes"] = list(rules.keep)
+    if rules.rename:
+        content["rename"] = dict(rules.rename)
+    if rules.category_ids is not None:
+        content["category_ids"] = list(rules.category_ids)
+    if descriptor.extra is not None:
+        content["extra"] = _path_text(descriptor.extra, descriptor.root)
+    return content
+
+
+def _sources(
+    part: str,
+    paths: Sequence[str],
+    images_of: Mapping[SplitSource, set[str]],
+    root: Path,
+    *,
+    building: Path,
+    folder: Path,
+) -> list[dict[str, Any]]:
+    """The sources of a part for the YAML, each with a list of its own."""
+    left = dict.fromkeys(map(os.path.normpath, paths))
+    found = []
+    for number, (source, images) in enumerate(images_of.items(), start=1):
+        own = [path for path in left if path in images]
+        for path in own:
+            del left[path]
+        if not own:
+            continue
+        name = f"{part}.txt" if len(images_of) == 1 else f"sources/{part}-{number}.txt"
+        _write_list(building / name, own, (folder / name).parent)
+        content: dict[str, Any] = {"path": _path_text(source.path, root), "format": source.format}
+        if source.names is not None:
+            content["names"] = list(source.names)
+        if source.image_dir is not None:
+            content["images"] = _path_text(source.image_dir, root)
+        found.append({**content, "only": _path_text(folder / name, root)})
+    return found
+
+
+def _write_list(path: Path, images: Sequence[str], folder: Path) -> None:
+    path.parent.mkdir(exist_ok=True)
+    path.write_text("".join(f"{_path_text(image, folder)}\n" for image in images), encoding="utf-8", newline="\n")
