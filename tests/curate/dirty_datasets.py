@@ -6,7 +6,7 @@ import numpy as np
 import yaml
 from PIL import Image
 
-from tests.curate.test_images import save, scene, with_orientation
+from tests.curate.pictures import damaged, save, scene, with_orientation
 from tests.data.dataset_trees import coco_content, put_json, put_text, voc_object
 
 SIZE_HW = (120, 160)
@@ -136,9 +136,7 @@ def _odd_files(root: Path) -> None:
     cut = put(root, "train", "cut.jpg", CAT, seed=20)
     cut.write_bytes(cut.read_bytes()[:-200])
     hurt = put(root, "train", "hurt.jpg", CAT, seed=21)
-    data = bytearray(hurt.read_bytes())
-    data[len(data) // 2 : len(data) // 2 + 100] = bytes(100)
-    hurt.write_bytes(data)
+    hurt.write_bytes(damaged(hurt.read_bytes()))
     put(root, "train", "text.jpg", CAT).write_bytes(b"no image")
     picture = Image.fromarray(scene(22, size_hw=SIZE_HW))
     put(root, "train", "grey.png", CAT, picture.convert("L"))

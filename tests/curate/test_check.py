@@ -1,3 +1,4 @@
+import base64
 import io
 import json
 import os
@@ -180,8 +181,6 @@ def test_the_page_stands_alone_and_shows_each_kind(dirty_report: CheckReport) ->
 
 
 def pictures_of(path: Path) -> list[Image.Image]:
-    import base64
-
     return [
         Image.open(io.BytesIO(base64.b64decode(source.partition(",")[2])))
         for source in Page(path).attributes("img", "src")
@@ -323,8 +322,8 @@ def test_a_real_dataset_with_its_defects(tmp_path: Path) -> None:
 def test_a_copy_may_not_lie_in_a_source_outside_of_the_root(tmp_path: Path) -> None:
     put_yolo(tmp_path / "photos", "train", {"a": "0 .5 .5 .5 .5\n"})
     yaml_path = put_text(tmp_path / "lists" / "pets.yaml", "train: ../photos/images/train\nnames: [cat]\n")
-    inside = tmp_path / "photos" / "labels" / "train" / "mended"
-    with pytest.raises(ConfigError, match=r"--fix-into .*mended lies in the dataset"):
+    inside = tmp_path / "photos" / "labels" / "train" / "fixed"
+    with pytest.raises(ConfigError, match=r"--fix-into .*fixed lies in the dataset"):
         check(DataCheckConfig(data=str(yaml_path), fix_into=str(inside), runs=str(tmp_path / "runs"), workers=0))
     assert not inside.exists()
     assert not (tmp_path / "runs").exists()

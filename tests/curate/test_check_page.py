@@ -5,9 +5,9 @@ import numpy as np
 import pytest
 from numpy.typing import NDArray
 
-from tests.curate.test_images import save
-from yolo.curate.check_page import draw_findings, draw_pointed
-from yolo.curate.findings import Finding, Pointed
+from tests.curate.pictures import save
+from yolo.curate.check_page import draw_findings, draw_image
+from yolo.curate.findings import Finding, FindingImage
 from yolo.formats.issues import Box
 
 PAPER = 236
@@ -16,7 +16,7 @@ PAPER = 236
 def drawn(tmp_path: Path, *boxes: Box, size_hw: tuple[int, int] = (300, 400)) -> NDArray[np.uint8]:
     """A black image with boxes; what is not black was drawn, or lies outside."""
     path = save(tmp_path / "a.png", np.zeros((*size_hw, 3), np.uint8))
-    return draw_pointed(Pointed(str(path), boxes, ("x",) * len(boxes)))
+    return draw_image(FindingImage(str(path), boxes, ("x",) * len(boxes)))
 
 
 def coloured(image: NDArray[np.uint8]) -> NDArray[np.bool_]:
@@ -85,17 +85,18 @@ def test_pictures_are_shared_among_kinds(tmp_path: Path) -> None:
     path = str(save(tmp_path / "a.png", np.zeros((30, 40, 3), np.uint8)))
 
     def findings(kind: str, count: int, images: int = 1) -> list[Finding]:
-        return [Finding(kind, str(place), "", "", (Pointed(path),) * images) for place in range(count)]
+        return [Finding(kind, str(place), "", "", (FindingImage(path),) * images) for place in range(count)]
 
     groups = [findings("a", 100), findings("b", 2), findings("c", 5, images=2), findings("d", 3, images=0)]
-    drawn = draw_findings(groups, most=20, annotations=Pointed, readable=lambda _: True)
+    drawn = draw_findings(groups, most=20, annotations=lambda image: image, readable={path})
     # in turns: a, b, cc, a, b, cc, then without b, until 20 are drawn; the last c would be one too many
     assert [len(kind) for kind in drawn] == [8, 2, 5, 0]
     assert sum(len(pictures) for kind in drawn for _, pictures in kind) == 20
     assert [item.path for item, _ in drawn[0]] == [str(place) for place in range(8)]
-    assert draw_findings(groups, most=20, annotations=Pointed, readable=lambda _: False) == [[], [], [], []]
+    assert draw_findings(groups, most=20, annotations=lambda image: image, readable=set()) == [[], [], [], []]
 
 
 def test_an_image_that_has_gone_in_the_meantime_is_no_picture(tmp_path: Path) -> None:
-    gone = [Finding("a", "", "", "", (Pointed(str(tmp_path / "gone.png")),))]
-    assert draw_findings([gone], most=9, annotations=Pointed, readable=lambda _: True) == [[]]
+    path = str(tmp_path / "gone.png")
+    gone = [Finding("a", "", "", "", (FindingImage(path),))]
+    assert draw_findings([gone], most=9, annotations=lambda image: image, readable={path}) == [[]]

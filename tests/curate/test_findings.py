@@ -6,13 +6,11 @@ from yolo.curate.findings import (
     FINDING_KINDS,
     SEVERITIES,
     Finding,
-    Pointed,
-    account_findings,
-    count_severities,
-    findings_to_dicts,
+    FindingImage,
+    finding_dict,
     first_findings,
+    issue_finding,
     kind_of,
-    sorted_findings,
 )
 from yolo.formats.issues import KINDS, MAX_ISSUES_PER_KIND, DataAccount
 
@@ -35,9 +33,9 @@ def test_issues_become_findings_with_what_to_look_at() -> None:
     account.add_issue("a.txt", "line 3", "clipped", "too large", image="a.jpg", box=(1, 2, 30, 40))
     account.add_issue("b.txt", "", "label_file_missing", "none", image="b.jpg")
     account.add_issue("c.json", "", "unknown_image", "what")
-    assert account_findings(account) == [
-        Finding("clipped", "a.txt", "line 3", "too large", (Pointed("a.jpg", ((1, 2, 30, 40),), ("clipped",)),)),
-        Finding("label_file_missing", "b.txt", "", "none", (Pointed("b.jpg"),)),
+    assert list(map(issue_finding, account.issues)) == [
+        Finding("clipped", "a.txt", "line 3", "too large", (FindingImage("a.jpg", ((1, 2, 30, 40),), ("clipped",)),)),
+        Finding("label_file_missing", "b.txt", "", "none", (FindingImage("b.jpg"),)),
         Finding("unknown_image", "c.json", "", "what"),
     ]
 
@@ -50,7 +48,7 @@ def test_findings_are_sorted() -> None:
         Finding("clipped", "a", "", ""),
         Finding("image_missing", "z", "", ""),
     ]
-    ranked = sorted_findings(items)
+    ranked, counts = first_findings(items)
     assert [(item.kind, item.where) for item in ranked] == [
         ("image_missing", ""),
         ("degenerate", "line 9"),
@@ -58,30 +56,30 @@ def test_findings_are_sorted() -> None:
         ("clipped", ""),
         ("image_grey", ""),
     ]
-    assert sorted_findings(items[::-1]) == ranked
-    assert count_severities(ranked) == {"error": 3, "warning": 1, "note": 1}
+    assert first_findings(items[::-1])[0] == ranked
+    assert counts == {"image_grey": 1, "degenerate": 2, "clipped": 1, "image_missing": 1}
 
 
 def test_each_finding_counts_once_and_the_first_of_a_kind_are_kept() -> None:
     many = [Finding("box_tiny", "/d/a.txt", f"line {number}", "x") for number in range(MAX_ISSUES_PER_KIND + 5)]
     other = Finding("clipped", "/d/a.txt", "line 1", "x")
     kept, counts = first_findings([*many, other, *many])
-    assert kept == [*many[:MAX_ISSUES_PER_KIND], other]
+    assert kept == [other, *many[:MAX_ISSUES_PER_KIND]]
     assert counts == {"box_tiny": MAX_ISSUES_PER_KIND + 5, "clipped": 1}
 
 
 def test_boxes_that_read_alike_are_two_findings_and_those_of_two_splits_are_one() -> None:
     def tiny(side: float, split: str) -> Finding:
-        return Finding("box_tiny", "a.jpg", "", "3 x 3", (Pointed("a.jpg", ((0, 0, 3, side),), ("cat",), split),))
+        return Finding("box_tiny", "a.jpg", "", "3 x 3", (FindingImage("a.jpg", ((0, 0, 3, side),), ("cat",), split),))
 
     assert first_findings([tiny(3, "train"), tiny(3.001, "train"), tiny(3, "trainval")])[1] == {"box_tiny": 2}
 
 
 def test_findings_are_json_even_with_numbers_that_json_lacks() -> None:
     item = Finding(
-        "not_finite", "/d/a.txt", "line 1", "x", (Pointed("/d/a.jpg", ((math.nan, -math.inf, 1 / 3, 4),), ("x",)),)
+        "not_finite", "/d/a.txt", "line 1", "x", (FindingImage("/d/a.jpg", ((math.nan, -math.inf, 1 / 3, 4),), ("x",)),)
     )
-    (entry,) = findings_to_dicts([item], Path("/d"))
+    entry = finding_dict(item, Path("/d"))
     assert json.loads(json.dumps(entry, allow_nan=False)) == {
         "kind": "not_finite",
         "severity": "error",

@@ -12,8 +12,8 @@ import pytest
 from numpy.typing import NDArray
 from PIL import Image
 
-from tests.data.dataset_trees import put_text
-from yolo.curate.findings import Finding, Pointed
+from tests.curate.pictures import damaged, jpeg, save, scene, with_orientation
+from yolo.curate.findings import Finding, FindingImage
 from yolo.curate.images import (
     ImageFacts,
     fingerprint,
@@ -25,42 +25,19 @@ from yolo.curate.images import (
 )
 
 
-def scene(seed: int = 0, *, size_hw: tuple[int, int] = (120, 160)) -> NDArray[np.uint8]:
-    """Smooth blobs: like a photo in that its low frequencies are strong."""
-    generator = np.random.default_rng(seed)
-    small = generator.integers(0, 256, (6, 8, 3)).astype(np.uint8)
-    return np.asarray(cv2.resize(small, (size_hw[1], size_hw[0]), interpolation=cv2.INTER_CUBIC), np.uint8)
-
-
-def save(path: Path, image: NDArray[Any], **options: Any) -> Path:
-    Image.fromarray(image).save(path, **options)
-    return path
-
-
-def jpeg(image: NDArray[Any], **options: Any) -> bytes:
-    buffer = io.BytesIO()
-    Image.fromarray(image).save(buffer, "JPEG", **options)
-    return buffer.getvalue()
-
-
-def with_orientation(value: int) -> Image.Exif:
-    exif = Image.Exif()
-    exif[0x0112] = value
-    return exif
-
-
 def kinds(facts: ImageFacts) -> list[str]:
     return [kind for kind, _ in facts.notes]
 
 
 @pytest.fixture
-def messages() -> Iterator[io.FileIO]:
+def messages(monkeypatch: pytest.MonkeyPatch) -> Iterator[None]:
     """A file in place of the stderr of this process, as workers have it."""
     saved = os.dup(2)
     with tempfile.TemporaryFile(buffering=0) as file:
         os.dup2(file.fileno(), 2)
         with io.FileIO(2, "r+", closefd=False) as own:
-            yield own
+            monkeypatch.setattr("yolo.curate.images._messages", own)
+            yield
         os.dup2(saved, 2)
     os.close(saved)
 
@@ -77,7 +54,7 @@ def test_a_good_image_has_no_notes(tmp_path: Path) -> None:
     ("content", "kind"),
     [
         (b"", "image_unreadable"),
-        (b"no image at all", "image_unreadable"),
+        (b"version https://git-lfs.github.com/spec/v1\n", "image_unreadable"),
         (b"\xff\xd8\xff", "image_unreadable"),
         (jpeg(scene())[:-300], "image_truncated"),
         (jpeg(scene(), progressive=True)[:-2], "image_truncated"),
@@ -97,32 +74,32 @@ def test_a_missing_file_is_unreadable(tmp_path: Path) -> None:
     assert kinds(inspect_image(str(tmp_path / "none.jpg"))) == ["image_unreadable"]
 
 
+@pytest.mark.usefixtures("messages")
 @pytest.mark.parametrize("suffix", [".png", ".bmp", ".webp", ".tif"])
-def test_truncated_files_of_other_formats(suffix: str, tmp_path: Path, messages: io.FileIO) -> None:
+def test_truncated_files_of_other_formats(suffix: str, tmp_path: Path) -> None:
     path = save(tmp_path / f"a{suffix}", np.random.default_rng(0).integers(0, 256, (60, 80, 3)).astype(np.uint8))
     path.write_bytes(path.read_bytes()[: path.stat().st_size * 2 // 3])
-    facts = inspect_image(str(path), decoder_messages=messages)
+    facts = inspect_image(str(path))
     assert facts.broken
 
 
-def test_damage_in_the_middle_is_what_the_decoder_tells(tmp_path: Path, messages: io.FileIO) -> None:
-    data = bytearray(jpeg(scene(size_hw=(480, 640)), quality=95))
+@pytest.mark.usefixtures("messages")
+def test_damage_in_the_middle_is_what_the_decoder_tells(tmp_path: Path) -> None:
     good, path = tmp_path / "good.jpg", tmp_path / "bad.jpg"
-    good.write_bytes(data)
-    middle = len(data) // 2
-    data[middle : middle + 300] = bytes(300)
-    path.write_bytes(data)
-    facts = inspect_image(str(path), decoder_messages=messages)
+    good.write_bytes(jpeg(scene(size_hw=(480, 640)), quality=95))
+    path.write_bytes(damaged(good.read_bytes(), 300))
+    facts = inspect_image(str(path))
     assert kinds(facts) == ["image_corrupt"]
     assert facts.broken
     # what one file made the decoder say is not laid at the door of the next
-    assert inspect_image(str(good), decoder_messages=messages).notes == ()
+    assert inspect_image(str(good)).notes == ()
 
 
-def test_bytes_too_many_at_the_end_of_a_jpeg_are_harmless(tmp_path: Path, messages: io.FileIO) -> None:
+@pytest.mark.usefixtures("messages")
+def test_bytes_too_many_at_the_end_of_a_jpeg_are_harmless(tmp_path: Path) -> None:
     path = tmp_path / "a.jpg"
     path.write_bytes(jpeg(scene())[:-2] + b"\x00\x00\x00\xff\xd9")
-    assert inspect_image(str(path), decoder_messages=messages).notes == ()
+    assert inspect_image(str(path)).notes == ()
 
 
 def test_a_decompression_bomb_is_not_decoded(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
@@ -155,8 +132,9 @@ grey = scene()[:, :, 0]
         ("a.png", Image.fromarray(scene()).convert("P"), ["image_palette"]),
         ("a.png", Image.fromarray(scene()).convert("RGBA"), ["image_alpha"]),
         ("a.png", Image.fromarray(grey.astype(np.uint16) * 256), ["image_16bit"]),
-        ("a.png", Image.new("RGB", (1, 1)), ["image_tiny"]),
-        ("a.png", Image.new("RGB", (10_001, 20)), ["image_huge"]),
+        ("a.png", Image.new("RGB", (15, 40)), ["image_tiny"]),
+        ("a.png", Image.new("RGB", (10_001, 16)), ["image_huge"]),
+        ("a.png", Image.new("RGB", (10_000, 16)), []),
     ],
 )
 def test_odd_kinds_of_images(name: str, image: Image.Image, expected: list[str], tmp_path: Path) -> None:
@@ -183,11 +161,6 @@ def test_a_png_called_jpg(tmp_path: Path) -> None:
     assert inspect_image(str(tmp_path / "a.jpg")).notes == (("image_suffix", "is a PNG file"),)
 
 
-def test_a_text_in_place_of_an_image(tmp_path: Path) -> None:
-    put_text(tmp_path / "a.jpg", "version https://git-lfs.github.com/spec/v1\n")
-    assert kinds(inspect_image(str(tmp_path / "a.jpg"))) == ["image_unreadable"]
-
-
 def test_orientation_is_a_note_unless_the_annotation_states_the_size_without_it(tmp_path: Path) -> None:
     path = str(save(tmp_path / "a.jpg", scene(), exif=with_orientation(6)))
     facts = inspect_image(path)
@@ -195,7 +168,9 @@ def test_orientation_is_a_note_unless_the_annotation_states_the_size_without_it(
     (note,) = image_findings(path, facts, None)
     assert (note.kind, note.message) == ("exif_rotated", "EXIF orientation 6: turned by 90 degrees")
     # upright the image is 120 x 160; a tool that states 160 x 120 showed it lying
-    stated = Finding("size_mismatch", "a.xml", "", "<size> says 160 x 120, the image is 120 x 160", (Pointed(path),))
+    stated = Finding(
+        "size_mismatch", "a.xml", "", "<size> says 160 x 120, the image is 120 x 160", (FindingImage(path),)
+    )
     (fault,) = image_findings(path, facts, stated)
     assert (fault.kind, fault.path) == ("exif_ignored", "a.xml")
     assert "160 x 120, the size without the turn" in fault.message
@@ -207,6 +182,21 @@ def test_orientation_is_a_note_unless_the_annotation_states_the_size_without_it(
 def test_upright_and_senseless_orientations_are_nothing(orientation: int, tmp_path: Path) -> None:
     path = str(save(tmp_path / "a.jpg", scene(), exif=with_orientation(orientation)))
     assert image_findings(path, inspect_image(path), None) == []
+
+
+@pytest.mark.parametrize(("side", "reduction"), [(95, 1), (96, 2), (191, 2), (192, 4), (383, 4), (384, 8)])
+def test_at_least_48_pixels_of_a_side_are_decoded(
+    side: int, reduction: int, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    reductions = []
+
+    def decode(_: bytes, *, name: str, reduction: int) -> NDArray[np.uint8]:
+        reductions.append(reduction)
+        return scene()
+
+    monkeypatch.setattr("yolo.curate.images.decode_image", decode)
+    inspect_image(str(save(tmp_path / "a.jpg", scene(size_hw=(side, 400)))))
+    assert reductions == [reduction]
 
 
 def distance(first: ImageFacts, second: ImageFacts) -> int:
@@ -306,10 +296,8 @@ def test_exceptions_are_reported(paths: list[str]) -> None:
 def test_what_decoders_say_reaches_the_facts_and_no_terminal(
     paths: list[str], tmp_path: Path, capfd: pytest.CaptureFixture[str]
 ) -> None:
-    data = bytearray(Path(paths[0]).read_bytes())
-    data[len(data) // 2 : len(data) // 2 + 100] = bytes(100)
     bad = tmp_path / "bad.jpg"
-    bad.write_bytes(data)
+    bad.write_bytes(damaged(Path(paths[0]).read_bytes()))
     facts = inspect_images([paths[0], str(bad), paths[1]], workers=1)
     assert [[kind for kind, _ in one.notes] for one in facts] == [[], ["image_corrupt"], []]
     assert capfd.readouterr().err == ""

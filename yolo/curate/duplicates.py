@@ -1,10 +1,9 @@
-"""Finding equal and nearly equal images among many, by what image_facts.py keeps of each.
+"""Copies among the images of a dataset: leaks between splits, and whether copies are annotated alike.
 
-Fingerprints of 64 bits are compared in bands: two that differ in at most k bits are equal in at least one of k + 1
-bands, so only images that share a band are compared, and no pair is missed. What is close is then compared by its
-thumbnail, because the bits of a plain sky are noise. Left out: mirrored, turned and cropped copies.
-
-Copies among the images of a dataset, what they mean for its splits, and whether their annotations agree.
+Equal images have the same bytes or pixels. Nearly equal ones are found by their fingerprints of 64 bits, compared in
+bands: two that differ in at most k bits are equal in at least one of k + 1 bands, so only images that share a band are
+compared, and no pair is missed. What is close is then compared by its thumbnail, because the bits of a plain sky are
+noise. Left out: mirrored, turned and cropped copies.
 """
 
 from __future__ import annotations
@@ -16,19 +15,50 @@ from typing import NamedTuple
 import numpy as np
 from numpy.typing import NDArray
 
-from yolo.arrays import Int64
-from yolo.curate.findings import Finding, Pointed
+from yolo.arrays import Bool, Float64, Int64, UInt8
+from yolo.curate.findings import Finding, FindingImage
 from yolo.curate.images import THUMBNAIL_SIDE, ImageFacts
 from yolo.data.read import Split
 from yolo.errors import printable
 
 _BITS = 64
 # Grey levels: less than that is compression and noise, in which nothing can be recognised.
-_LEAST_CONTRAST = 3.0
-_LEAST_CORRELATION = 0.9
+_MIN_CONTRAST = 3.0
+_MIN_CORRELATION = 0.9
 _BLOCK = 20_000
+_MAX_NAMED = 6  # members of a group that a message names
+_SAME_BOX = 2.0  # pixels that copies of a box may differ
 
 UInt64 = NDArray[np.uint64]
+Digests = Callable[[Sequence[str]], Sequence[bytes]]
+_Objects = list[tuple[str, list[float]]]
+
+
+class ImageInSplits(NamedTuple):
+    """An image and the splits that it is in, `trainval` only if neither train nor val has it."""
+
+    path: str
+    splits: tuple[str, ...]
+    places: tuple[tuple[Split, int], ...]  # where it is annotated
+
+    @property
+    def split_text(self) -> str:
+        """The splits for a message."""
+        return " and ".join(self.splits)
+
+    def objects(self) -> _Objects:
+        """Class name and xyxy box of each of its objects."""
+        split, index = self.places[0]
+        truth = split.images[index].ground_truth
+        return [(split.class_names[k], box) for k, box in zip(truth.labels.tolist(), truth.boxes.tolist(), strict=True)]
+
+    def pointed(self, *, annotated: bool = False) -> FindingImage:
+        """The image for a finding, with its boxes or without."""
+        if not annotated:
+            return FindingImage(self.path, split=self.split_text)
+        objects = self.objects()
+        boxes = tuple((x1, y1, x2, y2) for _, (x1, y1, x2, y2) in objects)
+        return FindingImage(self.path, boxes, tuple(name for name, _ in objects), self.split_text)
 
 
 class Group(NamedTuple):
@@ -41,6 +71,63 @@ class Group(NamedTuple):
 
     members: tuple[int, ...]
     links: tuple[tuple[int, int], ...]
+
+
+def images_in_splits(splits: Iterable[Split]) -> list[ImageInSplits]:
+    """Every image file once, sorted by path."""
+    places: dict[str, list[tuple[Split, int]]] = {}
+    for split in splits:
+        for index in range(len(split.images)):
+            places.setdefault(split.images.paths[index], []).append((split, index))
+    images = []
+    for path, found in sorted(places.items()):
+        names = list(dict.fromkeys(split.name for split, _ in found))
+        if "trainval" in names and {"train", "val"} & set(names):
+            names.remove("trainval")
+        images.append(ImageInSplits(path, tuple(names), tuple(found)))
+    return images
+
+
+def leak_findings(
+    images: Sequence[ImageInSplits], facts: Mapping[str, ImageFacts], *, most_bits: int, digests: Digests
+) -> list[Finding]:
+    """Files in several splits, copies, near copies and conflicting annotations.
+
+    Args:
+        images: from `images_in_splits`.
+        facts: by path.
+        most_bits: of 64 in which near copies may differ; negative not to look for them.
+        digests: of the full pixels of files; asked only for those whose reduced pixels are equal.
+    """
+    found = [
+        Finding("same_file_in_splits", printable(image.path), "", f"is in {image.split_text}", (image.pointed(),))
+        for image in images
+        if len(image.splits) > 1
+    ]
+    usable = [image for image in images if not facts[image.path].broken]
+    copies = _copies(usable, facts, digests)
+    for group in copies:
+        found += _copy_findings([usable[place] for place in group.members], facts)
+    if most_bits >= 0:
+        found += _near_copy_findings(usable, copies, facts, most_bits)
+    return found
+
+
+def _copies(usable: Sequence[ImageInSplits], facts: Mapping[str, ImageFacts], digests: Digests) -> list[Group]:
+    """Groups of the same pixels; files of equal bytes need no second look."""
+    contents = [facts[image.path].content for image in usable]
+    key: dict[int, bytes] = {}
+    doubtful: dict[bytes, int] = {}  # one file for each content
+    for group in equal_groups([facts[image.path].pixels for image in usable]):
+        firsts = {contents[place]: place for place in reversed(group.members)}
+        if len(firsts) > 1:
+            doubtful.update(firsts)
+        key.update((place, contents[place]) for place in group.members)
+    looked_at = sorted(doubtful, key=doubtful.__getitem__)
+    pixels = dict(zip(looked_at, digests([usable[doubtful[content]].path for content in looked_at]), strict=True))
+    # a picture that cannot be decoded at full size is equal to its copies in bytes at most
+    final = {place: pixels.get(content) or content for place, content in key.items()}
+    return equal_groups([final.get(place) for place in range(len(usable))])
 
 
 def equal_groups(keys: Sequence[Hashable]) -> list[Group]:
@@ -56,7 +143,79 @@ def equal_groups(keys: Sequence[Hashable]) -> list[Group]:
     ]
 
 
-def near_groups(fingerprints: UInt64, thumbnails: NDArray[np.uint8], *, most_bits: int) -> list[Group]:
+def _copy_findings(images: Sequence[ImageInSplits], facts: Mapping[str, ImageFacts]) -> Iterator[Finding]:
+    """That there are copies of the first image, and that one is annotated differently."""
+    what = "the same bytes" if len({facts[image.path].content for image in images}) == 1 else "the same pixels"
+    objects = images[0].objects()
+    differences = ((other, _difference(objects, other.objects())) for other in images[1:])
+    other, difference = next(((other, text) for other, text in differences if text), (images[0], ""))
+    agreement = "annotated differently" if difference else "with the same annotations"
+    kind = "duplicate_across_splits" if _is_leak(images) else "duplicate_image"
+    shown = tuple(image.pointed() for image in _shown([(images[0], other) for other in images[1:]]))
+    yield Finding(kind, printable(images[0].path), "", f"{what}, {agreement}: {_names(images)}", shown)
+    if difference:
+        pair = (images[0], other)
+        annotated = tuple(image.pointed(annotated=True) for image in pair)
+        message = f"{difference}: {_names(pair)}"
+        yield Finding("conflicting_annotations", printable(images[0].path), "", message, annotated)
+
+
+def _difference(first: _Objects, second: _Objects) -> str:
+    """In what the objects of two copies differ; empty if they agree."""
+    if len(first) != len(second):
+        return f"{len(first)} and {len(second)} objects"
+    rest = list(second)
+    for name, box in first:
+        near = [item for item in rest if max(abs(a - b) for a, b in zip(box, item[1], strict=True)) <= _SAME_BOX]
+        same = next((item for item in near if item[0] == name), None)
+        if same is None:
+            return f"one thing is {name!r} and {near[0][0]!r}" if near else f"the boxes of {name!r} differ"
+        rest.remove(same)
+    return ""
+
+
+def _near_copy_findings(
+    usable: Sequence[ImageInSplits], copies: Sequence[Group], facts: Mapping[str, ImageFacts], most_bits: int
+) -> Iterator[Finding]:
+    # one image stands for its copies, which have been reported
+    repeated = {place for group in copies for place in group.members[1:]}
+    images = [image for place, image in enumerate(usable) if place not in repeated]
+    if len(images) < 2:
+        return
+    prints = np.array([facts[image.path].fingerprint for image in images], np.uint64)
+    thumbnails = np.stack([np.frombuffer(facts[image.path].thumbnail, np.uint8) for image in images])
+    for group in near_groups(prints, thumbnails, most_bits=most_bits):
+        members = [images[place] for place in group.members]
+        kind = "near_duplicate_across_splits" if _is_leak(members) else "near_duplicate"
+        shown = tuple(image.pointed() for image in _shown([(images[a], images[b]) for a, b in group.links]))
+        yield Finding(kind, printable(members[0].path), "", _names(members), shown)
+
+
+def _is_leak(images: Sequence[ImageInSplits]) -> bool:
+    """Whether different splits have them; what only trainval has may be in train."""
+    names = {name for image in images for name in image.splits}
+    if "trainval" in names and {"train", "val"} & names:
+        names = {"train" if name == "trainval" else name for name in names}
+    # a file in several splits is reported as such
+    return len(names) > 1 and len({image.splits for image in images}) > 1
+
+
+def _shown(pairs: Sequence[tuple[ImageInSplits, ImageInSplits]]) -> tuple[ImageInSplits, ImageInSplits]:
+    """The two images to be shown side by side: from different splits where there are such."""
+    return next((pair for pair in pairs if _is_leak(pair)), pairs[0])
+
+
+def _names(images: Sequence[ImageInSplits]) -> str:
+    """Names for a message, those of the splits behind them."""
+    parts = []
+    for image in images[:_MAX_NAMED]:
+        name = image.path.replace("\\", "/").rpartition("/")[2]
+        parts.append(f"{printable(name)} ({image.split_text})")
+    more = f" and {len(images) - _MAX_NAMED} more" if len(images) > _MAX_NAMED else ""
+    return ", ".join(parts) + more
+
+
+def near_groups(fingerprints: UInt64, thumbnails: UInt8, *, most_bits: int) -> list[Group]:
     """Groups of images that look alike.
 
     Two images are alike if their fingerprints differ in at most `most_bits` and their thumbnails, less their smooth
@@ -67,19 +226,19 @@ def near_groups(fingerprints: UInt64, thumbnails: NDArray[np.uint8], *, most_bit
         thumbnails: (n, 256) uint8, grey.
         most_bits: 0 to 16. The time grows with it: bands get short and shared by many.
     """
-    detail = _Detail(thumbnails)
     parent = np.arange(len(fingerprints))
     links: list[tuple[int, int]] = []
     # pairs within a group that is already connected say nothing new, and may be millions (a still camera)
     for first, second in close_pairs(fingerprints, most_bits, group_of=lambda: _roots(parent, np.arange(len(parent)))):
         apart = _roots(parent, first) != _roots(parent, second)
         first, second = first[apart], second[apart]
-        for a, b in zip(*(pairs[detail.alike(first, second)].tolist() for pairs in (first, second)), strict=True):
+        alike = _look_alike(thumbnails, first, second)
+        for a, b in zip(first[alike].tolist(), second[alike].tolist(), strict=True):
             root_a, root_b = _root(parent, a), _root(parent, b)
             if root_a != root_b:
                 parent[max(root_a, root_b)] = min(root_a, root_b)
                 links.append((a, b))
-    return _collect(parent, links)
+    return _connected(parent, links)
 
 
 def close_pairs(
@@ -121,7 +280,7 @@ def _equal_neighbours(
         distance += 1
 
 
-def _not_of_one_group(keys: UInt64, groups: Int64) -> NDArray[np.bool_]:
+def _not_of_one_group(keys: UInt64, groups: Int64) -> Bool:
     """For each place whether those with its key are in more than one group; the keys are sorted."""
     if not len(keys):
         return np.zeros(0, np.bool_)
@@ -130,32 +289,31 @@ def _not_of_one_group(keys: UInt64, groups: Int64) -> NDArray[np.bool_]:
     return np.repeat(several, np.diff(np.append(starts, len(keys))))
 
 
-class _Detail:
-    """Thumbnails without mean, slope and curvature: what is left is what can be recognised."""
+def _smooth_pictures() -> Float64:
+    """(256, 6) orthonormal mean, slopes and curvatures of a thumbnail."""
+    y, x = np.mgrid[-1 : 1 : THUMBNAIL_SIDE * 1j, -1 : 1 : THUMBNAIL_SIDE * 1j].reshape(2, -1)
+    return np.linalg.qr(np.stack([np.ones_like(x), x, y, x * x, x * y, y * y], axis=1))[0]
 
-    def __init__(self, thumbnails: NDArray[np.uint8]) -> None:
-        y, x = np.mgrid[-1 : 1 : THUMBNAIL_SIDE * 1j, -1 : 1 : THUMBNAIL_SIDE * 1j].reshape(2, -1)
-        self._smooth, _ = np.linalg.qr(np.stack([np.ones_like(x), x, y, x * x, x * y, y * y], axis=1))
-        self._thumbnails = thumbnails
 
-    def alike(self, first: Int64, second: Int64) -> NDArray[np.bool_]:
-        """Whether the pictures of each pair show the same."""
-        blocks = [
-            self._alike(first[start : start + _BLOCK], second[start : start + _BLOCK])
-            for start in range(0, len(first), _BLOCK)
-        ]
-        return np.concatenate(blocks) if blocks else np.zeros(0, np.bool_)
+_SMOOTH = _smooth_pictures()
 
-    def _alike(self, first: Int64, second: Int64) -> NDArray[np.bool_]:
-        a, b = self._of(first), self._of(second)
+
+def _look_alike(thumbnails: UInt8, first: Int64, second: Int64) -> Bool:
+    """Whether the pictures of each pair show the same, by what is left of them without their smooth part."""
+
+    def detail(places: Int64) -> Float64:
+        values = thumbnails[places].astype(np.float64)
+        return np.asarray(values - (values @ _SMOOTH) @ _SMOOTH.T)
+
+    alike = np.zeros(len(first), np.bool_)
+    for start in range(0, len(first), _BLOCK):
+        block = slice(start, start + _BLOCK)
+        a, b = detail(first[block]), detail(second[block])
         contrast_a, contrast_b = np.sqrt((a * a).mean(axis=1)), np.sqrt((b * b).mean(axis=1))
         correlation = (a * b).mean(axis=1) / np.maximum(contrast_a * contrast_b, 1e-9)
-        seen = np.minimum(contrast_a, contrast_b) >= _LEAST_CONTRAST
-        return np.asarray(seen & (correlation >= _LEAST_CORRELATION))
-
-    def _of(self, places: Int64) -> NDArray[np.float64]:
-        values = self._thumbnails[places].astype(np.float64)
-        return np.asarray(values - (values @ self._smooth) @ self._smooth.T)
+        seen = np.minimum(contrast_a, contrast_b) >= _MIN_CONTRAST
+        alike[block] = seen & (correlation >= _MIN_CORRELATION)
+    return alike
 
 
 def _root(parent: Int64, place: int) -> int:
@@ -172,205 +330,11 @@ def _roots(parent: Int64, places: Int64) -> Int64:
     return roots
 
 
-def _collect(parent: Int64, links: list[tuple[int, int]]) -> list[Group]:
-    members: dict[int, list[int]] = {}
+def _connected(parent: Int64, links: list[tuple[int, int]]) -> list[Group]:
+    members: dict[int, set[int]] = {}
     linked: dict[int, list[tuple[int, int]]] = {}
     for link in links:
-        linked.setdefault(_root(parent, link[0]), []).append(link)
-    for place in sorted({place for link in links for place in link}):
-        members.setdefault(_root(parent, place), []).append(place)
-    return [Group(tuple(members[root]), tuple(sorted(linked[root]))) for root in sorted(members)]
-
-
-_NAMED = 6  # members of a group that a message names
-_SAME_BOX = 2.0  # pixels that copies of a box may differ
-
-
-class Placed(NamedTuple):
-    """An image and the splits that it is in, `trainval` only if neither train nor val has it."""
-
-    path: str
-    splits: tuple[str, ...]
-    places: tuple[tuple[Split, int], ...]  # where it is annotated
-
-
-def placed_images(splits: Iterable[Split]) -> list[Placed]:
-    """Every image file once, sorted by path."""
-    places: dict[str, list[tuple[Split, int]]] = {}
-    for split in splits:
-        for index in range(len(split.images)):
-            places.setdefault(split.images.paths[index], []).append((split, index))
-    placed = []
-    for path, found in sorted(places.items()):
-        names = list(dict.fromkeys(split.name for split, _ in found))
-        if "trainval" in names and {"train", "val"} & set(names):
-            names.remove("trainval")
-        placed.append(Placed(path, tuple(names), tuple(found)))
-    return placed
-
-
-def leak_findings(
-    placed: Sequence[Placed],
-    facts: Mapping[str, ImageFacts],
-    *,
-    most_bits: int,
-    digests: Callable[[Sequence[str]], Sequence[bytes]],
-) -> list[Finding]:
-    """Files in several splits, copies, near copies and conflicting annotations.
-
-    Args:
-        placed: from `placed_images`.
-        facts: by path.
-        most_bits: of 64 in which near copies may differ; negative not to look for them.
-        digests: of the full pixels of files; asked only for those whose reduced pixels are equal.
-    """
-    found = [
-        Finding("same_file_in_splits", printable(image.path), "", f"is in {_and(image.splits)}", (_pointed(image),))
-        for image in placed
-        if len(image.splits) > 1
-    ]
-    usable = [image for image in placed if not facts[image.path].broken]
-    equal = _equal(usable, facts, digests)
-    for group in equal:
-        found += _copies(group, usable, facts)
-    if most_bits >= 0:
-        found += _near_copies(usable, equal, facts, most_bits)
-    return found
-
-
-def _equal(
-    usable: Sequence[Placed], facts: Mapping[str, ImageFacts], digests: Callable[[Sequence[str]], Sequence[bytes]]
-) -> list[Group]:
-    """Groups of the same pixels; files of equal bytes need no second look."""
-    candidates = equal_groups([facts[image.path].pixels for image in usable])
-    key: dict[int, bytes] = {}
-    doubtful: dict[bytes, int] = {}  # one file for each content
-    for group in candidates:
-        contents = {facts[usable[place].path].content: place for place in reversed(group.members)}
-        if len(contents) > 1:
-            doubtful.update(contents)
-        key.update((place, facts[usable[place].path].content) for place in group.members)
-    looked_at = sorted(doubtful.items(), key=lambda item: item[1])
-    pixels = dict(
-        zip(
-            (content for content, _ in looked_at),
-            digests([usable[place].path for _, place in looked_at]),
-            strict=True,
-        )
-    )
-    # a picture that cannot be decoded at full size is equal to its copies in bytes at most
-    final = {place: pixels.get(content) or content for place, content in key.items()}
-    return equal_groups([final.get(place) for place in range(len(usable))])
-
-
-def _copies(group: Group, usable: Sequence[Placed], facts: Mapping[str, ImageFacts]) -> list[Finding]:
-    images = [usable[place] for place in group.members]
-    shown = _show(group.links, usable)
-    what = "the same bytes" if len({facts[image.path].content for image in images}) == 1 else "the same pixels"
-    kind = "duplicate_across_splits" if _is_leak(images) else "duplicate_image"
-    conflict = _conflict(images)
-    agreement = "annotated differently" if conflict else "with the same annotations"
-    message = f"{what}, {agreement}: {_names(images)}"
-    found = [Finding(kind, printable(images[0].path), "", message, tuple(map(_pointed, shown)))]
-    if conflict:
-        first, second, difference = conflict
-        pair = (_annotated(first), _annotated(second))
-        message = f"{difference}: {_names([first, second])}"
-        found.append(Finding("conflicting_annotations", printable(first.path), "", message, pair))
-    return found
-
-
-def _near_copies(
-    usable: Sequence[Placed], equal: Sequence[Group], facts: Mapping[str, ImageFacts], most_bits: int
-) -> list[Finding]:
-    # one image stands for its copies, which have been reported
-    copies = {place: group.members[0] for group in equal for place in group.members[1:]}
-    alone = [place for place in range(len(usable)) if place not in copies]
-    if len(alone) < 2:
-        return []
-    prints = np.array([facts[usable[place].path].fingerprint for place in alone], np.uint64)
-    thumbnails = np.stack([np.frombuffer(facts[usable[place].path].thumbnail, np.uint8) for place in alone])
-    found = []
-    for group in near_groups(prints, thumbnails, most_bits=most_bits):
-        images = [usable[alone[place]] for place in group.members]
-        links = [(alone[a], alone[b]) for a, b in group.links]
-        kind = "near_duplicate_across_splits" if _is_leak(images) else "near_duplicate"
-        pair = tuple(map(_pointed, _show(links, usable)))
-        found.append(Finding(kind, printable(images[0].path), "", _names(images), pair))
-    return found
-
-
-def _is_leak(images: Sequence[Placed]) -> bool:
-    """Whether different splits have them; what only trainval has may be in train."""
-    names = {name for image in images for name in image.splits}
-    if "trainval" in names and {"train", "val"} & names:
-        names = {"train" if name == "trainval" else name for name in names}
-    # a file in several splits is reported as such
-    return len(names) > 1 and len({image.splits for image in images}) > 1
-
-
-def _show(links: Sequence[tuple[int, int]], usable: Sequence[Placed]) -> tuple[Placed, Placed]:
-    """The two images of a group to be shown side by side: from different splits where there are such."""
-    pairs = [(usable[a], usable[b]) for a, b in links]
-    return next((pair for pair in pairs if _is_leak(pair)), pairs[0])
-
-
-def _conflict(images: Sequence[Placed]) -> tuple[Placed, Placed, str] | None:
-    """The first image, the first that is annotated otherwise, and in what; None if all agree."""
-    return next(
-        (
-            (images[0], other, difference)
-            for other in images[1:]
-            if (difference := _difference(_objects(images[0]), _objects(other)))
-        ),
-        None,
-    )
-
-
-def _difference(first: list[tuple[str, list[float]]], second: list[tuple[str, list[float]]]) -> str:
-    if len(first) != len(second):
-        return f"{len(first)} and {len(second)} objects"
-    rest = list(second)
-    for name, box in first:
-        same = next((item for item in rest if item[0] == name and _close(box, item[1])), None)
-        if same is None:
-            other = next((item for item in rest if _close(box, item[1])), None)
-            return f"one thing is {name!r} and {other[0]!r}" if other else f"the boxes of {name!r} differ"
-        rest.remove(same)
-    return ""
-
-
-def _close(first: Sequence[float], second: Sequence[float]) -> bool:
-    return max(abs(a - b) for a, b in zip(first, second, strict=True)) <= _SAME_BOX
-
-
-def _objects(image: Placed) -> list[tuple[str, list[float]]]:
-    split, index = image.places[0]
-    truth = split.images[index].ground_truth
-    names = [split.class_names[label] for label in truth.labels.tolist()]
-    return list(zip(names, truth.boxes.tolist(), strict=True))
-
-
-def _pointed(image: Placed) -> Pointed:
-    return Pointed(image.path, split=_and(image.splits))
-
-
-def _annotated(image: Placed) -> Pointed:
-    objects = _objects(image)
-    boxes = tuple((x1, y1, x2, y2) for _, (x1, y1, x2, y2) in objects)
-    return Pointed(image.path, boxes, tuple(name for name, _ in objects), _and(image.splits))
-
-
-def _names(images: Sequence[Placed]) -> str:
-    """Names for a message, those of the splits first."""
-    parts = [f"{_file(image.path)} ({_and(image.splits)})" for image in images[:_NAMED]]
-    more = f" and {len(images) - _NAMED} more" if len(images) > _NAMED else ""
-    return ", ".join(parts) + more
-
-
-def _file(path: str) -> str:
-    return printable(path.replace("\\", "/").rpartition("/")[2])
-
-
-def _and(names: Sequence[str]) -> str:
-    return " and ".join(names)
+        root = _root(parent, link[0])
+        linked.setdefault(root, []).append(link)
+        members.setdefault(root, set()).update(link)
+    return [Group(tuple(sorted(members[root])), tuple(sorted(linked[root]))) for root in sorted(members)]

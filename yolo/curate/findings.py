@@ -1,7 +1,6 @@
 """What the check of a dataset can find: each kind with its severity, its meaning and what to do about it.
 
-The checks themselves are in the other modules of this folder. Left out: running them all and showing what they found,
-which is the engine's part.
+The checks themselves are in `images`, `duplicates`, `boxes` and `files`; `check` runs them and shows what they found.
 """
 
 from __future__ import annotations
@@ -14,10 +13,11 @@ from types import MappingProxyType
 from typing import Any, Literal, NamedTuple
 
 from yolo.errors import printable
-from yolo.formats.issues import KINDS, MAX_ISSUES_PER_KIND, Box, DataAccount
+from yolo.formats.issues import KINDS, MAX_ISSUES_PER_KIND, Box, DataIssue
 
 Severity = Literal["error", "warning", "note"]
 SEVERITIES: tuple[Severity, ...] = ("error", "warning", "note")
+_Table = dict[str, tuple[str, str]]
 
 
 class Kind(NamedTuple):
@@ -29,191 +29,147 @@ class Kind(NamedTuple):
 
 
 _LABEL = "Correct or remove it in the annotation file."
-_REMOVE = "Keep one of them, and delete the others."
 
-# In the order in which they are shown, within each severity. The names of `account.KINDS` keep their meaning.
+# Meaning and action of each kind, in the order in which they are shown. Kinds of the readers keep their meaning.
+_ERRORS: _Table = {
+    "split_unusable": ("splits that cannot be read at all", "Correct what the message names first."),
+    "split_without_objects": (
+        "splits without a single object: there is nothing to learn from, or to measure on",
+        "Annotate the images, or see whether the label files are empty by mistake.",
+    ),
+    "same_file_in_splits": (
+        "images listed in several splits: the scores count images that were trained on",
+        "Take each image out of all lists but one.",
+    ),
+    "duplicate_across_splits": (
+        "copies of one image in several splits: the scores count images that were trained on",
+        "Keep the copy in one split, delete the others; `gridyolo data split --by group` keeps relatives together.",
+    ),
+    "conflicting_annotations": (
+        "copies of one image that are annotated differently: at least one of them is wrong",
+        "Look at both, keep the better one, and delete the other.",
+    ),
+    "image_missing": (KINDS["image_missing"], "Put the file there, or take it out of the list or annotation."),
+    "image_malformed": (KINDS["image_malformed"], "Correct the entry."),
+    "image_unreadable": (KINDS["image_unreadable"], "Fetch the file again, or delete it."),
+    "image_truncated": ("image files that end too early: a part of the picture is missing", "Fetch them again."),
+    "image_corrupt": ("image files with damaged contents: a part of the picture is garbage", "Fetch them again."),
+    "image_too_large": ("images of more than 200 million pixels, which were not decoded", "Cut them into tiles."),
+    "image_crashes": (
+        "image files on which the decoder died, or ran out of memory",
+        "Fetch them again, or save them anew with another program.",
+    ),
+    "exif_ignored": (
+        "images that cameras marked as turned, annotated as if they were not: their boxes are in wrong places",
+        "Turn the boxes, or remove the mark from the files if the pictures stand upright without it.",
+    ),
+    "annotation_unreadable": (KINDS["annotation_unreadable"], "Correct the file, or restore it."),
+    "unknown_image": (KINDS["unknown_image"], "Add the images, or remove the annotations."),
+    "unparsable": (KINDS["unparsable"], _LABEL),
+    "wrong_columns": (KINDS["wrong_columns"], _LABEL),
+    "confidence_column": (
+        KINDS["confidence_column"],
+        "Remove the last column, unless these are predictions and no labels at all.",
+    ),
+    "class_not_integer": (KINDS["class_not_integer"], _LABEL),
+    "class_out_of_range": (KINDS["class_out_of_range"], "Correct the id, or add the class's name."),
+    "unknown_class": (KINDS["unknown_class"], "Correct the name, or add it to the classes of the dataset."),
+    "missing_name": (KINDS["missing_name"], _LABEL),
+    "missing_box": (KINDS["missing_box"], _LABEL),
+    "not_normalised": (KINDS["not_normalised"], "Divide by the image's width and height."),
+    "not_finite": (KINDS["not_finite"], _LABEL),
+    "degenerate": (KINDS["degenerate"], "Remove them: most are left behind by a stray click."),
+}
+_WARNINGS: _Table = {
+    "near_duplicate_across_splits": (
+        "nearly equal images in several splits: the numbers measured on them are too good",
+        "Put them into the same split; `gridyolo data split --by group` does so by name or folder.",
+    ),
+    "class_not_in_train": (
+        "classes that are measured but not in train: their AP will be 0",
+        "Move some of their images to train, or leave the classes out.",
+    ),
+    "size_mismatch": (KINDS["size_mismatch"], "See whether the boxes fit; if the image was resized, resize its boxes."),
+    "image_listed_twice": (KINDS["image_listed_twice"], "Remove the repetition from the list."),
+    "duplicate_image": ("copies of one image in one split: they count several times", "Keep one of them."),
+    "case_collision": (
+        "files whose names differ in capitals or in the coding of accents only: one is lost on other systems",
+        "Rename one of them, and its annotation.",
+    ),
+    "shared_label_file": (KINDS["shared_label_file"], "Rename one of them, or delete it."),
+    "image_animated": ("files of several frames or pages; only the first is used", "Save the frames that are meant."),
+    "image_crowded": (
+        "images with more than 10,000 objects, which were not compared with one another",
+        "See whether they are meant, and cut the image into tiles.",
+    ),
+    "image_tiny": ("images with a side under 16 pixels", "See whether they are thumbnails."),
+    "label_file_missing": (
+        KINDS["label_file_missing"],
+        "Annotate them; give true background images an empty label file.",
+    ),
+    "label_without_image": ("label files that belong to no image", "Find the images, or delete the files."),
+    "annotation_not_listed": (
+        "annotation files that no split names and that have no image",
+        "Find the images, or delete the files.",
+    ),
+    "clipped": (KINDS["clipped"], "See whether the box belongs to another image or size."),
+    "inverted": (KINDS["inverted"], "They are read with their corners in order; correct what wrote them."),
+    "duplicate": (KINDS["duplicate"], "Remove one of the two."),
+    "nearly_duplicate": (
+        "two boxes of one class on the same thing (IoU over 0.8): it is trained on twice",
+        "Keep one of them, and delete the others.",
+    ),
+    "two_labels": ("two classes on the same thing (IoU over 0.9)", "Decide which class it is, remove the other."),
+    "unlike_its_class": (
+        "boxes far from the usual size of their class, but of the usual size of another one: wrong label?",
+        "Look at each, and correct the class.",
+    ),
+    "class_names_alike": (
+        "class names that differ in capitals, spaces or an ending s only: one class under two names?",
+        "Make them one class.",
+    ),
+}
+_NOTES: _Table = {
+    "box_covers_image": ("boxes over more than 95 % of their image", "See whether they mean one object."),
+    "usual_class_missing": (
+        "images without a class that at least 95 % of the images have: were its objects forgotten?",
+        "Look at each, and annotate what is missing; unmarked objects are trained as background.",
+    ),
+    "box_tiny": (
+        "boxes under 4 pixels wide or high, or under 1/45,000 of the image (3 x 3 pixels of 640 x 640)",
+        "See whether they are stray clicks; a detector hardly learns them.",
+    ),
+    "box_thin": ("boxes more than 20 times as long as wide", "See whether they are meant."),
+    "unwanted_class": (KINDS["unwanted_class"], "No need to do anything, if that is meant."),
+    "class_unused": ("classes without any object", "Annotate some, or take them off the list."),
+    "near_duplicate": (
+        "nearly equal images in one split, as from a burst or video",
+        "Keep one, if the others add nothing.",
+    ),
+    "image_not_listed": ("images beside those of the dataset that no split uses", "Annotate and list them, if meant."),
+    "exif_rotated": (
+        "images that cameras marked as turned or mirrored; they are read upright, other tools may not do so",
+        "See whether the boxes fit; `--fix-into` writes a copy with upright pixels.",
+    ),
+    "image_huge": ("images with a side over 10,000 pixels", "Cut them into tiles: objects get tiny."),
+    "image_cmyk": ("images in the colours of print (CMYK)", "Save them as RGB."),
+    "image_palette": ("images with a palette of colours", "No need to do anything."),
+    "image_16bit": ("images of more than 8 bits per channel; 8 are used", "See that they look right."),
+    "image_alpha": ("images with transparency, which is ignored", "See what lies below it."),
+    "image_grey": ("grey images, which are read as RGB", "No need to do anything."),
+    "image_suffix": ("image files of another format than their name says", "Rename them."),
+}
+
 FINDING_KINDS: Mapping[str, Kind] = MappingProxyType(
     {
-        # a split as a whole
-        "split_unusable": Kind("error", "splits that cannot be read at all", "Correct what the message names first."),
-        "split_without_objects": Kind(
-            "error",
-            "splits without a single object: there is nothing to learn from, or to measure on",
-            "Annotate the images, or see whether the label files are empty by mistake.",
-        ),
-        # across splits
-        "same_file_in_splits": Kind(
-            "error",
-            "images that are listed in several splits: what is measured on them has been learnt by heart",
-            "Take each image out of all lists but one.",
-        ),
-        "duplicate_across_splits": Kind(
-            "error",
-            "copies of one image in several splits: what is measured on them has been learnt by heart",
-            "Keep the copy in one split, delete the others; `gridyolo data split --by group` keeps relatives together.",
-        ),
-        "conflicting_annotations": Kind(
-            "error",
-            "copies of one image that are annotated differently: at least one of them is wrong",
-            "Look at both, keep the better one, and delete the other.",
-        ),
-        "near_duplicate_across_splits": Kind(
-            "warning",
-            "nearly equal images in several splits: the numbers measured on them are too good",
-            "Put them into the same split; `gridyolo data split --by group` does so by name or folder.",
-        ),
-        "class_not_in_train": Kind(
-            "warning",
-            "classes that are measured but never taught: their AP will be 0",
-            "Move some of their images to train, or leave the classes out.",
-        ),
-        # image files
-        "image_missing": Kind(
-            "error", KINDS["image_missing"], "Put the file there, or take it out of the list or annotation."
-        ),
-        "image_malformed": Kind("error", KINDS["image_malformed"], "Correct the entry."),
-        "image_unreadable": Kind("error", KINDS["image_unreadable"], "Fetch the file again, or delete it."),
-        "image_truncated": Kind(
-            "error", "image files that end too early: a part of the picture is missing", "Fetch them again."
-        ),
-        "image_corrupt": Kind(
-            "error", "image files with damaged contents: a part of the picture is rubbish", "Fetch them again."
-        ),
-        "image_too_large": Kind(
-            "error", "images of more than 200 million pixels, which were not decoded", "Cut them into tiles."
-        ),
-        "image_crashes": Kind(
-            "error",
-            "image files on which the decoder died, or ran out of memory",
-            "Fetch them again, or save them anew with another program.",
-        ),
-        "exif_ignored": Kind(
-            "error",
-            "images that cameras marked as turned, annotated as if they were not: their boxes are in wrong places",
-            "Turn the boxes, or remove the mark from the files if the pictures stand upright without it.",
-        ),
-        "size_mismatch": Kind(
-            "warning", KINDS["size_mismatch"], "See whether the boxes fit; if the image was resized, resize its boxes."
-        ),
-        "image_listed_twice": Kind("warning", KINDS["image_listed_twice"], "Remove the repetition from the list."),
-        "duplicate_image": Kind(
-            "warning", "copies of one image in one split: they count several times", "Keep one of them."
-        ),
-        "case_collision": Kind(
-            "warning",
-            "files whose names differ in capitals or in the coding of accents only: one is lost on other systems",
-            "Rename one of them, and its annotation.",
-        ),
-        "shared_label_file": Kind(
-            "warning",
-            KINDS["shared_label_file"],
-            "Rename one of them, or delete it.",
-        ),
-        "image_animated": Kind(
-            "warning", "files of several frames or pages; only the first is used", "Save the frames that are meant."
-        ),
-        "image_crowded": Kind(
-            "warning",
-            "images with more than 10,000 objects, which were not compared with one another",
-            "See whether they are meant, and cut the image into tiles.",
-        ),
-        "image_tiny": Kind("warning", "images with a side under 16 pixels", "See whether they are thumbnails."),
-        # annotation files
-        "annotation_unreadable": Kind("error", KINDS["annotation_unreadable"], "Correct the file, or restore it."),
-        "unknown_image": Kind("error", KINDS["unknown_image"], "Add the images, or remove the annotations."),
-        "label_file_missing": Kind(
-            "warning",
-            KINDS["label_file_missing"],
-            "Annotate them; give true background images an empty label file.",
-        ),
-        "label_without_image": Kind(
-            "warning", "label files that belong to no image", "Find the images, or delete the files."
-        ),
-        "annotation_not_listed": Kind(
-            "warning",
-            "annotation files that no split names and that have no image",
-            "Find the images, or delete the files.",
-        ),
-        # objects
-        "unparsable": Kind("error", KINDS["unparsable"], _LABEL),
-        "wrong_columns": Kind("error", KINDS["wrong_columns"], _LABEL),
-        "confidence_column": Kind(
-            "error",
-            KINDS["confidence_column"],
-            "Remove the last column, unless these are predictions and no labels at all.",
-        ),
-        "class_not_integer": Kind("error", KINDS["class_not_integer"], _LABEL),
-        "class_out_of_range": Kind("error", KINDS["class_out_of_range"], "Correct the id, or add the class's name."),
-        "unknown_class": Kind(
-            "error", KINDS["unknown_class"], "Correct the name, or add it to the classes of the dataset."
-        ),
-        "missing_name": Kind("error", KINDS["missing_name"], _LABEL),
-        "missing_box": Kind("error", KINDS["missing_box"], _LABEL),
-        "not_normalised": Kind("error", KINDS["not_normalised"], "Divide by the image's width and height."),
-        "not_finite": Kind("error", KINDS["not_finite"], _LABEL),
-        "degenerate": Kind("error", KINDS["degenerate"], "Remove them: most are left behind by a stray click."),
-        "clipped": Kind("warning", KINDS["clipped"], "See whether the box belongs to another image or size."),
-        "inverted": Kind(
-            "warning", KINDS["inverted"], "They are read with their corners in order; correct what wrote them."
-        ),
-        "duplicate": Kind("warning", KINDS["duplicate"], "Remove one of the two."),
-        "nearly_duplicate": Kind(
-            "warning", "two boxes of one class on the same thing (IoU over 0.8): it is taught twice", _REMOVE
-        ),
-        "two_labels": Kind(
-            "warning", "two classes on the same thing (IoU over 0.9)", "Decide which class it is, remove the other."
-        ),
-        "unlike_its_class": Kind(
-            "warning",
-            "boxes far from the usual size of their class, but of the usual size of another one: wrong label?",
-            "Look at each, and correct the class.",
-        ),
-        "box_covers_image": Kind(
-            "note", "boxes over more than 95 % of their image", "See whether they mean one object."
-        ),
-        "usual_class_missing": Kind(
-            "note",
-            "images without a class that at least 95 % of the images have: were its objects forgotten?",
-            "Look at each, and annotate what is missing; unmarked objects are taught to be background.",
-        ),
-        "box_tiny": Kind(
-            "note",
-            "boxes under 4 pixels wide or high, or under 1/45,000 of the image (3 x 3 pixels of 640 x 640)",
-            "See whether they are stray clicks; a detector hardly learns them.",
-        ),
-        "box_thin": Kind("note", "boxes more than 20 times as long as wide", "See whether they are meant."),
-        # classes
-        "unwanted_class": Kind("note", KINDS["unwanted_class"], "No need to do anything, if that is meant."),
-        "class_names_alike": Kind(
-            "warning",
-            "class names that differ in capitals, spaces or an ending s only: one class under two names?",
-            "Make them one class.",
-        ),
-        "class_unused": Kind("note", "classes without any object", "Annotate some, or take them off the list."),
-        # what is worth knowing
-        "near_duplicate": Kind(
-            "note", "nearly equal images in one split, as from a burst or video", "Keep one, if it teaches no more."
-        ),
-        "image_not_listed": Kind(
-            "note", "images beside those of the dataset that no split uses", "Annotate and list them, if meant."
-        ),
-        "exif_rotated": Kind(
-            "note",
-            "images that cameras marked as turned or mirrored; they are read upright, other tools may not do so",
-            "See whether the boxes fit; `--fix-into` writes a copy with upright pixels.",
-        ),
-        "image_huge": Kind("note", "images with a side over 10,000 pixels", "Cut them into tiles: objects get tiny."),
-        "image_cmyk": Kind("note", "images in the colours of print (CMYK)", "Save them as RGB."),
-        "image_palette": Kind("note", "images with a palette of colours", "No need to do anything."),
-        "image_16bit": Kind("note", "images of more than 8 bits per channel; 8 are used", "See that they look right."),
-        "image_alpha": Kind("note", "images with transparency, which is ignored", "See what lies below it."),
-        "image_grey": Kind("note", "grey images, which are read as RGB", "No need to do anything."),
-        "image_suffix": Kind("note", "image files of another format than their name says", "Rename them."),
+        name: Kind(severity, meaning, action)
+        for severity, table in zip(SEVERITIES, (_ERRORS, _WARNINGS, _NOTES), strict=True)
+        for name, (meaning, action) in table.items()
     }
 )
 
 
-class Pointed(NamedTuple):
+class FindingImage(NamedTuple):
     """An image that a finding is about, and the boxes on it that are meant."""
 
     path: str
@@ -226,7 +182,7 @@ class Finding(NamedTuple):
     """One thing that was found.
 
     Attributes:
-        kind: a key of `FINDING_KINDS`, or of `account.KINDS`.
+        kind: a key of `FINDING_KINDS`, or of `issues.KINDS`.
         path: the file to look into; the dataset itself where it is about no single file.
         where: line or object in it, may be empty.
         message: what is wrong, with the numbers.
@@ -237,7 +193,7 @@ class Finding(NamedTuple):
     path: str
     where: str
     message: str
-    images: tuple[Pointed, ...] = ()
+    images: tuple[FindingImage, ...] = ()
 
 
 def kind_of(name: str) -> Kind:
@@ -245,20 +201,11 @@ def kind_of(name: str) -> Kind:
     return FINDING_KINDS.get(name) or Kind("warning", KINDS.get(name, name.replace("_", " ")), _LABEL)
 
 
-def account_findings(account: DataAccount) -> list[Finding]:
-    """What a reader had to say."""
-    return [
-        Finding(
-            issue.kind,
-            issue.path,
-            issue.line_or_object,
-            issue.message,
-            (Pointed(issue.image, (issue.box,) if issue.box else (), (issue.kind,) if issue.box else ()),)
-            if issue.image
-            else (),
-        )
-        for issue in account.issues
-    ]
+def issue_finding(issue: DataIssue) -> Finding:
+    """What a reader found."""
+    boxes, captions = ((issue.box,), (issue.kind,)) if issue.box else ((), ())
+    images = (FindingImage(issue.image, boxes, captions),) if issue.image else ()
+    return Finding(issue.kind, issue.path, issue.line_or_object, issue.message, images)
 
 
 def first_findings(findings: Iterable[Finding]) -> tuple[list[Finding], dict[str, int]]:
@@ -268,7 +215,7 @@ def first_findings(findings: Iterable[Finding]) -> tuple[list[Finding], dict[str
     then found more than once.
 
     Returns:
-        The findings, and how many there are of each kind, with those that are not kept.
+        The findings, the worst kinds first, then by file; and how many there are of each kind, with those left out.
     """
     kept: list[Finding] = []
     counts: Counter[str] = Counter()
@@ -282,24 +229,15 @@ def first_findings(findings: Iterable[Finding]) -> tuple[list[Finding], dict[str
             counts[item.kind] += 1
             if counts[item.kind] <= MAX_ISSUES_PER_KIND:
                 kept.append(item)
-    return kept, dict(counts)
+    return sorted(kept, key=_rank), dict(counts)
 
 
-def sorted_findings(findings: Iterable[Finding]) -> list[Finding]:
-    """The worst kinds first, then by file."""
-    order = {name: place for place, name in enumerate(FINDING_KINDS)}
-
-    def rank(item: Finding) -> tuple[int, int, str, str, tuple[str, int], str]:
-        severity = SEVERITIES.index(kind_of(item.kind).severity)
-        return severity, order.get(item.kind, len(order)), item.kind, item.path, _numbered(item.where), item.message
-
-    return sorted(findings, key=rank)
-
-
-def count_severities(findings: Iterable[Finding]) -> dict[Severity, int]:
-    """How many findings there are of each severity, also 0."""
-    counts = Counter(kind_of(item.kind).severity for item in findings)
-    return {severity: counts[severity] for severity in SEVERITIES}
+def _rank(item: Finding) -> tuple[int, int, str, str, str, int, str]:
+    severity = SEVERITIES.index(kind_of(item.kind).severity)
+    place = list(FINDING_KINDS).index(item.kind) if item.kind in FINDING_KINDS else len(FINDING_KINDS)
+    word, _, number = item.where.partition(" ")  # `line 10` after `line 9`
+    where = (word, int(number)) if number.isdecimal() else (item.where, 0)
+    return severity, place, item.kind, item.path, *where, item.message
 
 
 def below(path: str | Path, root: Path) -> str:
@@ -313,33 +251,25 @@ def below(path: str | Path, root: Path) -> str:
     return printable(text.removeprefix(prefix))
 
 
-def findings_to_dicts(findings: Iterable[Finding], root: Path) -> list[dict[str, Any]]:
+def finding_dict(item: Finding, root: Path) -> dict[str, Any]:
     """Plain values for JSON; paths below `root` are relative to it, numbers that JSON lacks become text."""
-    return [
+    images = [
         {
-            "kind": item.kind,
-            "severity": kind_of(item.kind).severity,
-            "file": below(item.path, root),
-            "where": item.where,
-            "message": item.message,
-            "images": [
-                {
-                    "file": below(image.path, root),
-                    **({"split": image.split} if image.split else {}),
-                    "boxes": [[_json_number(value) for value in box] for box in image.boxes],
-                }
-                for image in item.images
-            ],
+            "file": below(image.path, root),
+            **({"split": image.split} if image.split else {}),
+            "boxes": [[_json_number(value) for value in box] for box in image.boxes],
         }
-        for item in findings
+        for image in item.images
     ]
+    return {
+        "kind": item.kind,
+        "severity": kind_of(item.kind).severity,
+        "file": below(item.path, root),
+        "where": item.where,
+        "message": item.message,
+        "images": images,
+    }
 
 
 def _json_number(value: float) -> float | str:
     return round(value, 3) if abs(value) < float("inf") else str(value)
-
-
-def _numbered(where: str) -> tuple[str, int]:
-    """`line 10` after `line 9`."""
-    word, _, number = where.partition(" ")
-    return (word, int(number)) if number.isdecimal() else (where, 0)
