@@ -31,9 +31,10 @@ from yolo.engine.report import report
 from yolo.evaluation.bootstrap import bootstrap_intervals
 from yolo.evaluation.breakdown import break_down
 from yolo.evaluation.calibration import calibrate
-from yolo.evaluation.coco import match_areas
 from yolo.evaluation.errors import analyse_errors
-from yolo.evaluation.label_errors import find_suspects, worst_cases
+from yolo.evaluation.examples import error_examples
+from yolo.evaluation.label_errors import find_label_errors
+from yolo.evaluation.matching import match
 from yolo.evaluation.summary import summarise
 from yolo.images import write_image
 
@@ -68,14 +69,13 @@ def timed(name: str, function: Callable[[], Any]) -> Any:
 def time_stages(truth: Path, found: Path) -> None:
     problem, _, _ = timed("read the files", lambda: read_problem(truth, found))
     result = timed("every number (summarise)", lambda: summarise(problem))
-    by_area = timed("match", lambda: match_areas(problem))
-    matched = by_area["all"]
-    errors = timed("errors", lambda: analyse_errors(matched, score_threshold=result.score_threshold))
-    timed("intervals", lambda: bootstrap_intervals(by_area, result))
+    matches = timed("match", lambda: match(problem))
+    errors = timed("errors", lambda: analyse_errors(matches, score_threshold=result.score_threshold))
+    timed("intervals", lambda: bootstrap_intervals(matches, result))
     timed("sizes, aspects, crowding", lambda: break_down(problem, result))
-    timed("calibration", lambda: calibrate(matched))
-    timed("worst cases", lambda: worst_cases(matched, errors))
-    timed("suspicious labels", lambda: find_suspects(matched, errors))
+    timed("calibration", lambda: calibrate(matches))
+    timed("examples", lambda: error_examples(matches, errors))
+    timed("label errors", lambda: find_label_errors(matches, errors))
 
 
 def main() -> None:

@@ -13,8 +13,9 @@ import argparse
 import numpy as np
 
 from yolo.detection_sets import DetectionSet, ImageTable, Problem, TruthSet
-from yolo.evaluation.bootstrap import centred, class_replicates, draw_weights, mean_over_classes, percentile_interval
-from yolo.evaluation.coco import match_areas
+from yolo.evaluation.bootstrap import centred, percentile_interval
+from yolo.evaluation.matching import AREA_RANGES, match
+from yolo.evaluation.replicates import class_replicates, draw_weights, mean_over_classes
 from yolo.evaluation.summary import summarise
 
 NUMBERS = ("map_50_95", "map_50", "f1")
@@ -52,8 +53,8 @@ def measure(num_classes: int, options: argparse.Namespace) -> None:
         problem = simulate(options.images, num_classes, seed)
         result = summarise(problem)
         weights = draw_weights(options.images, replicates=options.replicates, seed=seed)
-        areas = {"all": match_areas(problem)["all"]}
-        replicates = class_replicates(areas, weights, score_threshold=result.score_threshold)
+        matches = match(problem, area_ranges={"all": AREA_RANGES["all"]})
+        replicates = class_replicates(matches, weights, score_threshold=result.score_threshold)
         for name in NUMBERS:
             values[name].append(getattr(result, name))
             drawn[name].append(mean_over_classes(replicates[name]))

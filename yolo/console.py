@@ -1,14 +1,63 @@
-"""How commands print: lines as they are, without markup, colours of their own or breaks at the terminal's width."""
+"""How commands print: lines as they are, without markup, colours of their own or breaks at the terminal's width.
+
+Tables are rich's: in bold and fitted to its width on a terminal, plain and as wide as need be in files and pipes.
+"""
 
 from __future__ import annotations
 
+import io
+from collections.abc import Sequence
+
 from rich.console import Console
+from rich.table import Table
+from rich.text import Text
+
+# columns: wider than any table
+_ANY_WIDTH = 100_000
 
 
 def say(console: Console, *lines: str) -> None:
     """Print lines as they are."""
     for line in lines:
         console.print(line, markup=False, highlight=False, soft_wrap=True)
+
+
+def print_table(console: Console, rows: Sequence[Sequence[str]], *, bold: int = 0) -> None:
+    """Print a table of which the first row is the header; see `table_text`.
+
+    Args:
+        console: where to.
+        rows: of equally many cells.
+        bold: so many rows below the header stand out on a terminal.
+    """
+    if console.is_terminal:
+        console.print(_table(rows, bold))
+    else:
+        say(console, table_text(rows))
+
+
+def table_text(rows: Sequence[Sequence[str]]) -> str:
+    """Rows as aligned text, the first column to the left and the others to the right; no line break at the end.
+
+    >>> print(table_text([("Class", "AP"), ("cat", "0.500")]))
+    Class     AP
+    cat    0.500
+    """
+    console = Console(file=io.StringIO(), width=_ANY_WIDTH, color_system=None)
+    with console.capture() as capture:
+        console.print(_table(rows, 0))
+    return capture.get().removesuffix("\n")
+
+
+def _table(rows: Sequence[Sequence[str]], bold: int) -> Table:
+    table = Table(box=None, header_style="bold", pad_edge=False)
+    header, *body = rows
+    for place, title in enumerate(header):
+        table.add_column(Text(title), justify="right" if place else "left", no_wrap=place > 0)
+    for place, cells in enumerate(body):
+        # Text, because class names may hold brackets, which rich would read as markup
+        table.add_row(*map(Text, cells), style="bold" if place < bold else None)
+    return table
 
 
 def clock(seconds: float) -> str:

@@ -1,11 +1,9 @@
 """Detections and objects of many images as flat columns: what is evaluated, analysed, reported.
 
 `structures` has the types of one image, for networks and pictures; these have float64, because the numbers of an
-evaluation shall be those that other tools get from the same files. No maths but selecting.
+evaluation have to be those that other tools get from the same files. Left out: everything that is computed of them.
 
 Shape letters: K detections and M objects of all images, n images, C classes.
-
-How image ids are written and ordered: as integers where all of them are, as COCO has them.
 """
 
 from __future__ import annotations
@@ -15,6 +13,7 @@ from dataclasses import dataclass, fields
 from typing import Any, Self
 
 import numpy as np
+from numpy.typing import NDArray
 
 from yolo.arrays import Bool, Float64, Int32, Int64
 
@@ -44,13 +43,17 @@ class DetectionSet:
     def from_xyxy(cls, boxes: Any, scores: Any, labels: Any, image_index: Any) -> Self:
         """From corners, anything array-like."""
         boxes = np.asarray(boxes, np.float64).reshape(-1, 4)
-        return cls(boxes, boxes[:, 2:] - boxes[:, :2], *_columns(scores, labels, image_index))
+        return cls._of(boxes, boxes[:, 2:] - boxes[:, :2], scores, labels, image_index)
 
     @classmethod
     def from_xywh(cls, boxes_xywh: Any, scores: Any, labels: Any, image_index: Any) -> Self:
         """From left, top, width, height, anything array-like."""
-        boxes, sizes_wh = corners_and_sizes(boxes_xywh)
-        return cls(boxes, sizes_wh, *_columns(scores, labels, image_index))
+        return cls._of(*_corners_and_sizes(boxes_xywh), scores, labels, image_index)
+
+    @classmethod
+    def _of(cls, boxes: Float64, sizes_wh: Float64, scores: Any, labels: Any, image_index: Any) -> Self:
+        scores = np.asarray(scores, np.float64).reshape(-1)
+        return cls(boxes, sizes_wh, scores, _integers(labels), _integers(image_index))
 
     def __len__(self) -> int:
         return len(self.scores)
@@ -100,7 +103,7 @@ class TruthSet:
         area: Any = None,
     ) -> Self:  # fmt: skip
         """From left, top, width, height; as `from_xyxy` otherwise."""
-        return cls._of(*corners_and_sizes(boxes_xywh), labels, image_index, (iscrowd, difficult), area)
+        return cls._of(*_corners_and_sizes(boxes_xywh), labels, image_index, (iscrowd, difficult), area)
 
     @classmethod
     def _of(
@@ -112,8 +115,8 @@ class TruthSet:
         return cls(
             boxes,
             sizes_wh,
-            np.asarray(labels, np.int64).reshape(-1),
-            np.asarray(image_index, np.int64).reshape(-1),
+            _integers(labels),
+            _integers(image_index),
             iscrowd,
             difficult,
             own if area is None else np.asarray(area, np.float64).reshape(-1),
@@ -159,6 +162,19 @@ class ImageTable:
     def __len__(self) -> int:
         return len(self.image_ids)
 
+    def select(self, image_ids: Sequence[str]) -> ImageTable:
+        """The images with these ids, in their order.
+
+        Raises:
+            ValueError: an id that is not in the table.
+        """
+        place = {image_id: index for index, image_id in enumerate(self.image_ids)}
+        if missing := [image_id for image_id in image_ids if image_id not in place]:
+            raise ValueError(f"{len(missing)} evaluated images are not in the table of images, such as {missing[0]!r}")
+        chosen = [place[image_id] for image_id in image_ids]
+        sizes_hw = self.sizes_hw[np.array(chosen, np.int64)]
+        return ImageTable(image_ids, [self.paths[index] for index in chosen], sizes_hw)
+
 
 @dataclass(frozen=True, slots=True, eq=False)
 class Problem:
@@ -182,23 +198,25 @@ class Problem:
         return len(self.class_names)
 
 
-def corners_and_sizes(boxes_xywh: Any) -> tuple[Float64, Float64]:
-    """(K, 4) xyxy and (K, 2) width and height of (K, 4) left, top, width, height.
+def xyxy_to_xywh(boxes: NDArray[Any]) -> Float64:
+    """(..., 4) corners to left, top, width, height in float64.
 
-    >>> [part.tolist() for part in corners_and_sizes([[1, 2, 3, 6]])]
-    [[[1.0, 2.0, 4.0, 8.0]], [[3.0, 6.0]]]
+    >>> xyxy_to_xywh(np.array([1, 2, 4, 8], np.float32)).tolist()
+    [1.0, 2.0, 3.0, 6.0]
     """
+    corners = boxes.astype(np.float64)
+    return np.concatenate((corners[..., :2], corners[..., 2:] - corners[..., :2]), axis=-1)
+
+
+def _corners_and_sizes(boxes_xywh: Any) -> tuple[Float64, Float64]:
+    """(K, 4) xyxy and (K, 2) width and height of (K, 4) left, top, width, height."""
     boxes = np.asarray(boxes_xywh, np.float64).reshape(-1, 4)
     corner, sizes_wh = boxes[:, :2], boxes[:, 2:]
     return np.concatenate((corner, corner + sizes_wh), axis=1), sizes_wh.copy()
 
 
-def _columns(scores: Any, labels: Any, image_index: Any) -> tuple[Float64, Int64, Int64]:
-    return (
-        np.asarray(scores, np.float64).reshape(-1),
-        np.asarray(labels, np.int64).reshape(-1),
-        np.asarray(image_index, np.int64).reshape(-1),
-    )
+def _integers(values: Any) -> Int64:
+    return np.asarray(values, np.int64).reshape(-1)
 
 
 def _check_columns(columns: DetectionSet | TruthSet, count: int) -> None:

@@ -13,7 +13,8 @@ from tests.reference.slow_voc import found_in_file, objects_of_class, slow_ap, s
 from yolo.detection_files.comp4 import read_comp4, write_comp4
 from yolo.detection_sets import coco_image_ids
 from yolo.errors import DataError
-from yolo.evaluation.voc import VocEvaluator, VocResult
+from yolo.evaluation.evaluator import Evaluator
+from yolo.evaluation.voc import VocResult, evaluate_voc
 from yolo.structures import Detections, GroundTruth
 
 NAMES = ["cat", "dog"]
@@ -39,10 +40,10 @@ def rows(detections: Detections) -> list[tuple[int, float, list[float]]]:
 
 
 def evaluate(detections: dict[str, Detections], truths: dict[str, GroundTruth], names: list[str]) -> VocResult:
-    evaluator = VocEvaluator(names, interpolation="11-point")
+    evaluator = Evaluator(names)
     for image_id, truth in truths.items():
         evaluator.update(image_id, detections[image_id], truth)
-    return evaluator.compute()
+    return evaluate_voc(evaluator.problem(), interpolation="11-point")
 
 
 def test_one_file_for_each_class_with_pixels_counted_from_one(tmp_path: Path) -> None:

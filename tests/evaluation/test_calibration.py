@@ -11,8 +11,8 @@ from numpy.typing import NDArray
 from tests.reference.slow_bootstrap import random_problem
 from yolo.arrays import Float64
 from yolo.detection_sets import DetectionSet, ImageTable, Problem, TruthSet
-from yolo.evaluation.calibration import Calibration, bin_scores, calibrate, fit_temperature, soften
-from yolo.evaluation.coco import match_problem
+from yolo.evaluation.calibration import Calibration, apply_temperature, bin_scores, calibrate, fit_temperature
+from yolo.evaluation.matching import match
 
 BOX = [0.0, 0.0, 10.0, 10.0]
 AWAY = [50.0, 50.0, 60.0, 60.0]
@@ -29,7 +29,7 @@ def calibration_of(rows: list[tuple[float, bool]], *, num_bins: int = 15) -> Cal
             [BOX if right else AWAY for _, right in rows], [score for score, _ in rows], 0 * places, places
         ),
     )
-    return calibrate(match_problem(problem), num_bins=num_bins)
+    return calibrate(match(problem), num_bins=num_bins)
 
 
 def likelihood(scores: Float64, right: NDArray[np.bool_], temperature: float) -> float:
@@ -88,7 +88,7 @@ def test_a_known_temperature_is_found(true_temperature: float) -> None:
     generator = np.random.default_rng(0)
     chance = generator.uniform(0.02, 0.98, 20_000)
     right = generator.random(20_000) < chance
-    too_sure = soften(chance, 1 / true_temperature)  # undone by the temperature
+    too_sure = apply_temperature(chance, 1 / true_temperature)  # undone by the temperature
     temperature, note = fit_temperature(too_sure, right)
     assert temperature == pytest.approx(true_temperature, rel=0.04)
     assert note == ""
@@ -97,7 +97,7 @@ def test_a_known_temperature_is_found(true_temperature: float) -> None:
 def test_the_temperature_mends_the_error() -> None:
     generator = np.random.default_rng(1)
     chance = generator.uniform(0.02, 0.98, 600)
-    rows = list(zip(soften(chance, 1 / 3).tolist(), (generator.random(600) < chance).tolist(), strict=True))
+    rows = list(zip(apply_temperature(chance, 1 / 3).tolist(), (generator.random(600) < chance).tolist(), strict=True))
     result = calibration_of(rows)
     assert result.temperature == pytest.approx(3, rel=0.2)
     assert result.ece > 0.1
@@ -171,12 +171,13 @@ def test_nothing_that_counts() -> None:
 
 
 def test_detections_that_do_not_count_are_left_out() -> None:
-    matched = match_problem(random_problem(0, num_images=60))
-    used = matched.true_positive[:, 0] | matched.false_positive[:, 0]
+    matches = match(random_problem(0, num_images=60))
+    _, hit, miss = matches.at(0.5)
+    used = hit | miss
     assert 0 < used.sum() < len(used)
-    result = calibrate(matched)
+    result = calibrate(matches)
     assert result.num_detections == result.counts.sum() == used.sum()
-    scores, right = matched.problem.detections.scores[used], matched.true_positive[used, 0]
+    scores, right = matches.problem.detections.scores[used], hit[used]
     assert result.brier == pytest.approx(((scores - right) ** 2).mean())
 
 
@@ -188,10 +189,10 @@ def test_the_outcome_is_that_at_half_overlap() -> None:
         TruthSet.from_xyxy([BOX], [0], [0]),
         DetectionSet.from_xyxy([[0.0, 0.0, 10.0, 6.0]], [0.9], [0], [0]),
     )
-    result = calibrate(match_problem(problem, iou_thresholds=np.array([0.75, 0.5])))
+    result = calibrate(match(problem, iou_thresholds=np.array([0.75, 0.5])))
     assert np.nanmax(result.precision) == 1
     with pytest.raises(ValueError, match="is none of"):
-        calibrate(match_problem(problem, iou_thresholds=np.array([0.75])))
+        calibrate(match(problem, iou_thresholds=np.array([0.75])))
 
 
 def test_no_bins() -> None:

@@ -9,9 +9,10 @@ import pytest
 from tests.reference.slow_bootstrap import copied, random_problem, slow_replicate
 from yolo.detection_sets import DetectionSet, ImageTable, Problem, TruthSet
 from yolo.evaluation import comparison as comparison_module
-from yolo.evaluation.bootstrap import bootstrap_intervals, class_replicates, draw_weights, mean_over_classes
-from yolo.evaluation.coco import match_areas, match_problem
+from yolo.evaluation.bootstrap import bootstrap_intervals
 from yolo.evaluation.comparison import HEADLINE, automatic_pairs, compare, holm, p_value_of
+from yolo.evaluation.matching import AREA_RANGES, match
+from yolo.evaluation.replicates import class_replicates, draw_weights, mean_over_classes
 from yolo.evaluation.summary import summarise
 
 BOX = [0.0, 0.0, 40.0, 40.0]
@@ -115,7 +116,7 @@ def test_pairing_takes_out_what_both_share() -> None:
     a, b = found_on(list(range(50)), 100), found_on(list(range(55)), 100)
     by_name = {one.name: one for one in compare(a, b, replicates=500).headline}
     low, high = by_name["recall"].interval
-    alone = bootstrap_intervals(match_areas(a), summarise(a), replicates=500).headline["recall"]
+    alone = bootstrap_intervals(match(a), summarise(a), replicates=500).headline["recall"]
     assert high - low < (alone.high - alone.low) / 2
     # the five that only B finds are missing from a replicate with a chance of 0.95^100 = 0.6 %
     assert by_name["recall"].p_value < 0.05
@@ -222,9 +223,9 @@ def test_p_values_of_equal_detectors_are_spread_evenly_and_of_a_better_one_small
             drawn = []
             for own in (0.6, chance):
                 problem = found_on(np.flatnonzero(generator.random(80) < own).tolist(), 80)
-                matched = {"all": match_problem(problem)}
+                matches = match(problem, area_ranges={"all": AREA_RANGES["all"]})
                 weights = draw_weights(80, replicates=100, seed=seed)
-                drawn.append(mean_over_classes(class_replicates(matched, weights, score_threshold=0.5)["recall"]))
+                drawn.append(mean_over_classes(class_replicates(matches, weights, score_threshold=0.5)["recall"]))
             collected.append(p_value_of(drawn[1] - drawn[0]))
     equal = np.array(p_values[0.6])
     # of 120 evenly spread values 12 are expected below 0.1, with a standard deviation of 3.3, and 60 below 0.5 (5.5)

@@ -7,19 +7,10 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from tests.reference.slow_errors import KINDS, slow_errors
-from tests.reference.slow_matching import random_sets, slow_overlap
+from tests.reference.slow_matching import random_sets
 from yolo.detection_sets import DetectionSet, ImageTable, Problem, TruthSet
-from yolo.evaluation import errors as overlaps
-from yolo.evaluation.coco import Matched, match_problem
-from yolo.evaluation.errors import (
-    ERROR_KINDS,
-    NO_ERROR,
-    ErrorAnalysis,
-    analyse_errors,
-    highest_overlap,
-    nearest_detections,
-    nearest_objects,
-)
+from yolo.evaluation.errors import ERROR_KINDS, NO_ERROR, ErrorAnalysis, analyse_errors
+from yolo.evaluation.matching import match
 
 CAT, DOG = 0, 1
 BOX = [0.0, 0.0, 10.0, 10.0]
@@ -41,7 +32,7 @@ def make_problem(found: Found, objects: list[tuple[int, list[float]]], **flags: 
 
 
 def analyse(problem: Problem, threshold: float = 0.0) -> ErrorAnalysis:
-    return analyse_errors(match_problem(problem), score_threshold=threshold)
+    return analyse_errors(match(problem), score_threshold=threshold)
 
 
 def kinds_of(errors: ErrorAnalysis) -> list[str]:
@@ -61,7 +52,7 @@ def random_problem(seed: int) -> Problem:
 
 
 def test_class() -> None:
-    # A dog of 0.9 on an unfound cat, IoU 0.8. Cats: 1 of 2 found at precision 1, recall 0.5: AP 51/101. Mended, the
+    # A dog of 0.9 on an unfound cat, IoU 0.8. Cats: 1 of 2 found at precision 1, recall 0.5: AP 51/101. Corrected, the
     # dog is a second cat: AP 1. No dog is annotated, so dogs have no AP.
     errors = analyse(make_problem([(DOG, 0.9, [0, 0, 10, 8]), (CAT, 0.5, FAR)], [(CAT, BOX), (CAT, FAR)]))
     assert kinds_of(errors) == ["class", ""]
@@ -73,7 +64,7 @@ def test_class() -> None:
 
 
 def test_location() -> None:
-    # IoU 0.4. The cat of 0.9 is wrong, the one of 0.5 right: precision 1/2 up to recall 1/2. AP 51/202; mended 1.
+    # IoU 0.4. The cat of 0.9 is wrong, the one of 0.5 right: precision 1/2 up to recall 1/2. AP 51/202; corrected 1.
     errors = analyse(make_problem([(CAT, 0.9, [0, 0, 10, 4]), (CAT, 0.5, FAR)], [(CAT, BOX), (CAT, FAR)]))
     assert kinds_of(errors) == ["location", ""]
     assert errors.ap_cost["location"] == pytest.approx(1 - 51 / 202)
@@ -147,16 +138,16 @@ def test_of_several_kinds_one_is_chosen(cat: list[float], dog: list[float], kind
     assert kinds_of(errors) == ["", kind]
 
 
-def test_a_found_object_can_not_be_found_again_by_mending() -> None:
-    # Dogs of 0.9 and 0.8 on a cat that a cat of 0.5 finds: mending the dogs removes them, and cats stay at AP 1.
+def test_a_found_object_can_not_be_found_again_by_correcting() -> None:
+    # Dogs of 0.9 and 0.8 on a cat that a cat of 0.5 finds: correcting the dogs removes them, and cats stay at AP 1.
     found: Found = [(DOG, 0.9, BOX), (DOG, 0.8, BOX), (CAT, 0.5, BOX), (DOG, 0.4, FAR)]
     errors = analyse(make_problem(found, [(CAT, BOX), (DOG, FAR)]))
     assert kinds_of(errors) == ["class", "class", "", ""]
     assert errors.class_ap_cost["class"].tolist() == pytest.approx([0.0, 1 - 1 / 3])
 
 
-def test_of_two_errors_about_one_object_the_better_one_is_mended() -> None:
-    # Two badly placed cats on one object, with a false one between them that has nothing to do with it: mended, the
+def test_of_two_errors_about_one_object_the_better_one_is_corrected() -> None:
+    # Two badly placed cats on one object, with a false one between them that has nothing to do with it: corrected, the
     # better one comes first. Were it the other one, precision would be 1/2.
     found: Found = [(CAT, 0.9, [0, 0, 10, 4]), (CAT, 0.8, FAR), (CAT, 0.7, [0, 6, 10, 4])]
     errors = analyse(make_problem(found, [(CAT, BOX)]))
@@ -242,9 +233,9 @@ def test_equal_to_the_slow_oracle(seed: int) -> None:
 @given(seed=st.integers(0, 100_000))
 def test_properties(seed: int) -> None:
     problem = random_problem(seed)
-    matched = match_problem(problem)
-    errors = analyse_errors(matched, score_threshold=0.0)
-    false_positive = matched.false_positive[:, matched.at(0.5)]
+    matches = match(problem)
+    errors = analyse_errors(matches, score_threshold=0.0)
+    false_positive = matches.at(0.5).false_positive
     assert ((errors.kind != NO_ERROR) == false_positive).all(), "exactly one kind, and of false positives only"
     assert sum(errors.all_counts.values()) == false_positive.sum() + errors.missed.sum()
     assert errors.counts == errors.all_counts, "all detections score at least 0"
@@ -279,7 +270,7 @@ def test_a_small_number_of_pairs_at_once_changes_nothing(monkeypatch: pytest.Mon
     problem = random_problem(3)
     assert len(problem.detections) > 5
     whole = analyse(problem)
-    monkeypatch.setattr("yolo.evaluation.errors._PAIRS_AT_ONCE", 3)
+    monkeypatch.setattr("yolo.evaluation.overlaps._PAIRS_AT_ONCE", 3)
     parts = analyse(problem)
     assert (whole.kind == parts.kind).all()
     assert (whole.nearest == parts.nearest).all()
@@ -287,66 +278,6 @@ def test_a_small_number_of_pairs_at_once_changes_nothing(monkeypatch: pytest.Mon
 
 
 def test_matched_without_iou_50_is_refused() -> None:
-    matched: Matched = match_problem(make_problem([], []), iou_thresholds=np.array([0.75]))
+    matches = match(make_problem([], []), iou_thresholds=np.array([0.75]))
     with pytest.raises(ValueError, match=r"0\.5"):
-        analyse_errors(matched, score_threshold=0.5)
-
-
-def test_nearest_of_each_by_hand() -> None:
-    # the detection overlaps the objects by 0.2, 0.8, 0.5 and, of the other class, 0.4
-    detections = DetectionSet.from_xywh([[0, 0, 10, 10]], [0.5], [0], [0])
-    objects = [[0, 0, 10, 2], [0, 0, 10, 8], [0, 0, 10, 5], [0, 0, 10, 4]]
-    truths = TruthSet.from_xywh(objects, [0, 0, 0, 1], [0] * 4)
-    everything = np.ones(4, np.bool_)
-    assert [column.tolist() for column in nearest_objects(detections, truths, everything)] == [[1], [0.8], [3], [0.4]]
-    among = np.array([True, False, True, False])
-    assert [column.tolist() for column in nearest_objects(detections, truths, among)] == [[2], [0.5], [-1], [0.0]]
-
-
-def test_the_detection_that_overlaps_most_need_not_come_last() -> None:
-    detections = DetectionSet.from_xywh([[0, 0, 10, 2], [0, 0, 10, 8], [0, 0, 10, 5]], [0.5] * 3, [0, 1, 0], [0] * 3)
-    truths = TruthSet.from_xywh([[0, 0, 10, 10], [50, 50, 1, 1]], [0, 0], [0, 0])
-    assert [column.tolist() for column in nearest_detections(detections, truths)] == [[1, -1], [0.8, 0.0]]
-
-
-def test_of_a_crowd_region_the_share_of_the_detection_counts() -> None:
-    detections = DetectionSet.from_xywh([[90, 0, 20, 10]], [0.5], [0], [0])
-    crowd = TruthSet.from_xywh([[0, 0, 100, 100]], [0], [0], iscrowd=[True])
-    assert highest_overlap(detections, crowd).tolist() == [0.5]
-
-
-def test_nothing() -> None:
-    nothing, nobody = DetectionSet.from_xywh([], [], [], []), TruthSet.from_xywh([], [], [])
-    someone = TruthSet.from_xywh([[0, 0, 1, 1]], [0], [0])
-    assert nearest_detections(nothing, someone).detection.tolist() == [-1]
-    assert nearest_objects(nothing, nobody, np.zeros(0, np.bool_)).own.shape == (0,)
-    assert highest_overlap(nothing, someone).shape == (0,)
-
-
-def xywh(part: DetectionSet | TruthSet, index: int) -> list[float]:
-    return [*part.boxes[index, :2].tolist(), *part.sizes_wh[index].tolist()]
-
-
-@given(seed=st.integers(0, 100_000), at_once=st.integers(1, 30))
-def test_equal_to_loops_however_many_pairs_at_once(seed: int, at_once: int) -> None:
-    generator = np.random.default_rng(seed)
-    detections, truths = random_sets(seed, *generator.integers(0, 15, 2).tolist())
-    detections = detections[generator.permutation(len(detections))]
-    table = np.zeros((len(detections) + 1, len(truths) + 1))
-    for row in range(len(detections)):
-        for column in np.flatnonzero(truths.image_index == detections.image_index[row]).tolist():
-            table[row, column] = slow_overlap(xywh(detections, row), xywh(truths, column), bool(truths.iscrowd[column]))
-    with pytest.MonkeyPatch.context() as patch:
-        patch.setattr(overlaps, "_PAIRS_AT_ONCE", at_once)
-        assert highest_overlap(detections, truths).tolist() == table[:-1].max(axis=1).tolist()
-        near = nearest_detections(detections, truths)
-        assert near.iou.tolist() == table[:, :-1].max(axis=0).tolist()
-        assert table[near.detection, np.arange(len(truths))].tolist() == near.iou.tolist()
-        own = nearest_objects(detections, truths, np.ones(len(truths), np.bool_))
-    same = detections.labels[:, None] == truths.labels
-    for mask, index, iou in ((same, own.own, own.own_iou), (~same, own.other, own.other_iou)):
-        expected = np.where(mask, table[:-1, :-1], 0.0)
-        assert iou.tolist() == expected.max(axis=1, initial=0.0).tolist()
-        last = [max(np.flatnonzero((line == line.max()) & (line > 0)).tolist(), default=-1) if line.size else -1
-                for line in expected]  # fmt: skip
-        assert index.tolist() == last
+        analyse_errors(matches, score_threshold=0.5)

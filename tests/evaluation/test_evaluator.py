@@ -5,6 +5,7 @@ import pickle
 import numpy as np
 import pytest
 import torch
+import torch.distributed as dist
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
@@ -127,6 +128,27 @@ def test_merged_shards_equal_one_evaluator(seed: int, shards: int) -> None:
         merged.merge(pickle.loads(pickle.dumps(part)))  # as it comes from another process
     assert len(merged) == len(whole) == 7
     assert text(merged) == text(whole)
+
+
+def test_every_rank_gets_the_images_of_all(monkeypatch: pytest.MonkeyPatch) -> None:
+    problem = random_problem(3, num_images=7, num_classes=2, coarse=True)
+    ranks = [Evaluator(problem.class_names) for _ in range(3)]
+    for place, (image_id, truth) in enumerate(problem.truths.items()):
+        ranks[place % 3].update(image_id, problem.detections[image_id], truth)
+    assert ranks[1].merge_ranks() is ranks[1]
+    assert len(ranks[1]) == 2, "without a process group nothing happens"
+    sent = [pickle.dumps(one) for one in ranks]
+
+    def all_gather_object(parts: list[object], own: object) -> None:
+        assert pickle.dumps(own) in sent
+        parts[:] = [pickle.loads(one) for one in sent]
+
+    monkeypatch.setattr(dist, "is_initialized", lambda: True)
+    monkeypatch.setattr(dist, "get_world_size", lambda: 3)
+    monkeypatch.setattr(dist, "all_gather_object", all_gather_object)
+    for rank, evaluator in enumerate(ranks):
+        monkeypatch.setattr(dist, "get_rank", lambda own=rank: own)
+        assert text(evaluator.merge_ranks()) == json.dumps(problem.evaluate().to_dict())
 
 
 def test_merge_refuses_an_image_of_both_and_other_settings() -> None:

@@ -1,4 +1,3 @@
-import math
 from dataclasses import replace
 from typing import NamedTuple
 
@@ -6,9 +5,10 @@ import numpy as np
 import pytest
 
 from yolo.detection_sets import DetectionSet, ImageTable, Problem, TruthSet
-from yolo.evaluation.coco import match_problem
-from yolo.evaluation.errors import ERROR_KINDS, analyse_errors
-from yolo.evaluation.label_errors import SUSPECT_KINDS, Case, find_suspects, worst_cases
+from yolo.evaluation.errors import analyse_errors
+from yolo.evaluation.examples import Example
+from yolo.evaluation.label_errors import LABEL_ERROR_KINDS, find_label_errors
+from yolo.evaluation.matching import match
 from yolo.evaluation.summary import summarise
 
 NUM_IMAGES, NUM_CLASSES, PER_IMAGE = 300, 4, 6
@@ -21,10 +21,10 @@ class Planted(NamedTuple):
     wrong: list[tuple[int, list[float]]]
 
 
-def find(problem: Problem, *, most: int = 200) -> tuple[Case, ...]:
-    matched = match_problem(problem)
-    errors = analyse_errors(matched, score_threshold=summarise(problem).score_threshold)
-    return find_suspects(matched, errors, most=most)
+def find(problem: Problem, *, most: int = 200) -> tuple[Example, ...]:
+    matches = match(problem)
+    errors = analyse_errors(matches, score_threshold=summarise(problem).score_threshold)
+    return find_label_errors(matches, errors, most=most)
 
 
 def true_objects(generator: np.random.Generator) -> TruthSet:
@@ -89,9 +89,9 @@ def plant(seed: int, kind: str, count: int = 40) -> Planted:
     return Planted(problem_of(truths, detections), wrong)
 
 
-def is_planted(case: Case, planted: Planted) -> bool:
+def is_planted(case: Example, planted: Planted) -> bool:
     """Whether the box of a case lies on a spoiled object."""
-    detections, truths = match_problem(planted.problem).problem.detections, planted.problem.truths
+    detections, truths = planted.problem.detections, planted.problem.truths
     x1, y1, x2, y2 = (detections.boxes[case.detection] if case.detection >= 0 else truths.boxes[case.truth]).tolist()
     return any(
         image == case.image and left < (x1 + x2) / 2 < right and top < (y1 + y2) / 2 < bottom
@@ -100,7 +100,7 @@ def is_planted(case: Case, planted: Planted) -> bool:
 
 
 @pytest.mark.parametrize("seed", [1, 2, 3])
-@pytest.mark.parametrize("kind", SUSPECT_KINDS)
+@pytest.mark.parametrize("kind", LABEL_ERROR_KINDS)
 def test_planted_errors_come_first(kind: str, seed: int) -> None:
     planted = plant(seed, kind)
     of_kind = [case for case in find(planted.problem) if case.kind == kind]
@@ -110,7 +110,7 @@ def test_planted_errors_come_first(kind: str, seed: int) -> None:
     assert sum(is_planted(case, planted) for case in first) >= 0.8 * len(first)
 
 
-def test_planted_errors_are_most_of_all_suspects() -> None:
+def test_planted_errors_are_most_of_all_that_is_listed() -> None:
     planted = plant(4, "not_annotated")
     cases = find(planted.problem, most=35)
     assert len(cases) == 35
@@ -120,7 +120,7 @@ def test_planted_errors_are_most_of_all_suspects() -> None:
 
 
 @pytest.mark.parametrize("seed", [1, 2, 3])
-def test_a_random_detector_accuses_nobody(seed: int) -> None:
+def test_a_random_detector_finds_no_label_errors(seed: int) -> None:
     generator = np.random.default_rng(seed)
     objects = true_objects(generator)
     detections = detect(generator, objects)
@@ -146,7 +146,7 @@ def beside_good_ones(
     found: Found, objects: list[tuple[int, list[float]]],
     *, flags: dict[str, bool] | None = None, fit: float = 50.0,
 ) -> list[tuple[str, str]]:  # fmt: skip
-    """Kind and message of the suspects on image 50, after fifty images with a cat found at 0.5 to 0.99.
+    """Kind and message of what is listed on image 50, after fifty images with a cat found at 0.5 to 0.99.
 
     `flags` are those of the first of the objects. `fit` is the width of the detections on the good images.
     """
@@ -164,8 +164,8 @@ def beside_good_ones(
         [*range(good), *[good] * len(found)],
     )
     problem = Problem(ImageTable.of_ids([str(index) for index in range(good + 1)]), ("cat", "dog"), truths, detections)
-    matched = match_problem(problem)
-    cases = find_suspects(matched, analyse_errors(matched, score_threshold=0.5))
+    matches = match(problem)
+    cases = find_label_errors(matches, analyse_errors(matches, score_threshold=0.5))
     assert all(case.image == good for case in cases)
     return [(case.kind, case.message) for case in cases]
 
@@ -185,7 +185,7 @@ def test_each_kind_is_told_in_one_sentence() -> None:
     ]
 
 
-def test_low_scores_accuse_nobody() -> None:
+def test_low_scores_say_nothing() -> None:
     assert not beside_good_ones([(CAT, 0.49, BOX)], [])
     # right detections score 0.5 to 0.99: the one at 0.51 is not typical
     assert not beside_good_ones([(CAT, 0.51, BOX)], [])
@@ -258,8 +258,8 @@ def test_the_best_detections_say_little_of_those_that_just_suffice() -> None:
     scores[:40] = np.linspace(0.5, 0.51, 40)  # some are right below the wrong ones, so that those are typical
     detections = DetectionSet.from_xywh([BOX] * (good + bad), scores, [CAT] * (good + bad), images)
     problem = Problem(ImageTable.of_ids(images.astype(str).tolist()), ("cat",), truths, detections)
-    matched = match_problem(problem)
-    cases = find_suspects(matched, analyse_errors(matched, score_threshold=0.5))
+    matches = match(problem)
+    cases = find_label_errors(matches, analyse_errors(matches, score_threshold=0.5))
     assert sum(case.score > 0.25 for case in cases) <= 10
 
 
@@ -278,9 +278,9 @@ def test_nothing_detected_nothing_annotated() -> None:
         assert find(problem) == ()
     only = DetectionSet.from_xywh([BOX], [0.9], [0], [0])
     problem = Problem(ImageTable.of_ids(["a"]), ("cat",), TruthSet.from_xywh([], [], []), only)
-    matched = match_problem(problem)
+    matches = match(problem)
     for threshold in (0.5, float("nan")):
-        assert find_suspects(matched, analyse_errors(matched, score_threshold=threshold)) == ()
+        assert find_label_errors(matches, analyse_errors(matches, score_threshold=threshold)) == ()
 
 
 def test_classes_that_are_often_mixed_up_accuse_the_detector_not_the_labels() -> None:
@@ -299,99 +299,3 @@ def test_classes_that_are_often_mixed_up_accuse_the_detector_not_the_labels() ->
     ]
     assert len(of_pair) <= 5
     assert len(accused) >= 10
-
-
-BOX_CASES = [0.0, 0.0, 10.0, 10.0]
-
-Found_cases = tuple[int, float, list[float], int]  # class, score, xywh, image
-Object = tuple[int, list[float], int]  # class, xywh, image
-
-
-def make_problem(found: list[Found_cases], objects: list[Object], *, sizes_hw: list[tuple[int, int]]) -> Problem:
-    count = len(sizes_hw)
-    return Problem(
-        images=ImageTable([str(index) for index in range(count)], [""] * count,
-                          np.array(sizes_hw, np.int32).reshape(-1, 2)),
-        class_names=("cat", "<dog>"),
-        truths=TruthSet.from_xywh([one[1] for one in objects], [one[0] for one in objects],
-                                  [one[2] for one in objects]),
-        detections=DetectionSet.from_xywh([one[2] for one in found], [one[1] for one in found],
-                                          [one[0] for one in found], [one[3] for one in found]),
-    )  # fmt: skip
-
-
-def worst(problem: Problem, *, threshold: float = 0.5, most: int = 24) -> dict[str, tuple[Case, ...]]:
-    matched = match_problem(problem)
-    return worst_cases(matched, analyse_errors(matched, score_threshold=threshold), most=most)
-
-
-def test_each_kind_is_told_in_one_sentence_cases() -> None:
-    found: list[Found_cases] = [
-        (DOG, 0.93, [0, 0, 10, 8], 0),
-        (CAT, 0.92, [0, 0, 10, 4], 1),
-        (DOG, 0.91, [0, 0, 10, 4], 2),
-        (CAT, 0.90, BOX_CASES, 3),
-        (CAT, 0.89, [0, 0, 10, 8], 3),
-        (CAT, 0.88, BOX_CASES, 4),
-    ]
-    problem = make_problem(found, [(CAT, BOX_CASES, image) for image in range(4)], sizes_hw=[(20, 20)] * 5)
-    cases = worst(problem)
-    assert list(cases) == list(ERROR_KINDS)
-    assert {kind: [one.message for one in some] for kind, some in cases.items()} == {
-        "class": ["found <dog> 0.93 where cat is annotated (IoU 0.80)"],
-        "location": ["found cat 0.92 with a box that fits the annotated one badly (IoU 0.40)"],
-        "both": ["found <dog> 0.91 which overlaps an annotated cat a little (IoU 0.40)"],
-        "duplicate": ["found cat 0.89 once more: the object has a better detection (IoU 0.80)"],
-        "background": ["found cat 0.88 where nothing is annotated"],
-        "missed": ["cat of 10 × 10 pixels not found; the nearest detection is <dog> 0.91 (IoU 0.40)"],
-    }
-    assert cases["class"][0] == Case("class", 0, 0, 0, 0.93, 0.8, cases["class"][0].message)
-    assert cases["background"][0] == Case("background", 4, 5, -1, 0.88, 0.0, cases["background"][0].message)
-    # 100 of 400 pixels of the image
-    assert cases["missed"][0] == Case("missed", 2, 2, 2, 0.25, 0.4, cases["missed"][0].message)
-
-
-def test_the_highest_scores_come_first_and_low_ones_not_at_all() -> None:
-    scores = [0.6, 0.9, 0.49, 0.7]
-    found: list[Found_cases] = [(CAT, score, BOX_CASES, image) for image, score in enumerate(scores)]
-    cases = worst(make_problem(found, [], sizes_hw=[(20, 20)] * 4))["background"]
-    assert [one.score for one in cases] == [0.9, 0.7, 0.6]
-
-
-def test_one_bad_image_does_not_fill_the_gallery() -> None:
-    # five wrong detections of high score on image 0, one of low score on each of three others
-    found: list[Found_cases] = [(CAT, 0.99 - index / 100, [20.0 * index, 0, 9, 9], 0) for index in range(5)]
-    found += [(CAT, 0.5 + image / 100, BOX_CASES, image) for image in (1, 2, 3)]
-    problem = make_problem(found, [], sizes_hw=[(20, 200)] * 4)
-    images = [[one.image for one in worst(problem, most=most)["background"]] for most in (4, 6, 7, 24)]
-    assert images == [[0, 0, 0, 3], [0, 0, 0, 3, 2, 1], [0, 0, 0, 0, 3, 2, 1], [0, 0, 0, 0, 0, 3, 2, 1]]
-
-
-def test_missed_objects_are_ranked_by_their_share_of_the_image() -> None:
-    # 100 of 10,000, 100 of 200 and 400 of 10,000 pixels
-    objects: list[Object] = [(CAT, BOX_CASES, 0), (CAT, BOX_CASES, 1), (CAT, [0, 0, 20, 20], 2)]
-    cases = worst(make_problem([], objects, sizes_hw=[(100, 100), (10, 20), (100, 100)]))["missed"]
-    assert [(one.truth, one.score) for one in cases] == [(1, 0.5), (2, 0.04), (0, 0.01)]
-    assert cases[0].message == "cat of 10 × 10 pixels not found; no detection overlaps it"
-    assert (cases[0].detection, cases[0].iou) == (-1, 0.0)
-
-
-def test_missed_objects_are_ranked_by_area_where_the_size_of_an_image_is_unknown() -> None:
-    objects: list[Object] = [(CAT, BOX_CASES, 0), (CAT, BOX_CASES, 1), (CAT, [0, 0, 20, 20], 2)]
-    cases = worst(make_problem([], objects, sizes_hw=[(100, 100), (0, 0), (100, 100)]))["missed"]
-    assert [(one.truth, one.score) for one in cases] == [(2, 1.0), (0, 0.25), (1, 0.25)]
-
-
-def test_an_object_that_only_a_low_score_found_is_missed() -> None:
-    problem = make_problem([(CAT, 0.3, [0, 0, 10, 8], 0)], [(CAT, BOX_CASES, 0)], sizes_hw=[(20, 20)])
-    (case,) = worst(problem)["missed"]
-    assert case.message.endswith("the nearest detection is cat 0.30 (IoU 0.80), which scores too little")
-    assert worst(problem, threshold=0.3)["missed"] == ()
-
-
-def test_nothing_detected_and_nothing_annotated() -> None:
-    problem = make_problem([], [(CAT, [3, 3, 0, 0], 0)], sizes_hw=[(0, 0)])
-    cases = worst(problem, threshold=math.nan)
-    assert [one.score for one in cases.pop("missed")] == [0.0]
-    assert set(cases.values()) == {()}
-    assert set(worst(make_problem([], [], sizes_hw=[]), threshold=math.nan).values()) == {()}

@@ -7,8 +7,9 @@ import pytest
 from rich.console import Console
 
 from tests.reference.coco_oracle import found, random_problem
+from yolo.console import print_table
 from yolo.evaluation import Evaluator
-from yolo.evaluation.result import EvaluationResult, plain_table, rich_table
+from yolo.evaluation.result import EvaluationResult, table_rows
 from yolo.structures import GroundTruth
 
 
@@ -59,17 +60,13 @@ def result() -> EvaluationResult:
     return evaluator.compute()
 
 
-def test_plain_table(result: EvaluationResult) -> None:
-    assert plain_table(result).splitlines() == [
+@pytest.mark.parametrize("terminal", [True, False])
+def test_the_same_table_in_a_terminal_and_in_a_file(result: EvaluationResult, terminal: bool) -> None:
+    stream = io.StringIO()
+    print_table(Console(file=stream, width=80, force_terminal=terminal, color_system=None), table_rows(result), bold=1)
+    assert stream.getvalue().splitlines() == [
         "Class     Images  Instances      P      R     F1  mAP50  mAP50-95",
         "all            2          1  1.000  1.000  1.000  1.000     1.000",
         "cat            1          1  1.000  1.000  1.000  1.000     1.000",
         "[red]dog       0          0      -      -      -      -         -",
     ]
-
-
-def test_rich_table_has_the_same_cells_and_takes_names_literally(result: EvaluationResult) -> None:
-    stream = io.StringIO()
-    Console(file=stream, width=120).print(rich_table(result))
-    printed = [line.split() for line in stream.getvalue().splitlines()]
-    assert printed == [line.split() for line in plain_table(result).splitlines()]

@@ -8,7 +8,7 @@ from hypothesis import strategies as st
 from tests.reference.coco_arrays import random_flat_problem
 from tests.reference.slow_matching import as_problem, random_sets, slow_confusions
 from yolo.detection_sets import DetectionSet, TruthSet
-from yolo.evaluation.coco import match_problem
+from yolo.evaluation.matching import match
 from yolo.evaluation.summary import confusion_matrix, summarise
 
 LEFT, RIGHT, FAR = [0, 0, 10, 10], [20, 0, 10, 10], [80, 80, 10, 10]
@@ -36,8 +36,8 @@ def sets(
 
 
 def matrix(problem: tuple[DetectionSet, TruthSet], score_threshold: float = 0.5) -> list[list[int]]:
-    matched = match_problem(as_problem(problem, images=3, classes=2))
-    rows: list[list[int]] = confusion_matrix(matched, score_threshold=score_threshold).tolist()
+    matches = match(as_problem(problem, images=3, classes=2))
+    rows: list[list[int]] = confusion_matrix(matches, score_threshold).tolist()
     return rows
 
 
@@ -82,8 +82,7 @@ def test_of_two_wrong_classes_the_better_score_takes_the_object() -> None:
     # a dog at 0.9 and a bird at 0.7 on one cat, in both orders of the classes
     for dog, bird in ((1, 2), (2, 1)):
         problem = sets(found=[(bird, 0.7, LEFT), (dog, 0.9, LEFT)], objects=[(0, LEFT)])
-        matched = match_problem(as_problem(problem, classes=3))
-        counts = confusion_matrix(matched, score_threshold=0.5)
+        counts = confusion_matrix(match(as_problem(problem, classes=3)), 0.5)
         assert (counts[0, dog], counts[3, bird], counts.sum()) == (1, 1, 2)
 
 
@@ -93,9 +92,9 @@ def test_a_second_box_on_a_found_object_is_background_whatever_its_class() -> No
 
 
 def test_the_iou_of_half_has_to_be_among_the_thresholds() -> None:
-    matched = match_problem(as_problem(sets(found=[], objects=[])), iou_thresholds=np.array([0.75]))
+    matches = match(as_problem(sets(found=[], objects=[])), iou_thresholds=np.array([0.75]))
     with pytest.raises(ValueError, match=r"0\.5 is none of"):
-        confusion_matrix(matched, score_threshold=0.5)
+        confusion_matrix(matches, 0.5)
 
 
 def test_a_crowd_is_no_row_and_excuses_its_own_class_only() -> None:
@@ -137,7 +136,7 @@ def test_equal_to_plain_loops_with_more_classes(seed: int, threshold: float) -> 
     # the loops go by score and then by place, the matrix in the order of the classes on equal scores
     order = np.lexsort((kept.labels, -kept.scores))
     expected = slow_confusions(kept[order], problem.truths, 4)
-    assert confusion_matrix(match_problem(problem), score_threshold=threshold).tolist() == expected
+    assert confusion_matrix(match(problem), threshold).tolist() == expected
 
 
 @settings(max_examples=60, deadline=None)

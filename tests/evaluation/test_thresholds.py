@@ -8,9 +8,9 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from yolo.evaluation import Evaluator
-from yolo.evaluation.thresholds import ScoredVerdicts, at_threshold, best_threshold, f1_curves, threshold_table
+from yolo.evaluation.thresholds import ScoredVerdicts, threshold_table
 from yolo.structures import Detections, GroundTruth
-from yolo.thresholds import ThresholdTable
+from yolo.thresholds import SCORE_POINTS, ThresholdTable
 
 
 def table_of(scores_hit: list[tuple[float, bool]], instances: int) -> ThresholdTable:
@@ -143,22 +143,19 @@ TWO_CLASSES = make([[(0.9, "T"), (0.8, "F"), (0.4, "T")], [(0.6, "T"), (0.3, "F"
 
 
 def test_hand_computed_best_threshold() -> None:
-    assert best_threshold(TWO_CLASSES, np.array([0, 1])) == 0.4
-    assert best_threshold(TWO_CLASSES, np.array([0])) == 0.4
-    assert best_threshold(TWO_CLASSES, np.array([1])) == 0.6
+    assert TWO_CLASSES.best_threshold(np.array([0, 1])) == 0.4
+    assert TWO_CLASSES.best_threshold(np.array([0])) == 0.4
+    assert TWO_CLASSES.best_threshold(np.array([1])) == 0.6
 
 
-def test_hand_computed_rates() -> None:
-    point = at_threshold(TWO_CLASSES, 0.4)
-    np.testing.assert_allclose(point.precision, [2 / 3, 1])
-    np.testing.assert_allclose(point.recall, [1, 1])
-    np.testing.assert_allclose(point.f1, [4 / 5, 1])
-    below = at_threshold(TWO_CLASSES, 0.95)
-    assert below.precision.tolist() == below.recall.tolist() == below.f1.tolist() == [0, 0]
+def test_hand_computed_counts() -> None:
+    hits, misses = TWO_CLASSES.counts_at(np.array([0.95, 0.4]))
+    assert (hits.tolist(), misses.tolist()) == ([[0, 2], [0, 1]], [[0, 1], [0, 0]])
+    assert TWO_CLASSES.f1(hits, misses).tolist() == [[0, 4 / 5], [0, 1]]
 
 
 def test_hand_computed_curve() -> None:
-    first, second = f1_curves(TWO_CLASSES)
+    first, second = TWO_CLASSES.f1(*TWO_CLASSES.counts_at(SCORE_POINTS))
     for threshold, expected in ((0, 4 / 5), (40, 4 / 5), (41, 1 / 2), (80, 1 / 2), (81, 2 / 3), (91, 0), (100, 0)):
         assert first[threshold] == pytest.approx(expected), threshold
     assert second[0] == pytest.approx(2 / 3)
@@ -168,25 +165,24 @@ def test_hand_computed_curve() -> None:
 def test_equal_scores_are_kept_or_dropped_together() -> None:
     # after the first of the two F1 would be 1, but no threshold can part them
     tied = make([[(0.5, "T"), (0.5, "F"), (0.7, "F")]], [1])
-    assert best_threshold(tied, np.array([0])) == 0.5
-    assert at_threshold(tied, 0.5).precision.tolist() == [1 / 3]
+    assert tied.best_threshold(np.array([0])) == 0.5
+    assert [one.tolist() for one in tied.counts_at(np.array([0.5]))] == [[[1]], [[2]]]
 
 
 def test_a_class_without_objects_takes_no_part() -> None:
     verdicts = make([[(0.9, "F")], [(0.2, "T")]], [0, 1])
-    assert best_threshold(verdicts, np.array([0, 1])) == 0.2
-    assert math.isnan(best_threshold(verdicts, np.array([0])))
-    assert math.isnan(at_threshold(verdicts, 0.2).f1[0])
-    assert np.isnan(f1_curves(verdicts)[0]).all()
+    assert verdicts.best_threshold(np.array([0, 1])) == 0.2
+    assert math.isnan(verdicts.best_threshold(np.array([0])))
+    assert np.isnan(verdicts.f1(*verdicts.counts_at(SCORE_POINTS))[0]).all()
+    np.testing.assert_array_equal(verdicts.best_thresholds(), [math.nan, 0.2])
 
 
 def test_objects_without_detections() -> None:
     verdicts = make([[]], [3])
-    threshold = best_threshold(verdicts, np.array([0]))
+    threshold = verdicts.best_threshold(np.array([0]))
     assert math.isnan(threshold)
-    point = at_threshold(verdicts, threshold)
-    assert (point.precision[0], point.recall[0], point.f1[0]) == (0, 0, 0)
-    assert f1_curves(verdicts).tolist() == [[0.0] * 101]
+    assert verdicts.f1(*verdicts.counts_at(SCORE_POINTS)).tolist() == [[0.0] * 101]
+    assert math.isnan(verdicts.best_thresholds()[0])
 
 
 detections_of_a_class = st.lists(
@@ -198,14 +194,14 @@ detections_of_a_class = st.lists(
 def test_no_threshold_is_better_and_none_as_good_is_higher(classes: list[list[tuple[float, str]]], extra: int) -> None:
     instances = [sum(letter == "T" for _, letter in one) + extra for one in classes]
     verdicts = make(classes, instances)
-    best = best_threshold(verdicts, np.arange(len(classes)))
+    best = verdicts.best_threshold(np.arange(len(classes)))
     counted = [index for index, count in enumerate(instances) if count]
     if not any(classes[index] for index in counted):
         assert math.isnan(best)
         return
 
     def mean_f1(threshold: float) -> float:
-        return float(np.nanmean(at_threshold(verdicts, threshold).f1))
+        return float(np.nanmean(verdicts.f1(*verdicts.counts_at(np.array([threshold])))))
 
     for threshold in {score for index in counted for score, _ in classes[index]}:
         assert mean_f1(threshold) <= mean_f1(best) + 1e-12

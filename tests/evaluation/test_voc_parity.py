@@ -1,5 +1,4 @@
 import math
-from collections.abc import Sequence
 from typing import Any
 
 import numpy as np
@@ -11,7 +10,8 @@ from tests.reference.coco_arrays import random_flat_problem
 from tests.reference.coco_oracle import found, random_problem
 from tests.reference.slow_voc import file_box, found_of_class, objects_of_class, slow_ap, slow_curve
 from yolo.detection_sets import coco_image_ids
-from yolo.evaluation.voc import VocEvaluator, evaluate_voc
+from yolo.evaluation.evaluator import Evaluator
+from yolo.evaluation.voc import evaluate_voc
 from yolo.structures import Detections, GroundTruth
 
 
@@ -43,12 +43,12 @@ def small_problem(seed: int) -> tuple[dict[str, Detections], dict[str, GroundTru
 
 
 def assert_equal_to_loops(
-    detections: dict[str, Detections], truths: dict[str, GroundTruth], class_names: Sequence[str], **options: Any
+    detections: dict[str, Detections], truths: dict[str, GroundTruth], class_names: list[str], **options: Any
 ) -> None:
-    evaluator = VocEvaluator(class_names, **options)
+    evaluator = Evaluator(class_names)
     for image_id, truth in truths.items():
         evaluator.update(image_id, detections[image_id], truth)
-    result = evaluator.compute()
+    result = evaluate_voc(evaluator.problem(), **options)
     interpolation = options.pop("interpolation")
     numbers = coco_image_ids(truths)  # the order of the images decides between equal scores
     in_order = {image_id: detections[image_id] for image_id in sorted(numbers, key=numbers.__getitem__)}
@@ -94,11 +94,11 @@ def test_equal_to_plain_loops_on_boxes_of_any_size(seed: int, coarse: bool, opti
 @given(seed=st.integers(0, 2**32 - 1), interpolation=st.sampled_from(["11-point", "all-point"]))
 def test_perfect_detections_have_ap_exactly_one(seed: int, interpolation: Any) -> None:
     problem = random_problem(seed, num_images=4, num_classes=3, coarse=False)
-    evaluator = VocEvaluator(problem.class_names, interpolation=interpolation)
+    evaluator = Evaluator(problem.class_names)
     for image_id, truth in problem.truths.items():
         plain = GroundTruth.from_boxes(truth.boxes, truth.labels)
         evaluator.update(image_id, found(truth.boxes, np.linspace(1, 0.5, len(truth)), truth.labels), plain)
-    result = evaluator.compute()
+    result = evaluate_voc(evaluator.problem(), interpolation=interpolation)
     assert set(result.ap_per_class[result.npos > 0].tolist()) <= {1.0}
     assert result.mean_ap == 1 or not result.npos.any()
 

@@ -6,7 +6,7 @@ import numpy as np
 
 from yolo.arrays import Float64
 from yolo.detection_sets import DetectionSet, ImageTable, Problem, TruthSet
-from yolo.evaluation.coco import match_problem
+from yolo.evaluation.matching import match
 from yolo.evaluation.summary import summarise
 
 SUMMARY_NAMES = (
@@ -85,20 +85,21 @@ def slow_replicate(
 
 
 def _operating_point(problem: Problem, score_threshold: float, max_detections: int) -> tuple[float, float, float]:
-    matched = match_problem(problem, iou_thresholds=np.array([0.5]), max_detections=max_detections)
-    detections, points = matched.problem.detections, []
+    matches = match(problem, iou_thresholds=np.array([0.5]), max_detections=max_detections)
+    detections, points = matches.problem.detections, []
+    _, true_positive, false_positive = matches.at(0.5)
     for index in range(problem.num_classes):
         instances = sum(
             bool(counted) and label == index
-            for counted, label in zip(matched.counted, problem.truths.labels.tolist(), strict=True)
+            for counted, label in zip(matches.counted[0], problem.truths.labels.tolist(), strict=True)
         )
         if not instances:
             continue
         hits = misses = 0
         for row in range(len(detections)):
             if detections.labels[row] == index and detections.scores[row] >= score_threshold:
-                hits += int(matched.true_positive[row, 0])
-                misses += int(matched.false_positive[row, 0])
+                hits += int(true_positive[row])
+                misses += int(false_positive[row])
         precision, recall = hits / max(hits + misses, 1), hits / instances
         points.append((precision, recall, 2 * precision * recall / max(precision + recall, 1e-300)))
     if not points:

@@ -12,9 +12,9 @@ from yolo.evaluation.analysis import Analysis
 from yolo.evaluation.bootstrap import Interval, Intervals
 from yolo.evaluation.breakdown import Bin, Breakdown
 from yolo.evaluation.calibration import Calibration
-from yolo.evaluation.coco import Matched, match_problem
 from yolo.evaluation.errors import ERROR_KINDS, NO_ERROR, ErrorAnalysis
-from yolo.evaluation.label_errors import Case
+from yolo.evaluation.examples import Example
+from yolo.evaluation.matching import Matches, match
 from yolo.evaluation.result import EvaluationResult
 from yolo.evaluation.summary import summarise
 
@@ -65,39 +65,42 @@ def make_problem(names: tuple[str, ...], *, num_images: int, per_image: int = 7,
 def make_analysis(names: tuple[str, ...], *, num_images: int = 60, seed: int = 0, cases: int = 12) -> Analysis:
     """An analysis of `make_problem`."""
     problem = make_problem(names, num_images=num_images, seed=seed)
-    result, matched = summarise(problem), match_problem(problem)
+    result, matched = summarise(problem), match(problem)
     errors = make_errors(matched, result)
     return Analysis(
         result=result,
-        matched=matched,
+        matches=matched,
         intervals=make_intervals(result),
         errors=errors,
         breakdowns=make_breakdowns(result),
         calibration=make_calibration(),
-        worst={kind: make_cases(matched, errors, kind, cases) for kind in ERROR_KINDS},
-        suspects=tuple(
-            Case("not_annotated", int(matched.problem.detections.image_index[place]), place, -1, 0.9, 0.0, "looks like")
+        examples={kind: make_cases(matched, errors, kind, cases) for kind in ERROR_KINDS},
+        label_errors=tuple(
+            Example(
+                "not_annotated", int(matched.problem.detections.image_index[place]), place, -1, 0.9, 0.0, "looks like"
+            )
             for place in range(0, len(matched.problem.detections), 7)[:cases]
         ),
     )
 
 
-def make_errors(matched: Matched, result: EvaluationResult) -> ErrorAnalysis:
+def make_errors(matched: Matches, result: EvaluationResult) -> ErrorAnalysis:
     """False positives dealt out to the kinds in turn."""
     detections, truths = matched.problem.detections, matched.problem.truths
     num_classes = matched.problem.num_classes
     kind = np.full(len(detections), NO_ERROR, np.int8)
-    wrong = np.flatnonzero(matched.false_positive[:, 0])
+    wrong = np.flatnonzero(matched.at(0.5).false_positive)
     kind[wrong] = np.arange(len(wrong)) % 5
     kept = detections.scores >= result.score_threshold
     missed = np.ones(len(truths), bool)
-    missed[matched.matched[matched.true_positive[:, 0], 0]] = False
+    taken, hit, _ = matched.at(0.5)
+    missed[taken[hit]] = False
     counts = {name: int(((kind == place) & kept).sum()) for place, name in enumerate(ERROR_KINDS[:5])}
     class_counts: dict[str, NDArray[np.int64]] = {
         name: np.bincount(detections.labels[(kind == place) & kept], minlength=num_classes)
         for place, name in enumerate(ERROR_KINDS[:5])
     }
-    empty = np.where(matched.instances > 0, 0.0, np.nan)
+    empty = np.where(matched.instances() > 0, 0.0, np.nan)
     cost = dict(zip(ERROR_KINDS, (0.041, 0.083, 0.006, 0.012, 0.034, 0.151), strict=True))
     return ErrorAnalysis(
         kind=kind,
@@ -167,20 +170,20 @@ def make_calibration() -> Calibration:
     return Calibration(edges, counts, mean_score, precision, 0.121, 0.2, 0.16, 1.46, 0.031, int(counts.sum()), "")
 
 
-def make_cases(matched: Matched, errors: ErrorAnalysis, kind: str, most: int) -> tuple[Case, ...]:
+def make_cases(matched: Matches, errors: ErrorAnalysis, kind: str, most: int) -> tuple[Example, ...]:
     """The best scored errors of a kind."""
     problem = matched.problem
     names = problem.class_names
     if kind == "missed":
         return tuple(
-            Case(kind, int(problem.truths.image_index[place]), -1, place, 0.5, 0.0,
+            Example(kind, int(problem.truths.image_index[place]), -1, place, 0.5, 0.0,
                  f"{names[problem.truths.labels[place]]} was not found")
             for place in np.flatnonzero(errors.missed)[:most].tolist()
         )  # fmt: skip
     places = np.flatnonzero(errors.kind == ERROR_KINDS.index(kind))
     places = places[np.argsort(-problem.detections.scores[places], kind="stable")][:most]
     return tuple(
-        Case(kind, int(problem.detections.image_index[place]), place, int(errors.nearest[place]),
+        Example(kind, int(problem.detections.image_index[place]), place, int(errors.nearest[place]),
              float(problem.detections.scores[place]), float(errors.nearest_iou[place]),
              f"{names[problem.detections.labels[place]]} detected with score "
              f"{problem.detections.scores[place]:.2f} ({kind})")

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from yolo.detection_files.remarks import Remark
-from yolo.evaluation.label_errors import Case
+from yolo.evaluation.examples import Example
 from yolo.report.context import CasePicture, ReportContext
 
 # the smallest GIF there is
@@ -13,7 +13,7 @@ PIXEL = "data:image/gif;base64,R0lGODlhAQABAIAAAAAAAP///yH5BAEAAAAALAAAAAABAAEAA
 MADE = CasePicture(PIXEL, 320, 240, alt='a "cat" & <dog>', caption="image <b>1</b>")
 
 
-def make_picture(case: Case) -> CasePicture | None:
+def make_picture(case: Example) -> CasePicture | None:
     """No picture of every fifth image."""
     return MADE if case.image % 5 else None
 

@@ -15,7 +15,7 @@ from yolo.evaluation.analysis import Analysis
 from yolo.evaluation.bootstrap import Interval
 from yolo.evaluation.breakdown import Bin, Breakdown
 from yolo.evaluation.errors import ERROR_KINDS
-from yolo.evaluation.label_errors import Case
+from yolo.evaluation.examples import Example
 from yolo.report.advice import Advice, make_advice, most_confused, uncertain_classes
 from yolo.report.text import calibration_text
 
@@ -48,7 +48,7 @@ def base() -> Analysis:
         ),
         breakdowns=(),
         calibration=replace(made.calibration, ece=0.01, ece_shown=0.01, num_shown=1000),
-        suspects=(),
+        label_errors=(),
     )
 
 
@@ -79,7 +79,7 @@ def with_class(base: Analysis, place: int, **changes: Any) -> Analysis:
 
 
 def with_suspects(base: Analysis, *kinds: str) -> Analysis:
-    return replace(base, suspects=tuple(Case(kind, 0, 0, -1, 0.9, 0.0, "look") for kind in kinds))
+    return replace(base, label_errors=tuple(Example(kind, 0, 0, -1, 0.9, 0.0, "look") for kind in kinds))
 
 
 def test_remarks_on_the_input_come_first(base: Analysis) -> None:
@@ -274,8 +274,8 @@ def test_no_objects_and_no_detections_are_told_apart(base: Analysis) -> None:
     costly = with_errors(base, ap_cost=FREE | {"missed": 1.0})
     no_objects = replace(costly, result=replace(base.result, num_objects=0))
     assert [item.title for item in make_advice(no_objects)] == ["There are no objects to be found."]
-    problem = replace(base.matched.problem, detections=base.matched.problem.detections[:0])
-    no_detections = replace(costly, matched=replace(base.matched, problem=problem))
+    problem = replace(base.matches.problem, detections=base.matches.problem.detections[:0])
+    no_detections = replace(costly, matches=replace(base.matches, problem=problem))
     remarks = (Remark("no_detections", 1, "there is not one detection"),)
     # neither that all is missed, nor the remark, says more
     assert [item.title for item in make_advice(no_detections, remarks)] == ["The detector found nothing at all."]

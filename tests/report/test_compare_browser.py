@@ -14,7 +14,7 @@ from tests.report.browser import NEEDS_BROWSER, console, open_browser
 from tests.report.made_comparison import HOSTILE_NAMES, make_comparison, make_problems
 from yolo.detection_files.remarks import Remark
 from yolo.detection_sets import ImageTable, Problem
-from yolo.evaluation.coco import match_problem
+from yolo.evaluation.matching import match
 from yolo.report.compare import Sides, write_comparison
 from yolo.report.context import ReportContext
 from yolo.report.pictures import ChangePictures
@@ -44,7 +44,7 @@ def page(tmp_path_factory: pytest.TempPathFactory) -> Path:
         environment={"python": "3"},
     )
     sides = Sides(comparison, problems[0], problems[1], (LONG_NAME, "</script><script>window.harmed = 1</script>"))
-    pictures = ChangePictures(match_problem(problems[0]), match_problem(problems[1]), (0.3, 0.4))
+    pictures = ChangePictures(match(problems[0]), match(problems[1]), (0.3, 0.4))
     return write_comparison(folder, sides, context, pictures=pictures)
 
 

@@ -10,9 +10,9 @@ from numpy.typing import NDArray
 from PIL import Image
 
 from yolo.detection_sets import DetectionSet, ImageTable, Problem, TruthSet
-from yolo.evaluation.coco import match_problem
 from yolo.evaluation.comparison import ImageChange
-from yolo.evaluation.label_errors import Case
+from yolo.evaluation.examples import Example
+from yolo.evaluation.matching import match
 from yolo.media.crops import PAPER, decode_reduced
 from yolo.media.drawing import BLUE, ORANGE
 from yolo.report.context import CasePicture
@@ -48,8 +48,8 @@ def problem_of(
     )
 
 
-def case(detection: int = -1, truth: int = -1, *, image: int = 0, iou: float = 0.0) -> Case:
-    return Case("class", image, detection, truth, 0.9, iou, "")
+def case(detection: int = -1, truth: int = -1, *, image: int = 0, iou: float = 0.0) -> Example:
+    return Example("class", image, detection, truth, 0.9, iou, "")
 
 
 def pixels(picture: CasePicture | None) -> NDArray[np.int64]:
@@ -228,7 +228,7 @@ def test_images_are_decoded_once_for_several_cases(tmp_path: Path, monkeypatch: 
 
 def matched_scene(path: str, *, detections: Sequence[Sequence[float]]) -> Any:
     """Two objects, side by side."""
-    return match_problem(
+    return match(
         problem_of([path], truths=[(40, 40, 120, 160, 0, 0), (180, 40, 280, 160, 0, 1)], detections=detections)
     )
 
@@ -268,7 +268,7 @@ def test_what_does_not_count_is_neither_wrong_nor_missed(tmp_path: Path) -> None
     rows = [(40, 40, 120, 160, 0, 0, 0.8), (50, 50, 90, 90, 1, 0, 0.9)]
     problem = problem_of(paths, detections=rows)
     crowd = TruthSet.from_xyxy([(40, 40, 120, 160), (180, 40, 280, 160)], [0, 1], [0, 0], iscrowd=[True, True])
-    matched = match_problem(Problem(problem.images, NAMES, crowd, problem.detections))
+    matched = match(Problem(problem.images, NAMES, crowd, problem.detections))
     picture = draw_image(matched, 0, score_threshold=0.5)
     image = pixels(picture)
     assert picture is not None
@@ -283,20 +283,18 @@ def test_what_does_not_count_is_neither_wrong_nor_missed(tmp_path: Path) -> None
 def test_long_lists_are_shortened_and_empty_images_said(tmp_path: Path) -> None:
     path = photo(tmp_path / "a.png")
     rows = [(10 * place, 0, 10 * place + 8, 8, 0, 0) for place in range(6)]
-    picture = draw_image(match_problem(problem_of([path], truths=rows)), 0, score_threshold=0.5)
+    picture = draw_image(match(problem_of([path], truths=rows)), 0, score_threshold=0.5)
     assert picture is not None
     assert picture.caption == "found 0 of 6; missed: cat, cat, cat and 3 more"
-    empty = draw_image(match_problem(problem_of([path])), 0, score_threshold=0.5)
+    empty = draw_image(match(problem_of([path])), 0, score_threshold=0.5)
     assert empty is not None
     assert empty.caption == "nothing to be found"
 
 
 def test_both_detectors_are_shown_on_the_same_part(tmp_path: Path) -> None:
     path = photo(tmp_path / "a.png", size_hw=(1000, 1000))
-    a = match_problem(problem_of([""], truths=[(400, 400, 500, 500, 0, 0)]))
-    b = match_problem(
-        problem_of([path], truths=[(400, 400, 500, 500, 0, 0)], detections=[(500, 420, 620, 520, 0, 0, 0.9)])
-    )
+    a = match(problem_of([""], truths=[(400, 400, 500, 500, 0, 0)]))
+    b = match(problem_of([path], truths=[(400, 400, 500, 500, 0, 0)], detections=[(500, 420, 620, 520, 0, 0, 0.9)]))
     change = ImageChange(0, (0, 0), (0, 1), 1, -1)
     pictures = ChangePictures(a, b, (0.5, 0.5))  # the file is known to B only
     first, second = pictures(change)

@@ -66,7 +66,7 @@ def make_problem(folder: Path) -> Problem:
 def folder(tmp_path_factory: pytest.TempPathFactory) -> Path:
     path = tmp_path_factory.mktemp("real")
     analysis = analyse(make_problem(path), replicates=40)
-    pictures = CasePictures(analysis.matched.problem)
+    pictures = CasePictures(analysis.matches.problem)
     write_report(path, analysis, ReportContext("cats and dogs", "gridyolo report", pictures=pictures))
     return path
 

@@ -17,8 +17,8 @@ import pytest
 from tests.report.made_analysis import HOSTILE_NAMES, make_analysis, make_errors, make_problem
 from tests.report.made_context import PIXEL, make_context
 from yolo.evaluation.analysis import Analysis
-from yolo.evaluation.coco import match_problem
 from yolo.evaluation.errors import ERROR_KINDS
+from yolo.evaluation.matching import match
 from yolo.evaluation.result import EvaluationResult
 from yolo.evaluation.summary import summarise
 from yolo.report.advice import make_advice
@@ -140,7 +140,7 @@ def test_metrics_json_holds_the_result_and_the_sections(folder: Path, analysis: 
     assert metrics["breakdowns"][0]["bins"][-1]["high"] is None
     assert metrics["configuration"] == {"input_size": 448, "classes": None, "scales": [0.5, None]}
     assert metrics["remarks"][0]["count"] == 12
-    assert metrics["num_suspects"] == len(metrics["suspects"]) == len(analysis.suspects)
+    assert metrics["num_suspects"] == len(metrics["suspects"]) == len(analysis.label_errors)
     assert metrics["voc"]["ap_per_class"] == [0.25, None]
     assert metrics["advice"][0]["anchor"] == "remarks"
 
@@ -161,7 +161,7 @@ def test_per_class_csv_has_todays_columns_first(folder: Path, analysis: Analysis
 def test_errors_csv_has_every_error_at_the_threshold(folder: Path, analysis: Analysis) -> None:
     rows = rows_of(folder / "errors.csv")
     metrics = json.loads((folder / "metrics.json").read_text(encoding="utf-8"))
-    detections, threshold = analysis.matched.problem.detections, analysis.errors.score_threshold
+    detections, threshold = analysis.matches.problem.detections, analysis.errors.score_threshold
     for place, kind in enumerate(ERROR_KINDS[:5]):
         own = [row for row in rows if row["kind"] == kind]
         found = np.flatnonzero((analysis.errors.kind == place) & (detections.scores >= threshold))
@@ -170,7 +170,7 @@ def test_errors_csv_has_every_error_at_the_threshold(folder: Path, analysis: Ana
     row = next(row for row in rows if row["kind"] == "missed")
     assert row["class"] == row["score"] == row["x1"] == ""
     assert float(row["object_x2"]) > float(row["object_x1"])
-    assert sum(row["kind"].startswith("suspect:") for row in rows) == len(analysis.suspects)
+    assert sum(row["kind"].startswith("suspect:") for row in rows) == len(analysis.label_errors)
     assert metrics["errors_csv"]["errors"] + metrics["errors_csv"]["suspects"] == len(rows)
 
 
@@ -181,7 +181,7 @@ def test_errors_csv_is_bounded_and_says_so(tmp_path: Path, analysis: Analysis) -
     rows = [row for row in rows_of(tmp_path / "errors.csv") if not row["kind"].startswith("suspect:")]
     assert (counts.written, len(rows)) == (20, 20)
     assert counts.errors > 20
-    detections = analysis.matched.problem.detections
+    detections = analysis.matches.problem.detections
     wrong = np.sort(detections.scores[(analysis.errors.kind >= 0)])[::-1][:20]
     assert sorted((float(row["score"]) for row in rows), reverse=True) == wrong.tolist()
 
@@ -213,7 +213,7 @@ def test_pictures_stop_at_the_limit_and_kinds_take_turns(analysis: Analysis) -> 
     assert sum(counts) == 20
     assert min(counts) >= 1
     for group, kind in zip(drawn["gallery"], ERROR_KINDS, strict=True):
-        assert len(group["drawn"]) + len(group["undrawn"]) == len(analysis.worst[kind])
+        assert len(group["drawn"]) + len(group["undrawn"]) == len(analysis.examples[kind])
     assert "could not be read, or the room" in drawn["gallery"][0]["reason"]
 
 
@@ -222,7 +222,7 @@ def test_without_images_the_cases_are_listed(analysis: Analysis) -> None:
     page = Page(text)
     assert not [tag for tag, _ in page.elements if tag == "img"]
     assert page.texts.count("No pictures, because no images were at hand.") == 7
-    assert analysis.matched.problem.images.paths[analysis.worst["class"][0].image] in page.texts
+    assert analysis.matches.problem.images.paths[analysis.examples["class"][0].image] in page.texts
 
 
 @pytest.mark.parametrize("what", ["no detections", "no objects", "no images"])
@@ -233,12 +233,12 @@ def test_a_report_of_nothing_is_a_report(tmp_path: Path, what: str) -> None:
     if what != "no detections":
         problem = replace(problem, truths=problem.truths[:0])
     made = make_analysis(("cat", "dog"), num_images=5)
-    result, matched = summarise(problem), match_problem(problem)
+    result, matched = summarise(problem), match(problem)
     nothing = dict.fromkeys(ERROR_KINDS, math.nan)
     errors = replace(make_errors(matched, result), ap_cost=nothing, false_positive_cost=math.nan)
     calibration = replace(made.calibration, counts=np.zeros(10, np.int64), ece=math.nan, temperature=math.nan, note="")
-    empty: dict[str, Any] = {"worst": {}, "suspects": (), "breakdowns": (), "intervals": None}
-    analysis = replace(made, result=result, matched=matched, errors=errors, calibration=calibration, **empty)
+    empty: dict[str, Any] = {"examples": {}, "label_errors": (), "breakdowns": (), "intervals": None}
+    analysis = replace(made, result=result, matches=matched, errors=errors, calibration=calibration, **empty)
     path = write_report(tmp_path, analysis, ReportContext("nothing", ""))
     texts = Page(path.read_text(encoding="utf-8")).texts
     wanted = {"no detections": "The detector found nothing at all."}

@@ -11,7 +11,7 @@ from rich.console import Console
 
 from yolo.cli.arguments import parse
 from yolo.config import CompareConfig, ReportConfig, ValConfig
-from yolo.console import say
+from yolo.console import print_table, say
 
 if TYPE_CHECKING:
     from yolo.engine.validate import Evaluation
@@ -125,12 +125,9 @@ def print_evaluation(evaluation: Evaluation, console: Console) -> None:
 
 def print_result(result: EvaluationResult, console: Console) -> None:
     """The table, and what P, R and F1 hold at."""
-    from yolo.evaluation.result import plain_table, rich_table
+    from yolo.evaluation.result import table_rows
 
-    if console.is_terminal:
-        console.print(rich_table(result))
-    else:
-        say(console, plain_table(result))
+    print_table(console, table_rows(result), bold=1)
     if result.num_objects == 0:
         say(console, "the split has no objects: there is nothing to measure")
     elif math.isnan(result.score_threshold):

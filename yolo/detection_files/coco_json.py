@@ -15,8 +15,7 @@ from typing import Any
 
 import numpy as np
 
-from yolo.detection_sets import coco_image_ids
-from yolo.evaluation.matching import xyxy_to_xywh
+from yolo.detection_sets import coco_image_ids, xyxy_to_xywh
 from yolo.files import atomic_write
 from yolo.structures import AnnotatedImage, Detections, GroundTruth
 

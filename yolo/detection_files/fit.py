@@ -18,7 +18,7 @@ from yolo.arrays import Float64, Int64
 from yolo.detection_files.remarks import Remarks
 from yolo.detection_files.truth_files import GroundTruthFiles
 from yolo.detection_sets import DetectionSet, TruthSet
-from yolo.evaluation.matching import coco_overlap, find_pairs, sort_by_group
+from yolo.evaluation.overlaps import coco_overlap, find_pairs, sort_by_group
 
 _LOOKED_AT = 5_000  # detections: enough to tell, and no matter of time
 _FEWEST = 5  # detections on objects that say anything about a file

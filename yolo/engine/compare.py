@@ -21,8 +21,8 @@ from yolo.detection_sets import Problem, TruthSet
 from yolo.engine.provenance import command_of, describe_environment
 from yolo.engine.report import INPUTS, describe_files, read_names, remark_lines
 from yolo.errors import ConfigError, DataError
-from yolo.evaluation.coco import match_problem
 from yolo.evaluation.comparison import Comparison, compare
+from yolo.evaluation.matching import match
 from yolo.files import new_folder
 from yolo.report.compare import Sides, write_comparison
 from yolo.report.context import ReportContext
@@ -93,7 +93,7 @@ def compare_files(config: CompareConfig, console: Console | None = None) -> Comp
         _check_unchanged(second, {one.name: one.b for one in comparison.headline})
     pictures = None
     if config.pictures:
-        pictures = ChangePictures(match_problem(a), match_problem(b), comparison.score_thresholds)
+        pictures = ChangePictures(match(a), match(b), comparison.score_thresholds)
     folder = new_folder(Path(config.runs), config.name)
     context = ReportContext(
         title=f"{first.name} and {second.name}",

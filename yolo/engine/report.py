@@ -83,7 +83,7 @@ def report(config: ReportConfig, console: Console | None = None) -> ReportRun:
         configuration=asdict(config),
         environment=describe_environment(),
         voc=None if voc is None else voc.to_dict(),
-        pictures=CasePictures(analysis.matched.problem) if config.pictures else None,
+        pictures=CasePictures(analysis.matches.problem) if config.pictures else None,
     )
     return ReportRun(folder, write_report(folder, analysis, context), analysis, voc, remarks)
 

@@ -10,7 +10,7 @@ import time
 from collections.abc import Mapping
 from dataclasses import asdict, dataclass
 from pathlib import Path
-from typing import Any, Literal
+from typing import Any
 
 import numpy as np
 import torch
@@ -35,7 +35,7 @@ from yolo.evaluation.analysis import analyse
 from yolo.evaluation.evaluator import Evaluator
 from yolo.evaluation.result import EvaluationResult
 from yolo.evaluation.summary import summarise
-from yolo.evaluation.voc import INTERPOLATIONS, VocEvaluator, VocResult
+from yolo.evaluation.voc import INTERPOLATIONS, VocResult, evaluate_voc
 from yolo.files import new_folder, write_json
 from yolo.formats.issues import DataAccount
 from yolo.geometry import ResizeMode
@@ -124,7 +124,7 @@ def validate(config: ValConfig) -> ValidationRun:
     write_json(folder / "data.json", {split.name: account})
     voc, note = None, ""
     if config.protocol != "coco":
-        voc = measure_by_voc(split, evaluation.detections, config.protocol)
+        voc = evaluate_voc(evaluation.problem, interpolation=INTERPOLATIONS[config.protocol])
         write_json(folder / "voc.json", voc.to_dict())
         note = _write_comp4(folder / "comp4", evaluation.detections, split)
     write_evaluation(
@@ -140,17 +140,6 @@ def validate(config: ValConfig) -> ValidationRun:
         voc=None if voc is None else voc.to_dict(),
     )
     return ValidationRun(folder, split.account, evaluation, voc, note)
-
-
-def measure_by_voc(
-    split: Split, detections: Mapping[str, Detections], protocol: Literal["voc07", "voc10"]
-) -> VocResult:
-    """VOC's numbers of detections on the images of a split; images without an entry are left out."""
-    evaluator = VocEvaluator(split.class_names, interpolation=INTERPOLATIONS[protocol])
-    for image in split.images:
-        if image.image_id in detections:
-            evaluator.update(image.image_id, detections[image.image_id], image.ground_truth)
-    return evaluator.compute()
 
 
 def _write_comp4(folder: Path, detections: Mapping[str, Detections], split: Split) -> str:
@@ -300,7 +289,7 @@ def write_evaluation(
         environment=describe_environment(device),
         seconds_per_stage=evaluation.seconds,
         voc=None if voc is None else dict(voc),
-        pictures=CasePictures(analysis.matched.problem),
+        pictures=CasePictures(analysis.matches.problem),
     )
     write_report(folder, analysis, context)
 

@@ -8,9 +8,10 @@ from yolo.detection_sets import Problem
 from yolo.evaluation.bootstrap import Intervals, bootstrap_intervals
 from yolo.evaluation.breakdown import Breakdown, break_down
 from yolo.evaluation.calibration import Calibration, calibrate
-from yolo.evaluation.coco import Matched, match_areas
 from yolo.evaluation.errors import ErrorAnalysis, analyse_errors
-from yolo.evaluation.label_errors import Case, find_suspects, worst_cases
+from yolo.evaluation.examples import Example, error_examples
+from yolo.evaluation.label_errors import find_label_errors
+from yolo.evaluation.matching import Matches, match
 from yolo.evaluation.result import EvaluationResult
 from yolo.evaluation.summary import summarise
 
@@ -21,24 +22,24 @@ class Analysis:
 
     Attributes:
         result: the numbers.
-        matched: at IoU 0.5 to 0.95, objects of every size, at most 100 detections of each class and image; cases and
-            errors point into its detections and objects.
+        matches: at IoU 0.5 to 0.95, at most 100 detections of each class and image; examples and errors point into
+            its detections and objects.
         intervals: of the numbers; None where nobody asked for them.
         errors: by kind, with their cost.
         breakdowns: by size, aspect and crowding.
         calibration: of the scores.
-        worst: kind of error -> its worst cases, the worst first.
-        suspects: labels that are probably wrong, the surest first.
+        examples: kind of error -> those to see first, the worst first.
+        label_errors: labels that are probably wrong, the surest first.
     """
 
     result: EvaluationResult
-    matched: Matched
+    matches: Matches
     intervals: Intervals | None
     errors: ErrorAnalysis
     breakdowns: tuple[Breakdown, ...]
     calibration: Calibration
-    worst: dict[str, tuple[Case, ...]]
-    suspects: tuple[Case, ...]
+    examples: dict[str, tuple[Example, ...]]
+    label_errors: tuple[Example, ...]
 
 
 def analyse(
@@ -53,16 +54,15 @@ def analyse(
         seed: of the bootstrap.
     """
     result = result or summarise(problem)
-    by_area = match_areas(problem)
-    matched = by_area["all"]
-    errors = analyse_errors(matched, score_threshold=result.score_threshold)
+    matches = match(problem)
+    errors = analyse_errors(matches, score_threshold=result.score_threshold)
     return Analysis(
         result=result,
-        matched=matched,
-        intervals=None if replicates == 0 else bootstrap_intervals(by_area, result, replicates=replicates, seed=seed),
+        matches=matches,
+        intervals=None if replicates == 0 else bootstrap_intervals(matches, result, replicates=replicates, seed=seed),
         errors=errors,
         breakdowns=break_down(problem, result),
-        calibration=calibrate(matched),
-        worst=worst_cases(matched, errors),
-        suspects=find_suspects(matched, errors),
+        calibration=calibrate(matches),
+        examples=error_examples(matches, errors),
+        label_errors=find_label_errors(matches, errors),
     )

@@ -1,7 +1,7 @@
 """Precision and recall from verdicts: COCO's numbers for all classes and IoU thresholds at once.
 
 Average precision here is COCO's: the mean of the precision envelope read at 101 recalls. The 11-point and the
-area rule of Pascal VOC are in `voc_rule`.
+area rule of Pascal VOC are in `voc`.
 
 The envelope at a recall is the best precision from there on. Precision is locally best at true positives only, so
 nothing else is looked at, and of the true positives of a class only the best between two recall points matters.
@@ -19,7 +19,6 @@ from typing import NamedTuple
 import numpy as np
 
 from yolo.arrays import Bool, Float64, Int64
-from yolo.evaluation.matching import place_in_run
 
 RECALL_POINTS: Float64 = np.linspace(0.0, 1.0, 101)
 
@@ -136,3 +135,27 @@ def _at_true_positives(verdicts: Verdicts) -> tuple[Int64, Int64, Float64, Int64
     counted = others[place + 1] + correction[row, column + 1] - before[row, class_index]
     hits = place_in_run(row * len(bounds) + class_index) + 1
     return row, class_index, hits / np.maximum(counted, 1), place
+
+
+def starts_run(values: Int64 | Float64) -> Bool:
+    """True where a value differs from the one before."""
+    edges = np.ones(len(values), np.bool_)
+    np.not_equal(values[1:], values[:-1], out=edges[1:])
+    return edges
+
+
+def place_in_run(values: Int64) -> Int64:
+    """0, 1, 2, ... within each run of equal values.
+
+    >>> place_in_run(np.array([5, 5, 7, 5])).tolist()
+    [0, 1, 0, 0]
+    """
+    first = np.flatnonzero(starts_run(values))
+    place: Int64 = np.arange(len(values)) - np.repeat(first, np.diff(first, append=len(values)))
+    return place
+
+
+def mean_known(values: Float64) -> float:
+    """Mean of the entries that are not NaN, as of classes that have objects; NaN if there is none."""
+    known = values[~np.isnan(values)]
+    return float(known.mean()) if known.size else float("nan")

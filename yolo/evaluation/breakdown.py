@@ -17,8 +17,8 @@ import numpy as np
 
 from yolo.arrays import Bool, Float64
 from yolo.detection_sets import Problem
-from yolo.evaluation.coco import CocoProtocol, accumulate
-from yolo.evaluation.matching import AREA_RANGES, IOU_THRESHOLDS, match_subsets
+from yolo.evaluation.average_precision import curves, mean_known
+from yolo.evaluation.matching import AREA_RANGES, match_subsets
 from yolo.evaluation.result import EvaluationResult
 
 _IOU_50: Final = 0  # place in IOU_THRESHOLDS
@@ -194,37 +194,29 @@ def _aspect(sizes_wh: Float64) -> Float64:
 
 
 def _measure(problem: Problem, subsets: _Subsets, score_threshold: float, max_detections: int) -> tuple[Bin, ...]:
-    matching = match_subsets(
+    matches = match_subsets(
         problem,
-        iou_thresholds=IOU_THRESHOLDS,
+        subsets=subsets.labels,
         counted=subsets.counted,
         inside=subsets.inside,
         max_detections=max_detections,
     )
-    protocol = CocoProtocol(
-        area_ranges=dict(zip(subsets.labels, subsets.ranges, strict=True)), max_detections=(max_detections,)
-    )
-    precision = accumulate(matching, protocol).precision[..., 0]  # (T, R, C, A)
-    kept = problem.detections.scores[matching.rows] >= score_threshold
+    kept = matches.problem.detections.scores >= score_threshold
     bins = []
-    for place, (label, (low, high)) in enumerate(protocol.area_ranges.items()):
+    for place, (label, (low, high)) in enumerate(zip(subsets.labels, subsets.ranges, strict=True)):
         instances = int(subsets.counted[place].sum())
-        found = int((matching.true_positive(place, _IOU_50) & kept).sum())
+        precision = curves(matches.verdicts(place), matches.instances(place)).precision  # (T, R, C)
+        precision = np.where(precision < 0, np.nan, precision)
+        found = int((matches.at(0.5, place).true_positive & kept).sum())
         bins.append(
             Bin(
                 label=label,
                 low=low,
                 high=high,
                 instances=instances,
-                ap_50=_mean_known(precision[_IOU_50, ..., place]),
-                ap_50_95=_mean_known(precision[..., place]),
+                ap_50=mean_known(precision[_IOU_50]),
+                ap_50_95=mean_known(precision),
                 recall=found / instances if instances else float("nan"),
             )
         )
     return tuple(bins)
-
-
-def _mean_known(precision: Float64) -> float:
-    """Mean over the classes with objects, which are those that are not -1; NaN if there is none."""
-    known = precision[precision > -1]
-    return float(known.mean()) if known.size else float("nan")

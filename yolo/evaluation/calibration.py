@@ -20,7 +20,7 @@ from typing import NamedTuple
 import numpy as np
 
 from yolo.arrays import Bool, Float64, Int64
-from yolo.evaluation.coco import Matched
+from yolo.evaluation.matching import Matches
 
 # detections that people get to see: below it hardly any program draws a box
 SHOWN_SCORE = 0.05
@@ -87,11 +87,11 @@ class Bins(NamedTuple):
         return float(self.gaps @ counts / counts.sum()) if counts.size else math.nan
 
 
-def calibrate(matched: Matched, *, num_bins: int = 15) -> Calibration:
+def calibrate(matches: Matches, *, num_bins: int = 15) -> Calibration:
     """Compare scores with outcomes.
 
     Args:
-        matched: with IoU 0.5 and objects of every size.
+        matches: with IoU 0.5, objects of every size first.
         num_bins: B, of equal width.
 
     Raises:
@@ -99,17 +99,18 @@ def calibrate(matched: Matched, *, num_bins: int = 15) -> Calibration:
     """
     if num_bins < 1:
         raise ValueError(f"num_bins must be at least 1, got {num_bins}")
-    column = matched.at(0.5)
-    right = matched.true_positive[:, column]
-    used = right | matched.false_positive[:, column]
-    given, right = matched.problem.detections.scores[used], right[used]
+    _, right, wrong = matches.at(0.5)
+    used = right | wrong
+    given, right = matches.problem.detections.scores[used], right[used]
     scores = given.clip(0.0, 1.0)
     shown = scores >= SHOWN_SCORE
     edges = np.linspace(0.0, 1.0, num_bins + 1)
     bins = bin_scores(scores, right, edges)
     temperature, fit_note = fit_temperature(scores, right)
     after = (
-        math.nan if math.isnan(temperature) else bin_scores(soften(scores, temperature), right, edges).expected_error
+        math.nan
+        if math.isnan(temperature)
+        else bin_scores(apply_temperature(scores, temperature), right, edges).expected_error
     )
     outside = int(np.count_nonzero(given != scores))
     clip_note = f"{outside} scores outside 0..1 were clipped" if outside else ""
@@ -146,10 +147,10 @@ def bin_scores(scores: Float64, right: Bool, edges: Float64) -> Bins:
     return Bins(counts, score_sum / divisor, right_sum / divisor)
 
 
-def soften(scores: Float64, temperature: float) -> Float64:
+def apply_temperature(scores: Float64, temperature: float) -> Float64:
     """(K,) sigmoid(logit(score) / temperature); the order stays, 0.5 stays 0.5.
 
-    >>> soften(np.array([0.5, 0.9]), 1.0).round(6).tolist()
+    >>> apply_temperature(np.array([0.5, 0.9]), 1.0).round(6).tolist()
     [0.5, 0.9]
     """
     return _sigmoid(_logit(scores) / temperature)

@@ -17,18 +17,16 @@ from dataclasses import dataclass, fields, replace
 
 import numpy as np
 
-from yolo.arrays import Float64, Int64
+from yolo.arrays import Float64
 from yolo.detection_sets import Problem
 from yolo.evaluation.bootstrap import (
     Interval,
     centred,
     check_arguments,
-    class_replicates,
-    draw_weights,
-    mean_over_classes,
     percentile_interval,
 )
-from yolo.evaluation.coco import Matched, match_areas
+from yolo.evaluation.matching import Matches, match
+from yolo.evaluation.replicates import class_replicates, draw_weights, mean_over_classes
 from yolo.evaluation.result import EvaluationResult
 from yolo.evaluation.summary import summarise
 
@@ -133,22 +131,23 @@ def compare(a: Problem, b: Problem, *, replicates: int | None = None, level: flo
         replicates = automatic_pairs(max(len(a.detections), len(b.detections)), a.num_classes)
     check_arguments(replicates, level)
     results = summarise(a), summarise(b)
-    areas = match_areas(a), match_areas(b)
+    matches = match(a), match(b)
     weights = draw_weights(len(a.images), replicates=replicates, seed=seed)
     drawn_a, drawn_b = (
         class_replicates(
-            by_area,
+            one,
             weights,
             score_threshold=result.score_threshold,
             replicates_by_size=_REPLICATES_BY_SIZE,
         )
-        for by_area, result in zip(areas, results, strict=True)
+        for one, result in zip(matches, results, strict=True)
     )
     headline = []
     for name in HEADLINE:
         difference = mean_over_classes(drawn_b[name]) - mean_over_classes(drawn_a[name])
         headline.append(_difference(name, (getattr(results[0], name), getattr(results[1], name)), difference, level))
-    images = image_changes((areas[0]["all"], areas[1]["all"]), (results[0].score_threshold, results[1].score_threshold))
+    thresholds = results[0].score_threshold, results[1].score_threshold
+    images = image_changes(matches, thresholds)
     return Comparison(
         headline=tuple(headline),
         class_ap_50=_of_classes(results, "ap_50", drawn_b["map_50"] - drawn_a["map_50"], level),
@@ -157,7 +156,7 @@ def compare(a: Problem, b: Problem, *, replicates: int | None = None, level: flo
         num_images=len(a.images),
         num_better=sum(one.change > 0 for one in images),
         num_worse=sum(one.change < 0 for one in images),
-        score_thresholds=(results[0].score_threshold, results[1].score_threshold),
+        score_thresholds=thresholds,
         level=level,
         replicates=replicates,
         seed=seed,
@@ -229,40 +228,33 @@ def holm(p_values: list[float]) -> list[float]:
     return adjusted
 
 
-def image_changes(matched: tuple[Matched, Matched], score_thresholds: tuple[float, float]) -> tuple[ImageChange, ...]:
+def image_changes(matches: tuple[Matches, Matches], score_thresholds: tuple[float, float]) -> tuple[ImageChange, ...]:
     """The images that became better or worse, the largest improvement first, in the images' order on ties.
 
     Args:
-        matched: of A and B, with IoU 0.5 and objects of every size.
+        matches: of A and B, with IoU 0.5 and objects of every size first.
         score_thresholds: of A and B; NaN keeps nothing.
     """
-    (found_a, wrong_a), (found_b, wrong_b) = (
-        _image_counts(one, threshold) for one, threshold in zip(matched, score_thresholds, strict=True)
-    )
-    first = matched[0]
-    objects = np.bincount(first.problem.truths.image_index[first.counted], minlength=len(first.problem.images))
-    change = (found_b - wrong_b) - (found_a - wrong_a)
+    problem, num_images = matches[0].problem, len(matches[0].problem.images)
+    objects = np.bincount(problem.truths.image_index[matches[0].counted[0]], minlength=num_images)
+    found, wrong = np.zeros((2, num_images), np.int64), np.zeros((2, num_images), np.int64)
+    for side, (one, threshold) in enumerate(zip(matches, score_thresholds, strict=True)):
+        _, hit, miss = one.at(0.5)
+        kept, images = one.problem.detections.scores >= threshold, one.problem.detections.image_index
+        found[side] = np.bincount(images[kept & hit], minlength=num_images)
+        wrong[side] = np.bincount(images[kept & miss], minlength=num_images)
+    change = np.diff(found - wrong, axis=0)[0]
     order = np.argsort(-change, kind="stable")
     return tuple(
         ImageChange(
             image=index,
-            found=(int(found_a[index]), int(found_b[index])),
-            wrong=(int(wrong_a[index]), int(wrong_b[index])),
+            found=(int(found[0, index]), int(found[1, index])),
+            wrong=(int(wrong[0, index]), int(wrong[1, index])),
             objects=int(objects[index]),
             change=int(change[index]),
         )
         for index in order[change[order] != 0].tolist()
     )
-
-
-def _image_counts(matched: Matched, score_threshold: float) -> tuple[Int64, Int64]:
-    detections, column = matched.problem.detections, matched.at(0.5)
-    kept = detections.scores >= score_threshold
-    true_positive, false_positive = (
-        np.bincount(detections.image_index[kept & verdict[:, column]], minlength=len(matched.problem.images))
-        for verdict in (matched.true_positive, matched.false_positive)
-    )
-    return true_positive, false_positive
 
 
 def _difference(name: str, values: tuple[float, float], difference: Float64, level: float) -> Difference:

@@ -1,23 +1,14 @@
-"""What an evaluation found: plain numbers, nothing that computes them. To JSON and back.
-
-The result as a table for the console: one row for all classes, one row per class. Prints nothing itself.
-
-P, R and F1 hold at IoU 0.5 and the score threshold of the whole evaluation; a dash stands for "no objects".
-"""
+"""What an evaluation found: plain numbers, to JSON and back, and as rows of a table. Nothing here computes them."""
 
 from __future__ import annotations
 
 import math
 from dataclasses import dataclass, fields
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 import numpy as np
 
 from yolo.arrays import Float64, Int64
-
-if TYPE_CHECKING:
-    from rich.table import Table
-
 
 _ARRAYS = {
     "precision_curves": np.float64,
@@ -126,11 +117,11 @@ class EvaluationResult:
 
     def to_dict(self) -> dict[str, Any]:
         """Field name -> value of JSON's own types; NaN becomes None."""
-        return {field.name: _to_json(getattr(self, field.name)) for field in fields(self)}
+        return {field.name: to_json(getattr(self, field.name)) for field in fields(self)}
 
     @classmethod
     def from_dict(cls, values: dict[str, Any]) -> EvaluationResult:
-        """Inverse of `to_dict`; unknown keys are passed over.
+        """Inverse of `to_dict`; unknown keys are ignored.
 
         Raises:
             KeyError: a field is missing.
@@ -145,15 +136,16 @@ class EvaluationResult:
         return cls(**loaded)
 
 
-def _to_json(value: Any) -> Any:
+def to_json(value: Any) -> Any:
+    """The same in JSON's own types; a float that is not finite becomes None."""
     if isinstance(value, float):
         return value if math.isfinite(value) else None
     if isinstance(value, np.ndarray):
-        return _to_json(value.tolist())
+        return to_json(value.tolist())
     if isinstance(value, list | tuple):
-        return [_to_json(one) for one in value]
+        return [to_json(one) for one in value]
     if isinstance(value, ClassResult):
-        return {field.name: _to_json(getattr(value, field.name)) for field in fields(value)}
+        return {field.name: to_json(getattr(value, field.name)) for field in fields(value)}
     return value
 
 
@@ -161,57 +153,24 @@ def _from_json(value: Any) -> Any:
     return math.nan if value is None else value
 
 
-HEADER = ("Class", "Images", "Instances", "P", "R", "F1", "mAP50", "mAP50-95")
-
-
 def table_rows(result: EvaluationResult) -> list[tuple[str, ...]]:
-    """The cells of the table below `HEADER`: `all`, then each class in order."""
-    rows = [
-        (
-            "all",
-            str(result.num_images),
-            str(result.num_objects),
-            *_rates(result.precision, result.recall, result.f1, result.map_50, result.map_50_95),
-        )
-    ]
+    """The result as a table of text: a header, a row for all classes, a row for each; a dash where no objects are.
+
+    P, R and F1 hold at IoU 0.5 and the score threshold of the whole evaluation.
+    """
+    r = result
+    rows = [("all", r.num_images, r.num_objects, r.precision, r.recall, r.f1, r.map_50, r.map_50_95)]
     rows += [
-        (
-            one.name,
-            str(one.images),
-            str(one.instances),
-            *_rates(one.precision, one.recall, one.f1, one.ap_50, one.ap_50_95),
-        )
-        for one in result.per_class
+        (c.name, c.images, c.instances, c.precision, c.recall, c.f1, c.ap_50, c.ap_50_95) for c in result.per_class
     ]
-    return rows
+    header = ("Class", "Images", "Instances", "P", "R", "F1", "mAP50", "mAP50-95")
+    return [header, *((*map(str, row[:3]), *map(rate, row[3:])) for row in rows)]
 
 
-def rich_table(result: EvaluationResult) -> Table:
-    """The table for a terminal, to be printed by a rich console."""
-    from rich.table import Table
-    from rich.text import Text
+def rate(value: float) -> str:
+    """A rate 0..1 with three decimals; a dash for NaN.
 
-    table = Table(box=None, header_style="bold", pad_edge=False)
-    for place, title in enumerate(HEADER):
-        table.add_column(title, justify="left" if place == 0 else "right", no_wrap=place > 0)
-    for place, cells in enumerate(table_rows(result)):
-        # Text, because class names may hold brackets, which rich would read as markup
-        table.add_row(*(Text(cell) for cell in cells), style="bold" if place == 0 else None)
-    return table
-
-
-def plain_table(result: EvaluationResult) -> str:
-    """The same table as aligned text without colours, for files and pipes; no line break at the end."""
-    rows = [HEADER, *table_rows(result)]
-    widths = [max(len(row[column]) for row in rows) for column in range(len(HEADER))]
-    return "\n".join(
-        "  ".join(
-            cell.ljust(width) if column == 0 else cell.rjust(width)
-            for column, (cell, width) in enumerate(zip(row, widths, strict=True))
-        )
-        for row in rows
-    )
-
-
-def _rates(*values: float) -> tuple[str, ...]:
-    return tuple("-" if math.isnan(value) else f"{value:.3f}" for value in values)
+    >>> rate(0.5), rate(math.nan)
+    ('0.500', '-')
+    """
+    return "-" if math.isnan(value) else f"{value:.3f}"

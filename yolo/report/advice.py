@@ -153,7 +153,7 @@ def _nothing_to_measure(analysis: Analysis) -> Advice | None:
             "that the annotations belong to these images."
         )
         return Advice("error", "There are no objects to be found.", text, "data")
-    if not len(analysis.matched.problem.detections):
+    if not len(analysis.matches.problem.detections):
         text = (
             "Every number is 0 or undefined. Check the detections file, the score threshold it was written with, and "
             "the names of the images."
@@ -257,7 +257,7 @@ def _weak_size(analysis: Analysis) -> Advice | None:
 
 def _suspicious_labels(analysis: Analysis) -> Iterator[tuple[float, Advice]]:
     """With the part of the cost of errors that would be theirs if the detector were right about all of them."""
-    suspects, errors = analysis.suspects, analysis.errors
+    suspects, errors = analysis.label_errors, analysis.errors
     if not suspects:
         return
     kinds = {kind: sum(case.kind == kind for case in suspects) for kind in LABEL_ERROR_TEXT}

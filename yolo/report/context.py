@@ -7,7 +7,7 @@ from dataclasses import dataclass, field
 from typing import Any, Final
 
 from yolo.detection_files.remarks import Remark
-from yolo.evaluation.label_errors import Case
+from yolo.evaluation.examples import Example
 
 PROTOCOL_NOTES: Final = (
     "mAP and AR are COCO's: IoU 0.5 to 0.95, 101 recall points, the best 100 detections of each class and image; "
@@ -61,4 +61,4 @@ class ReportContext:
     protocol_notes: tuple[str, ...] = PROTOCOL_NOTES
     seconds_per_stage: dict[str, float] | None = None
     voc: dict[str, Any] | None = None
-    pictures: Callable[[Case], CasePicture | None] | None = None
+    pictures: Callable[[Example], CasePicture | None] | None = None

@@ -19,7 +19,7 @@ from yolo.detection_sets import Problem
 from yolo.errors import printable
 from yolo.evaluation.analysis import Analysis
 from yolo.evaluation.errors import ERROR_KINDS, missed_objects
-from yolo.evaluation.label_errors import Case
+from yolo.evaluation.examples import Example
 from yolo.evaluation.result import ClassResult, EvaluationResult
 from yolo.files import write_csv
 from yolo.report.advice import Advice
@@ -65,19 +65,19 @@ def write_errors(path: Path, analysis: Analysis, *, most: int = MOST_ROWS) -> Ro
     Of more than `most` errors the detections with the highest scores are written, and missed objects in the room that
     they leave.
     """
-    matched, errors = analysis.matched, analysis.errors
-    detections = matched.problem.detections
+    matches, errors = analysis.matches, analysis.errors
+    detections = matches.problem.detections
     kept = detections.scores >= errors.score_threshold
     wrong = np.flatnonzero(kept & (errors.kind >= 0))
-    missed = np.flatnonzero(missed_objects(matched, errors.kind, errors.nearest, kept))
+    missed = np.flatnonzero(missed_objects(matches, errors.kind, errors.nearest, kept))
     total = len(wrong) + len(missed)
     wrong = wrong[np.argsort(-detections.scores[wrong], kind="stable")][:most]
     missed = missed[: most - len(wrong)]
     wrong = wrong[np.argsort(errors.kind[wrong], kind="stable")]
     cases = [*_wrong_cases(analysis, wrong.tolist()), *_missed_cases(analysis, missed.tolist())]
-    rows = [(case.kind, case) for case in cases] + [(f"suspect:{case.kind}", case) for case in analysis.suspects]
+    rows = [(case.kind, case) for case in cases] + [(f"suspect:{case.kind}", case) for case in analysis.label_errors]
     write_csv(path, ERROR_COLUMNS, (_error_row(analysis, kind, case) for kind, case in rows))
-    return RowCounts(total, len(cases), len(analysis.suspects))
+    return RowCounts(total, len(cases), len(analysis.label_errors))
 
 
 def _class_row(analysis: Analysis, index: int) -> dict[str, Any]:
@@ -92,11 +92,11 @@ def _class_row(analysis: Analysis, index: int) -> dict[str, Any]:
     return row
 
 
-def _wrong_cases(analysis: Analysis, places: list[int]) -> Iterator[Case]:
-    errors, detections = analysis.errors, analysis.matched.problem.detections
+def _wrong_cases(analysis: Analysis, places: list[int]) -> Iterator[Example]:
+    errors, detections = analysis.errors, analysis.matches.problem.detections
     for place in places:
         kind = ERROR_KINDS[errors.kind[place]]
-        yield Case(
+        yield Example(
             kind,
             int(detections.image_index[place]),
             place,
@@ -107,15 +107,15 @@ def _wrong_cases(analysis: Analysis, places: list[int]) -> Iterator[Case]:
         )
 
 
-def _missed_cases(analysis: Analysis, places: list[int]) -> Iterator[Case]:
-    truths = analysis.matched.problem.truths
+def _missed_cases(analysis: Analysis, places: list[int]) -> Iterator[Example]:
+    truths = analysis.matches.problem.truths
     for place in places:
         image = int(truths.image_index[place])
-        yield Case("missed", image, -1, place, math.nan, math.nan, ERROR_TEXT["missed"].meaning)
+        yield Example("missed", image, -1, place, math.nan, math.nan, ERROR_TEXT["missed"].meaning)
 
 
-def _error_row(analysis: Analysis, kind: str, case: Case) -> Iterator[Any]:
-    problem = analysis.matched.problem
+def _error_row(analysis: Analysis, kind: str, case: Example) -> Iterator[Any]:
+    problem = analysis.matches.problem
     images, names, absent = problem.images, problem.class_names, [""] * 5
     yield from (kind, images.image_ids[case.image], images.paths[case.image])
     if case.detection >= 0:
@@ -141,16 +141,16 @@ def metrics_of(analysis: Analysis, context: ReportContext, advice: Sequence[Advi
         advice: what to fix first.
         rows: what errors.csv holds.
     """
-    problem = analysis.matched.problem
+    problem = analysis.matches.problem
     errors = {key: value for key, value in asdict(analysis.errors).items() if key not in _PER_ITEM}
-    suspects = [_suspect(problem, case) for case in analysis.suspects[:MOST_SUSPECTS]]
+    suspects = [_suspect(problem, case) for case in analysis.label_errors[:MOST_SUSPECTS]]
     sections = {
         "intervals": analysis.intervals,
         "errors": errors,
         "breakdowns": analysis.breakdowns,
         "calibration": analysis.calibration,
         "suspects": suspects,
-        "num_suspects": len(analysis.suspects),
+        "num_suspects": len(analysis.label_errors),
         "errors_csv": rows._asdict(),
         "advice": advice,
         "remarks": context.remarks,
@@ -166,7 +166,7 @@ def metrics_of(analysis: Analysis, context: ReportContext, advice: Sequence[Advi
     return {**plain(analysis.result.to_dict()), **plain(sections)}
 
 
-def _suspect(problem: Problem, case: Case) -> dict[str, Any]:
+def _suspect(problem: Problem, case: Example) -> dict[str, Any]:
     return {
         "kind": case.kind,
         "image_id": problem.images.image_ids[case.image],
@@ -209,7 +209,7 @@ def make_summary(analysis: Analysis, context: ReportContext, advice: Sequence[Ad
         f"## {escape(context.title)}",
         "",
         f"{result.num_images:,} images, {result.num_objects:,} objects, "
-        f"{len(analysis.matched.problem.detections):,} detections."
+        f"{len(analysis.matches.problem.detections):,} detections."
         + (" " + escape(context.protocol_notes[0]) if context.protocol_notes else ""),
         "",
     ]

@@ -21,9 +21,9 @@ from numpy.typing import NDArray
 from yolo.arrays import Int64
 from yolo.detection_sets import ImageTable, Problem
 from yolo.errors import ImageReadError
-from yolo.evaluation.coco import Matched
 from yolo.evaluation.comparison import ImageChange
-from yolo.evaluation.label_errors import Case
+from yolo.evaluation.examples import Example
+from yolo.evaluation.matching import Matches
 from yolo.images import read_size
 from yolo.media.crops import Box, Decoded, cut, decode_reduced, fit, jpeg_uri, ordered, view_around
 from yolo.media.drawing import BLUE, GREY, ORANGE, RGB, WHITE, Outline, draw_outlines
@@ -190,7 +190,7 @@ class CasePictures:
         """What a reader should know about the pictures, one sentence each."""
         return self._loader.notes
 
-    def __call__(self, case: Case) -> CasePicture | None:
+    def __call__(self, case: Example) -> CasePicture | None:
         """A picture; None if the image cannot be read."""
         detections, truths = self._problem.detections, self._problem.truths
         detection = _finite(detections.boxes[[case.detection]] if case.detection >= 0 else ())
@@ -208,7 +208,7 @@ class CasePictures:
         return placed.picture_of(lines, f"{caption}. Solid line: detection. Dashed line: annotation.", caption)
 
 
-def case_caption(problem: Problem, case: Case) -> str:
+def case_caption(problem: Problem, case: Example) -> str:
     """What a case is about: `detected: dog 0.93; annotated: cat; IoU 0.81; image 000123`."""
     parts = []
     if case.detection >= 0:
@@ -232,8 +232,8 @@ class ChangePictures:
     the image only that part is shown.
 
     Args:
-        matched_a: of the first, with the column of IoU 0.5.
-        matched_b: of the second, on the same images and objects.
+        matches_a: of the first, with the column of IoU 0.5.
+        matches_b: of the second, on the same images and objects.
         score_thresholds: of A and of B; detections below are not shown, NaN shows none.
         side: longer side of a picture in pixels.
         most_bytes: of all pictures as they stand in the page.
@@ -241,15 +241,15 @@ class ChangePictures:
 
     def __init__(
         self,
-        matched_a: Matched,
-        matched_b: Matched,
+        matches_a: Matches,
+        matches_b: Matches,
         score_thresholds: tuple[float, float],
         *,
         side: int = 420,
         most_bytes: int = 6_000_000,
     ) -> None:
-        self._both = tuple(zip((matched_a, matched_b), score_thresholds, strict=True))
-        images, other = matched_a.problem.images, matched_b.problem.images
+        self._both = tuple(zip((matches_a, matches_b), score_thresholds, strict=True))
+        images, other = matches_a.problem.images, matches_b.problem.images
         paths = [path or second for path, second in zip(images.paths, other.paths, strict=True)]
         self._loader, self._side, self._bytes_left = ImageLoader(replace(images, paths=paths)), side, most_bytes
 
@@ -260,7 +260,7 @@ class ChangePictures:
 
     def __call__(self, change: ImageChange) -> tuple[CasePicture | None, CasePicture | None]:
         """Of A and of B; None and None if the image cannot be read, or the bytes are spent."""
-        scenes = [_look(matched, change.image, threshold) for matched, threshold in self._both]
+        scenes = [_look(matches, change.image, threshold) for matches, threshold in self._both]
         boxes = [box for scene in scenes for box in scene.boxes]
         placed = place_boxes(self._loader, change.image, boxes, share=_CHANGE_SHARE, side=self._side)
         if placed is None or self._bytes_left <= 0:
@@ -277,7 +277,7 @@ class ChangePictures:
 class _Scene:
     """What a detector did on one image: places of detections and objects, the best detections first."""
 
-    matched: Matched
+    matches: Matches
     image: int
     right: Int64
     wrong: Int64
@@ -288,23 +288,23 @@ class _Scene:
 
     @property
     def boxes(self) -> list[Any]:
-        problem = self.matched.problem
+        problem = self.matches.problem
         detections = np.concatenate((self.right, self.wrong, self.ignored))
         truths = np.concatenate((self.found, self.missed, self.excused))
         return _finite(problem.detections.boxes[detections]) + _finite(problem.truths.boxes[truths])
 
 
-def _look(matched: Matched, image: int, score_threshold: float) -> _Scene:
-    column = matched.at(_IOU)
-    detections, truths = matched.problem.detections, matched.problem.truths
+def _look(matches: Matches, image: int, score_threshold: float) -> _Scene:
+    taken, true_positive, false_positive = matches.at(_IOU)
+    detections, truths = matches.problem.detections, matches.problem.truths
     shown = np.flatnonzero((detections.image_index == image) & (detections.scores >= score_threshold))
     shown = shown[np.argsort(-detections.scores[shown], kind="stable")]
-    right, wrong = matched.true_positive[shown, column], matched.false_positive[shown, column]
+    right, wrong = true_positive[shown], false_positive[shown]
     objects = np.flatnonzero(truths.image_index == image)
-    found = np.isin(objects, matched.matched[shown[right], column])
-    counted = matched.counted[objects]
+    found = np.isin(objects, taken[shown[right]])
+    counted = matches.counted[0, objects]
     return _Scene(
-        matched=matched,
+        matches=matches,
         image=image,
         right=shown[right],
         wrong=shown[wrong],
@@ -316,7 +316,7 @@ def _look(matched: Matched, image: int, score_threshold: float) -> _Scene:
 
 
 def _draw_scene(scene: _Scene, placed: Placed) -> CasePicture:
-    detected, annotated = scene.matched.problem.detections.boxes, scene.matched.problem.truths.boxes
+    detected, annotated = scene.matches.problem.detections.boxes, scene.matches.problem.truths.boxes
     lines = [
         *placed.outlines(annotated[scene.excused[:_MOST_BOXES]], GREY, width=1, dashed=True),
         *placed.outlines(annotated[scene.found[:_MOST_BOXES]], WHITE, width=1, dashed=True, faint=True),
@@ -326,13 +326,13 @@ def _draw_scene(scene: _Scene, placed: Placed) -> CasePicture:
         *placed.outlines(annotated[scene.missed[:_MOST_BOXES]], BLUE, width=3, dashed=True),
     ]
     caption = _scene_caption(scene)
-    alt = f"Image {scene.matched.problem.images.image_ids[scene.image]}: {caption}"
+    alt = f"Image {scene.matches.problem.images.image_ids[scene.image]}: {caption}"
     return placed.picture_of(lines, alt, caption)
 
 
 def _scene_caption(scene: _Scene) -> str:
     """`found 3 of 5; wrong: dog 0.93; missed: cat, cat`."""
-    problem = scene.matched.problem
+    problem = scene.matches.problem
     wrong = [_named(problem, k) for k in scene.wrong[:_MOST_NAMED].tolist()]
     missed = [problem.class_names[problem.truths.labels[k]] for k in scene.missed[:_MOST_NAMED].tolist()]
     objects = len(scene.found) + len(scene.missed)

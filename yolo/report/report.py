@@ -16,7 +16,7 @@ from typing import Any, Final
 from yolo._version import __version__
 from yolo.evaluation.analysis import Analysis
 from yolo.evaluation.errors import ERROR_KINDS
-from yolo.evaluation.label_errors import Case
+from yolo.evaluation.examples import Example
 from yolo.files import write_json, write_text
 from yolo.report.advice import Advice, make_advice
 from yolo.report.context import CasePicture, ReportContext
@@ -67,7 +67,7 @@ def render_report(analysis: Analysis, context: ReportContext, advice: tuple[Advi
         "advice": advice,
         "classes": class_rows(analysis),
         "payload": payload(analysis),
-        "num_detections": len(analysis.matched.problem.detections),
+        "num_detections": len(analysis.matches.problem.detections),
         "version": __version__,
         **numbers(analysis),
         **explanations(analysis, context),
@@ -80,7 +80,7 @@ def render_report(analysis: Analysis, context: ReportContext, advice: tuple[Advi
 class _Group:
     """Cases of one kind while they are drawn."""
 
-    cases: tuple[Case, ...]
+    cases: tuple[Example, ...]
     most: int
     pictures: list[CasePicture | None] = field(default_factory=list)
 
@@ -90,13 +90,13 @@ def draw_galleries(analysis: Analysis, context: ReportContext, *, most_bytes: in
 
     Kinds take turns, so that none is without pictures because another has many.
     """
-    groups = [_Group(analysis.worst.get(kind, ()), MOST_OF_A_KIND) for kind in ERROR_KINDS]
-    groups.append(_Group(analysis.suspects, MOST_SUSPECTS))
+    groups = [_Group(analysis.examples.get(kind, ()), MOST_OF_A_KIND) for kind in ERROR_KINDS]
+    groups.append(_Group(analysis.label_errors, MOST_SUSPECTS))
     if context.pictures is not None:
         _draw(groups, context.pictures, most_bytes)
     reason = _NO_IMAGES if context.pictures is None else _NOT_DRAWN
     shown = [_shown(analysis, group) | {"reason": reason} for group in groups]
-    counts, kinds = analysis.errors.counts, Counter(case.kind for case in analysis.suspects)
+    counts, kinds = analysis.errors.counts, Counter(case.kind for case in analysis.label_errors)
     return {
         "gallery": [
             {"kind": kind, "text": ERROR_TEXT[kind], "total": counts[kind], **group}
@@ -114,7 +114,7 @@ def draw_galleries(analysis: Analysis, context: ReportContext, *, most_bytes: in
     }
 
 
-def _draw(groups: list[_Group], draw: Callable[[Case], CasePicture | None], most_bytes: int) -> None:
+def _draw(groups: list[_Group], draw: Callable[[Example], CasePicture | None], most_bytes: int) -> None:
     left = most_bytes
     for turn in zip_longest(*(group.cases[: group.most] for group in groups)):
         for group, case in zip(groups, turn, strict=True):
@@ -128,7 +128,7 @@ def _draw(groups: list[_Group], draw: Callable[[Case], CasePicture | None], most
 
 
 def _shown(analysis: Analysis, group: _Group) -> dict[str, list[dict[str, Any]]]:
-    images = analysis.matched.problem.images
+    images = analysis.matches.problem.images
     drawn, undrawn = [], []
     for place, (case, picture) in enumerate(zip_longest(group.cases, group.pictures)):
         entry = {
