@@ -61,7 +61,19 @@ def test_shuffles_are_torchs_own_and_answer_the_same() -> None:
     backbone = Backbone("shufflenet_v2_x0_5", lowest_stride=8, highest_stride=32)
     backbone.body.load_state_dict(classifier.state_dict(), strict=False)
     for form in (backbone.eval(), backbone.train().eval()):
+        assert "channel_shuffle" in backbone.body.code
         torch.testing.assert_close(form(images)[-1], wanted)
     shuffles = [node for node in backbone.body.graph.nodes if node.target is torch.nn.functional.channel_shuffle]
     assert len(shuffles) == 16
     assert not [node for node in backbone.body.graph.nodes if node.target is torch.transpose]
+
+
+def test_a_fresh_network_in_training_runs_the_shuffles_that_keep_the_memory_order() -> None:
+    """What runs is the generated code; changing the graph alone left torchvision's own shuffle in it."""
+    backbone = Backbone("shufflenet_v2_x0_5", lowest_stride=8, highest_stride=32)
+    assert backbone.training
+    assert backbone.body.code.count("channel_shuffle(") == 16
+    assert "transpose(" not in backbone.body.code
+    images = torch.randn(2, 3, 64, 64).contiguous(memory_format=torch.channels_last)
+    backbone.to(memory_format=torch.channels_last)  # type: ignore[call-overload]
+    assert all(answer.is_contiguous(memory_format=torch.channels_last) for answer in backbone(images))

@@ -63,7 +63,7 @@ class Backbone(nn.Module):
         self.body = create_feature_extractor(classifier, [tap.node for tap in taps])
         for graph in (self.body.train_graph, self.body.eval_graph):
             keep_shuffles_channels_last(graph)
-        self.body.train()  # takes over the changed graph
+        self.body.recompile()  # the code of the graph of training, which was made before the change
 
     def forward(self, images: Tensor) -> list[Tensor]:
         """Images (N, 3, H, W) to one map (N, channels, H/stride, W/stride) per tap, finest first."""
