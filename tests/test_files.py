@@ -1,14 +1,30 @@
 from __future__ import annotations
 
 import csv
+import errno
 import math
+import os
+import subprocess
+import sys
+import time
 from pathlib import Path
 
 import numpy as np
 import pytest
+from safetensors import SafetensorError
 
-from yolo.errors import DataError
-from yolo.files import atomic_folder, atomic_write, new_folder, require_free, write_csv, write_json
+from yolo.errors import DataError, SaveError
+from yolo.files import (
+    atomic_folder,
+    atomic_write,
+    new_folder,
+    remove_unfinished,
+    require_free,
+    saving,
+    write_csv,
+    write_json,
+    write_text,
+)
 
 
 def test_a_failed_write_leaves_the_old_file_and_nothing_else(tmp_path: Path) -> None:
@@ -32,6 +48,101 @@ def test_the_temporary_name_keeps_the_suffix_and_the_result_ordinary_permissions
     with atomic_write(tmp_path / "sub" / "a.json") as temporary:
         assert temporary.suffix == ".json"
     assert (tmp_path / "sub" / "a.json").stat().st_mode == ordinary.stat().st_mode
+
+
+NO_SPACE = OSError(errno.ENOSPC, "No space left on device")
+TORCHS = RuntimeError("[enforce fail at inline_container.cc:671] . unexpected pos 832 vs 726\nmore")
+
+
+@pytest.mark.parametrize(
+    ("error", "message"),
+    [
+        (NO_SPACE, r"No space left on device\); free some space"),
+        (
+            OSError(errno.EROFS, "Read-only file system"),
+            r"Read-only file system\); choose a folder that can be written to",
+        ),
+        (OSError("OpenCV says no"), r"OpenCV says no\); try again"),
+        (TORCHS, r"\[enforce fail at inline_container.cc:671\] . unexpected pos 832 vs 726\); try again"),
+        (SafetensorError("I/O error"), r"I/O error\); try again"),
+    ],
+    ids=lambda value: type(value).__name__,
+)
+def test_a_full_disk_is_one_error_that_names_the_file_whatever_library_wrote(
+    tmp_path: Path, error: Exception, message: str
+) -> None:
+    path = tmp_path / "last.ckpt"
+    path.write_text("old")
+
+    def fail() -> None:
+        with atomic_write(path, errors=(RuntimeError, SafetensorError)) as temporary:
+            temporary.write_text("half")
+            raise error
+
+    with pytest.raises(SaveError, match=rf"last\.ckpt: could not be saved \({message}$"):
+        fail()
+    assert path.read_text() == "old"
+    assert list(tmp_path.iterdir()) == [path]
+
+
+def test_an_error_of_the_system_inside_that_of_a_library_is_the_reason(tmp_path: Path) -> None:
+    with pytest.raises(SaveError, match="No space left"), saving(tmp_path / "a", errors=(RuntimeError,)):
+        raise RuntimeError("writer failed") from NO_SPACE
+
+
+@pytest.mark.parametrize("library", ["torch", "safetensors", "text"])
+def test_files_that_may_not_grow_are_told_of_in_the_words_of_the_system(tmp_path: Path, library: str) -> None:
+    """torch and safetensors hide the number of the error; what the system says is found out by writing."""
+    code = f"""
+import resource, sys
+from pathlib import Path
+import torch
+from safetensors import SafetensorError
+from safetensors.torch import save_file
+from yolo.errors import SaveError
+from yolo.files import atomic_write
+resource.setrlimit(resource.RLIMIT_FSIZE, (100_000, 100_000))
+write = {{"torch": lambda path: torch.save(torch.zeros(90_000), path),
+         "safetensors": lambda path: save_file({{"a": torch.zeros(90_000)}}, path),
+         "text": lambda path: path.write_text("x" * 360_000)}}["{library}"]
+try:
+    with atomic_write(Path(sys.argv[1]), errors=(RuntimeError, SafetensorError)) as temporary:
+        write(temporary)
+except SaveError as error:
+    print(error)
+"""
+    path = tmp_path / "a.bin"
+    ran = subprocess.run([sys.executable, "-c", code, str(path)], capture_output=True, text=True, check=True)
+    assert ran.stdout == f"{path}: could not be saved (File too large); free some space\n"
+    assert list(tmp_path.iterdir()) == []
+
+
+def test_another_file_that_cannot_be_read_is_not_a_failed_write(tmp_path: Path) -> None:
+    with pytest.raises(FileNotFoundError, match=r"source\.txt"), atomic_write(tmp_path / "a.txt") as temporary:
+        temporary.write_text((tmp_path / "source.txt").read_text())
+    with pytest.raises(BrokenPipeError), atomic_write(tmp_path / "a.txt"):
+        raise BrokenPipeError(errno.EPIPE, "Broken pipe")
+
+
+def test_what_a_killed_process_left_is_removed_by_the_next_write_of_the_file(tmp_path: Path) -> None:
+    def leave(name: str, *, age: float) -> Path:
+        path = tmp_path / name
+        path.write_text("half")
+        os.utime(path, (time.time() - age,) * 2)
+        return path
+
+    stale = leave(".last-0a_z45ab.ckpt", age=3700)
+    kept = {
+        leave(".last-running1.ckpt", age=3500),  # perhaps another process is writing it
+        leave(".last-0a_z45ab.txt", age=3700),
+        leave(".other-0a_z45ab.ckpt", age=3700),
+        leave(".last-mine.ckpt", age=3700),
+    }
+    write_text(tmp_path / "last.ckpt", "whole")
+    assert set(tmp_path.iterdir()) == kept | {tmp_path / "last.ckpt"}
+    assert not stale.exists()
+    remove_unfinished(tmp_path)
+    assert {path.name for path in tmp_path.iterdir()} == {"last.ckpt", ".last-mine.ckpt"}
 
 
 def test_json_has_no_nan(tmp_path: Path) -> None:

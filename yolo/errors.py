@@ -32,5 +32,9 @@ class ImageReadError(DataError):
     """One image that cannot be decoded."""
 
 
+class SaveError(GridYoloError, OSError):
+    """A file that could not be written: the disk is full, or the folder is not to be written to."""
+
+
 class WeightsError(GridYoloError):
     """A weights file or checkpoint that is missing, damaged or made for something else."""

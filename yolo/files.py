@@ -1,46 +1,139 @@
-"""Writing files so that no work is lost: to a temporary name first, renamed when whole.
+"""Writing files and folders so that no work is lost: under a temporary name first, renamed when whole.
 
-A folder that is there as a whole or not at all.
-
-CSV files that are safe to open: lines end in LF, and no cell is a formula to a spreadsheet.
+A full disk and a folder without permission become a SaveError that says what to do, whatever library wrote. CSV files
+are safe to open: lines end in LF, and no cell is a formula to a spreadsheet.
 """
 
 from __future__ import annotations
 
 import csv
+import errno
 import gc
+import glob
 import json
 import math
 import os
+import re
 import shutil
 import tempfile
+import time
 from collections.abc import Iterable, Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from pathlib import Path
 from typing import Any, Final
 
-from yolo.errors import DataError, printable
+from yolo.errors import DataError, SaveError, printable
+
+# What to do about a write that failed, by the system's number of the error.
+_FREE_SPACE, _CHOOSE_PLACE = "free some space", "choose a folder that can be written to"
+_REMEDIES: Final = {
+    errno.ENOSPC: _FREE_SPACE,
+    errno.EDQUOT: _FREE_SPACE,
+    errno.EFBIG: _FREE_SPACE,
+    errno.EACCES: _CHOOSE_PLACE,
+    errno.EPERM: _CHOOSE_PLACE,
+    errno.EROFS: _CHOOSE_PLACE,
+}
+_PROBE_BYTES = 1 << 20
+# A temporary file that nobody has written to for this long belongs to a process that has ended.
+_STALE_SECONDS = 3600.0
+_TEMPORARY: Final = re.compile(r"\.(?P<stem>.+)-[a-z0-9_]{8}(?P<suffix>\.[^.]+)?")
 
 
 @contextmanager
-def atomic_write(path: Path) -> Iterator[Path]:
+def atomic_write(path: Path, *, errors: tuple[type[Exception], ...] = ()) -> Iterator[Path]:
     """Yield a temporary path beside `path`; rename it to `path` if the block succeeds, remove it if not.
 
-    The temporary name keeps the suffix, for writers that choose the format by it.
+    The temporary name keeps the suffix, for writers that choose the format by it. Temporary files of `path` that a
+    process left when it was killed are removed.
+
+    Args:
+        path: what is wanted; its folder is made if there is none.
+        errors: what the library that writes in the block raises, beside OSError, where it cannot write.
+
+    Raises:
+        SaveError: the file could not be written.
     """
-    path.parent.mkdir(parents=True, exist_ok=True)
-    handle, name = tempfile.mkstemp(prefix=f".{path.stem}-", suffix=path.suffix, dir=path.parent)
-    os.close(handle)
+    with saving(path):
+        path.parent.mkdir(parents=True, exist_ok=True)
+        _remove_stale(path)
+        handle, name = tempfile.mkstemp(prefix=f".{path.stem}-", suffix=path.suffix, dir=path.parent)
+        os.close(handle)
     temporary = Path(name)
     try:
-        yield temporary
-        # mkstemp makes files private; give the result the permissions an ordinary open() would.
-        umask = os.umask(0)
-        os.umask(umask)
-        temporary.chmod(0o666 & ~umask)
-        temporary.replace(path)
+        with saving(path, temporary, errors=errors):
+            yield temporary
+            # mkstemp makes files private; give the result the permissions an ordinary open() would.
+            umask = os.umask(0)
+            os.umask(umask)
+            temporary.chmod(0o666 & ~umask)
+            temporary.replace(path)
     finally:
         temporary.unlink(missing_ok=True)
+
+
+@contextmanager
+def saving(path: Path, temporary: Path | None = None, *, errors: tuple[type[Exception], ...] = ()) -> Iterator[None]:
+    """Raise a SaveError that names `path`, its trouble and a remedy where the block cannot write.
+
+    Args:
+        path: what is written.
+        temporary: the file that it is written to first.
+        errors: what the library that writes raises beside OSError.
+    """
+    writer_errors: tuple[type[Exception], ...] = (OSError, *errors)
+    try:
+        yield
+    except (SaveError, BrokenPipeError):
+        raise
+    except writer_errors as error:
+        if isinstance(error, OSError) and error.filename is not None:
+            own = {str(place) for place in (path, *path.parents, temporary)}
+            if str(error.filename) not in own:  # another file could not be read
+                raise
+        cause = _system_error(error) or _probe(temporary)
+        if cause is not None:
+            reason, remedy = cause.strerror or str(cause), _REMEDIES.get(cause.errno or 0, "try again")
+        else:
+            reason, remedy = str(error).partition("\n")[0].replace(str(temporary), str(path)), "try again"
+        raise SaveError(f"{printable(path)}: could not be saved ({reason}); {remedy}") from error
+
+
+def _system_error(error: BaseException | None) -> OSError | None:
+    """The system's error in what a library made of it."""
+    while error is not None and not (isinstance(error, OSError) and error.errno):
+        error = error.__cause__ or error.__context__
+    return error
+
+
+def _probe(temporary: Path | None) -> OSError | None:
+    """Why nothing can be added to a file: libraries tell of full disks in words of their own, or not at all."""
+    if temporary is None:
+        return None
+    try:
+        with temporary.open("ab") as file:
+            file.write(bytes(_PROBE_BYTES))
+    except OSError as error:
+        return error
+    return None
+
+
+def remove_unfinished(folder: Path) -> None:
+    """Remove the temporary files of `atomic_write` from a folder in which nobody else writes."""
+    for entry in folder.iterdir():
+        if _TEMPORARY.fullmatch(entry.name) and entry.is_file():
+            entry.unlink(missing_ok=True)
+
+
+def _remove_stale(path: Path) -> None:
+    """Remove temporary files of `path` that nobody writes any more."""
+    for entry in path.parent.glob(f".{glob.escape(path.stem)}-*{glob.escape(path.suffix)}"):
+        match = _TEMPORARY.fullmatch(entry.name)
+        if match is None or (match["stem"], match["suffix"] or "") != (path.stem, path.suffix):
+            continue
+        with suppress(FileNotFoundError):  # another process has just removed it
+            if time.time() - entry.stat().st_mtime > _STALE_SECONDS:
+                entry.unlink()
 
 
 def write_json(path: Path, value: Any) -> None:
@@ -56,16 +149,17 @@ def write_text(path: Path, text: str) -> None:
 
 def new_folder(parent: Path, name: str) -> Path:
     """Create and return `parent/name`, or `name-2`, `name-3`, ... : the first that does not exist yet."""
-    parent.mkdir(parents=True, exist_ok=True)
     count = 1
     while True:
         folder = parent / (name if count == 1 else f"{name}-{count}")
-        try:
-            folder.mkdir()
-        except FileExistsError:
-            count += 1
-        else:
-            return folder
+        with saving(folder):
+            parent.mkdir(parents=True, exist_ok=True)
+            try:
+                folder.mkdir()
+            except FileExistsError:
+                count += 1
+            else:
+                return folder
 
 
 @contextmanager

@@ -115,7 +115,7 @@ def save_weights(path: Path, network: nn.Module, metadata: Mapping[str, Any]) ->
     """Write a network's tensors and its metadata, atomically."""
     tensors = {name: value.detach().cpu().contiguous() for name, value in network.state_dict().items()}
     header = {_METADATA_KEY: json.dumps(metadata, ensure_ascii=False, allow_nan=False)}
-    with atomic_write(path) as temporary:
+    with atomic_write(path, errors=(SafetensorError,)) as temporary:
         save_file(tensors, temporary, metadata=header)
 
 
