@@ -32,7 +32,8 @@ def save(training: Training) -> None:
         "noted": dict(training.data.noted),
         **training.learner.state_dict(),
     }
-    with atomic_write(training.folder.last) as temporary:
+    # a full disk is a RuntimeError of torch's zip writer
+    with atomic_write(training.folder.last, errors=(RuntimeError,)) as temporary:
         torch.save(state, temporary)
 
 
@@ -58,26 +59,37 @@ def resume(given: TrainConfig, console: Console) -> Training:
         )
     if not folder.is_dir():
         raise ConfigError(f"resume: {folder} is not a folder; name the run folder, such as runs/train")
-    saved = load_state(folder / "weights" / "last.ckpt")
-    config = _config_of(saved, folder, {name: getattr(given, name) for name in changed if name != "resume"})
-    training = prepare(config, console, folder=RunFolder(folder), saved=saved)
+    last = folder / "weights" / "last.ckpt"
+    if not last.is_file():
+        raise WeightsError(f"{last}: no such training state; the run may not have reached its first save")
+    run_folder = RunFolder(folder)
+    try:
+        saved = load_state(last)
+        config = _config_of(saved, folder, {name: getattr(given, name) for name in changed if name != "resume"})
+        training = prepare(config, console, folder=run_folder, saved=saved)
+        _restore(training, saved)
+    except BaseException:
+        run_folder.release()
+        raise
+    return training
+
+
+def _restore(training: Training, saved: dict[str, Any]) -> None:
+    """Put a saved state into a freshly prepared training."""
     classes, found = tuple(saved["class_names"]), training.data.train.class_names
     if classes != found:
         raise WeightsError(
-            f"{training.folder.last}: was trained on the classes {', '.join(classes)}, but {config.data} "
+            f"{training.folder.last}: was trained on the classes {', '.join(classes)}, but {training.config.data} "
             f"now has {', '.join(found)}; restore the dataset or start a new run"
         )
     training.learner.load_state_dict(saved)
     training.data.unreadable.update(saved["unreadable"])
     training.data.noted.update(saved.get("noted", {}))
     training.folder.keep_epochs(training.state.epoch)
-    return training
 
 
 def load_state(path: Path) -> dict[str, Any]:
     """Read a training state without executing anything in it; WeightsError if it cannot be used."""
-    if not path.is_file():
-        raise WeightsError(f"{path}: no such training state; the run may not have reached its first save")
     try:
         state: dict[str, Any] = torch.load(path, map_location="cpu", weights_only=True)
     except Exception as error:  # the unpickler raises whatever the bytes tell it to

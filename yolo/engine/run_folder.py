@@ -24,7 +24,9 @@ from yolo._version import __version__
 from yolo.config import TrainConfig
 from yolo.darknet.network import DarknetSpec
 from yolo.engine.provenance import VERSIONS_OF
-from yolo.files import atomic_write, new_folder, write_json, write_text
+from yolo.errors import GridYoloError
+from yolo.files import atomic_write, new_folder, remove_unfinished, saving, write_json, write_text
+from yolo.locks import FileLock
 from yolo.losses.yolo_loss import TERM_NAMES
 from yolo.models.network import Spec
 
@@ -42,7 +44,7 @@ COLUMNS = (
 
 
 class RunFolder:
-    """Writes into one run folder.
+    """Writes into one run folder, which nobody else trains in meanwhile.
 
     Args:
         path: exists already; see `RunFolder.create` for a new one.
@@ -51,14 +53,32 @@ class RunFolder:
         path: of the folder.
         last: the training state.
         best: the detector of the best validation.
+
+    Raises:
+        GridYoloError: another process is training in it.
     """
 
     def __init__(self, path: Path) -> None:
         self.path = path
         weights = path / "weights"
-        weights.mkdir(exist_ok=True)
         self.last = weights / "last.ckpt"
         self.best = weights / "best.safetensors"
+        self._events = path / "events.jsonl"
+        with saving(path):
+            weights.mkdir(exist_ok=True)
+            try:
+                self._lock = FileLock(self._events)
+            except BlockingIOError as error:
+                raise GridYoloError(
+                    f"{path}: another process is training in this run folder; wait until it ends, or stop it with "
+                    "Ctrl-C, which saves its state, and then resume"
+                ) from error
+        for folder in (path, weights):  # a process that was killed cleans up nothing
+            remove_unfinished(folder)
+
+    def release(self) -> None:
+        """Let others train in the folder."""
+        self._lock.release()
 
     @classmethod
     def create(cls, config: TrainConfig, spec: Spec) -> RunFolder:
@@ -88,24 +108,32 @@ class RunFolder:
         """Append a row to results.csv; absent columns stay empty."""
         path = self.path / "results.csv"
         is_new = not path.exists()
-        with path.open("a", newline="", encoding="utf-8") as file:
+        with saving(path), path.open("a", newline="", encoding="utf-8") as file:
             writer = csv.DictWriter(file, fieldnames=COLUMNS, restval="")
             if is_new:
                 writer.writeheader()
             writer.writerow({key: f"{value:.6g}" if isinstance(value, float) else value for key, value in row.items()})
 
     def keep_epochs(self, count: int) -> None:
-        """Cut results.csv to its first `count` rows: a resumed run does the later epochs again."""
-        path = self.path / "results.csv"
-        if path.exists():
-            lines = path.read_text(encoding="utf-8").splitlines(keepends=True)
-            write_text(path, "".join(lines[: count + 1]))
+        """Cut results.csv to its first `count` rows, and what a full disk cut off from events.jsonl.
+
+        A resumed run does the later epochs again.
+        """
+        results = self.path / "results.csv"
+        if results.exists():
+            lines = results.read_text(encoding="utf-8").splitlines(keepends=True)
+            if count:
+                write_text(results, "".join(lines[: count + 1]))
+            else:
+                results.unlink()
+        with saving(self._events), self._events.open("r+b") as file:  # in place: the file is locked
+            file.truncate(file.read().rfind(b"\n") + 1)
 
     def event(self, kind: str, **values: Any) -> None:
         """Append a line to events.jsonl."""
         finite = {name: None if value != value else value for name, value in values.items()}  # JSON has no NaN
         line = {"time": round(time.time(), 3), "event": kind, **finite}
-        with (self.path / "events.jsonl").open("a", encoding="utf-8") as file:
+        with saving(self._events), self._events.open("a", encoding="utf-8") as file:
             file.write(json.dumps(line, ensure_ascii=False, allow_nan=False) + "\n")
 
     def plot(self) -> None:

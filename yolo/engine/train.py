@@ -23,7 +23,7 @@ from yolo.engine.provenance import command_of
 from yolo.engine.resume import resume, save
 from yolo.engine.training import Training, prepare
 from yolo.engine.validate import Evaluation, evaluate_network, write_evaluation
-from yolo.errors import DataError, GridYoloError
+from yolo.errors import DataError, GridYoloError, SaveError
 from yolo.files import write_json
 from yolo.losses.yolo_loss import TERM_NAMES
 from yolo.models.fusion import fuse
@@ -62,13 +62,25 @@ def train(config: TrainConfig, console: Console | None = None) -> TrainingRun:
         ConfigError: options that make no sense together.
         DataError: a dataset that cannot be used.
         WeightsError: weights that cannot be loaded.
-        GridYoloError: the loss stayed non-finite.
+        SaveError: the disk is full.
+        GridYoloError: the loss stayed non-finite, or another process trains in the run folder.
     """
     console = console or Console(quiet=True)
     if config.resume is None:
         training = prepare(replace(config, data=str(Path(config.data).absolute())), console)
     else:
         training = resume(config, console)
+    try:
+        return _run(training, console)
+    except SaveError as error:
+        if not training.folder.last.exists():
+            raise
+        raise SaveError(f"{error} and go on with: gridyolo train --resume {training.folder.path}") from error
+    finally:
+        training.folder.release()
+
+
+def _run(training: Training, console: Console) -> TrainingRun:
     _announce(training, console)
     with stop_request() as stop, TrainingDisplay(training.schedule.epochs, console) as display:
         _fit(training, stop, display)

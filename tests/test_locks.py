@@ -1,0 +1,37 @@
+import os
+import signal
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+
+from yolo.locks import FileLock
+
+HOLD = "import sys; from pathlib import Path; from yolo.locks import FileLock\nlock = FileLock(Path(sys.argv[1]))\n"
+
+
+def test_a_file_has_one_holder_and_stays_an_ordinary_file(tmp_path: Path) -> None:
+    path = tmp_path / "a.txt"
+    lock = FileLock(path)
+    with pytest.raises(BlockingIOError):
+        FileLock(path)
+    path.write_text("text")
+    assert path.read_text() == "text"
+    lock.release()
+    lock.release()
+    FileLock(path).release()
+
+
+def test_a_killed_process_holds_nothing_although_its_forked_worker_lives(tmp_path: Path) -> None:
+    path = tmp_path / "a.txt"
+    code = HOLD + "import os, signal\nif not os.fork(): print(os.getpid(), flush=True)\nsignal.pause()"
+    with subprocess.Popen([sys.executable, "-c", code, str(path)], stdout=subprocess.PIPE, text=True) as process:
+        assert process.stdout is not None
+        worker = int(process.stdout.readline())
+        with pytest.raises(BlockingIOError):
+            FileLock(path)
+        process.kill()
+        process.wait()
+        FileLock(path).release()
+        os.kill(worker, signal.SIGKILL)
