@@ -75,5 +75,5 @@ def test_a_fresh_network_in_training_runs_the_shuffles_that_keep_the_memory_orde
     assert backbone.body.code.count("channel_shuffle(") == 16
     assert "transpose(" not in backbone.body.code
     images = torch.randn(2, 3, 64, 64).contiguous(memory_format=torch.channels_last)
-    backbone.to(memory_format=torch.channels_last)  # type: ignore[call-overload]
+    backbone.to(memory_format=torch.channels_last)
     assert all(answer.is_contiguous(memory_format=torch.channels_last) for answer in backbone(images))
