@@ -2,7 +2,8 @@ from pathlib import Path
 
 import pytest
 
-from yolo.cli.arguments import normalise, parse, value_of
+import yolo.config
+from yolo.cli.arguments import _build_parser, normalise, parse, value_of
 from yolo.config import PredictConfig, TrainConfig
 from yolo.errors import ConfigError
 
@@ -55,7 +56,7 @@ def test_an_unknown_key_in_a_file_is_an_error(tmp_path: Path) -> None:
         (["data=d", "--augment.mosaic", "2"], r"augment.mosaic must be in \[0, 1\]"),
         (["data=d", "--model.coding", "linear"], "has no logits"),
         (["data=d", "--config", "nowhere.yaml"], "nowhere.yaml"),
-        (["data=d", "stray"], "'stray' belongs to no option"),
+        (["data=d", "stray"], "'stray' does not belong to an option"),
         ([], "--data is required"),
     ],
 )
@@ -82,6 +83,19 @@ def test_help_is_short_and_help_all_is_complete(capsys: pytest.CaptureFixture[st
     assert "--optimizer.lr" not in short
     assert "--optimizer.lr" in long
     assert "_" not in "".join(word for word in short.split() if word.startswith("--"))
+
+
+@pytest.mark.parametrize("name", [name for name in yolo.config.__all__ if name.endswith("Config")])
+def test_every_option_has_a_help_text(name: str) -> None:
+    parser = _build_parser("command", getattr(yolo.config, name), show_all=True)
+    assert not [action.dest for action in parser._actions if not action.help or str(action.help).startswith("None")]
+
+
+def test_the_default_is_in_the_help(capsys: pytest.CaptureFixture[str]) -> None:
+    with pytest.raises(SystemExit):
+        parse("predict", PredictConfig, ["--help"])
+    out = " ".join(capsys.readouterr().out.split())
+    assert "--device DEVICE The device to compute on: auto, cpu, cuda, cuda:1 or mps. Default: auto." in out
 
 
 def test_the_resolved_configuration_can_be_printed(capsys: pytest.CaptureFixture[str]) -> None:
@@ -125,7 +139,7 @@ def test_a_file_without_options_has_no_value(content: bytes, tmp_path: Path) -> 
     file.write_bytes(content)
     assert value_of("cfg", ["--config", str(file)]) is None
     # and its folder is no recipe
-    with pytest.raises(ConfigError, match="no such file, nor a recipe"):
+    with pytest.raises(ConfigError, match="there is no such file or recipe"):
         value_of("cfg", ["--config", str(tmp_path)])
 
 

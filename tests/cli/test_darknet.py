@@ -113,8 +113,8 @@ def test_the_front_page_names_darknet(capsys: Captured) -> None:
 @pytest.mark.parametrize(
     ("words", "message"),
     [
-        (("darknet", "exprot"), "'exprot' is none of show, import, export; did you mean export?"),
-        (("darknet", "small.cfg"), "is none of show, import, export"),
+        (("darknet", "exprot"), "'exprot' is not one of show, import, export; did you mean export?"),
+        (("darknet", "small.cfg"), "is not one of show, import, export"),
         (("darknet", "show"), "--cfg is required"),
         (("darknet", "import"), "--weights is required"),
         (("darknet", "export"), "--weights is required"),
@@ -123,7 +123,7 @@ def test_the_front_page_names_darknet(capsys: Captured) -> None:
         (("darknet", "import", "--weights", "w.weights", "--output", "x.pt"), "output must end in .safetensors"),
         (("darknet", "export", "--weights", "w", "--output", "x.safetensors"), "output must end in .weights"),
         (("darknet", "export", "--weights", "w", "--upto", "0"), "upto must be at least 1"),
-        (("darknet", "export", "--weights", "w", "--seen", "-1"), "seen must not be negative"),
+        (("darknet", "export", "--weights", "w", "--seen", "-1"), "seen must be at least 0"),
         (("predict", "--weights", "small.weights", "--source", "a.png", "--cfg", "yolov9"), "neither a file"),
         (("predict", "--weights", "small.weights", "--source", "a.png", "--input-size", "64"), "input is 32x32"),
         (("train", "--data", "d", "--cfg", "extraction"), "it is a classifier"),

@@ -77,7 +77,7 @@ def test_compare(folder: Path, capsys: pytest.CaptureFixture[str]) -> None:
         (["compare"], 2, "gridyolo compare A B"),
         (["compare", "good.json"], 2, "gridyolo compare A B"),
         (["compare", "good.json", "bad.json"], 2, "add --ground-truth"),
-        (["compare", "good.json", "bad.json", "good.json"], 2, "belongs to no option"),
+        (["compare", "good.json", "bad.json", "good.json"], 2, "does not belong to an option"),
         (["compare", "good.json", "none", "--ground-truth", "truth.json"], 1, "none: there is no such run folder"),
         (["val", "--weights", "none.safetensors", "--data", "."], 1, "none.safetensors"),
         (["predict", "--weights=w", "--source=s", "--conf=0.5", "--min-precision=0.9"], 2, "--conf auto"),

@@ -42,6 +42,18 @@ def test_mistakes_end_with_a_message_and_a_code(
     assert "Traceback" not in captured.err
 
 
+@pytest.mark.parametrize(
+    "words", [["--help"], ["train", "--daat", "x"], ["val", "--help"], ["data", "check", "--help"]]
+)
+def test_help_and_mistyped_options_import_nothing_slow(words: list[str]) -> None:
+    code = (
+        "import sys\nfrom yolo.cli.main import run\nrun(sys.argv[1:])\n"
+        "print(*sorted(sys.modules.keys() & {'torch', 'torchvision', 'cv2', 'matplotlib', 'numpy', 'PIL', 'jinja2'}))"
+    )
+    done = subprocess.run([sys.executable, "-c", code, *words], capture_output=True, text=True, check=True)
+    assert done.stdout.splitlines()[-1] == ""
+
+
 def test_train_val_predict_info_by_the_commands_a_user_types(tmp_path: Path) -> None:
     """In processes of their own, with sockets refused: nothing may use the network."""
     data = draw_shapes(tmp_path / "data")

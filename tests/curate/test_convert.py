@@ -16,7 +16,7 @@ from tests.data.dataset_trees import (
     put_yolo,
     voc_object,
 )
-from yolo.config.data_commands import DataConvertConfig
+from yolo.config import DataConvertConfig
 from yolo.curate.convert import convert, keep_classes
 from yolo.curate.write import WrittenDataset
 from yolo.data.read import find_dataset, read_split

@@ -8,7 +8,7 @@ import numpy as np
 import pytest
 from rich.console import Console
 
-from yolo.config.data_commands import DatasetFormat, DataSynthConfig
+from yolo.config import DatasetFormat, DataSynthConfig
 from yolo.curate.drawing import CLASS_NAMES, Patch, draw_clutter, draw_object
 from yolo.curate.synthetic import Difficulty, Scene, box_of, draw_scene, label_text, make_synthetic_dataset, synth
 from yolo.data.read import find_dataset, read_split

@@ -14,7 +14,7 @@ from hypothesis import strategies as st
 from PIL import Image
 
 from tests.curate.truths import truths
-from yolo.config.data_commands import DatasetFormat
+from yolo.config import DatasetFormat
 from yolo.curate.image_files import ImageMode
 from yolo.curate.write import write_dataset
 from yolo.data.read import Split, find_dataset, read_split

@@ -1,10 +1,10 @@
 """From words on the command line to a checked configuration.
 
 `--max-minutes 5`, `--max_minutes=5` and `max_minutes=5` mean the same; so do the names that users of other
-packages have in their fingers (`imgsz`, `batch`, `conf`, ...). Values may come from a YAML file (`--config`),
+packages know (`imgsz`, `batch`, `conf`, ...). Values may come from a YAML file (`--config`),
 later options win. Front-page help shows the top-level options, `--help-all` every dotted key.
 
-Commands that have commands of their own, such as `gridyolo data check`.
+Commands that have commands of their own, such as `gridyolo data check`, choose among them by `run_nested`.
 """
 
 from __future__ import annotations
@@ -13,10 +13,10 @@ import argparse
 import difflib
 import re
 from collections.abc import Callable, Mapping, Sequence
-from dataclasses import asdict
+from dataclasses import asdict, is_dataclass
 from importlib import resources
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, TypeVar
+from typing import TYPE_CHECKING, Annotated, Any, TypeVar, get_origin, get_type_hints
 
 import yaml
 from jsonargparse import ArgumentParser
@@ -131,7 +131,7 @@ def _recipe(value: str) -> str:
     folder = resources.files("yolo") / "recipes"
     names = sorted(entry.name.removesuffix(".yaml") for entry in folder.iterdir() if entry.name.endswith(".yaml"))
     if value not in names:
-        raise ConfigError(f"--config {value}: no such file, nor a recipe; recipes are {', '.join(names)}")
+        raise ConfigError(f"--config {value}: there is no such file or recipe; recipes are {', '.join(names)}")
     return str(folder / f"{value}.yaml")
 
 
@@ -145,25 +145,41 @@ def _from_yaml(path: Path, name: str, otherwise: Any) -> Any:
 
 
 def _build_parser(command: str, config_class: type[Any], *, show_all: bool) -> ArgumentParser:
-    documentation = (config_class.__doc__ or "").splitlines()[0]
-    more = "" if show_all else "  --help-all shows every key; options can also be written key=value."
+    summary = (config_class.__doc__ or "").splitlines()[0]
+    types = get_type_hints(config_class, include_extras=True)
+    has_sections = any(map(is_dataclass, types.values()))
+    more = " --help-all shows the options of all sections." if has_sections and not show_all else ""
     parser = ArgumentParser(
         prog=f"gridyolo {command}",
-        description=documentation + more,
+        usage=f"gridyolo {command} [options]",
+        description=f"{summary} Options can also be written key=value.{more}",
         exit_on_error=False,
         allow_abbrev=False,
         formatter_class=argparse.HelpFormatter,
     )
     parser.add_argument("--config", action="config", help="YAML file with any of these options.")
     parser.add_class_arguments(config_class)
+    for group in parser._action_groups:
+        group.title = {"options": "general", summary.removesuffix("."): "options"}.get(group.title or "", group.title)
     for action in parser._actions:
-        if action.dest == "augment.pipeline":
-            action.metavar = "FILE"
-        elif action.dest in ("model", "loss", "augment", "optimizer") or ("." in action.dest and not show_all):
+        if is_dataclass(types.get(action.dest)) or ("." in action.dest and not show_all):
             action.help = argparse.SUPPRESS
         elif action.dest == "print_config":
             action.help = "Print the configuration as YAML and exit."
+        elif action.dest not in ("help", "config"):
+            action.help = _help_of(action, types.get(action.dest))
+        if action.dest == "augment.pipeline":
+            action.help, action.metavar = _help_of(action, None), "FILE"
     return parser
+
+
+def _help_of(action: argparse.Action, kind: Any) -> str:
+    """The help of an option, from its type where several commands have it, and its default."""
+    text = kind.__metadata__[0] if get_origin(kind) is Annotated else str(action.help)
+    if action.default in (None, "", ()):
+        return text
+    default = str(action.default).lower() if isinstance(action.default, bool) else action.default
+    return f"{text} Default: {default}."
 
 
 def _with_dashes(text: str) -> str:
@@ -179,7 +195,7 @@ def _explain(command: str, message: str, parser: ArgumentParser) -> str:
         return f"gridyolo {command}: {message}"
     word = (unknown.group(1) or unknown.group(2)).partition("=")[0]
     if unknown.group(1) and not word.startswith("-"):
-        return f"gridyolo {command}: {word!r} belongs to no option (see gridyolo {command} --help)"
+        return f"gridyolo {command}: {word!r} does not belong to an option (see gridyolo {command} --help)"
     options = [option[2:] for action in parser._actions for option in action.option_strings if option[:2] == "--"]
     leaves = {option.rpartition(".")[2]: option for option in options}
     near = difflib.get_close_matches(word.lstrip("-"), [*options, *leaves], n=1, cutoff=0.5)
@@ -204,5 +220,5 @@ def run_nested(
     if words[0] not in actions:
         near = difflib.get_close_matches(words[0], actions, n=1)
         hint = f"; did you mean {near[0]}?" if near else ""
-        raise ConfigError(f"gridyolo {command}: {words[0]!r} is none of {', '.join(actions)}{hint}")
+        raise ConfigError(f"gridyolo {command}: {words[0]!r} is not one of {', '.join(actions)}{hint}")
     return actions[words[0]](words[1:])

@@ -27,14 +27,15 @@ if TYPE_CHECKING:
 
 _SUCCESS, _INTERRUPTED = 0, 130
 _DARKNET_HELP = """\
-gridyolo darknet: darknet's cfg and weights files
+gridyolo darknet: show and convert darknet's cfg and weights files
 
-  gridyolo darknet show    --cfg CFG [--weights W]   the layers of a network; does a weights file fit it?
-  gridyolo darknet import  --weights W [--cfg CFG]   one *.safetensors of a weights file, its cfg and names
-  gridyolo darknet export  --weights W               weights, cfg and names of a *.safetensors, for darknet
+  gridyolo darknet show    --cfg CFG [--weights W]   show the layers of a network, and whether a weights file fits it
+  gridyolo darknet import  --weights W [--cfg CFG]   convert a weights file, its cfg and names to one *.safetensors
+  gridyolo darknet export  --weights W               write the weights, cfg and names of a *.safetensors for darknet
 
 CFG is a file or one of yolov1, yolov1-tiny, yolo, yolo-small, yolo-tiny, extraction.
-predict, val and train take weights files and cfgs as they are: import is for keeping them as one file."""
+predict, val and train read darknet's files directly; import keeps them as one file.
+`gridyolo darknet ACTION --help` shows the options of an action."""
 
 
 def train_command(words: Sequence[str]) -> int:
@@ -125,7 +126,7 @@ def _cfg_defaults(words: Sequence[str]) -> dict[str, Any]:
 
 
 def demo_command(words: Sequence[str]) -> int:
-    """Run the main job from nothing."""
+    """Train, validate and predict on synthetic images."""
     config = parse("demo", DemoConfig, words)
     console = Console()
     from yolo.engine.demo import demo

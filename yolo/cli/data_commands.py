@@ -1,4 +1,4 @@
-"""`gridyolo data ...`: make the configuration, call the engine, say what came of it."""
+"""`gridyolo data ...`: make the configuration and call what does the work."""
 
 from __future__ import annotations
 
@@ -19,15 +19,15 @@ from yolo.config import (
 
 _SUCCESS, _DATA_ERRORS = 0, 3
 _HELP = """\
-gridyolo data: look at datasets, and make them
+gridyolo data: check, describe, convert and make datasets
 
-  gridyolo data check     --data DATA                  what is wrong with it, on one page; exit code 3 on errors
-  gridyolo data stats     --data DATA                  its numbers and plots; which grid and input size fit it
-  gridyolo data preview   --data DATA                  batches as the network will see them
+  gridyolo data check     --data DATA                  find errors and show them on one page; exit code 3 on errors
+  gridyolo data stats     --data DATA                  numbers and plots, recommended grid and input size
+  gridyolo data preview   --data DATA                  draw training batches as the network will see them
   gridyolo data convert   --data DATA --output DIR     write it as voc, coco, yolo or csv
-  gridyolo data split     --data DATA --output DIR     lists for train, val and test; nothing is moved
-  gridyolo data synth     --output DIR                 draw a dataset with exact boxes
-  gridyolo data download  --dataset NAME               fetch voc2007, voc2012, coco2017; checked before use
+  gridyolo data split     --data DATA --output DIR     lists for train, val and test; no file is moved
+  gridyolo data synth     --output DIR                 draw a synthetic dataset with exact boxes
+  gridyolo data download  --dataset NAME               fetch voc2007, voc2012 or coco2017 and verify the checksums
 
 DATA is a dataset YAML or a folder in Pascal VOC, COCO, YOLO or CSV layout; it is never written to.
 `gridyolo data ACTION --help` shows the options of an action."""

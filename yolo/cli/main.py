@@ -1,6 +1,6 @@
-"""The command `gridyolo`: which command, and what its end means for the shell.
+"""The program `gridyolo`: find the command, run it, and turn how it ends into an exit code.
 
-Exit codes: 0 good, 1 failed, 2 wrong usage, 3 a data check found errors, 130 interrupted after saving.
+Exit codes: 0 success, 1 failure, 2 wrong usage, 3 a data check found errors, 130 interrupted after saving.
 """
 
 from __future__ import annotations
@@ -15,18 +15,19 @@ from yolo.errors import ConfigError, GridYoloError
 INTERRUPTED = 130
 
 _HELP = """\
-gridyolo {version}: detect objects with a grid
+gridyolo {version}: object detection with a YOLOv1-style grid
 
-  gridyolo train    --data DATA                      train on your labelled images
-  gridyolo val      --weights W --data DATA          measure a trained detector, explain it on one page
+  gridyolo train    --data DATA                      train a detector on your labelled images
+  gridyolo val      --weights W --data DATA          measure a trained detector and explain the result on one page
   gridyolo report   --ground-truth GT --detections DT
                                                      the same for the detections of any detector
-  gridyolo compare  A B                              two runs or two files of detections: what differs?
-  gridyolo predict  --weights W --source SOURCE      draw boxes on images or video, write JSON
-  gridyolo info     --weights W                      what a weights file says of itself
+  gridyolo compare  A B                              compare two runs or two files of detections
+  gridyolo predict  --weights W --source SOURCE      draw boxes on images or video and write JSON
+  gridyolo info     --weights W                      print the metadata of a weights file
   gridyolo data     check|stats|preview|convert|split|synth|download
-  gridyolo darknet  show|import|export               darknet's cfg and weights files
-  gridyolo demo                                      all of it, on images it makes itself
+                                                     check, describe, convert and make datasets
+  gridyolo darknet  show|import|export               show and convert darknet's cfg and weights files
+  gridyolo demo                                      train, validate and predict on images that it makes itself
 
 W is a trained detector (*.safetensors) or a darknet weights file (*.weights).
 GT is a COCO json or a folder of VOC xml or YOLO txt, DT a COCO results json or a folder of comp4 or YOLO txt.
@@ -43,7 +44,7 @@ def run(words: Sequence[str]) -> int:
         print(f"error: {error}", file=sys.stderr)
         return error.exit_code
     except BrokenPipeError:
-        # the reader of our output, such as `head`, has gone: nothing is left to be said
+        # the reader of our output, such as `head`, has gone
         sys.stderr.close()
         return 1
     except OSError as error:
@@ -80,7 +81,7 @@ def _run(words: Sequence[str]) -> int:
     if command not in known:
         near = difflib.get_close_matches(command, known, n=1)
         hint = f"; did you mean {near[0]}?" if near else ""
-        raise ConfigError(f"{command!r} is no command{hint} (gridyolo --help lists them)")
+        raise ConfigError(f"{command!r} is not a command{hint} (gridyolo --help lists them)")
     try:
         return known[command](options)
     except SystemExit as exit_request:  # --help and --print_config end this way

@@ -3,8 +3,8 @@
 Plain values only, so that `gridyolo --help` need not import torch. Classes elsewhere receive plain arguments;
 only `engine`, `cli` and the transform presets read these.
 
-`parts` are the sections of a training's configuration, `training` is the whole of it, `commands`,
-`evaluation_commands` and `data_commands` are the others'.
+`training` configures a training, `parts` are its sections; `commands`, `evaluation_commands` and `data_commands`
+configure the other commands. `options` are those that several commands have.
 """
 
 from yolo.config.commands import (
@@ -16,17 +16,16 @@ from yolo.config.commands import (
     PredictConfig,
 )
 from yolo.config.data_commands import (
-    BoxPolicy,
     DataCheckConfig,
     DataConvertConfig,
     DataDownloadConfig,
     DataPreviewConfig,
-    DatasetFormat,
     DataSplitConfig,
     DataStatsConfig,
     DataSynthConfig,
 )
-from yolo.config.evaluation_commands import CompareConfig, DetectionFormat, ReportConfig, ValConfig
+from yolo.config.evaluation_commands import CompareConfig, ReportConfig, ValConfig
+from yolo.config.options import BoxPolicy, DatasetFormat, DetectionFormat
 from yolo.config.parts import AugmentConfig, LossConfig, ModelConfig, OptimizerConfig, RateConfig
 from yolo.config.training import TrainConfig
 

@@ -3,9 +3,9 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
-from typing import Literal
 
-from yolo.config.parts import check_input_size, check_run_name, check_thresholds, require
+from yolo.config import options
+from yolo.config.options import check_run_name, require, require_at_least, require_within
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -13,58 +13,54 @@ class PredictConfig:
     """Run a trained detector on images or video.
 
     Attributes:
-        weights: A trained detector, such as runs/train/weights/best.safetensors, or a darknet weights file.
-        source: An image, a folder, a glob in quotes, or a video.
-        cfg: Of a darknet weights file: its cfg or the name of a shipped network; default: by the file's name.
-        names: Of a darknet weights file: text file of class names, one a line; default: that beside it, or VOC's.
-        score_threshold: Show detections that score more than this. Default 0.25; 0.2 for darknet weights, as there.
-            auto: for each class the score with the best F1 in validation; or the metrics.json of a validation.
-        min_precision: With auto: the thresholds at which each class had this precision, with the highest recall.
-        min_recall: With auto: the highest thresholds at which each class had this recall.
-        iou_threshold: Suppress a detection that overlaps a better one of its class by more than this. Default 0.5;
-            0.4 for darknet weights, as there.
-        max_detections: Per image. Default 300; no limit for darknet weights.
-        input_size: Side of the input in pixels; default: as in training.
-        device: auto, cpu, cuda, cuda:1 or mps.
-        precision: 32, bf16 or fp16 (the latter on CUDA).
-        save_images: Write images (or the video) with boxes drawn; --no-save-images for the JSON alone.
-        runs: Folder for run folders.
-        name: Name of the run folder; an existing one is never overwritten.
+        source: An image, a folder, a glob pattern in quotes, or a video.
+        score_threshold: Show detections with a higher score than this; by default 0.25, and 0.2 for darknet weights.
+            auto: for each class the threshold with the best F1 in validation. Or the path of a validation's
+            metrics.json, to take the thresholds from there.
+        min_precision: With --conf auto: for each class the threshold with the highest recall at this precision.
+        min_recall: With --conf auto: for each class the highest threshold with this recall.
+        iou_threshold: Suppress a detection that overlaps a better one of its class by more than this IoU; by default
+            0.5, and 0.4 for darknet weights.
+        save_images: Write the images or the video with boxes drawn; --no-save-images writes the JSON only.
     """
 
-    weights: str = ""
+    weights: options.Weights = ""
     source: str = ""
-    cfg: str = ""
-    names: str = ""
+    cfg: options.DarknetCfg = ""
+    names: options.DarknetNames = ""
     score_threshold: float | str | None = None
     min_precision: float | None = None
     min_recall: float | None = None
     iou_threshold: float | None = None
-    max_detections: int | None = None
-    input_size: int | None = None
-    device: str = "auto"
-    precision: Literal["32", "bf16", "fp16"] = "32"
+    max_detections: options.MaxDetections = None
+    input_size: options.InferenceSize = None
+    device: options.Device = "auto"
+    precision: options.Precision = "32"
     save_images: bool = True
-    runs: str = "runs"
-    name: str = "predict"
+    runs: options.Runs = "runs"
+    name: options.RunName = "predict"
 
     def __post_init__(self) -> None:
         require(bool(self.weights), "--weights is required: a trained detector (*.safetensors, *.weights)")
         require(bool(self.source), "--source is required: an image, a folder, a glob in quotes, or a video")
         check_run_name(self.name)
-        check_input_size(self.input_size)
         by_class = isinstance(self.score_threshold, str)
-        for name, wanted in (("min-precision", self.min_precision), ("min-recall", self.min_recall)):
-            require(wanted is None or 0 <= wanted <= 1, f"--{name} must be in [0, 1], got {wanted}")
-            require(wanted is None or by_class, f"--{name} chooses thresholds from a validation: add --conf auto")
+        if not by_class:
+            require_within(self, score_threshold=1)
+        require_within(self, min_precision=1, min_recall=1, iou_threshold=1)
+        require_at_least(self, max_detections=1, input_size=1)
+        for name in ("min_precision", "min_recall"):
+            option = f"--{name.replace('_', '-')}"
+            require(
+                getattr(self, name) is None or by_class,
+                f"{option} chooses thresholds from a validation: add --conf auto",
+            )
         require(self.min_precision is None or self.min_recall is None, "give --min-precision or --min-recall, not both")
-        number = None if isinstance(self.score_threshold, str) else self.score_threshold
-        check_thresholds(number, self.iou_threshold, self.max_detections)
 
 
 @dataclass(frozen=True, kw_only=True)
 class InfoConfig:
-    """Print what a weights file says of itself, as JSON.
+    """Print the metadata of a weights file as JSON.
 
     Attributes:
         weights: A trained detector, such as runs/train/weights/best.safetensors.
@@ -82,34 +78,32 @@ class InfoConfig:
 
 @dataclass(frozen=True, kw_only=True)
 class DarknetImportConfig:
-    """Make a *.safetensors detector of a darknet weights file.
+    """Convert a darknet weights file to a *.safetensors detector.
 
     Attributes:
         weights: The darknet weights file.
-        cfg: Its cfg, or the name of a shipped network; default: by the file's name.
-        names: Text file with a class name in each line; default: the one beside the weights, VOC's for 20.
-        output: The file to write; default: beside the weights, with the suffix .safetensors.
+        output: The file to write; by default beside the weights, with the suffix .safetensors.
     """
 
     weights: str = ""
-    cfg: str = ""
-    names: str = ""
+    cfg: options.DarknetCfg = ""
+    names: options.DarknetNames = ""
     output: str = ""
 
     def __post_init__(self) -> None:
         require(bool(self.weights), "--weights is required: a darknet weights file")
-        _check_suffix("output", self.output, ".safetensors")
+        _check_suffix(self.output, ".safetensors")
 
 
 @dataclass(frozen=True, kw_only=True)
 class DarknetExportConfig:
-    """Write a detector that has a darknet network as cfg, weights and names files for darknet.
+    """Write a detector with a darknet network as weights, cfg and names files for darknet.
 
     Attributes:
-        weights: A *.safetensors file made by `darknet import`, or trained with --cfg.
-        output: The weights file to write, its cfg and names beside it; default: beside the input.
-        upto: Only the layers before this one, to start other networks from (darknet's partial).
-        seen: Images that the file shall say were seen; default: as many as were, with upto 0.
+        weights: A *.safetensors file that was written by `darknet import`, or trained with --cfg.
+        output: The weights file to write, with its cfg and names beside it; by default beside the input.
+        upto: Write only the layers before this one, as a start for other networks (darknet's `partial`).
+        seen: Number of images seen that the file states; by default the true number, and 0 with --upto.
     """
 
     weights: str = ""
@@ -119,9 +113,8 @@ class DarknetExportConfig:
 
     def __post_init__(self) -> None:
         require(bool(self.weights), "--weights is required: a detector with a darknet network (*.safetensors)")
-        require(self.upto is None or self.upto >= 1, f"upto must be at least 1, got {self.upto}")
-        require(self.seen is None or self.seen >= 0, f"seen must not be negative, got {self.seen}")
-        _check_suffix("output", self.output, ".weights")
+        require_at_least(self, upto=1, seen=0)
+        _check_suffix(self.output, ".weights")
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -129,8 +122,8 @@ class DarknetShowConfig:
     """Show the layers of a darknet network, and whether a weights file fits it.
 
     Attributes:
-        cfg: A cfg file or the name of a shipped network.
-        weights: A darknet weights file to compare it with.
+        cfg: A cfg file, or the name of a shipped network.
+        weights: A darknet weights file to compare with the cfg.
     """
 
     cfg: str = ""
@@ -142,26 +135,25 @@ class DarknetShowConfig:
 
 @dataclass(frozen=True, kw_only=True)
 class DemoConfig:
-    """Make a synthetic dataset, train on it, validate and predict: the main job from nothing.
+    """Make a synthetic dataset, train on it, validate and predict.
 
     Attributes:
-        max_minutes: Time budget of the training.
-        images: Training images to make; an eighth as many are made for validation.
-        seed: Of images, weights and order.
-        runs: Folder for run folders.
-        name: Name of the run folder; an existing one is never overwritten.
+        max_minutes: Time budget of the training in minutes.
+        images: Number of training images to make; an eighth as many are made for validation.
+        seed: Seed of the images, of the initial weights and of the order of training.
     """
 
     max_minutes: float = 3.1
     images: int = 800
     seed: int = 0
-    runs: str = "runs"
-    name: str = "demo"
+    runs: options.Runs = "runs"
+    name: options.RunName = "demo"
 
     def __post_init__(self) -> None:
         require(self.max_minutes > 0, f"max_minutes must be positive, got {self.max_minutes}")
-        require(self.images >= 20, f"images must be at least 20, got {self.images}")
+        require_at_least(self, images=20)
+        check_run_name(self.name)
 
 
-def _check_suffix(name: str, path: str, suffix: str) -> None:
-    require(not path or path.endswith(suffix), f"{name} must end in {suffix}, got {path}")
+def _check_suffix(output: str, suffix: str) -> None:
+    require(not output or output.endswith(suffix), f"output must end in {suffix}, got {output}")

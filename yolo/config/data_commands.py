@@ -1,71 +1,63 @@
-"""The configurations of `gridyolo data ...`: the commands that look at datasets, and make them."""
+"""The configurations of `gridyolo data ...`: the commands that check, describe, convert and make datasets."""
 
 from __future__ import annotations
 
 from dataclasses import dataclass, field
 from typing import Literal
 
-from yolo.config.parts import AugmentConfig, require
-
-BoxPolicy = Literal["fix", "drop", "strict"]
-DatasetFormat = Literal["voc", "coco", "yolo", "csv"]
+from yolo.config import options
+from yolo.config.options import check_run_name, require, require_at_least
+from yolo.config.parts import AugmentConfig
 
 
 @dataclass(frozen=True, kw_only=True)
 class DataCheckConfig:
-    """Look for everything that is wrong in a dataset; exit code 3 if there are errors.
+    """Find everything that is wrong in a dataset; the exit code is 3 if there are errors.
 
     Attributes:
-        data: Dataset: a YAML file or a folder in Pascal VOC, COCO, YOLO or CSV layout.
-        split: Which part of it; default: all.
-        fix_into: New folder for a repaired copy: images upright, without the ones that cannot be read, boxes mended.
-        format: Of the repaired copy; default: that of the dataset.
-        near_duplicates: Bits of 64 in which the fingerprints of nearly equal images may differ; -1 not to look.
-        max_pictures: Images drawn on the page, at most.
-        workers: Processes that read images; default: one per core.
-        runs: Folder for run folders.
-        name: Name of the run folder; an existing one is never overwritten.
+        split: The part to check; by default all.
+        fix_into: New folder for a repaired copy: images upright, unreadable images left out, boxes fixed.
+        format: Format of the repaired copy; by default that of the dataset.
+        near_duplicates: How many of the 64 bits of two image fingerprints may differ in near duplicates; -1 turns the
+            search off.
+        max_pictures: Most images drawn on the page.
     """
 
-    data: str = ""
+    data: options.Data = ""
     split: str = ""
     fix_into: str = ""
-    format: DatasetFormat | None = None
+    format: options.DatasetFormat | None = None
     near_duplicates: int = 6
     max_pictures: int = 200
-    workers: int | None = None
-    runs: str = "runs"
-    name: str = "check"
+    workers: options.Workers = None
+    runs: options.Runs = "runs"
+    name: options.RunName = "check"
 
     def __post_init__(self) -> None:
         _require_data(self.data)
         require(-1 <= self.near_duplicates <= 16, f"near_duplicates must be in -1..16, got {self.near_duplicates}")
-        require(self.max_pictures >= 0, f"max_pictures must not be negative, got {self.max_pictures}")
-        require(self.workers is None or self.workers >= 0, f"workers must not be negative, got {self.workers}")
+        require_at_least(self, max_pictures=0, workers=0)
         require(self.format is None or bool(self.fix_into), "--format is that of a repaired copy: add --fix-into DIR")
+        check_run_name(self.name)
 
 
 @dataclass(frozen=True, kw_only=True)
 class DataStatsConfig:
-    """Describe a dataset in numbers and plots, and recommend grid, boxes per cell and input size.
+    """Describe a dataset in numbers and plots, and recommend grid size, boxes per cell and input size.
 
     Attributes:
-        data: Dataset: a YAML file or a folder in Pascal VOC, COCO, YOLO or CSV layout.
-        split: Which part of it.
-        input_size: Recommend a grid for this side of the network's input in pixels; default: recommend the side, too.
-        resize: How images reach the input: letterbox, stretch or stretch_corners.
-        box_policy: What happens to faulty boxes: fix what can be, drop them, or strict: stop.
-        runs: Folder for run folders.
-        name: Name of the run folder; an existing one is never overwritten.
+        split: The part to describe.
+        input_size: Recommend a grid for this side of the network's input in pixels; by default the side is recommended
+            too.
     """
 
-    data: str = ""
+    data: options.Data = ""
     split: str = "train"
     input_size: int | None = None
-    resize: Literal["letterbox", "stretch", "stretch_corners"] = "letterbox"
-    box_policy: BoxPolicy = "fix"
-    runs: str = "runs"
-    name: str = "stats"
+    resize: options.Resize = "letterbox"
+    box_policy: options.BoxPolicy = "fix"
+    runs: options.Runs = "runs"
+    name: options.RunName = "stats"
 
     def __post_init__(self) -> None:
         _require_data(self.data)
@@ -74,53 +66,51 @@ class DataStatsConfig:
             size is None or (size >= 32 and size % 32 == 0),
             f"input_size must be a multiple of 32, so that grids of several strides fit, got {size}",
         )
+        check_run_name(self.name)
 
 
 @dataclass(frozen=True, kw_only=True)
 class DataConvertConfig:
-    """Write a dataset in another format; the original stays as it is.
+    """Write a dataset in another format; the original is not changed.
 
     Attributes:
-        data: Dataset: a YAML file or a folder in Pascal VOC, COCO, YOLO or CSV layout.
         output: New folder for the result.
-        format: voc, coco, yolo or csv.
-        split: Which part of it; default: all.
-        images: copy the image files, link them (symbolic links), or none: annotations alone.
-        classes: Keep these classes only, separated by commas, in this order.
-        box_policy: What happens to faulty boxes: fix what can be, drop them, or strict: stop.
+        format: Format to write: voc, coco, yolo or csv.
+        split: The part to write; by default all.
+        images: Copy the image files (copy), link them symbolically (link), or write annotations only (none).
+        classes: Keep only these classes, separated by commas, in this order.
     """
 
-    data: str = ""
+    data: options.Data = ""
     output: str = ""
-    format: DatasetFormat = "yolo"
+    format: options.DatasetFormat = "yolo"
     split: str = ""
     images: Literal["copy", "link", "none"] = "copy"
     classes: str = ""
-    box_policy: BoxPolicy = "fix"
+    box_policy: options.BoxPolicy = "fix"
 
     def __post_init__(self) -> None:
         _require_data(self.data)
-        require(bool(self.output), "--output is required: a new folder")
+        _require_output(self.output)
 
 
 @dataclass(frozen=True, kw_only=True)
 class DataSplitConfig:
-    """Divide a dataset into train, val and test by lists; nothing is moved.
+    """Divide a dataset into train, val and test by lists of images; no file is moved.
 
     Attributes:
-        data: Dataset: a YAML file or a folder in Pascal VOC, COCO, YOLO or CSV layout.
         output: New folder for the lists and their dataset.yaml.
         val: Share of the images for validation.
         test: Share of the images for the test.
-        by: random, stratified (classes in equal shares), or group (images of a group stay together).
-        group: What makes a group: the folder of an image, the prefix of its name (all but the number at its end), or a
-            regex.
-        pattern: Of group=regex: a regular expression searched in the path below the dataset; its first bracket, or all
-            of the match, is the group.
-        seed: Of the draw; the same one gives the same lists.
+        by: Draw images at random (random), with equal shares of each class (stratified), or whole groups (group).
+        group: What the images of a group have in common: their folder, the prefix of their name (all but the number at
+            its end), or what a regex finds.
+        pattern: For --group regex: a regular expression that is searched in the path below the dataset. Its first
+            capturing group, or all of the match, names the group of images.
+        seed: Seed of the draw; the same seed gives the same lists.
     """
 
-    data: str = ""
+    data: options.Data = ""
     output: str = ""
     val: float = 0.2
     test: float = 0.0
@@ -131,12 +121,12 @@ class DataSplitConfig:
 
     def __post_init__(self) -> None:
         _require_data(self.data)
-        require(bool(self.output), "--output is required: a new folder")
+        _require_output(self.output)
         for name in ("val", "test"):
             require(0 <= getattr(self, name) < 1, f"{name} must be in [0, 1), got {getattr(self, name)}")
         both = self.val + self.test
         require(0 < both < 1, f"val and test together must be more than 0 and leave something to train on, got {both}")
-        require(self.seed >= 0, f"seed must not be negative, got {self.seed}")
+        require_at_least(self, seed=0)
         require(self.by == "group" or self.group == "prefix", "--group belongs to --by group")
         regex = self.by == "group" and self.group == "regex"
         require(regex == bool(self.pattern), "--pattern belongs to --by group --group regex, and is required there")
@@ -144,19 +134,19 @@ class DataSplitConfig:
 
 @dataclass(frozen=True, kw_only=True)
 class DataSynthConfig:
-    """Draw a synthetic dataset with exact boxes; the same seed gives the same bytes.
+    """Draw a synthetic dataset with exact boxes; the same seed gives the same files.
 
     Attributes:
-        output: New folder.
-        train: Images to train on.
-        val: Images to validate on.
-        test: Images for the test.
-        width: Of the images in pixels.
-        height: Of the images in pixels.
-        classes: Which things are drawn, separated by commas; default: all.
-        difficulty: easy, normal or hard: how small, how many, how much hidden, how noisy.
-        format: voc, coco, yolo or csv.
-        seed: Of everything.
+        output: New folder for the dataset.
+        train: Number of training images.
+        val: Number of validation images.
+        test: Number of test images.
+        width: Width of the images in pixels.
+        height: Height of the images in pixels.
+        classes: Classes of objects to draw, separated by commas; by default all.
+        difficulty: easy, normal or hard: size, number, occlusion and noise of the objects.
+        format: Format to write: voc, coco, yolo or csv.
+        seed: Seed of all draws.
     """
 
     output: str = ""
@@ -167,25 +157,22 @@ class DataSynthConfig:
     height: int = 320
     classes: str = ""
     difficulty: Literal["easy", "normal", "hard"] = "normal"
-    format: DatasetFormat = "yolo"
+    format: options.DatasetFormat = "yolo"
     seed: int = 0
 
     def __post_init__(self) -> None:
-        require(bool(self.output), "--output is required: a new folder")
-        for name in ("train", "val"):
-            require(getattr(self, name) >= 1, f"{name} must be at least 1, got {getattr(self, name)}")
-        for name in ("test", "seed"):
-            require(getattr(self, name) >= 0, f"{name} must not be negative, got {getattr(self, name)}")
+        _require_output(self.output)
+        require_at_least(self, train=1, val=1, test=0, seed=0)
 
 
 @dataclass(frozen=True, kw_only=True)
 class DataDownloadConfig:
-    """Fetch a public dataset, check it against known sums, unpack it. Nothing else uses the network.
+    """Fetch a public dataset, verify its checksums and unpack it. No other command downloads a dataset.
 
     Attributes:
         dataset: voc2007, voc2012, voc (both), coco2017, coco2017-val, or another name in the manifest.
-        output: Folder to unpack into; archives are kept in its folder downloads while they are needed.
-        manifest: YAML file of addresses, sizes and SHA-256 sums; default: the one that is shipped.
+        output: Folder to unpack into; archives are kept in its subfolder `downloads` while they are needed.
+        manifest: YAML file of addresses, sizes and SHA-256 checksums; by default the one that is shipped.
         keep_archives: Keep the downloaded archives after unpacking.
     """
 
@@ -201,48 +188,44 @@ class DataDownloadConfig:
 
 @dataclass(frozen=True, kw_only=True)
 class DataPreviewConfig:
-    """Draw batches as the network will see them in training, augmentation and boxes included.
+    """Draw training batches as the network will see them, with augmentation and boxes.
 
     Attributes:
-        data: Dataset: a YAML file or a folder in Pascal VOC, COCO, YOLO or CSV layout.
-        split: Which part of it.
-        batches: How many batches to draw.
+        split: The part to draw from.
+        batches: Number of batches to draw.
         batch_size: Images per batch.
         input_size: Side of the network's input in pixels.
-        resize: How images reach the input: letterbox, stretch or stretch_corners.
-        epoch: Which epoch to show; each has its own draws.
-        seed: Of the draws, as in training.
-        box_policy: What happens to faulty boxes: fix what can be, drop them, or strict: stop.
-        runs: Folder for run folders.
-        name: Name of the run folder; an existing one is never overwritten.
+        epoch: The epoch to show; each has its own draws.
+        seed: Seed of the draws, as in training.
         augment: The augmentation.
     """
 
-    data: str = ""
+    data: options.Data = ""
     split: str = "train"
     batches: int = 3
     batch_size: int = 16
     input_size: int = 320
-    resize: Literal["letterbox", "stretch", "stretch_corners"] = "letterbox"
+    resize: options.Resize = "letterbox"
     epoch: int = 0
     seed: int = 0
-    box_policy: BoxPolicy = "fix"
-    runs: str = "runs"
-    name: str = "preview"
+    box_policy: options.BoxPolicy = "fix"
+    runs: options.Runs = "runs"
+    name: options.RunName = "preview"
     augment: AugmentConfig = field(default_factory=AugmentConfig)
 
     def __post_init__(self) -> None:
         _require_data(self.data)
-        for name in ("batches", "batch_size"):
-            require(getattr(self, name) >= 1, f"{name} must be at least 1, got {getattr(self, name)}")
-        require(self.input_size >= 32, f"input_size must be at least 32, got {self.input_size}")
-        for name in ("epoch", "seed"):
-            require(getattr(self, name) >= 0, f"{name} must not be negative, got {getattr(self, name)}")
+        require_at_least(self, batches=1, batch_size=1, input_size=32, epoch=0, seed=0)
         require(
             self.augment.style == "modern" or self.resize != "letterbox",
             "augment.style=darknet stretches images: set resize=stretch_corners, too, as in training",
         )
+        check_run_name(self.name)
 
 
 def _require_data(data: str) -> None:
     require(bool(data), "--data is required: a dataset YAML or folder")
+
+
+def _require_output(output: str) -> None:
+    require(bool(output), "--output is required: a new folder")

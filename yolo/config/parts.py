@@ -5,13 +5,8 @@ from __future__ import annotations
 from dataclasses import dataclass, field
 from typing import Literal
 
-from yolo.errors import ConfigError
-
-
-def require(condition: bool, message: str) -> None:
-    """ConfigError with that message unless the condition holds."""
-    if not condition:
-        raise ConfigError(message)
+from yolo.config import options
+from yolo.config.options import require, require_at_least, require_within
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -23,26 +18,25 @@ class ModelConfig:
         grid_size: Cells along each side (S); input_size / grid_size must be 4, 8, 16, 32 or 64. Default: stride 16.
         width: Channels of the neck that merges the backbone's maps.
         coding: What the network's numbers mean: logistic (modern) or linear (the original).
-        resize: How images reach the input: letterbox keeps the aspect ratio, stretch fills the input, stretch_corners
-            fills it as darknet does (corner pixels on corner pixels, in floats).
-        batch_norm: Of networks from a cfg: standard (as cuDNN) or darknet (the arithmetic of its CPU code).
+        resize: How images are resized to the input: letterbox keeps the aspect ratio, stretch fills the input,
+            stretch_corners fills it as darknet does (corner pixels on corner pixels, in floats).
+        batch_norm: For networks from a cfg: standard (as cuDNN) or darknet (the arithmetic of its CPU code).
     """
 
     boxes_per_cell: int = 2
     grid_size: int | None = None
     width: int = 96
     coding: Literal["logistic", "linear"] = "logistic"
-    resize: Literal["letterbox", "stretch", "stretch_corners"] = "letterbox"
+    resize: options.Resize = "letterbox"
     batch_norm: Literal["standard", "darknet"] = "standard"
 
     def __post_init__(self) -> None:
-        require(self.boxes_per_cell >= 1, f"model.boxes_per_cell must be at least 1, got {self.boxes_per_cell}")
-        require(self.width >= 8, f"model.width must be at least 8, got {self.width}")
+        require_at_least(self, section="model.", boxes_per_cell=1, width=8)
 
 
 @dataclass(frozen=True, kw_only=True)
 class LossConfig:
-    """Weights and readings of the loss's five terms.
+    """Weights and variants of the loss's five terms.
 
     Attributes:
         lambda_coord: Weight of the two coordinate terms.
@@ -52,11 +46,12 @@ class LossConfig:
         coord: Coordinates by CIoU (iou) or by squared differences (squared, the original).
         confidence: Confidence by cross_entropy or squared (the original).
         class_prob: Classes by cross_entropy or squared (the original).
-        ignore_iou: Spare predictors that overlap an object by more than this; null for the original rule.
-        objects_per_cell: Objects of one cell that may find a predictor; the original has 1.
-        rescore: Confidence of a responsible predictor is taught its IoU; false teaches 1.
-        forced: Responsible is predictor 1 for small objects and 0 for others, whatever their boxes (darknet).
-        random_images: Responsible is a random predictor until this many images were seen (darknet: 0 or 64000).
+        ignore_iou: No confidence loss for predictors that overlap an object by more than this IoU; null for the
+            original rule.
+        objects_per_cell: Most objects of one cell that get a responsible predictor; 1 in the original.
+        rescore: The target of a responsible predictor's confidence is its IoU; false makes it 1.
+        forced: Predictor 1 is responsible for small objects and predictor 0 for others, whatever their boxes (darknet).
+        random_images: A random predictor is responsible until this many images were seen (darknet: 0 or 64000).
     """
 
     lambda_coord: float = 5.0
@@ -73,17 +68,9 @@ class LossConfig:
     random_images: int = 0
 
     def __post_init__(self) -> None:
-        for name in ("lambda_coord", "lambda_obj", "lambda_noobj", "lambda_class"):
-            require(getattr(self, name) >= 0, f"loss.{name} must not be negative, got {getattr(self, name)}")
-        require(
-            self.objects_per_cell >= 1,
-            f"loss.objects_per_cell must be at least 1, got {self.objects_per_cell}",
-        )
-        require(
-            self.ignore_iou is None or 0 <= self.ignore_iou <= 1,
-            f"loss.ignore_iou must be in [0, 1] or null, got {self.ignore_iou}",
-        )
-        require(self.random_images >= 0, f"loss.random_images must not be negative, got {self.random_images}")
+        require_at_least(self, section="loss.", lambda_coord=0, lambda_obj=0, lambda_noobj=0, lambda_class=0)
+        require_at_least(self, section="loss.", objects_per_cell=1, random_images=0)
+        require_within(self, section="loss.", ignore_iou=1)
 
 
 _AUGMENT_LIMITS = {
@@ -102,21 +89,11 @@ _AUGMENT_LIMITS = {
     "blur": 1.0,
     "jpeg_noise": 1.0,
 }
-# What the style darknet has not: none of it may be asked for.
+# What the style darknet does not have: none of it may be asked for.
 _MODERN_ONLY = (
-    "mosaic",
-    "mixup",
-    "copy_paste",
-    "scale",
-    "translate",
-    "degrees",
-    "shear",
-    "perspective",
-    "flip_vertical",
-    "blur",
-    "jpeg_noise",
-    "pipeline",
-)
+    "mosaic", "mixup", "copy_paste", "scale", "translate", "degrees", "shear", "perspective",
+    "flip_vertical", "blur", "jpeg_noise", "pipeline",
+)  # fmt: skip
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -125,23 +102,23 @@ class AugmentConfig:
 
     Attributes:
         style: modern, or darknet: random crops by jitter, a flip, its change of colours, and nothing else.
-        jitter: Of the style darknet: largest shift of each edge of the crop, as a share of the side.
+        jitter: In the style darknet: largest shift of each edge of the crop, as a share of the side.
         mosaic: Probability that four images share one input.
-        mixup: Probability that another image shines through.
+        mixup: Probability that the image is blended with another one.
         copy_paste: Probability that one to three objects, cut out by their boxes, are pasted from other images.
-        close_mosaic: Last share of the training that sees no mosaic, mixup or copy-paste.
+        close_mosaic: Share of the training at its end without mosaic, mixup or copy-paste.
         scale: Images are scaled by a factor between 1 / (1 + scale) and 1 + scale.
         translate: Largest shift, as a share of the input's side.
-        degrees: Largest rotation.
-        shear: Largest lean of vertical and of horizontal lines, in degrees.
+        degrees: Largest rotation in degrees.
+        shear: Largest shear of vertical and of horizontal lines, in degrees.
         perspective: Largest tilt: by how much farther an edge is than the centre, as a share.
         flip_horizontal: Probability of a left-right flip.
         flip_vertical: Probability of an upside-down flip.
-        hue: Largest change of hue, as a share of the colour circle.
-        saturation: Largest relative change of saturation; 0.5 is 0.5 to 1.5, in the style darknet 1 / 1.5 to 1.5.
+        hue: Largest change of hue, as a share of the hue circle.
+        saturation: Largest relative change of saturation; 0.5 is 0.5 to 1.5, and 1 / 1.5 to 1.5 in the style darknet.
         value: Largest relative change of brightness, likewise.
         blur: Probability of a slight blur.
-        jpeg_noise: Probability of the traces of a strong JPEG compression.
+        jpeg_noise: Probability of strong JPEG compression artefacts.
         pipeline: A file of your own steps, applied last: an albumentations pipeline that albumentations.save wrote,
             YAML or JSON.
     """
@@ -167,9 +144,7 @@ class AugmentConfig:
     pipeline: str = ""
 
     def __post_init__(self) -> None:
-        for name, largest in _AUGMENT_LIMITS.items():
-            value = getattr(self, name)
-            require(0 <= value <= largest, f"augment.{name} must be in [0, {largest:g}], got {value}")
+        require_within(self, section="augment.", **_AUGMENT_LIMITS)
         require(
             self.style == "modern" or self.jitter < 0.5,
             f"augment.jitter must be below 0.5, or nothing may be left of an image, got {self.jitter}",
@@ -182,12 +157,8 @@ class AugmentConfig:
         )
         # darknet's are factors up to 1 + x and down to 1 / (1 + x); the modern ones go down to 1 - x
         largest = 1.0 if self.style == "modern" else float("inf")
-        for name in ("saturation", "value"):
-            require(
-                0 <= getattr(self, name) <= largest,
-                f"augment.{name} must be in [0, {largest:g}], got {getattr(self, name)}",
-            )
-        require(self.scale >= 0, f"augment.scale must not be negative, got {self.scale}")
+        require_within(self, section="augment.", saturation=largest, value=largest)
+        require_at_least(self, section="augment.", scale=0)
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -197,13 +168,13 @@ class RateConfig:
     Attributes:
         policy: cosine (with warm-up, fits epochs and minutes alike), or one of darknet's: constant, step, steps, exp,
             poly, sigmoid, random. Those count updates.
-        steps: Of steps: updates at which the rate is multiplied.
-        scales: Of steps: what it is multiplied with there.
-        step: Of step: updates between changes; of sigmoid: its middle.
-        scale: Of step: factor of each change.
-        gamma: Of exp: its base; of sigmoid: its slope.
-        power: Of poly, random and burn_in: the exponent.
-        burn_in: Updates at the start over which the rate of darknet's policies rises from 0.
+        steps: For steps: updates at which the rate is multiplied.
+        scales: For steps: the factors there.
+        step: For step: number of updates between changes; for sigmoid: its middle.
+        scale: For step: the factor of each change.
+        gamma: For exp: its base; for sigmoid: its slope.
+        power: For poly, random and burn_in: the exponent.
+        burn_in: Number of updates at the start over which the rate of darknet's policies rises from 0.
     """
 
     policy: Literal["cosine", "constant", "step", "steps", "exp", "poly", "sigmoid", "random"] = "cosine"
@@ -220,8 +191,7 @@ class RateConfig:
             len(self.steps) == len(self.scales),
             f"optimizer.rate.steps and scales must be of one length, got {len(self.steps)} and {len(self.scales)}",
         )
-        require(self.step >= 1, f"optimizer.rate.step must be at least 1, got {self.step}")
-        require(self.burn_in >= 0, f"optimizer.rate.burn_in must not be negative, got {self.burn_in}")
+        require_at_least(self, section="optimizer.rate.", step=1, burn_in=0)
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -231,10 +201,10 @@ class OptimizerConfig:
     Attributes:
         name: adamw or sgd.
         lr: Peak learning rate.
-        final_lr: Of the policy cosine: learning rate at the end, as a share of the peak.
-        warmup: Of the policy cosine: share of the training over which the rate rises from 0 (at most 500 steps).
-        momentum: Of SGD.
-        nesterov: Of SGD: look ahead along the momentum; darknet does not.
+        final_lr: For the policy cosine: learning rate at the end, as a share of the peak.
+        warmup: For the policy cosine: share of the training over which the rate rises from 0 (at most 500 steps).
+        momentum: Momentum of SGD.
+        nesterov: Nesterov momentum for SGD; darknet has none.
         weight_decay: On weight matrices only, not on biases and norms.
         clip_norm: Largest norm of the gradient; 0 for no clipping.
         ema: Decay per step of the moving average of the weights that is validated and saved; 0 for none.
@@ -254,31 +224,6 @@ class OptimizerConfig:
 
     def __post_init__(self) -> None:
         require(self.lr > 0, f"optimizer.lr must be positive, got {self.lr}")
-        for name in ("final_lr", "warmup", "momentum"):
-            require(
-                0 <= getattr(self, name) <= 1,
-                f"optimizer.{name} must be in [0, 1], got {getattr(self, name)}",
-            )
+        require_within(self, section="optimizer.", final_lr=1, warmup=1, momentum=1)
         require(0 <= self.ema < 1, f"optimizer.ema must be in [0, 1), got {self.ema}")
-        for name in ("weight_decay", "clip_norm"):
-            require(getattr(self, name) >= 0, f"optimizer.{name} must not be negative, got {getattr(self, name)}")
-
-
-def check_run_name(name: str) -> None:
-    """ConfigError where it cannot be the name of a run folder; said before there is anything to write."""
-    require(
-        bool(name.strip()) and name not in (".", "..") and not set(name) & set("/\\\0"),
-        f"name must be that of one folder, got {name!r}; where it is made is said by --runs",
-    )
-
-
-def check_input_size(input_size: int | None) -> None:
-    """ConfigError where it is no side of an input."""
-    require(input_size is None or input_size >= 1, f"input_size must be at least 1, got {input_size}")
-
-
-def check_thresholds(score_threshold: float | None, iou_threshold: float | None, max_detections: int | None) -> None:
-    """ConfigError where one is out of its range."""
-    for name, value in (("score_threshold", score_threshold), ("iou_threshold", iou_threshold)):
-        require(value is None or 0 <= value <= 1, f"{name} must be in [0, 1], got {value}")
-    require(max_detections is None or max_detections >= 1, f"max_detections must be at least 1, got {max_detections}")
+        require_at_least(self, section="optimizer.", weight_decay=0, clip_norm=0)

@@ -5,8 +5,9 @@ from __future__ import annotations
 from dataclasses import dataclass, field
 from typing import Literal
 
-from yolo.config.data_commands import BoxPolicy
-from yolo.config.parts import AugmentConfig, LossConfig, ModelConfig, OptimizerConfig, check_run_name, require
+from yolo.config import options
+from yolo.config.options import check_run_name, require, require_at_least
+from yolo.config.parts import AugmentConfig, LossConfig, ModelConfig, OptimizerConfig
 from yolo.errors import ConfigError
 
 DEFAULT_BACKBONE = "shufflenet_v2_x0_5"
@@ -17,40 +18,36 @@ class TrainConfig:
     """Train a detector on labelled images.
 
     Attributes:
-        data: Dataset: a YAML file or a folder in Pascal VOC, COCO, YOLO or CSV layout.
         cfg: A darknet network in place of the backbone: yolov1, yolov1-tiny, yolo, yolo-small, yolo-tiny or a cfg file.
-            Its file sets the defaults of everything below: rates, loss, augmentation, batch.
-        backbone: Any torchvision classifier, such as shufflenet_v2_x0_5, mobilenet_v3_small, resnet18.
-        weights: Start of the backbone: none (random), a local file, or torchvision's by name (DEFAULT downloads). With
-            a cfg: a darknet weights file, of the whole network or its first layers.
-        clear_seen: Count images from 0, whatever a darknet weights file says (its learning rate goes on where it was).
+            The file sets the defaults of all options below: learning rate, loss, augmentation, batch size.
+        backbone: Any torchvision classifier, such as shufflenet_v2_x0_5, mobilenet_v3_small or resnet18.
+        weights: Initial weights of the backbone: none (random), a local file, or the name of torchvision's weights
+            (DEFAULT downloads them). With --cfg: a darknet weights file of the whole network or of its first layers.
+        clear_seen: Count the images seen from 0, whatever a darknet weights file states; otherwise its learning rate
+            schedule continues.
         input_size: Side of the network's input in pixels.
-        epochs: Passes over the training images; default 100, or unlimited where max_minutes is given.
-        max_minutes: Time budget; the learning rate schedule ends with it.
-        max_batches: Updates in all, in place of epochs; darknet's measure.
+        epochs: Number of passes over the training images; by default 100, or unlimited with --max-minutes.
+        max_minutes: Time budget in minutes; the learning rate schedule ends with it.
+        max_batches: Number of updates, in place of epochs; this is how darknet measures the length of a training.
         batch_size: Images per step.
-        subdivisions: Parts in which a step's images pass the network, to need less memory.
-        sampling: epoch visits every image once an epoch; replacement draws each anew, as darknet does.
-        device: auto, cpu, cuda, cuda:1 or mps.
-        precision: auto (bf16 or fp16 where the device is fast at it), 32, bf16 or fp16.
-        workers: Processes that load images; default: from the cores and the device.
-        seed: Of weights, order and augmentation.
-        box_policy: What happens to faulty boxes: fix what can be, drop them, or strict: stop.
-        validations: How many times the run is validated, evenly spread.
-        cache: Where resized images are kept: ram, disk (for the next training as well) or none.
-        cache_mb: At most this many MB of them.
-        cache_dir: Of cache=disk: its folder; default: $XDG_CACHE_HOME/gridyolo or ~/.cache/gridyolo.
-        report: Write report.html when the run is over; --no-report for the numbers alone.
-        runs: Folder for run folders.
-        name: Name of the run folder; an existing one is never overwritten.
-        resume: Run folder of an interrupted training to continue; beside it only data, device, workers, cache options.
+        subdivisions: Number of parts in which a step's images pass through the network, to save memory.
+        sampling: Visit every image once per epoch (epoch), or draw each image anew as darknet does (replacement).
+        precision: Floating-point format of the network; auto takes bf16 or fp16 where the device is fast at it.
+        seed: Seed of the initial weights, of the order of the images and of the augmentation.
+        validations: Number of validations, evenly spread over the run.
+        cache: Where resized images are kept: in memory (ram), on disk for the next training as well (disk), or nowhere
+            (none).
+        cache_mb: Size limit of the cache in MB.
+        cache_dir: Folder of --cache disk; by default $XDG_CACHE_HOME/gridyolo or ~/.cache/gridyolo.
+        resume: Run folder of an interrupted training to continue; only data, device, workers and cache options can be
+            given with it.
         model: The network.
         loss: The loss.
         augment: The augmentation.
         optimizer: The optimiser.
     """
 
-    data: str = ""
+    data: options.Data = ""
     cfg: str = ""
     backbone: str = DEFAULT_BACKBONE
     weights: str = "none"
@@ -62,18 +59,18 @@ class TrainConfig:
     batch_size: int = 16
     subdivisions: int = 1
     sampling: Literal["epoch", "replacement"] = "epoch"
-    device: str = "auto"
+    device: options.Device = "auto"
     precision: Literal["auto", "32", "bf16", "fp16"] = "auto"
-    workers: int | None = None
+    workers: options.Workers = None
     seed: int = 0
-    box_policy: BoxPolicy = "fix"
+    box_policy: options.BoxPolicy = "fix"
     validations: int = 20
     cache: Literal["ram", "disk", "none"] = "ram"
     cache_mb: int = 2048
     cache_dir: str = ""
-    report: bool = True
-    runs: str = "runs"
-    name: str = "train"
+    report: options.Report = True
+    runs: options.Runs = "runs"
+    name: options.RunName = "train"
     resume: str | None = None
     model: ModelConfig = field(default_factory=ModelConfig)
     loss: LossConfig = field(default_factory=LossConfig)
@@ -85,14 +82,11 @@ class TrainConfig:
         check_run_name(self.name)
         # a cfg's own check allows any input that its layers do
         require(bool(self.cfg) or self.input_size >= 32, f"input_size must be at least 32, got {self.input_size}")
-        require(self.epochs is None or self.epochs >= 1, f"epochs must be at least 1, got {self.epochs}")
         require(
-            self.max_minutes is None or self.max_minutes > 0,
-            f"max_minutes must be positive, got {self.max_minutes}",
+            self.max_minutes is None or self.max_minutes > 0, f"max_minutes must be positive, got {self.max_minutes}"
         )
-        require(
-            self.max_batches is None or self.max_batches >= 1, f"max_batches must be positive, got {self.max_batches}"
-        )
+        require_at_least(self, epochs=1, max_batches=1, batch_size=1, validations=1, subdivisions=1)
+        require_at_least(self, seed=0, cache_mb=0, workers=0)
         require(self.epochs is None or self.max_batches is None, "give epochs or max_batches, not both")
         require(
             self.optimizer.rate.policy != "poly" or self.max_batches is not None,
@@ -102,11 +96,6 @@ class TrainConfig:
             self.augment.style == "modern" or self.model.resize != "letterbox",
             "augment.style=darknet stretches images in training: set model.resize=stretch_corners for validation, too",
         )
-        for name in ("batch_size", "validations", "subdivisions"):
-            require(getattr(self, name) >= 1, f"{name} must be at least 1, got {getattr(self, name)}")
-        for name in ("seed", "cache_mb"):
-            require(getattr(self, name) >= 0, f"{name} must not be negative, got {getattr(self, name)}")
-        require(self.workers is None or self.workers >= 0, f"workers must not be negative, got {self.workers}")
         self._check_coding()
         if not self.cfg:
             self.stride  # noqa: B018 - a property that raises on an impossible grid

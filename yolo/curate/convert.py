@@ -9,7 +9,7 @@ from pathlib import Path
 import numpy as np
 from rich.console import Console
 
-from yolo.config.data_commands import DataConvertConfig
+from yolo.config import DataConvertConfig
 from yolo.console import say
 from yolo.curate.write import WrittenDataset, require_outside, write_dataset
 from yolo.data.classes import unknown_class_message

@@ -20,7 +20,7 @@ from typing import Literal
 import numpy as np
 from PIL import ExifTags, Image, UnidentifiedImageError
 
-from yolo.config.data_commands import DatasetFormat
+from yolo.config import DatasetFormat
 from yolo.data.read import Split
 from yolo.errors import DataError, printable
 from yolo.formats.paths import is_image_name

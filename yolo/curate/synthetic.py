@@ -20,7 +20,7 @@ import yaml
 from rich.console import Console
 
 from yolo.arrays import Bool, Float32, Float64, Int64, UInt8
-from yolo.config.data_commands import DatasetFormat, DataSynthConfig
+from yolo.config import DatasetFormat, DataSynthConfig
 from yolo.console import say
 from yolo.curate.backgrounds import draw_background, smooth_noise
 from yolo.curate.drawing import CLASS_NAMES, Patch, draw_clutter, draw_object

@@ -20,7 +20,7 @@ import numpy as np
 import orjson
 import yaml
 
-from yolo.config.data_commands import DatasetFormat
+from yolo.config import DatasetFormat
 from yolo.curate.image_files import ImageMode, place_images
 from yolo.data.find import recognise
 from yolo.data.read import DatasetDescriptor, Split, SplitSource

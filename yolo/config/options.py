@@ -1,0 +1,86 @@
+"""Options that several commands have: type and help text in one place, and the checks that options share.
+
+The help of any other option is its line under "Attributes" in the docstring of its configuration.
+"""
+
+from __future__ import annotations
+
+from typing import Annotated, Any, Literal
+
+from yolo.errors import ConfigError
+
+DatasetFormat = Literal["voc", "coco", "yolo", "csv"]
+
+Data = Annotated[str, "The dataset: a YAML file, or a folder in Pascal VOC, COCO, YOLO or CSV layout."]
+BoxPolicy = Annotated[
+    Literal["fix", "drop", "strict"], "Faulty boxes are fixed where possible (fix), dropped, or end the run (strict)."
+]
+Resize = Annotated[Literal["letterbox", "stretch", "stretch_corners"], "How images are resized to the input."]
+Device = Annotated[str, "The device to compute on: auto, cpu, cuda, cuda:1 or mps."]
+Precision = Annotated[Literal["32", "bf16", "fp16"], "Floating-point format of the network; fp16 needs CUDA."]
+Workers = Annotated[int | None, "Number of processes that load images; by default chosen from the CPU and the device."]
+Weights = Annotated[str, "A trained detector, such as runs/train/weights/best.safetensors, or a darknet weights file."]
+DarknetCfg = Annotated[
+    str, "For a darknet weights file: its cfg, or the name of a shipped network; by default found by the file's name."
+]
+DarknetNames = Annotated[
+    str,
+    "For a darknet weights file: a text file with one class name per line; by default the one beside the weights, or "
+    "the names of Pascal VOC.",
+]
+InferenceSize = Annotated[int | None, "Side of the network's input in pixels; by default as in training."]
+MaxDetections = Annotated[int | None, "Most detections per image; by default 300, and no limit for darknet weights."]
+DetectionFormat = Annotated[
+    Literal["auto", "coco", "comp4", "yolo"], "Format of the detections; auto recognises it from the files."
+]
+Protocol = Annotated[
+    Literal["coco", "voc07", "voc10"],
+    "Report COCO's numbers (coco), and beside them Pascal VOC's 11-point AP (voc07) or all-point AP (voc10).",
+]
+TruthSplit = Annotated[str, "The part to use, if the ground truth is a dataset."]
+ImageFolder = Annotated[str, "Folder of the images, for the pictures; by default where the ground truth says."]
+ClassNames = Annotated[str, "Text file with one class name per line, if the ground truth has no names."]
+Report = Annotated[bool, "Write report.html and the files beside it; --no-report writes the numbers only."]
+Runs = Annotated[str, "Folder that holds the run folders."]
+RunName = Annotated[str, "Name of the run folder; a number is appended if it exists."]
+
+
+def require(condition: bool, message: str) -> None:
+    """ConfigError with that message unless the condition holds."""
+    if not condition:
+        raise ConfigError(message)
+
+
+def require_at_least(config: Any, *, section: str = "", **limits: float) -> None:
+    """ConfigError where an option is below its limit; None is allowed.
+
+    Args:
+        config: has the options as attributes.
+        section: what stands before their names in messages, such as "loss.".
+        limits: option -> least value.
+    """
+    for name, least in limits.items():
+        value = getattr(config, name)
+        require(value is None or value >= least, f"{section}{name} must be at least {least}, got {value}")
+
+
+def require_within(config: Any, *, section: str = "", **limits: float) -> None:
+    """ConfigError where an option is not between 0 and its limit; None is allowed."""
+    for name, largest in limits.items():
+        value = getattr(config, name)
+        require(value is None or 0 <= value <= largest, f"{section}{name} must be in [0, {largest:g}], got {value}")
+
+
+def check_run_name(name: str) -> None:
+    """ConfigError where it cannot be the name of a run folder; said before there is anything to write."""
+    require(
+        bool(name.strip()) and name not in (".", "..") and not set(name) & set("/\\\0"),
+        f"name must be the name of one folder, got {name!r}; --runs sets where that folder is made",
+    )
+
+
+def check_bootstrap(bootstrap: int | None) -> None:
+    """ConfigError where percentiles cannot be read from so few resamples."""
+    require(
+        bootstrap is None or bootstrap == 0 or bootstrap >= 100, f"bootstrap must be 0 or at least 100, got {bootstrap}"
+    )
