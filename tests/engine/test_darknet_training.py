@@ -10,6 +10,7 @@ import numpy as np
 import pytest
 import torch
 import yaml
+from rich.console import Console
 
 from tests.darknet.networks import BODY, detector_cfg
 from tests.engine.darknet_detectors import config_of, write_cfg, write_darknet
@@ -17,13 +18,16 @@ from tests.engine.runs import interrupt_after, tensors_of
 from tests.engine.shapes import break_image, draw_shapes
 from yolo import Detector
 from yolo.config import DarknetExportConfig, TrainConfig
+from yolo.darknet.load import load_darknet
+from yolo.darknet.network import DarknetSpec
 from yolo.darknet.plan import plan_network
 from yolo.darknet.recipe import darknet_train_config
 from yolo.darknet.weights import read_header
 from yolo.engine.checkpoint import load_detector
 from yolo.engine.darknet import export_darknet, open_darknet
 from yolo.engine.train import train
-from yolo.errors import ConfigError, DataError
+from yolo.engine.training import prepare
+from yolo.errors import ConfigError, DataError, WeightsError
 
 STEPS = {"policy": "steps", "steps": "2,3", "scales": ".5,.1"}
 
@@ -181,3 +185,29 @@ def test_one_image_alone_has_no_variance_and_the_error_says_what_to_do(tmp_path:
     with pytest.raises(ConfigError, match=r"one value per channel, an input of \(1, 6\).*sampling=replacement"):
         train(config)
     assert train(replace(config, sampling="replacement")).evaluation is not None
+
+
+def test_training_goes_on_from_its_own_export_with_the_cfg_it_was_started_with(shapes: Path, tmp_path: Path) -> None:
+    """It ended with "98,496 bytes after the last layer": the file has the data's classes, the cfg its own."""
+    cfg = write_cfg(tmp_path, detector_cfg(classes=1))
+    run = train(config_of(cfg, shapes, tmp_path, max_batches=1))
+    best = run.folder / "weights" / "best.safetensors"
+    exported, _, _ = export_darknet(DarknetExportConfig(weights=str(best), output=str(tmp_path / "mine.weights")))
+    expected = load_detector(best)[0].state_dict()
+
+    def start(weights: Path) -> tuple[dict[str, torch.Tensor], int]:
+        training = prepare(config_of(cfg, shapes, tmp_path, weights=str(weights), max_batches=9), Console(quiet=True))
+        return training.learner.network.state_dict(), training.state.seen
+
+    tensors, seen = start(exported)
+    assert seen == 4
+    assert all(torch.equal(tensor, expected[name]) for name, tensor in tensors.items())
+    # of a file with classes that are neither the cfg's nor the data's, the cfg beside it says what it holds
+    other = write_darknet(tmp_path, detector_cfg(classes=7), name="other")
+    tensors, seen = start(other)
+    source = load_darknet(other, DarknetSpec(cfg=detector_cfg(classes=7)))[0].state_dict()
+    assert seen == 0  # its last layer did not fit
+    assert all(torch.equal(tensors[name], source[name]) for name in source if not name.startswith("layers.3."))
+    other.with_suffix(".cfg").unlink()
+    with pytest.raises(WeightsError, match=r"other\.weights goes on for .* with 2 classes .* --cfg"):
+        start(other)

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import mmap
+from contextlib import suppress
 from pathlib import Path
 from typing import Any
 
@@ -10,10 +11,12 @@ import numpy as np
 import torch
 from torch import Tensor, nn
 
+from yolo.darknet.cfg import read_cfg
 from yolo.darknet.modules import block_tensors
 from yolo.darknet.network import DarknetNetwork, DarknetSpec
-from yolo.darknet.plan import NetworkPlan
-from yolo.darknet.weights import DarknetWeights, WeightsHeader, check_finite, read_weights, write_weights
+from yolo.darknet.plan import NetworkPlan, plan_cfg
+from yolo.darknet.weights import DarknetWeights, WeightsHeader, check_finite, read_header, read_weights, write_weights
+from yolo.errors import ConfigError, WeightsError
 
 _FLOATS_AT_ONCE = 4_000_000
 
@@ -60,8 +63,9 @@ def fill_from_darknet(
 
     Args:
         network: changed in place.
-        path: the file.
-        plan: of the network that the file was made for, where that is another; None for `network`'s own.
+        path: the file. What it was made for is found by its length: the network of `plan`, `network` itself (a file
+            that was exported after training on the same classes), or that of the cfg beside it.
+        plan: of the user's cfg, where the network has other classes than that; None for `network`'s own.
 
     Returns:
         what was read, with the header and the number of layers; and the indices of layers that were left as they were,
@@ -71,13 +75,41 @@ def fill_from_darknet(
         WeightsError: the file is missing, of another network, cut off in a layer, or holds numbers that are not finite.
     """
     own = network.spec.plan
-    file_plan = plan or own
-    weights = read_weights(path, file_plan, partial=True)
+    weights, file_plan = _read_by_length(path, own, plan or own)
     check_finite(weights)
     pairs = zip(own.layers, file_plan.layers, strict=True)
     misfits = tuple(mine.index for mine, its in pairs if mine.blocks != its.blocks and its.index in weights.arrays)
     _fill(network, weights, without=misfits)
     return weights, misfits
+
+
+def _read_by_length(path: Path, own: NetworkPlan, cfg_plan: NetworkPlan) -> tuple[DarknetWeights, NetworkPlan]:
+    """The file, and the plan of those it may belong to that its length agrees with."""
+    read_header(path)
+    try:
+        return read_weights(path, cfg_plan, partial=True), cfg_plan
+    except WeightsError as error:
+        first = error
+    for plan in (own, _plan_beside(path, own)):
+        if plan is not None and plan.text != cfg_plan.text:
+            with suppress(WeightsError):
+                return read_weights(path, plan, partial=True), plan
+    classes = "" if own.detection is None else f" with {own.detection.num_classes} classes"
+    raise WeightsError(
+        f"{first}. Nor is it of the network{classes} that is trained here. If `gridyolo darknet export` wrote it, keep "
+        f"{path.with_suffix('.cfg').name} beside it, or give that as --cfg"
+    ) from first
+
+
+def _plan_beside(path: Path, own: NetworkPlan) -> NetworkPlan | None:
+    """Plan of the cfg beside a weights file, if there is one with the same kinds of layers as `own`."""
+    beside = path.with_suffix(".cfg")
+    try:
+        plan = plan_cfg(read_cfg(beside)) if beside.is_file() else None
+    except ConfigError:
+        return None
+    kinds = [layer.kind for layer in own.layers]
+    return plan if plan is not None and [layer.kind for layer in plan.layers] == kinds else None
 
 
 def save_darknet(path: Path, network: DarknetNetwork, header: WeightsHeader, *, upto: int | None = None) -> None:

@@ -285,13 +285,14 @@ def _covered_layers(source: str, plan: NetworkPlan, body_bytes: int) -> int:
             if missing > 0:
                 raise WeightsError(
                     f"{source} ends inside layer {layer.index} ({layer.kind}) of {plan.source}: {missing:,} bytes of "
-                    f"its {block.name} are missing. The file is cut off, or belongs to another network"
+                    f"its {block.name} are missing. The file is cut off, or belongs to another "
+                    "network, or to this one with fewer classes"
                 )
             position += _FLOAT.itemsize * block.size
     if position < body_bytes:
         raise WeightsError(
             f"{source} goes on for {body_bytes - position:,} bytes after the last layer of {plan.source}, which "
-            f"needs {position:,} after the header: it belongs to another network"
+            f"needs {position:,} after the header: it belongs to another network, or to this one with more classes"
         )
     return len(plan.layers)
 

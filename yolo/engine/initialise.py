@@ -77,7 +77,7 @@ def initialise(network: Network, source: str, *, file_plan: NetworkPlan | None =
     Args:
         network: with random weights, changed in place.
         source: as in `--weights`.
-        file_plan: the layers that a darknet file was made for, where the network has other classes.
+        file_plan: the plan of the user's cfg, where the network has other classes than that.
 
     Raises:
         ConfigError: a darknet file for a network without a cfg.
