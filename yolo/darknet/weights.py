@@ -302,9 +302,9 @@ def _partial_message(source: str, plan: NetworkPlan, loaded_layers: int) -> str:
     if not any(layer.loaded_blocks for layer in plan.layers[:loaded_layers]):
         return f"{source} holds a header and no layer of {plan.source}"
     return (
-        f"{source} covers the first {loaded_layers} of {total} layers of {plan.source} and ends exactly there. If it "
-        f"is meant to be a partial file (such as pre-trained convolutions), load it with partial=True; the other "
-        f"layers then keep the values they have"
+        f"{source} covers the first {loaded_layers} of {total} layers of {plan.source} and ends exactly there. A file "
+        f"of the first layers (such as pre-trained convolutions) is a start for `gridyolo train --cfg ... --weights`; "
+        f"everything else needs the whole network"
     )
 
 
