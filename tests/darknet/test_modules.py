@@ -96,6 +96,19 @@ def test_convolution(
     check_against_slow_layers(cfg(text, channels=4, height=height, width=width))
 
 
+def test_a_1x1_convolution_obeys_stride_and_padding() -> None:
+    """darknet's CPU code does not: it takes the first numbers of the input for the places of the output."""
+    text = section("convolutional", size=1, stride=2, padding=1, activation="linear")
+    network = cfg(text, channels=1, height=5, width=5)
+    (layer,) = network.layers
+    with torch.no_grad():
+        layer.get_parameter("weights").fill_(1)
+        layer.get_parameter("biases").zero_()
+    answer = layer(torch.arange(25.0).view(1, 1, 5, 5))
+    # places -1, 1, 3, 5 of each axis; those outside are zeros
+    assert answer[0, 0].tolist() == [[0, 0, 0, 0], [0, 6, 8, 0], [0, 16, 18, 0], [0, 0, 0, 0]]
+
+
 @given(
     height=sides,
     width=sides,
