@@ -131,9 +131,7 @@ def test_a_partial_file_is_read_on_request_and_refused_with_the_way_otherwise(
     for upto, covered in {1: 2, 2: 2, 3: 3, 5: 5, 6: 6}.items():  # the pool after layer 0 needs nothing
         write_weights(path, plan, numbered(plan), header, upto=upto)
         assert path.stat().st_size == weights_size(plan, header.form, upto)
-        with pytest.raises(
-            WeightsError, match=rf"covers the first {covered} of 8 layers of a\.cfg .* start for"
-        ):
+        with pytest.raises(WeightsError, match=rf"covers the first {covered} of 8 layers of a\.cfg .* start for"):
             read_weights(path, plan)
         weights = read_weights(path, plan, partial=True)
         assert weights.loaded_layers == covered
