@@ -1,34 +1,30 @@
-"""How many objects of a dataset a grid cannot hold.
+"""How many objects of a dataset a grid cannot hold, and which input size, grid and boxes per cell fit it.
 
-The output of a grid has one class vector and B boxes per cell, and an object belongs to the cell that its centre
-lies in. Where m objects share a cell, three answers to "how many of them can be found?" are counted:
+The output of a grid has one class vector and B boxes per cell, and an object belongs to the cell that its centre lies
+in. Where m objects share a cell, three answers to "how many of them can be found?" are counted:
 
-    one_object    1: the paper and darknet teach one object per cell. Whatever B is, m - 1 are lost.
+    one_object    1: the paper and darknet assign one object per cell. Whatever B is, m - 1 are lost.
     boxes         min(B, m): each box takes an object. This is what training does with loss.objects_per_cell = B; the
-                  class vector is taught all their classes, and a box may yield several. Objects of different classes
-                  can so be found, but each brings a false twin with the other's class.
-    one_class     min(B, n), n the objects of the cell's most frequent class: what can be found without such twins,
-                  every box being of the cell's one class.
+                  target of the class vector is all their classes, and a box may yield several. Objects of different
+                  classes can so be found, but each brings a false positive with the other's class.
+    one_class     min(B, n), n the objects of the cell's most frequent class: what can be found without such false
+                  positives, every box being of the cell's one class.
 
-Taught objects alone are counted: not VOC's difficult ones, not COCO's crowds. Images are placed on the input as in
-training without augmentation, so a letterboxed image that is not square uses a part of the cells only. Left out:
-objects of one cell so alike that non-maximum suppression takes them for one, and how small objects become
-(recommendation.py).
+Trainable objects alone are counted: not VOC's difficult ones, not COCO's crowds. Images are placed on the input as in
+training without augmentation, so a letterboxed image that is not square uses a part of the cells only.
 
-Which input size, grid and boxes per cell fit a dataset: a rule of thumb in three steps, with its reasons.
-
-A stride *sees* the objects at an input size if at least 90 % of them have a shorter side of half a cell (stride / 2
-pixels) or more, and at least half of the objects of each class have one of a whole cell. The second condition speaks
-for rare small classes; classes with less than 1 % of the objects do not decide.
+The recommendation is a rule of thumb. A stride *sees* the objects at an input size if at least 90 % of them have a
+shorter side of half a cell (stride / 2 pixels) or more, and at least half of the objects of each class have one of a
+whole cell. The second condition protects rare small classes; classes with less than 1 % of the objects do not decide.
 
     input size      the smallest multiple of 32 from 224 to 640 at which stride 16 sees the objects; else 640.
     grid and B      of the strides 32 (only if it sees the objects), 16 and 8, and for each of 2, 3 and 4 boxes, the
-                    first that loses less than 1 % of the objects, by the rule `boxes` of grid_limits.py. Where none
-                    does, the first that loses at most 1 % of the objects more than the best.
+                    first that loses less than 1 % of the objects, by the rule `boxes`. Where none does, the first that
+                    loses at most 1 % of the objects more than the best.
 
 At least two boxes, as in the paper, because the boxes of a cell become specialists for shapes. The numbers 90 %, half a
-cell and so on are judgement, looked at on two small datasets: a start, and what is right for one's own data training
-decides.
+cell and so on are judgement, from two small datasets: a start, and training decides what is right for one's own data.
+Left out: objects of one cell so alike that non-maximum suppression takes them for one.
 """
 
 from __future__ import annotations
@@ -37,9 +33,8 @@ from collections.abc import Iterable
 from dataclasses import dataclass
 
 import numpy as np
-from numpy.typing import NDArray
 
-from yolo.arrays import Bool, Int64
+from yolo.arrays import Bool, Float32, Float64, Int64
 from yolo.formats.objects import AnnotatedImages
 from yolo.geometry import ResizeMode, plan_resizes
 
@@ -53,7 +48,7 @@ class GridLimits:
     Attributes:
         input_size: side of the input in pixels.
         grid_size: S.
-        num_objects: taught objects.
+        num_objects: trainable objects.
         shared_cells: cells with more than one object.
         most_in_cell: the most objects in any one cell.
         lost_one_object: objects lost when a cell has one object.
@@ -75,8 +70,8 @@ class GridLimits:
         return lost / self.num_objects if self.num_objects else 0.0
 
 
-def taught_objects(images: AnnotatedImages) -> Bool:
-    """(T,) bool: objects that a training teaches, neither difficult nor crowds."""
+def trainable_objects(images: AnnotatedImages) -> Bool:
+    """(T,) bool: the objects that are trained on, neither difficult nor crowds."""
     return ~(images.objects.difficult | images.objects.iscrowd)
 
 
@@ -91,9 +86,9 @@ def measure_grids(
         resize: how images are placed on the input.
         max_boxes: B is counted from 1 to this.
     """
-    taught = taught_objects(images)
-    image_index, labels = images.image_index[taught], images.objects.labels[taught]
-    boxes = images.objects.boxes[taught]
+    trainable = trainable_objects(images)
+    image_index, labels = images.image_index[trainable], images.objects.labels[trainable]
+    boxes = images.objects.boxes[trainable]
     num_classes = int(labels.max(initial=0)) + 1
     measured = []
     for input_size, grid_size in grids:
@@ -118,9 +113,9 @@ def measure_grids(
 
 
 def _owner_cells(
-    boxes: NDArray[np.float32],
-    scales_xy: NDArray[np.float64],
-    offsets_xy: NDArray[np.float64],
+    boxes: Float32,
+    scales_xy: Float64,
+    offsets_xy: Float64,
     input_size: int,
     grid_size: int,
 ) -> Int64:
@@ -168,7 +163,7 @@ _TOLERATED_LOSS = 0.01
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Visibility:
-    """How large the taught objects are on an input, in cells of a stride.
+    """How large the trainable objects are on an input, in cells of a stride.
 
     Attributes:
         input_size: side of the input in pixels.
@@ -186,7 +181,7 @@ class Visibility:
 
     @property
     def is_enough(self) -> bool:
-        """The stride sees the objects, as the head of this file says."""
+        """Whether the stride sees the objects, as the head of this file says."""
         return self.share >= _SEEN_SHARE and self.worst_class_share >= _SEEN_CLASS_SHARE
 
 
@@ -212,14 +207,14 @@ class Recommendation:
 
     @property
     def lost_share(self) -> float:
-        """Share of the taught objects that cannot be represented, by the rule `boxes`."""
+        """Share of the trainable objects that cannot be represented, by the rule `boxes`."""
         return self.limits.share(self.limits.lost_boxes[self.boxes_per_cell - 1])
 
 
 def recommend(
     images: AnnotatedImages, class_names: tuple[str, ...], *, resize: ResizeMode, input_size: int | None = None
 ) -> Recommendation | None:
-    """Recommend input size, S and B; None where no object is taught.
+    """Recommend input size, S and B; None where there is no trainable object.
 
     Args:
         images: the dataset.
@@ -227,7 +222,7 @@ def recommend(
         resize: how images are placed on the input.
         input_size: keep to this one, a multiple of 32; None to recommend one, too.
     """
-    if not taught_objects(images).any():
+    if not trainable_objects(images).any():
         return None
     sizes = INPUT_SIZES if input_size is None else (input_size,)
     tried = (visibility(images, size, _MAIN_STRIDE, resize=resize) for size in sizes)
@@ -246,11 +241,11 @@ def recommend(
 
 
 def visibility(images: AnnotatedImages, input_size: int, stride: int, *, resize: ResizeMode) -> Visibility:
-    """Measure how large the taught objects, of which there must be some, are on an input; see `Visibility`."""
-    taught = taught_objects(images)
+    """Measure how large the trainable objects, of which there must be some, are on an input; see `Visibility`."""
+    trainable = trainable_objects(images)
     scales, _ = plan_resizes(images.sizes_hw, (input_size, input_size), resize)
-    boxes, labels = images.objects.boxes[taught], images.objects.labels[taught]
-    sides = (boxes[:, 2:] - boxes[:, :2]) * scales[images.image_index[taught]]
+    boxes, labels = images.objects.boxes[trainable], images.objects.labels[trainable]
+    sides = (boxes[:, 2:] - boxes[:, :2]) * scales[images.image_index[trainable]]
     shorter = sides.min(axis=1)  # (T,) pixels of the input
     counts = np.bincount(labels)
     whole_cell = np.bincount(labels, weights=shorter >= stride)
@@ -278,8 +273,7 @@ def _choose_grid(images: AnnotatedImages, input_size: int, *, resize: ResizeMode
     candidates = [(limits, count) for limits in measured for count in range(_MIN_BOXES, MAX_BOXES + 1)]
     shares = [limits.share(limits.lost_boxes[count - 1]) for limits, count in candidates]
     tolerated = _TOLERATED_LOSS if min(shares) < _TOLERATED_LOSS else min(shares) + _TOLERATED_LOSS
-    place = next(k for k, share in enumerate(shares) if share < tolerated)
-    limits, boxes_per_cell = candidates[place]
+    limits, boxes_per_cell = candidates[next(place for place, share in enumerate(shares) if share < tolerated)]
     return limits, boxes_per_cell, _reason_of_grid(limits, boxes_per_cell, least_share=min(shares))
 
 
