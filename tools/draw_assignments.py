@@ -44,7 +44,7 @@ from yolo.engine.darknet import open_detector
 from yolo.geometry import place_boxes, place_image, plan_resize
 from yolo.grid import CellTargets, GridParts, GridSpec
 from yolo.images import read_image
-from yolo.losses.assignment import Assignment, assign_targets, spared_predictors
+from yolo.losses.assignment import Assignment, assign_targets, ignore_mask
 from yolo.losses.yolo_loss import YoloLoss
 from yolo.structures import Targets
 
@@ -107,9 +107,9 @@ def look(options: argparse.Namespace) -> Scene:
         ious=iou(boxes, targets.boxes[:, None]),
         confidence=own.confidence,
         assignment=assign_targets(grid, boxes, targets, row=wanted.row, col=wanted.col, num_images=1, **settings),
-        spared=spared_predictors(
-            grid.decode_boxes(answered), targets, targets.max_per_image, ignore_iou=options.ignore_iou
-        )[0],
+        spared=ignore_mask(grid.decode_boxes(answered), targets, targets.max_per_image, ignore_iou=options.ignore_iou)[
+            0
+        ],
         costs=f"{costs}; total {terms.total:.4f}, darknet_cost {loss.darknet_cost(terms, 1):.4f}",
     )
 

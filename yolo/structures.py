@@ -253,7 +253,7 @@ class Targets:
         boxes: (T, 4) float32, xyxy, pixels of the network's input.
         labels: (T,) int64.
         image_index: (T,) int64, which of the N images an object is on, ascending.
-        ignored: (T,) bool: crowd regions and difficult objects, neither taught nor punished.
+        ignored: (T,) bool: crowd regions and difficult objects, in no term of the loss.
         max_per_image: the most objects on any one image, known on the host so that nobody waits for the device.
     """
 

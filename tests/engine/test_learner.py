@@ -4,7 +4,10 @@ import pytest
 import torch
 from torch import nn
 
-from yolo.engine.learner import MovingAverage
+from yolo.config import TrainConfig
+from yolo.engine.learner import MovingAverage, make_loss
+from yolo.grid import GridSpec
+from yolo.structures import GroundTruth, Targets
 
 
 def test_the_average_by_hand() -> None:
@@ -40,3 +43,18 @@ def test_healing_replaces_what_is_not_finite_and_nothing_else() -> None:
     average.heal_buffers()
     assert network.running_mean.tolist() == [0, 0]
     assert network.running_var.tolist() == [5, 5]
+
+
+@pytest.mark.parametrize(("overlap", "is_ignored"), [(0.48, False), (0.52, True)])
+def test_by_default_predictors_above_an_iou_of_one_half_are_ignored(overlap: float, is_ignored: bool) -> None:
+    """Beside the responsible predictor, which fits, the cell has one that covers a share of the object."""
+    loss, grid = make_loss(TrainConfig(data="d")), GridSpec(grid_size=1, boxes_per_cell=2, num_classes=1)
+    raw = torch.full((1, 1, 1, grid.depth), -20.0)  # a confidence of 0 costs nothing
+    parts = grid.split(raw)
+    parts.offset_xy[:] = 0.0  # the middle of the image
+    parts.size_wh[:] = torch.tensor(0.64).sqrt().logit()
+    parts.size_wh[..., 1, :] = torch.tensor([0.64, 0.64 * overlap]).sqrt().logit()
+    parts.confidence[..., 1] = 5.0
+    wanted = Targets.from_ground_truths([GroundTruth.from_boxes([[0.18, 0.18, 0.82, 0.82]], [0])])
+    cost = loss(grid, raw, wanted, (1, 1)).conf_noobj.item()
+    assert (cost < 1e-6) == is_ignored

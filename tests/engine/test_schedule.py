@@ -41,6 +41,12 @@ def test_from_config(options: dict[str, float], epochs: int | None, seconds: flo
     assert (schedule.epochs, schedule.seconds) == (epochs, seconds)
 
 
+def test_a_long_warm_up_ends_after_500_steps() -> None:
+    schedule = plan(epochs=1000, seconds=None, steps_per_epoch=1000)
+    factors = [schedule.lr_factor(step, schedule.progress(step, 0)) for step in (0, 249, 498, 499, 10_000)]
+    assert factors == pytest.approx([1 / 500, 250 / 500, 499 / 500, 1, 1])
+
+
 STEPS = {"policy": "steps", "steps": (2, 4), "scales": (10.0, 0.1)}
 
 

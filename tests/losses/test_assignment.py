@@ -1,7 +1,7 @@
 import torch
 
 from yolo.grid import GridSpec
-from yolo.losses.assignment import Assignment, assign_targets, spared_predictors, sum_in_cell
+from yolo.losses.assignment import Assignment, assign_targets, ignore_mask, sum_in_cell
 from yolo.structures import GroundTruth, Targets
 
 GRID = GridSpec(grid_size=2, boxes_per_cell=2, num_classes=1)
@@ -69,23 +69,46 @@ def test_nothing_to_assign() -> None:
     assert result.predictor.shape == (0,)
 
 
-def test_spared_predictors_more_objects_than_are_held_at_a_time() -> None:
+def test_the_ignore_mask_of_more_objects_than_are_held_at_a_time() -> None:
     predicted = torch.zeros(1, 2, 2, 2, 4)
     predicted[0, 1, 0, 1] = torch.tensor([0.5, 0.5, 0.9, 0.9])
     many = [[0.1, 0.1, 0.2, 0.2]] * 40 + [[0.5, 0.5, 0.9, 0.88]]
-    spared = spared_predictors(predicted, objects(many), 41, ignore_iou=0.5)
-    assert spared.nonzero().tolist() == [[0, 1, 0, 1]]
-    assert not spared_predictors(predicted, objects(many), 41, ignore_iou=None).any()
+    mask = ignore_mask(predicted, objects(many), 41, ignore_iou=0.5)
+    assert mask.nonzero().tolist() == [[0, 1, 0, 1]]
+    assert not ignore_mask(predicted, objects(many), 41, ignore_iou=None).any()
 
 
-def test_what_lies_in_a_crowd_is_spared_at_any_iou() -> None:
+def test_what_lies_in_a_crowd_is_ignored_at_any_iou() -> None:
     predicted = torch.zeros(1, 2, 2, 2, 4)
     predicted[..., 2:] = 0.01
     predicted[0, 0, 0, 0] = torch.tensor([0.5, 0.5, 0.52, 0.52])
-    spared = spared_predictors(predicted, objects([[0.4, 0.4, 1, 1]], crowd=True), 1, ignore_iou=None)
-    assert spared.nonzero().tolist() == [[0, 0, 0, 0]]
+    mask = ignore_mask(predicted, objects([[0.4, 0.4, 1, 1]], crowd=True), 1, ignore_iou=None)
+    assert mask.nonzero().tolist() == [[0, 0, 0, 0]]
 
 
 def test_sum_in_cell() -> None:
     values = torch.tensor([[1.0], [2.0], [4.0]])
     assert sum_in_cell(values, torch.tensor([5, 3, 5]), 8).tolist() == [[5.0], [2.0], [5.0]]
+
+
+def test_a_box_is_ignored_if_more_than_half_of_it_lies_in_a_crowd() -> None:
+    predicted = torch.zeros(1, 2, 2, 2, 4)
+    # strips as high as the crowd, of which 0.45, 0.5 and 0.55 of their width lie in it
+    for predictor, share in enumerate((0.45, 0.5, 0.55)):
+        predicted[0, 0].view(-1, 4)[predictor] = torch.tensor([0.5 - share / 4, 0, 0.75 - share / 4, 1])
+    mask = ignore_mask(predicted, objects([[0.0, 0, 0.5, 1]], crowd=True), 1, ignore_iou=None)
+    assert mask.flatten().nonzero().tolist() == [[2]]
+
+
+def test_forced_gives_objects_below_a_tenth_of_the_image_to_predictor_one() -> None:
+    wanted = objects([[0.0, 0, 0.3, 0.32], [0.5, 0.5, 0.8, 0.84]], [])  # 0.096 and 0.102 of the image
+    result = assign_targets(
+        GRID,
+        torch.zeros(2, 2, 4),
+        wanted,
+        row=torch.tensor([0, 1]),
+        col=torch.tensor([0, 1]),
+        num_images=2,
+        rule="forced",
+    )
+    assert result.predictor.tolist() == [1, 0]

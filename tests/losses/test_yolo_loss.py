@@ -114,7 +114,7 @@ def test_a_batch_without_objects_costs_only_confidence() -> None:
         assert raw.grad.isfinite().all()
 
 
-def test_an_ignored_object_is_neither_taught_nor_punished() -> None:
+def test_an_ignored_object_is_in_no_term() -> None:
     spec = grid()
     truth = GroundTruth.from_boxes([[0.0, 0, 100, 100]], [0], iscrowd=[True])
     raw = torch.full((1, 3, 3, spec.depth), 0.4)  # every box lies inside the crowd
@@ -122,7 +122,7 @@ def test_an_ignored_object_is_neither_taught_nor_punished() -> None:
     assert terms == dict.fromkeys(TERMS, 0.0)
 
 
-def test_an_overlapping_predictor_is_spared_above_ignore_iou() -> None:
+def test_an_overlapping_predictor_is_ignored_above_ignore_iou() -> None:
     # two boxes of one cell fit the object; one is responsible, the other would be punished by the paper's rule
     spec = grid()
     raw = torch.zeros(1, 3, 3, spec.depth)

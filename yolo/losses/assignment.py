@@ -1,4 +1,4 @@
-"""Assignment: which predictor is responsible for which object, and which are left in peace.
+"""Assignment: which predictor is responsible for which object, and which are ignored.
 
 Returns indices and masks only; the loss puts numbers on them. Everything here is without gradient, vectorised
 over objects, with no read of device values by the host.
@@ -30,6 +30,8 @@ _OBJECTS_AT_A_TIME = 16
 PredictorRule = Literal["best", "forced", "random"]
 # `forced`: predictor 1 learns objects that cover less than this share of the image, predictor 0 the others.
 _SMALL_OBJECT_AREA = 0.1
+# A predictor is ignored if more than this share of its box lies inside an ignored object.
+_IGNORED_SHARE = 0.5
 
 
 class Assignment(NamedTuple):
@@ -105,10 +107,8 @@ def assign_targets(
 
 
 @torch.no_grad()
-def spared_predictors(
-    predicted_boxes: Tensor, targets: Targets, max_objects: int, *, ignore_iou: float | None
-) -> Tensor:
-    """Predictors that are not responsible but shall not be taught that they see nothing.
+def ignore_mask(predicted_boxes: Tensor, targets: Targets, max_objects: int, *, ignore_iou: float | None) -> Tensor:
+    """Predictors whose confidence is not trained towards 0, responsible or not.
 
     Those whose box overlaps any object of the image by more than `ignore_iou`, and those that lie for more than
     half inside an ignored object (a crowd region, a difficult object).
@@ -117,23 +117,23 @@ def spared_predictors(
         predicted_boxes: (N, S, S, B, 4) xyxy relative to the image.
         targets: the objects, `boxes` in the same unit.
         max_objects: upper bound of the objects on any image of the batch.
-        ignore_iou: in [0, 1]; None spares only what lies in ignored objects.
+        ignore_iou: in [0, 1]; None for only those that lie in ignored objects.
 
     Returns:
         (N, S, S, B) bool.
     """
     boxes, is_ignored, exists = _pad(targets, len(predicted_boxes), max_objects)  # (N, M, …)
     flat = predicted_boxes.flatten(1, 3)[:, :, None]  # (N, P, 1, 4) with P = S·S·B
-    spared = torch.zeros(flat.shape[:2], dtype=torch.bool, device=flat.device)
+    mask = torch.zeros(flat.shape[:2], dtype=torch.bool, device=flat.device)
     for start in range(0, max_objects, _OBJECTS_AT_A_TIME):
         some = slice(start, start + _OBJECTS_AT_A_TIME)
         objects = boxes[:, None, some]  # (N, 1, m, 4)
-        inside = box_ops.intersection_over_area(flat, objects) > 0.5
+        inside = box_ops.intersection_over_area(flat, objects) > _IGNORED_SHARE
         hit = inside & is_ignored[:, None, some]
         if ignore_iou is not None:
             hit = hit | (box_ops.iou(flat, objects) > ignore_iou)
-        spared = spared | (hit & exists[:, None, some]).any(dim=-1)
-    return spared.view(predicted_boxes.shape[:4])
+        mask = mask | (hit & exists[:, None, some]).any(dim=-1)
+    return mask.view(predicted_boxes.shape[:4])
 
 
 def sum_in_cell(values: Tensor, cell: Tensor, num_cells: int) -> Tensor:

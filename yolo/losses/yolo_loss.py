@@ -29,7 +29,7 @@ from torch import Tensor
 
 from yolo import boxes as box_ops
 from yolo.grid import GridParts, GridSpec
-from yolo.losses.assignment import Assignment, PredictorRule, assign_targets, spared_predictors, sum_in_cell
+from yolo.losses.assignment import Assignment, PredictorRule, assign_targets, ignore_mask, sum_in_cell
 from yolo.structures import Targets
 
 CoordLoss = Literal["squared", "iou"]
@@ -75,7 +75,7 @@ class YoloLoss:
         coord: reading of the coordinate terms.
         confidence: reading of the confidence terms.
         class_prob: reading of the class term.
-        ignore_iou: a predictor that overlaps any object by more than this is not taught "nothing here"; None
+        ignore_iou: a predictor that overlaps any object by more than this is not trained towards confidence 0; None
             for the paper's rule, which has no such exception.
         objects_per_cell: objects of a cell that may be assigned (paper and darknet: 1).
         rescore: the target confidence of a responsible predictor is its IoU (darknet's rescore=1), else 1.
@@ -160,15 +160,15 @@ class YoloLoss:
         return 2 * num_images * weighted
 
     def _conf_noobj(self, grid: GridSpec, raw: Tensor, targets: Targets, assignment: Assignment) -> Tensor:
-        """Sum over every predictor that is neither responsible nor spared, object cells included."""
+        """Sum over every predictor that is neither responsible nor ignored, object cells included."""
         parts = grid.split(raw)
         activated = grid.activate(parts)
         boxes = grid.decode_boxes(GridParts(*(part.detach() for part in activated)))  # (N, S, S, B, 4)
-        excused = spared_predictors(boxes, targets, targets.max_per_image, ignore_iou=self.ignore_iou)
+        ignored = ignore_mask(boxes, targets, targets.max_per_image, ignore_iou=self.ignore_iou)
         where = (targets.image_index, assignment.row, assignment.col, assignment.predictor)
-        responsible = torch.zeros_like(excused, dtype=torch.float32)
+        responsible = torch.zeros_like(ignored, dtype=torch.float32)
         responsible.index_put_(where, assignment.assigned.float(), accumulate=True)
-        counts = ~(excused | (responsible > 0))
+        counts = ~(ignored | (responsible > 0))
         value = (parts if self.confidence == "cross_entropy" else activated).confidence
         return (counts * _value_loss(value, torch.zeros_like(value), self.confidence)).sum()
 
