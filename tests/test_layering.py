@@ -16,7 +16,6 @@ LAYERS = (
     # one stage each, none knows another
     {"data", "transforms", "models", "losses", "postprocess", "evaluation", "media"},
     # what people read: reports of evaluations, and the datasets behind `gridyolo data`
-    {"detection_files"},
     {"report", "curate"},
     # where the stages meet
     {"engine"},

@@ -22,7 +22,7 @@ import numpy as np
 from yolo.config import AugmentConfig
 from yolo.data.dataset import DetectionDataset
 from yolo.data.loader import TrainBatches, make_loader
-from yolo.formats.objects import AnnotatedImages, Texts
+from yolo.formats.objects import AnnotatedImages, StringArray
 from yolo.structures import GroundTruth
 from yolo.transforms.presets import TrainTransform
 
@@ -47,8 +47,8 @@ def make_dataset(folder: Path, *, num_images: int, num_boxes: int) -> AnnotatedI
     corners = generator.uniform(0, SIDE / 2, (num_boxes, 2))
     boxes = np.concatenate([corners, corners + generator.uniform(4, SIDE / 2, (num_boxes, 2))], axis=1)
     return AnnotatedImages(
-        image_ids=Texts(path.stem for path in paths),
-        paths=Texts(map(str, paths)),
+        image_ids=StringArray(path.stem for path in paths),
+        paths=StringArray(map(str, paths)),
         sizes_hw=np.full((num_images, 2), SIDE, np.int32),
         offsets=np.searchsorted(owners, np.arange(num_images + 1)).astype(np.int64),
         objects=GroundTruth.from_boxes(boxes, generator.integers(0, 20, num_boxes)),

@@ -25,8 +25,8 @@ import numpy as np
 from bench_evaluation import HEIGHT, WIDTH, annotations, made_up
 
 from yolo.config import ReportConfig
-from yolo.detection_files.detections import read_problem
 from yolo.detection_sets import Problem
+from yolo.engine.detections import read_problem
 from yolo.engine.report import report
 from yolo.evaluation.bootstrap import bootstrap_intervals
 from yolo.evaluation.breakdown import break_down

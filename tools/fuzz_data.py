@@ -82,7 +82,7 @@ def main() -> None:
         Target(
             script=Path(__file__),
             about=(__doc__ or "").partition("\n")[0],
-            package="yolo.data",
+            package="yolo.formats",
             modules=("yolo.data.read",),
             megabytes=1536,  # what is imported needs half of it
             words=WORDS,
@@ -112,7 +112,7 @@ def make_test(root: Path) -> Callable[[bytes], None]:
             descriptor = find_dataset(dataset)
             for split in descriptor.splits:
                 read = read_split(descriptor, split)
-                check(read.account.to_dict(), len(read.images), len(read.images.objects))
+                check(read.report.to_dict(), len(read.images), len(read.images.objects))
         except GridYoloError as error:
             if not str(error):
                 raise AssertionError("an error without a message") from error

@@ -36,8 +36,8 @@ def main() -> None:
         Target(
             script=Path(__file__),
             about=(__doc__ or "").partition("\n")[0],
-            package="yolo.detection_files",
-            modules=("yolo.detection_files.detections", "yolo.evaluation.summary"),
+            package="yolo.formats",
+            modules=("yolo.engine.detections", "yolo.evaluation.summary"),
             megabytes=1536,  # what is imported needs half of it
             words=WORDS,
             seeds=seeds,
@@ -53,7 +53,7 @@ def seeds() -> list[bytes]:
 
 def make_test(root: Path) -> Callable[[bytes], None]:
     """The function that gets each input; raises for what must not happen."""
-    from yolo.detection_files.detections import read_problem
+    from yolo.engine.detections import read_problem
     from yolo.errors import GridYoloError
 
     pairs = make_files(root)
@@ -63,7 +63,7 @@ def make_test(root: Path) -> Callable[[bytes], None]:
         file.write_bytes(data[1:])
         try:
             problem, gt, dt = read_problem(truth, found)
-            check(problem, [str(remark) for remark in gt.remarks + dt.remarks])
+            check(problem, [str(warning) for warning in gt.warnings + dt.warnings])
         except GridYoloError as error:
             if not str(error):
                 raise AssertionError("an error without a message") from error
@@ -74,7 +74,7 @@ def make_test(root: Path) -> Callable[[bytes], None]:
     return test
 
 
-def check(problem: object, remarks: list[str]) -> None:
+def check(problem: object, warnings: list[str]) -> None:
     """That numbers are finite, everything belongs somewhere, and it can be evaluated."""
     import numpy as np
 
@@ -89,7 +89,7 @@ def check(problem: object, remarks: list[str]) -> None:
         assert ((columns.image_index >= 0) & (columns.image_index < len(problem.images))).all()
     assert np.isfinite(problem.truths.area).all()
     assert np.isfinite(problem.detections.scores).all()
-    "".join(remarks).encode()
+    "".join(warnings).encode()
     summarise(problem)
 
 

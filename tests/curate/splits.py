@@ -4,7 +4,7 @@ from collections.abc import Mapping, Sequence
 from pathlib import Path
 
 from yolo.data.read import Split
-from yolo.formats.issues import DataAccount
+from yolo.formats.issues import ReadReport
 from yolo.formats.objects import AnnotatedImages
 from yolo.structures import AnnotatedImage, GroundTruth
 
@@ -36,4 +36,4 @@ def split_of(
         )
         for key, objects in images.items()
     ]
-    return Split(name, AnnotatedImages.of(annotated), class_names, None, DataAccount(name))
+    return Split(name, AnnotatedImages.of(annotated), class_names, None, ReadReport(name))

@@ -68,7 +68,7 @@ def test_a_yolo_dataset_is_divided_by_plain_lists(tmp_path: Path) -> None:
     assert all(line.startswith("../data/images/") for line in lines)
     parts = read_parts(divided.yaml)
     assert {name: len(part.images) for name, part in parts.items()} == {"train": 5, "val": 3, "test": 2}
-    assert all(part.account.issues == [] for part in parts.values())
+    assert all(part.report.issues == [] for part in parts.values())
     assert contents(parts) == contents(read_parts(data))
     assert parts["train"].class_names == ("dog", "[red] cat")
     assert "[red] cat" in said
@@ -95,7 +95,7 @@ def test_a_voc_dataset_with_trainval_lists_each_image_once(tmp_path: Path) -> No
     divided, _ = run(root, tmp_path / "split", val=0.5)
     parts = read_parts(divided.yaml)
     assert {name: len(part.images) for name, part in parts.items()} == {"train": 3, "val": 3}
-    assert all(part.account.issues == [] for part in parts.values())
+    assert all(part.report.issues == [] for part in parts.values())
     rows = contents(parts)
     assert rows == [(f"{k}.jpg", "dog10" if k % 2 else "cat10") for k in range(6)]
     assert (tmp_path / "split" / "train.txt").read_text().count("\n") == 3
@@ -118,7 +118,7 @@ def test_several_coco_files_are_divided_by_a_list_each(tmp_path: Path) -> None:
     divided, said = run(put_coco(tmp_path / "coco"), tmp_path / "split", val=0.25, by="stratified")
     parts = read_parts(divided.yaml)
     assert {name: len(part.images) for name, part in parts.items()} == {"train": 6, "val": 2}
-    assert all(part.account.issues == [] for part in parts.values())
+    assert all(part.report.issues == [] for part in parts.values())
     assert parts["val"].category_ids == (7, 9)
     assert contents(parts) == contents(read_parts(tmp_path / "coco"))
     assert "warning" not in said  # no part can have dogs: there are none
@@ -157,7 +157,7 @@ def test_formats_side_by_side_are_divided(tmp_path: Path) -> None:
     divided, _ = run(tmp_path / "both.yaml", tmp_path / "split", val=0.4, seed=3)
     parts = read_parts(divided.yaml)
     assert sum(len(part.images) for part in parts.values()) == 16
-    assert all(part.account.issues == [] for part in parts.values())
+    assert all(part.report.issues == [] for part in parts.values())
     assert contents(parts) == contents(read_parts(tmp_path / "both.yaml"))
 
 

@@ -60,8 +60,8 @@ def test_reads_back_without_an_issue(tmp_path: Path) -> None:
     for number, (name, count) in enumerate((("train", 8), ("val", 4))):
         split = read_split(find_dataset(path), name)
         assert split.class_names == CLASS_NAMES
-        assert len(split.images) == split.account.images_kept == count
-        assert split.account.issues == []
+        assert len(split.images) == split.report.images_kept == count
+        assert split.report.issues == []
         for index, annotated in enumerate(split.images):
             scene = draw_scene(SIZE_HW, sample_generator(1, number, index))
             assert annotated.size_hw == SIZE_HW
@@ -199,7 +199,7 @@ def test_every_format_has_the_same_truth_and_the_same_bytes_again(tmp_path: Path
     assert digest(tmp_path / "one") == digest(tmp_path / "two")
     for number, (name, count) in enumerate((("train", 3), ("val", 1), ("test", 2))):
         split = read_split(find_dataset(tmp_path / "one"), name)
-        assert split.account.issues == []
+        assert split.report.issues == []
         assert split.class_names == CLASS_NAMES
         assert len(split.images) == count
         for index, image in enumerate(split.images):

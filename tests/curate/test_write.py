@@ -19,7 +19,7 @@ from yolo.curate.image_files import ImageMode
 from yolo.curate.write import write_dataset
 from yolo.data.read import Split, find_dataset, read_split
 from yolo.errors import ConfigError, DataError, ImageReadError
-from yolo.formats.issues import DataAccount
+from yolo.formats.issues import ReadReport
 from yolo.formats.objects import AnnotatedImages
 from yolo.formats.voc import voc_boxes
 from yolo.images import read_image, write_image
@@ -39,7 +39,7 @@ def put(path: Path, *, size_hw: tuple[int, int] = SIZE_HW, grey: int = 128) -> P
 def split_of(
     images: Sequence[AnnotatedImage], *, names: tuple[str, ...] = NAMES, category_ids: tuple[int, ...] | None = None
 ) -> Split:
-    return Split("train", AnnotatedImages.of(images), names, category_ids, DataAccount("train"))
+    return Split("train", AnnotatedImages.of(images), names, category_ids, ReadReport("train"))
 
 
 def example(folder: Path) -> dict[str, Split]:
@@ -75,7 +75,7 @@ def assert_same(found: dict[str, Split], expected: dict[str, Split], *, ids: boo
     assert found.keys() == expected.keys()
     for name, other in expected.items():
         split = found[name]
-        assert split.account.issues == []
+        assert split.report.issues == []
         assert split.class_names == other.class_names
         assert split.category_ids == other.category_ids or not ids
         # folders of YOLO are read in the order of names
@@ -284,7 +284,7 @@ def test_odd_file_names_are_read_back(tmp_path: Path) -> None:
     for file_format in FORMATS:
         write_dataset({"train": split_of(images)}, tmp_path / "out" / file_format, format=file_format)
         found = whole(tmp_path / "out" / file_format)
-        assert found.account.issues == []
+        assert found.report.issues == []
         for image, original in zip(by_id(found), sorted(images, key=lambda image: image.image_id), strict=True):
             assert image.image_id == original.image_id
             assert image.path.read_bytes() == original.path.read_bytes()

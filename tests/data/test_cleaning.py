@@ -8,8 +8,8 @@ from hypothesis import strategies as st
 
 from tests.reference.slow_cleaning import Box, slow_clean
 from yolo.data.cleaning import BoxPolicy, clean_objects
-from yolo.formats.issues import MAX_ISSUES_PER_KIND, DataAccount
-from yolo.formats.objects import RawObject, RawObjects, RawSource, sizes_array
+from yolo.formats.issues import MAX_ISSUES_PER_KIND, ReadReport
+from yolo.formats.objects import RawObject, RawSource, object_columns, sizes_array
 from yolo.structures import GroundTruth
 
 SIZE_HW = (20, 40)
@@ -17,21 +17,23 @@ SIZE_HW = (20, 40)
 
 def _source(rows: list[RawObject], *, inclusive: float = 0.0, sizes: list[tuple[int, int]] | None = None) -> RawSource:
     sizes = sizes or [SIZE_HW]
+    objects, numbers = object_columns(rows)
     return RawSource(
         image_ids=[str(number) for number in range(len(sizes))],
         paths=[f"{number}.jpg" for number in range(len(sizes))],
         sizes_hw=sizes_array(sizes),
-        objects=RawObjects.of(rows),
+        objects=objects,
+        numbers=numbers,
         class_names=("a", "b"),
         place=lambda image, number: (f"{image}.xml", f"object {number}"),
         inclusive=inclusive,
     )
 
 
-def _clean(*boxes: Box, policy: BoxPolicy = "fix") -> tuple[GroundTruth, DataAccount]:
-    account = DataAccount("train")
+def _clean(*boxes: Box, policy: BoxPolicy = "fix") -> tuple[GroundTruth, ReadReport]:
+    account = ReadReport("train")
     rows = [RawObject(*box, 0, 0, number) for number, box in enumerate(boxes, start=1)]
-    truth, _ = clean_objects(_source(rows), policy=policy, account=account)
+    truth, _ = clean_objects(_source(rows), policy=policy, report=account)
     return truth, account
 
 
@@ -104,8 +106,8 @@ def test_duplicates_are_those_of_class_box_and_crowd_on_one_image() -> None:
         same._replace(x1=9, x2=1, number=5),  # the same once in order
         same._replace(image=1),
     ]
-    account = DataAccount("train")
-    truth, images = clean_objects(_source(rows, sizes=[SIZE_HW] * 2), policy="fix", account=account)
+    account = ReadReport("train")
+    truth, images = clean_objects(_source(rows, sizes=[SIZE_HW] * 2), policy="fix", report=account)
     assert images.tolist() == [0, 0, 0, 1]
     assert truth.labels.tolist() == [0, 1, 0, 0]
     assert [issue.line_or_object for issue in account.issues] == ["object 4", "object 5"]
@@ -118,10 +120,10 @@ def test_minus_zero_is_zero() -> None:
 
 
 def test_an_area_beyond_float32_is_replaced_by_the_box_s() -> None:
-    account = DataAccount("train")
+    account = ReadReport("train")
     rows = [RawObject(0, 0, 4, 5, 0, 0, 1, area=area) for area in (7.5, math.nan)]
     rows.append(RawObject(0, 0, 4, 6, 0, 0, 1, area=1e300))
-    truth, _ = clean_objects(_source([rows[0], rows[1]._replace(x2=3), rows[2]]), policy="fix", account=account)
+    truth, _ = clean_objects(_source([rows[0], rows[1]._replace(x2=3), rows[2]]), policy="fix", report=account)
     assert truth.area.tolist() == [7.5, 15, 24]
 
 
@@ -142,8 +144,8 @@ def test_so_many_issues_of_a_kind_are_kept_and_all_are_counted() -> None:
 def test_a_hundred_thousand_boxes_on_one_image_take_no_time() -> None:
     table = np.zeros((100_000, 10))
     table[:, 2:4] = 4, 4  # all the same: the worst case for the search for duplicates
-    account = DataAccount("train")
-    truth, _ = clean_objects(_source(table), policy="fix", account=account)  # type: ignore[arg-type]
+    account = ReadReport("train")
+    truth, _ = clean_objects(_source(table), policy="fix", report=account)  # type: ignore[arg-type]
     assert len(truth) == 1
     assert account.objects_dropped == {"duplicate": 99_999}
 
@@ -164,8 +166,8 @@ _rows = st.lists(
 def test_all_at_once_is_the_same_as_one_by_one(rows: list[RawObject], policy: BoxPolicy, inclusive: float) -> None:
     rows = [row._replace(number=number) for number, row in enumerate(sorted(rows, key=lambda row: row.image))]
     sizes = [(20, 40), (5, 1000)]
-    account = DataAccount("train")
-    truth, images = clean_objects(_source(rows, inclusive=inclusive, sizes=sizes), policy=policy, account=account)
+    account = ReadReport("train")
+    truth, images = clean_objects(_source(rows, inclusive=inclusive, sizes=sizes), policy=policy, report=account)
     kept, dropped, mended = slow_clean(rows, sizes, policy=policy, inclusive=inclusive)
     np.testing.assert_array_equal(truth.boxes, np.reshape([box for _, box in kept], (-1, 4)).astype(np.float32))
     assert images.tolist() == [rows[row].image for row, _ in kept]

@@ -60,7 +60,7 @@ def test_sources_of_all_formats_make_one_dataset(tmp_path: Path) -> None:
     assert split.category_ids is not None
     assert (split.category_ids[0], split.category_ids[3]) == (8, 7)
     assert len(set(split.category_ids)) == 5
-    assert not split.account.issues
+    assert not split.report.issues
 
 
 def test_the_descriptor_tells_the_formats(tmp_path: Path) -> None:
@@ -126,7 +126,7 @@ def test_only_takes_the_listed_images_of_any_format(tmp_path: Path, source: str)
     split = _read(tmp_path, f"train: {{path: {source}, only: lists/only.txt}}\nval: {source}")
     assert len(split.images) == 1
     assert len(split.images[0].ground_truth) == 2
-    assert not split.account.images_dropped
+    assert not split.report.images_dropped
 
 
 def test_classes_are_kept_in_the_order_asked_for_without_a_word_on_each_object(tmp_path: Path) -> None:
@@ -134,8 +134,8 @@ def test_classes_are_kept_in_the_order_asked_for_without_a_word_on_each_object(t
     split = _read(tmp_path, f"train: {SOURCES}\nval: c/c.json\nclasses: [van, shared]", box_policy="strict")
     assert split.class_names == ("van", "shared")
     assert _found(split) == {"y": ["shared"], "v": ["shared", "van"], "10": ["shared"], "s": ["shared"]}
-    assert split.account.objects_dropped == {"unwanted_class": 3}
-    assert not split.account.issues
+    assert split.report.objects_dropped == {"unwanted_class": 3}
+    assert not split.report.issues
 
 
 def test_classes_are_renamed_merged_and_left_out(tmp_path: Path) -> None:
@@ -164,7 +164,7 @@ def test_ids_of_yolo_files_mean_the_names_before_renaming(tmp_path: Path) -> Non
 def test_merging_makes_duplicates_that_are_dropped(tmp_path: Path) -> None:
     put_yolo(tmp_path, "train", {"a": "0 .5 .5 .2 .2\n1 .5 .5 .2 .2"})
     split = _read(tmp_path, "train: images/train\nval: images/train\nnames: [a, b]\nrename: {b: a}")
-    assert split.account.objects_dropped == {"duplicate": 1}
+    assert split.report.objects_dropped == {"duplicate": 1}
 
 
 def test_a_class_to_rename_that_is_in_no_split_is_an_error_with_the_nearest(tmp_path: Path) -> None:
@@ -242,8 +242,8 @@ def test_strict_lets_backgrounds_pass_and_stops_at_a_clipped_box(tmp_path: Path)
 def test_drop_leaves_faulty_boxes_out_box_by_box(tmp_path: Path) -> None:
     put_yolo(tmp_path, "train", {"a": LINE + "0 .9 .5 .5 .5\n0 .5 .5 -.1 .1\n"})
     text = "train: images/train\nval: images/train\nnames: [cat]"
-    assert _read(tmp_path, text, box_policy="drop").account.objects_dropped == {"clipped": 1, "inverted": 1}
-    assert _read(tmp_path, text).account.objects_repaired == {"clipped": 1, "inverted": 1}
+    assert _read(tmp_path, text, box_policy="drop").report.objects_dropped == {"clipped": 1, "inverted": 1}
+    assert _read(tmp_path, text).report.objects_repaired == {"clipped": 1, "inverted": 1}
 
 
 EXTRA = "image,image_id,object,difficult,iscrowd,area\n"
@@ -264,7 +264,7 @@ def test_the_sidecar_gives_ids_flags_and_areas(tmp_path: Path) -> None:
     np.testing.assert_allclose(a.ground_truth.area, [200, 12.5])
     assert v.ground_truth.iscrowd.tolist() == [True, False]
     assert not b.ground_truth.iscrowd.any()
-    assert any("1 rows of" in note and "objects that are not there" in note for note in split.account.notes)
+    assert any("1 rows of" in note and "objects that are not there" in note for note in split.report.notes)
 
 
 @pytest.mark.parametrize(
@@ -304,4 +304,5 @@ def test_coco_s_difficult_is_read(tmp_path: Path) -> None:
     ]
     put_json(tmp_path / "x.json", coco_content(["a.png"], annotations, {1: "cat"}))
     split = read_split(find_dataset(tmp_path / "x.json"), "train")
-    assert split.images[0].ground_truth.difficult.tolist() == [True, False, True, True, False, False, False, False]
+    assert split.images[0].ground_truth.difficult.tolist() == [True, False, True, True, False, False, False, True]
+    assert split.report.counts == {"unclear_flag": 1}

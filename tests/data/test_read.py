@@ -16,10 +16,11 @@ from tests.data.dataset_trees import (
     put_yolo,
     voc_object,
 )
+from yolo.data.entries import held_out_ids, once, only_listed, select, unique_ids
 from yolo.data.find import SplitSource
-from yolo.data.read import Split, find_dataset, held_out_ids, once, only_listed, read_split, select, unique_ids
+from yolo.data.read import Split, find_dataset, read_split
 from yolo.errors import DataError
-from yolo.formats.issues import DataAccount
+from yolo.formats.issues import ReadReport
 
 LINE = "0 0.5 0.5 0.5 0.5\n"  # in 40 x 20 pixels: (10, 5) to (30, 15)
 
@@ -48,7 +49,7 @@ def test_a_yaml_and_its_folder_are_the_same_dataset(tmp_path: Path) -> None:
     assert _ids(train) == ["a", "b"]
     assert _labels(train) == [[0], [1, 2]]
     np.testing.assert_allclose(train.images[0].ground_truth.boxes, [[10, 5, 30, 15]])
-    assert isinstance(train.account, DataAccount)
+    assert isinstance(train.report, ReadReport)
 
 
 def test_relative_names_are_understood_from_the_working_directory(
@@ -64,8 +65,8 @@ def test_given_names_decide_on_the_labels(tmp_path: Path) -> None:
     split = read_split(descriptor, "train", class_names=["cow", "horse", "cat"])
     assert split.class_names == ("cow", "horse", "cat")
     assert _labels(split) == [[2], [0]]
-    assert split.account.objects_dropped == {"unknown_class": 1}
-    assert split.account.notes == ["1 classes of the dataset are not among the classes: 'dog'"]
+    assert split.report.objects_dropped == {"unknown_class": 1}
+    assert split.report.notes == ["1 classes of the dataset are not among the classes: 'dog'"]
 
 
 def test_names_that_have_nothing_in_common_end_reading(tmp_path: Path) -> None:
@@ -80,11 +81,11 @@ def test_yolo_without_names_counts_the_classes_of_train(tmp_path: Path) -> None:
     put_text(tmp_path / "labels" / "val" / "c.txt", "0 .5 .5 .5 .5\n5 .5 .5 .5 .5")
     val = read_split(find_dataset(tmp_path), "val")
     assert val.class_names == ("class0", "class1", "class2")
-    assert val.account.objects_dropped == {"class_out_of_range": 1}
-    assert val.account.notes == ["class names are not stated; they are taken from the annotations of train"]
+    assert val.report.objects_dropped == {"class_out_of_range": 1}
+    assert val.report.notes == ["class names are not stated; they are taken from the annotations of train"]
     named = read_split(find_dataset(tmp_path), "val", class_names=["x", "y"])
     assert named.class_names == ("x", "y")
-    assert "taken as places in the names given" in named.account.notes[0]
+    assert "taken as places in the names given" in named.report.notes[0]
 
 
 def test_without_val_a_fifth_is_held_out_and_both_have_the_same_classes(tmp_path: Path) -> None:
@@ -94,8 +95,8 @@ def test_without_val_a_fifth_is_held_out_and_both_have_the_same_classes(tmp_path
     assert (len(train.images), len(val.images)) == (16, 4)
     assert sorted(_ids(train) + _ids(val)) == [f"i{number:02}" for number in range(20)]
     assert train.class_names == val.class_names
-    assert "no val split: every fifth image" in train.account.notes[0]
-    assert train.account.images_found == 16
+    assert "no val split: every fifth image" in train.report.notes[0]
+    assert train.report.images_found == 16
 
 
 def test_a_split_that_is_absent_names_those_that_exist(tmp_path: Path) -> None:
@@ -142,9 +143,9 @@ def test_voc_names_come_from_train_for_every_split(tmp_path: Path) -> None:
     train, val = read_split(descriptor, "train"), read_split(descriptor, "val")
     assert train.class_names == val.class_names == ("cat", "dog")
     assert (_labels(train), _labels(val)) == ([[1, 0]], [[1]])
-    assert val.account.objects_dropped == {"unknown_class": 1}
-    assert "class 'bird' is not among the classes" in val.account.issues[0].message
-    assert "taken from the annotations of train" in val.account.notes[0]
+    assert val.report.objects_dropped == {"unknown_class": 1}
+    assert "class 'bird' is not among the classes" in val.report.issues[0].message
+    assert "taken from the annotations of train" in val.report.notes[0]
 
 
 def test_voc_lists_of_two_years_in_a_yaml(tmp_path: Path) -> None:
@@ -214,7 +215,7 @@ def test_an_image_that_a_coco_file_lists_twice_is_read_once(tmp_path: Path) -> N
     content["images"] *= 2
     split = read_split(find_dataset(put_json(path, content)), "val")
     assert len(split.images) == 1
-    assert split.account.images_dropped == {"image_listed_twice": 1}
+    assert split.report.images_dropped == {"image_listed_twice": 1}
 
 
 def test_images_of_one_stem_keep_apart(tmp_path: Path) -> None:
@@ -250,7 +251,7 @@ def test_every_loss_is_in_the_account(tmp_path: Path) -> None:
     (tmp_path / "images" / "train" / "damaged.png").write_bytes(b"x")
     put_yolo(tmp_path, "val", {"v": LINE})
     put_text(tmp_path / "data.yaml", "train: images/train\nval: images/val\nnames: [cat]")
-    account = read_split(find_dataset(tmp_path), "train").account
+    account = read_split(find_dataset(tmp_path), "train").report
     assert account.to_dict() | {"issues": None} == {
         "split": "train",
         "images_found": 5,
@@ -364,7 +365,7 @@ def test_parts_are_disjoint_and_whole_even_for_images_in_two_lists() -> None:
 
 
 def test_an_image_listed_twice_is_read_once_and_counted() -> None:
-    account = DataAccount("train")
+    account = ReadReport("train")
     first, second = [_Listed("a"), _Listed("b"), _Listed("a")], [_Listed("b"), _Listed("b", "elsewhere")]
     assert once([first, second], account) == [first[:2], second[1:]]
     assert account.images_dropped == {"image_listed_twice": 2}
@@ -387,7 +388,7 @@ def test_only_the_images_of_a_list_are_taken_and_what_is_not_there_is_told(tmp_p
     only = tmp_path / "lists" / "some.txt"
     only.parent.mkdir()
     only.write_text(f"../images/c.jpg\n\n{tmp_path}/images/../images/a.jpg\nnot there.jpg\n")
-    account = DataAccount("train")
+    account = ReadReport("train")
     assert only_listed(entries, only, account) == [entries[0], entries[2]]
     assert account.images_dropped == {"image_missing": 1}
     assert "line 4 of" in account.issues[0].message

@@ -23,14 +23,14 @@ from yolo.formats.csv import (
     read_csv,
     report_nameless_rows,
 )
-from yolo.formats.issues import DataAccount
+from yolo.formats.issues import ReadReport
 from yolo.structures import AnnotatedImage, GroundTruth
 
 HEADER = "image,class,xmin,ymin,xmax,ymax"
 
 
-def _read(root: Path, text: str) -> tuple[dict[str, AnnotatedImage], DataAccount]:
-    account = DataAccount("train")
+def _read(root: Path, text: str) -> tuple[dict[str, AnnotatedImage], ReadReport]:
+    account = ReadReport("train")
     file = load_csv(put_text(root / "train.csv", text))
     report_nameless_rows(file, account)
     source = read_csv(file, list_csv(file, None), sizes=header_sizes(account))

@@ -4,11 +4,11 @@ from pathlib import Path
 import pytest
 
 from yolo.errors import printable
-from yolo.formats.issues import KINDS, DataAccount, DataIssue
+from yolo.formats.issues import KINDS, DataIssue, ReadReport
 
 
-def _account() -> DataAccount:
-    account = DataAccount("val", notes=["every fifth image is held out"])
+def _account() -> ReadReport:
+    account = ReadReport("val", notes=["every fifth image is held out"])
     account.keep_images(2, backgrounds=1, objects=3)
     account.drop_image(Path("a.jpg"), "image_missing", "there is no such image file")
     account.drop_object(Path("b.txt"), "line 2", "inverted", "box (3, 0, 1, 9)", image=Path("b.jpg"))
@@ -54,11 +54,11 @@ def test_to_dict_is_json_and_lists_every_issue() -> None:
 
 def test_an_unknown_kind_is_a_programming_error() -> None:
     with pytest.raises(ValueError, match="unknown kind"):
-        DataAccount("train").drop_object(Path("a"), "", "no such kind", "")
+        ReadReport("train").drop_object(Path("a"), "", "no such kind", "")
 
 
 def test_a_path_that_is_no_unicode_can_still_be_written_as_json() -> None:
-    account = DataAccount("train")
+    account = ReadReport("train")
     account.drop_image(Path("caf\udce9.jpg"), "image_missing", "of caf\udce9")
     json.dumps(account.to_dict(), ensure_ascii=False).encode()
     assert printable(Path("caf\udce9.jpg")) == "caf?.jpg"

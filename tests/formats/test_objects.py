@@ -5,7 +5,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from yolo.formats.objects import AnnotatedImages, Texts
+from yolo.formats.objects import AnnotatedImages, StringArray
 from yolo.structures import AnnotatedImage, GroundTruth
 
 ANY_TEXT = st.lists(st.text(st.characters(categories=None), max_size=6), max_size=6)
@@ -19,7 +19,7 @@ def image(name: str, *labels: int) -> AnnotatedImage:
 
 @given(ANY_TEXT)
 def test_texts_come_back_whatever_they_hold(texts: list[str]) -> None:
-    flat = Texts(texts)
+    flat = StringArray(texts)
     assert list(flat) == texts
     assert flat[1:] == texts[1:]
     assert len(flat) == len(texts)
@@ -63,4 +63,4 @@ def test_offsets_that_do_not_fit_are_refused() -> None:
     with pytest.raises(ValueError, match="from 0 to 1"):
         AnnotatedImages(flat.image_ids, flat.paths, flat.sizes_hw, np.array([0, 2]), flat.objects)
     with pytest.raises(ValueError, match="1 paths"):
-        AnnotatedImages(flat.image_ids, Texts([]), flat.sizes_hw, flat.offsets, flat.objects)
+        AnnotatedImages(flat.image_ids, StringArray([]), flat.sizes_hw, flat.offsets, flat.objects)

@@ -8,7 +8,7 @@ from tests.data.dataset_trees import coco_content, put_image, put_json, put_text
 from yolo.data.read import find_dataset, read_split
 from yolo.errors import DataError
 from yolo.formats.csv import is_box_csv
-from yolo.formats.issues import DataAccount
+from yolo.formats.issues import ReadReport
 from yolo.formats.paths import ImageSizes, find_images, is_file, path_id, read_lines, read_text
 
 
@@ -69,11 +69,11 @@ def test_ids_outside_of_the_folder_are_whole_paths() -> None:
 
 def test_stated_sizes_are_trusted_without_opening_the_file(tmp_path: Path) -> None:
     image = put_text(tmp_path / "a.jpg", "no image at all")
-    account = DataAccount("train")
-    sizes = ImageSizes(account, trust=True)
-    assert sizes.of(str(image), (7, 9)) == (7, 9)
-    assert sizes.of(str(tmp_path / "gone.jpg"), (7, 9)) is None
-    assert sizes.of(str(tmp_path), (7, 9)) is None  # a folder
+    account = ReadReport("train")
+    sizes = ImageSizes(account, "stated")
+    assert sizes.find(str(image), (7, 9)) == (str(image), (7, 9))
+    assert sizes.find(str(tmp_path / "gone.jpg"), (7, 9)) is None
+    assert sizes.find(str(tmp_path), (7, 9)) is None  # a folder
     assert account.images_dropped == {"image_missing": 2}
     sizes.note()
     assert account.notes == [
@@ -81,10 +81,23 @@ def test_stated_sizes_are_trusted_without_opening_the_file(tmp_path: Path) -> No
     ]
 
 
+def test_an_evaluation_needs_no_image_files_unless_boxes_are_fractions(tmp_path: Path) -> None:
+    image, gone = str(put_image(tmp_path / "a.png")), str(tmp_path / "gone.png")
+    report = ReadReport("val")
+    sizes = ImageSizes(report, needed=False)
+    assert sizes.find(image, (7, 9)) == (image, (7, 9))
+    assert sizes.find(image, (None, 9)) == (image, (20, 40))
+    assert sizes.find(gone, (7, 9)) == ("", (7, 9))
+    assert sizes.find(gone) == sizes.find("") == ("", (0, 0))
+    assert not report.counts
+    assert sizes.find(gone, fractions=True) is None
+    assert report.images_dropped == {"image_missing": 1}
+
+
 @pytest.mark.parametrize("stated", [(0, 9), (-1, 9), (True, 9), (7.0, 9), ("7", 9), (None, 9), (2**31, 9), ([], {})])
 def test_what_is_no_whole_positive_size_is_not_trusted(tmp_path: Path, stated: tuple[Any, Any]) -> None:
     image = put_image(tmp_path / "a.png")
-    assert ImageSizes(DataAccount("train"), trust=True).of(str(image), stated) == (20, 40)
+    assert ImageSizes(ReadReport("train"), "stated").find(str(image), stated) == (str(image), (20, 40))
 
 
 @pytest.mark.parametrize("kind", ["coco", "voc", "csv"])
@@ -109,7 +122,7 @@ def test_formats_that_state_sizes_are_opened_without_reading_images(tmp_path: Pa
     for split in ("train", "val"):
         read = read_split(descriptor, split, sizes="stated")
         assert [image.size_hw for image in read.images] == [(20, 40)]
-        assert "each is checked when" in read.account.notes[-1]
+        assert "each is checked when" in read.report.notes[-1]
 
 
 def test_auto_reads_small_splits_and_trusts_large_ones(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
@@ -117,6 +130,6 @@ def test_auto_reads_small_splits_and_trusts_large_ones(tmp_path: Path, monkeypat
     path = put_json(tmp_path / "labels.json", coco_content(["a.png"], [], {1: "cat"}))
     descriptor = find_dataset(put_text(tmp_path / "d.yaml", f"train: {path.name}\nval: {path.name}"))
     assert read_split(descriptor, "train").images[0].size_hw == (10, 20)
-    monkeypatch.setattr("yolo.data.read.AUTO_READS", 0)
+    monkeypatch.setattr("yolo.formats.paths.AUTO_READS", 0)
     assert read_split(descriptor, "train").images[0].size_hw == (20, 40)
     assert read_split(descriptor, "train", sizes="read").images[0].size_hw == (10, 20)

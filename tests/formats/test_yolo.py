@@ -9,7 +9,7 @@ from tests.curate.truths import sized_truths
 from tests.data.dataset_trees import HEIGHT, SIZE_HW, WIDTH, put_image, put_text
 from tests.data.reading import cleaned, header_sizes
 from yolo.errors import DataError
-from yolo.formats.issues import Box, DataAccount
+from yolo.formats.issues import Box, ReadReport
 from yolo.formats.yolo import (
     LineFault,
     YoloEntry,
@@ -40,8 +40,8 @@ def _entry(root: Path, text: str | bytes | None) -> YoloEntry:
     return entry
 
 
-def _read(entry: YoloEntry) -> tuple[AnnotatedImage | None, DataAccount]:
-    account = DataAccount("train")
+def _read(entry: YoloEntry) -> tuple[AnnotatedImage | None, ReadReport]:
+    account = ReadReport("train")
     images = cleaned(read_yolo([entry], class_names=NAMES, sizes=header_sizes(account)), NAMES, account)
     return images.get("a"), account
 

@@ -13,9 +13,9 @@ import numpy as np
 import torch
 
 from yolo.arrays import Float64
-from yolo.detection_files.coco_json import ground_truth_dict, write_predictions
 from yolo.evaluation.evaluator import Evaluator
 from yolo.evaluation.result import EvaluationResult
+from yolo.formats.coco_write import ground_truth_dict, write_predictions
 from yolo.structures import AnnotatedImage, Detections, GroundTruth
 
 COCO_NUMBERS = (

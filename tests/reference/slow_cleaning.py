@@ -14,10 +14,10 @@ Box = tuple[float, float, float, float]
 def slow_clean(
     objects: Sequence[RawObject], sizes_hw: Sequence[tuple[int, int]], *, policy: BoxPolicy, inclusive: float
 ) -> tuple[list[tuple[int, Box]], list[tuple[int, str]], list[tuple[int, str]]]:
-    """Rows kept with their box, rows dropped with the reason, rows mended with what was done."""
+    """Rows kept with their box, rows dropped with the reason, rows fixed with what was done."""
     kept: list[tuple[int, Box]] = []
     dropped: list[tuple[int, str]] = []
-    mended: list[tuple[int, str]] = []
+    fixed: list[tuple[int, str]] = []
     seen: set[tuple[object, ...]] = set()
     for row, item in enumerate(objects):
         height, width = sizes_hw[item.image]
@@ -33,7 +33,7 @@ def slow_clean(
         key = (item.image, item.label, x1, y1, x2, y2, item.iscrowd)
         if policy == "drop" and inverted:
             dropped.append((row, "inverted"))
-        elif not (small[2] > small[0] and small[3] > small[1]):
+        elif not (small[2] > small[0] and small[3] > small[1]) or _is_click(item, inclusive):
             dropped.append((row, "degenerate"))
         elif policy == "drop" and cut:
             dropped.append((row, "clipped"))
@@ -42,8 +42,12 @@ def slow_clean(
         else:
             seen.add(key)
             kept.append((row, clipped))
-            mended += [(row, kind) for kind, done in (("inverted", inverted), ("clipped", cut)) if done]
-    return kept, dropped, mended
+            fixed += [(row, kind) for kind, done in (("inverted", inverted), ("clipped", cut)) if done]
+    return kept, dropped, fixed
+
+
+def _is_click(item: RawObject, inclusive: float) -> bool:
+    return inclusive > 0 and (item.x1 + inclusive == item.x2 or item.y1 + inclusive == item.y2)
 
 
 def _ordered(low: float, high: float, inclusive: float) -> tuple[float, float, bool]:

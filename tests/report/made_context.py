@@ -2,8 +2,8 @@
 
 from __future__ import annotations
 
-from yolo.detection_files.remarks import Remark
 from yolo.evaluation.examples import Example
+from yolo.formats.issues import InputWarning
 from yolo.report.context import CasePicture, ReportContext
 
 # the smallest GIF there is
@@ -25,8 +25,8 @@ def make_context(title: str = "val of runs/train on blood") -> ReportContext:
         command="gridyolo val --weights best.safetensors --data 'my <data>.yaml'",
         data_account=("val: 60 images read.", "3 objects fixed."),
         remarks=(
-            Remark("unknown_image", 12, "detections for images without ground truth", ("<i>1.jpg</i>", "2.jpg")),
-            Remark("duplicate_id", 1, "an image id that is there twice"),
+            InputWarning("unknown_image", 12, "detections for images without ground truth", ("<i>1.jpg</i>", "2.jpg")),
+            InputWarning("duplicate_id", 1, "an image id that is there twice"),
         ),
         configuration={"input_size": 448, "classes": None, "scales": [0.5, float("inf")]},
         environment={"gridyolo": "0.1.0", "numpy": "2.4"},

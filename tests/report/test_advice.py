@@ -10,12 +10,12 @@ import numpy as np
 import pytest
 
 from tests.report.made_analysis import make_analysis
-from yolo.detection_files.remarks import Remark
 from yolo.evaluation.analysis import Analysis
 from yolo.evaluation.bootstrap import Interval
 from yolo.evaluation.breakdown import Bin, Breakdown
 from yolo.evaluation.errors import ERROR_KINDS
 from yolo.evaluation.examples import Example
+from yolo.formats.issues import InputWarning
 from yolo.report.advice import Advice, make_advice, most_confused, uncertain_classes
 from yolo.report.text import calibration_text
 
@@ -83,19 +83,19 @@ def with_suspects(base: Analysis, *kinds: str) -> Analysis:
 
 
 def test_remarks_on_the_input_come_first(base: Analysis) -> None:
-    remarks = (Remark("a", 2, "rare"), Remark("b", 1200, "frequent"))
+    remarks = (InputWarning("a", 2, "rare"), InputWarning("b", 1200, "frequent"))
     costly = with_errors(base, ap_cost=FREE | {"missed": 0.4})
     first, second = make_advice(costly, remarks)
     assert (first.level, first.anchor, second.anchor) == ("error", "remarks", "errors")
     assert first.text == "Frequent. This happened 1,200 times. There is one more warning."
-    assert make_advice(base, (Remark("a", 1, "rare"),))[0].text == "Rare."
+    assert make_advice(base, (InputWarning("a", 1, "rare"),))[0].text == "Rare."
 
 
 def test_a_file_read_wrongly_is_the_worst_and_a_harmless_remark_no_doubt(base: Analysis) -> None:
     remarks = (
-        Remark("unknown_image", 1200, "frequent"),
-        Remark("detections_boxes_look_like_xyxy", 3, "corners"),
-        Remark("beyond_detection_limit", 9000, "crowded"),
+        InputWarning("unknown_image", 1200, "frequent"),
+        InputWarning("detections_boxes_look_like_xyxy", 3, "corners"),
+        InputWarning("beyond_detection_limit", 9000, "crowded"),
     )
     assert make_advice(base, remarks)[0].text == "Corners. This happened 3 times. There is one more warning."
     assert make_advice(base, remarks[2:])[0].level == "good"
@@ -276,10 +276,10 @@ def test_no_objects_and_no_detections_are_told_apart(base: Analysis) -> None:
     assert [item.title for item in make_advice(no_objects)] == ["There are no objects to be found."]
     problem = replace(base.matches.problem, detections=base.matches.problem.detections[:0])
     no_detections = replace(costly, matches=replace(base.matches, problem=problem))
-    remarks = (Remark("no_detections", 1, "there is not one detection"),)
+    remarks = (InputWarning("no_detections", 1, "there is not one detection"),)
     # neither that all is missed, nor the remark, says more
     assert [item.title for item in make_advice(no_detections, remarks)] == ["The detector found nothing at all."]
-    assert len(make_advice(no_detections, (*remarks, Remark("unknown_image", 9, "unknown")))) == 2
+    assert len(make_advice(no_detections, (*remarks, InputWarning("unknown_image", 9, "unknown")))) == 2
 
 
 def test_a_name_from_right_to_left_keeps_its_number(base: Analysis) -> None:

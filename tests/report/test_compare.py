@@ -13,10 +13,10 @@ import numpy as np
 import pytest
 
 from tests.report.made_comparison import HOSTILE_NAMES, main_difference, make_comparison, make_difference, make_problems
-from yolo.detection_files.remarks import Remark
 from yolo.detection_sets import TruthSet
 from yolo.evaluation.bootstrap import Interval
 from yolo.evaluation.comparison import Difference, ImageChange
+from yolo.formats.issues import InputWarning
 from yolo.report.compare import Sides, write_comparison
 from yolo.report.context import CasePicture, ReportContext
 
@@ -163,7 +163,7 @@ def test_names_are_text_and_nothing_else(tmp_path: Path) -> None:
         title=evil,
         command=f"gridyolo compare '{evil}'",
         names=(evil, "\u202eright to left 🐈"),
-        remarks=(Remark(evil, 2, evil, (evil, '" onload="x')),),
+        remarks=(InputWarning(evil, 2, evil, (evil, '" onload="x')),),
         configuration={evil: evil, "nested": {"a": [evil]}},
         environment={"python": evil},
         pictures=Drawn(CasePicture("data:,", 3, 2, f'" onerror="x{evil}', evil), (evil,)),
@@ -246,7 +246,7 @@ def test_without_changes_nor_pictures_the_page_says_so(tmp_path: Path) -> None:
 
 
 def test_remarks_stand_on_top(tmp_path: Path) -> None:
-    remark = Remark("nan_score", 1234, "detections were dropped.", ("a.jpg", "b.jpg"))
+    remark = InputWarning("nan_score", 1234, "detections were dropped.", ("a.jpg", "b.jpg"))
     page = page_of(tmp_path, remarks=(remark,))
     text = " ".join(page.text.split())
     assert "1,234 × detections were dropped. Examples a.jpgb.jpg" in text

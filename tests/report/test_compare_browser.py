@@ -12,9 +12,9 @@ from selenium import webdriver
 
 from tests.report.browser import NEEDS_BROWSER, console, open_browser
 from tests.report.made_comparison import HOSTILE_NAMES, make_comparison, make_problems
-from yolo.detection_files.remarks import Remark
 from yolo.detection_sets import ImageTable, Problem
 from yolo.evaluation.matching import match
+from yolo.formats.issues import InputWarning
 from yolo.report.compare import Sides, write_comparison
 from yolo.report.context import ReportContext
 from yolo.report.pictures import ChangePictures
@@ -39,7 +39,7 @@ def page(tmp_path_factory: pytest.TempPathFactory) -> Path:
     context = ReportContext(
         title=LONG_NAME,
         command=f"gridyolo compare {LONG_NAME} b",
-        remarks=(Remark("kind", 2, LONG_NAME, (LONG_NAME,)),),
+        remarks=(InputWarning("kind", 2, LONG_NAME, (LONG_NAME,)),),
         configuration={LONG_NAME: LONG_NAME},
         environment={"python": "3"},
     )

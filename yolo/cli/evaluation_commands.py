@@ -28,7 +28,7 @@ def val_command(words: Sequence[str]) -> int:
     from yolo.engine.validate import validate
 
     run = validate(config)
-    for line in run.account.summary_lines():
+    for line in run.report.summary_lines():
         say(console, line)
     print_evaluation(run.evaluation, console)
     count = run.evaluation.result.num_images

@@ -151,7 +151,7 @@ def _read(descriptor: DatasetDescriptor, wanted: str) -> _Dataset:
             findings.append(Finding("split_unusable", printable(descriptor.root), name, str(error)))
             continue
         splits.append(split)
-        findings += map(issue_finding, split.account.issues)
+        findings += map(issue_finding, split.report.issues)
     # `trainval` is left out where it only repeats train and val: each object is to count once
     others = {path for split in splits if split.name in ("train", "val") for path in split.images.paths}
     kept = [split for split in splits if split.name != "trainval" or not others.issuperset(split.images.paths)]
@@ -163,8 +163,8 @@ def _make_report(config: DataCheckConfig, dataset: _Dataset, facts: Mapping[str,
     kinds = {item.kind: found[item.kind] for item in findings}
     # readers keep the first issues of a kind only, and count the others
     for split in dataset.splits:
-        kept = Counter(issue.kind for issue in split.account.issues)
-        for kind, count in split.account.counts.items():
+        kept = Counter(issue.kind for issue in split.report.issues)
+        for kind, count in split.report.counts.items():
             if kind in kinds:
                 kinds[kind] += count - kept[kind]
     counts = dict.fromkeys(SEVERITIES, 0)
@@ -205,7 +205,7 @@ def _all_findings(dataset: _Dataset, facts: Mapping[str, ImageFacts], config: Da
 
 def _to_dict(report: CheckReport, dataset: _Dataset) -> dict[str, Any]:
     descriptor = dataset.descriptor
-    splits = [split.account.to_dict() for split in dataset.splits]
+    splits = [split.report.to_dict() for split in dataset.splits]
     return {
         "version": __version__,
         "dataset": printable(descriptor.root),
@@ -239,7 +239,7 @@ def _write_page(
 
 def _print(report: CheckReport, verdict: Verdict, dataset: _Dataset, console: Console) -> None:
     root = dataset.descriptor.root
-    say(console, *(split.account.summary_lines()[0] for split in dataset.splits))
+    say(console, *(split.report.summary_lines()[0] for split in dataset.splits))
     say(console, " ".join([verdict.headline, *verdict.lines]))
     firsts: dict[str, Finding] = {}
     for item in report.findings:

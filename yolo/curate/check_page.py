@@ -155,8 +155,8 @@ def write_page(
         formats=" and ".join(_FORMATS[name] for name in descriptor.formats),
         num_files=num_files,
         verdict=verdict,
-        splits=[split.account for split in splits],
-        notes=list(dict.fromkeys(note for split in splits for note in split.account.notes)),
+        splits=[split.report for split in splits],
+        notes=list(dict.fromkeys(note for split in splits for note in split.report.notes)),
         sections=sections,
         version=__version__,
     )

@@ -40,7 +40,7 @@ def convert(config: DataConvertConfig, console: Console) -> WrittenDataset:
     splits: dict[str, Split] = {}
     for source, name in _split_names(descriptor, config.split, notes).items():
         split = read_split(descriptor, source, box_policy=config.box_policy)
-        say(console, *split.account.summary_lines())
+        say(console, *split.report.summary_lines())
         splits[name] = split
     require_outside(output, Path(config.data), descriptor, splits.values(), option="--output")
     if config.classes:

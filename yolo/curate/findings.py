@@ -91,6 +91,13 @@ _WARNINGS: _Table = {
     ),
     "size_mismatch": (KINDS["size_mismatch"], "See whether the boxes fit; if the image was resized, resize its boxes."),
     "image_listed_twice": (KINDS["image_listed_twice"], "Remove the repetition from the list."),
+    "shared_class_name": (KINDS["shared_class_name"], "Merge them with `rename` in the dataset YAML, or rename one."),
+    "nameless_class": (KINDS["nameless_class"], "Give the category a name."),
+    "unclear_flag": (KINDS["unclear_flag"], "Write 0 or 1."),
+    "unused_category": (
+        KINDS["unused_category"],
+        "Remove it; exporters add such a category as the root of the others.",
+    ),
     "duplicate_image": ("copies of one image in one split: they count several times", "Keep one of them."),
     "case_collision": (
         "files whose names differ in capitals or in the coding of accents only: one is lost on other systems",

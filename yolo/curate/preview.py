@@ -43,7 +43,7 @@ def preview(config: DataPreviewConfig, console: Console | None = None) -> Path:
     console = console or Console(quiet=True)
     descriptor = find_dataset(Path(config.data))
     split = read_split(descriptor, config.split, box_policy=config.box_policy)
-    say(console, *descriptor.notes, *split.account.summary_lines())
+    say(console, *descriptor.notes, *split.report.summary_lines())
     batches = preview_batches(config, split.images)
     folder = new_folder(Path(config.runs), config.name)
     entries = []

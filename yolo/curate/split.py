@@ -28,8 +28,9 @@ from yolo.config.data_commands import DataSplitConfig
 from yolo.console import say
 from yolo.curate.partition import group_names, split_groups, split_randomly, split_stratified
 from yolo.curate.write import require_outside
+from yolo.data.entries import OpenFiles, list_entries
 from yolo.data.find import SplitSource
-from yolo.data.read import DatasetDescriptor, OpenFiles, Split, find_dataset, list_entries, read_split
+from yolo.data.read import DatasetDescriptor, Split, find_dataset, read_split
 from yolo.errors import DataError, printable
 from yolo.files import atomic_folder, require_free
 from yolo.formats.objects import AnnotatedImages
@@ -70,7 +71,7 @@ def split(config: DataSplitConfig, console: Console) -> DividedDataset:
     descriptor = _without_hold_out(find_dataset(Path(config.data)))
     splits = [read_split(descriptor, name) for name in descriptor.splits]
     for found in splits:
-        say(console, *found.account.summary_lines())
+        say(console, *found.report.summary_lines())
     require_outside(output, Path(config.data), descriptor, splits, option="--output")
     images, class_names = _pooled(splits), splits[0].class_names
     shares = {"train": 1 - config.val - config.test, "val": config.val, "test": config.test}
@@ -223,7 +224,7 @@ def _images_by_source(descriptor: DatasetDescriptor) -> dict[SplitSource, set[st
     every = (replace(source, part="all") for sources in descriptor.splits.values() for source in sources)
     files = OpenFiles(descriptor.root)
     return {
-        source: {os.path.normpath(entry.image) for entry in list_entries(source, files, account=None)}
+        source: {os.path.normpath(entry.image) for entry in list_entries(source, files, report=None)}
         for source in dict.fromkeys(every)
     }
 

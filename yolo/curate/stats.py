@@ -69,7 +69,7 @@ def stats(config: DataStatsConfig, console: Console | None = None) -> DataStatsR
     console = console or Console(quiet=True)
     descriptor = find_dataset(Path(config.data))
     split = read_split(descriptor, config.split, box_policy=config.box_policy)
-    say(console, *descriptor.notes, *split.account.summary_lines())
+    say(console, *descriptor.notes, *split.report.summary_lines())
     images, resize = split.images, config.resize
     statistics = measure_dataset(images, split.class_names, resize=resize, input_sizes=_INPUT_SIZES)
     found = recommend(images, split.class_names, resize=resize, input_size=config.input_size)
@@ -84,7 +84,7 @@ def stats(config: DataStatsConfig, console: Console | None = None) -> DataStatsR
         command=training_command(config, found) if found else "",
     )
     write_json(run.folder / "stats.json", _to_dict(config, run))
-    write_json(run.folder / "data.json", split.account.to_dict())
+    write_json(run.folder / "data.json", split.report.to_dict())
     input_size = found.input_size if found else _DEFAULT_INPUT_SIZE
     draw_plots(run.folder, images, statistics, run.grids, found, input_size=input_size, resize=resize)
     _print_summary(run, console)

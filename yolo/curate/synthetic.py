@@ -28,7 +28,7 @@ from yolo.curate.write import write_dataset
 from yolo.data.read import Split, find_dataset, read_split
 from yolo.errors import DataError, printable
 from yolo.files import atomic_folder, require_free
-from yolo.formats.issues import DataAccount
+from yolo.formats.issues import ReadReport
 from yolo.formats.objects import AnnotatedImages
 from yolo.randomness import sample_generator
 from yolo.structures import AnnotatedImage, GroundTruth
@@ -220,7 +220,7 @@ def _as_split(folder: Path, split: str, scenes: Iterable[Scene], classes: Sequen
         path.write_bytes(_jpeg(scene.image))
         truth = GroundTruth.from_boxes(scene.boxes, scene.labels)
         images.append(AnnotatedImage(image_id, path, (scene.image.shape[0], scene.image.shape[1]), truth))
-    return Split(split, AnnotatedImages.of(images), tuple(classes), None, DataAccount(split))
+    return Split(split, AnnotatedImages.of(images), tuple(classes), None, ReadReport(split))
 
 
 def draw_scene(

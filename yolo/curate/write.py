@@ -26,9 +26,9 @@ from yolo.data.find import recognise
 from yolo.data.read import DatasetDescriptor, Split, SplitSource
 from yolo.errors import ConfigError, DataError, printable
 from yolo.files import atomic_folder
-from yolo.formats.coco import coco_content, coco_image_ids
+from yolo.formats.coco_write import coco_content, numbered_image_ids
 from yolo.formats.csv import COLUMNS, csv_rows, csv_text
-from yolo.formats.objects import Texts
+from yolo.formats.objects import StringArray
 from yolo.formats.sidecar import EXTRA_COLUMNS, extra_rows
 from yolo.formats.voc import annotation_text, can_be_xml, voc_boxes
 from yolo.formats.yolo import label_file_of, label_text
@@ -125,7 +125,7 @@ def _with_fit_ids(splits: Mapping[str, Split]) -> tuple[dict[str, Split], list[s
         ids = list(split.images.image_ids)
         fit_ids = [_UNFIT.sub("_", printable(image_id)).strip() or "_" for image_id in ids]
         count = sum(one != other for one, other in zip(ids, fit_ids, strict=True))
-        fit[name] = replace(split, images=replace(split.images, image_ids=Texts(fit_ids))) if count else split
+        fit[name] = replace(split, images=replace(split.images, image_ids=StringArray(fit_ids))) if count else split
         changed += count
     return fit, [f"{changed} image ids had characters that no line of a file holds; they were replaced"] * bool(changed)
 
@@ -189,7 +189,7 @@ def _write_voc(split: Split, name: str, references: Sequence[str], output: _Outp
 
 def _write_coco(split: Split, name: str, references: Sequence[str], output: _Output) -> str:
     from_coco = split.category_ids is not None
-    image_ids, numbered = coco_image_ids(list(split.images.image_ids), from_coco=from_coco)
+    image_ids, numbered = numbered_image_ids(list(split.images.image_ids), from_coco=from_coco)
     if numbered:
         output.notes.append("the images are numbered anew, as COCO's ids are numbers; their names are in file_name")
     content = coco_content(

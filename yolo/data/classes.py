@@ -12,7 +12,7 @@ from dataclasses import dataclass, field, replace
 import numpy as np
 
 from yolo.errors import DataError
-from yolo.formats.issues import DataAccount
+from yolo.formats.issues import ReadReport
 from yolo.formats.objects import RawSource
 
 Names = tuple[str, ...]
@@ -61,14 +61,14 @@ class ClassRules:
         return new is None or (self.keep is not None and new not in self.keep)
 
 
-def relabel(source: RawSource, names: Sequence[str], rules: ClassRules, account: DataAccount) -> RawSource:
+def relabel(source: RawSource, names: Sequence[str], rules: ClassRules, report: ReadReport) -> RawSource:
     """The objects of a source with the labels of the dataset; those of other classes are dropped and counted.
 
     Args:
         source: labels mean its own `class_names`.
         names: of the dataset, in the order of its labels.
         rules: of the dataset.
-        account: receives what is dropped. What the rules leave out on purpose is counted, not listed.
+        report: receives what is dropped. What the rules leave out on purpose is counted, not listed.
     """
     label_of = {name: label for label, name in enumerate(names)}
     table = np.full(len(source.class_names), _UNKNOWN, np.int64)
@@ -88,16 +88,14 @@ def relabel(source: RawSource, names: Sequence[str], rules: ClassRules, account:
         return hints[name]
 
     unknown = np.flatnonzero(labels == _UNKNOWN)
-    account.drop_objects(
-        "unknown_class", unknown.tolist(), lambda row: source.issue(row, "unknown_class", message(row))
-    )
+    report.drop_objects("unknown_class", unknown.tolist(), lambda row: source.issue(row, "unknown_class", message(row)))
     if unwanted := int((labels == _UNWANTED).sum()):
-        account.objects_dropped["unwanted_class"] += unwanted
+        report.objects_dropped["unwanted_class"] += unwanted
     kept = labels >= 0
-    return replace(source, objects=replace(source.objects[kept], labels=labels[kept]), class_names=tuple(names))
+    return replace(source.with_objects(kept, labels=labels[kept]), class_names=tuple(names))
 
 
-def note_unmatched(own: Iterable[str], names: Sequence[str], rules: ClassRules, account: DataAccount) -> None:
+def note_unmatched(own: Iterable[str], names: Sequence[str], rules: ClassRules, report: ReadReport) -> None:
     """Say which classes of the sources are not among the classes of the dataset."""
     known = set(names)
     unmatched = [
@@ -105,7 +103,7 @@ def note_unmatched(own: Iterable[str], names: Sequence[str], rules: ClassRules, 
     ]
     if unmatched:
         shown = ", ".join(map(repr, unmatched[:5])) + (", ..." if len(unmatched) > 5 else "")
-        account.notes.append(f"{len(unmatched)} classes of the dataset are not among the classes: {shown}")
+        report.notes.append(f"{len(unmatched)} classes of the dataset are not among the classes: {shown}")
 
 
 def unknown_class_message(name: str, known: Sequence[str]) -> str:

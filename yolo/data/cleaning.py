@@ -1,7 +1,8 @@
-"""Which boxes are fit for use: the one policy that all formats share, applied to a whole source at once.
+"""The policies for boxes in training and `gridyolo data`: fix, drop or refuse what is faulty, for all formats alike.
 
-A box is kept, mended or dropped, and counted; no box takes its image with it. Left out: the formats themselves, and
-any lower limit on size (what the grid can not represent is a matter of statistics).
+A box is kept, fixed or dropped, and counted; no box takes its image with it. Left out: the formats themselves, any
+lower limit on size (what the grid can not represent is a matter of statistics), and `report`, which measures boxes as
+they stand (engine/inputs.py).
 """
 
 from __future__ import annotations
@@ -11,8 +12,9 @@ from typing import Literal
 import numpy as np
 
 from yolo.arrays import Bool, Float64, Int64
-from yolo.formats.issues import DataAccount
-from yolo.formats.objects import RawObjects, RawSource
+from yolo.detection_sets import TruthSet
+from yolo.formats.issues import ReadReport
+from yolo.formats.objects import RawSource, repeated_rows
 from yolo.structures import GroundTruth
 
 BoxPolicy = Literal["fix", "drop", "strict"]
@@ -21,17 +23,17 @@ BoxPolicy = Literal["fix", "drop", "strict"]
 _SILENT_CLIP = 1.0 + 1e-6
 
 
-def clean_objects(source: RawSource, *, policy: BoxPolicy, account: DataAccount) -> tuple[GroundTruth, Int64]:
+def clean_objects(source: RawSource, *, policy: BoxPolicy, report: ReadReport) -> tuple[GroundTruth, Int64]:
     """Apply the box policy.
 
-    `fix` cuts boxes to their image and puts swapped corners in order; what cannot be mended, and exact duplicates,
-    are dropped. `drop` drops every box that `fix` would mend; up to a pixel is cut without a word. `strict` does as
+    `fix` cuts boxes to their image and puts swapped corners in order; what cannot be fixed, and exact duplicates,
+    are dropped. `drop` drops every box that `fix` would change; up to a pixel is cut without a word. `strict` does as
     `fix`; that it then refuses is the reader's part.
 
     Args:
         source: as annotated.
         policy: see above.
-        account: receives what is mended and dropped; objects that stay are counted by `keep_images`.
+        report: receives what is fixed and dropped; objects that stay are counted by `keep_images`.
 
     Returns:
         The objects fit for use in their order, boxes in pixels of their image, and the image each is on.
@@ -49,7 +51,7 @@ def clean_objects(source: RawSource, *, policy: BoxPolicy, account: DataAccount)
     def drop(kind: str, faulty: Bool) -> None:
         rows = np.flatnonzero(faulty & open_rows)
         open_rows[rows] = False
-        account.drop_objects(
+        report.drop_objects(
             kind, rows.tolist(), lambda row: source.issue(row, kind, f"box {_text(raw.boxes[row])} {_why(source, row)}")
         )
 
@@ -57,21 +59,23 @@ def clean_objects(source: RawSource, *, policy: BoxPolicy, account: DataAccount)
     drop("not_finite", ~finite)
     if policy == "drop":
         drop("inverted", inverted)
-    drop("degenerate", _has_no_area(boxes))
+    drop("degenerate", _has_no_area(boxes) | _is_stray_click(raw.boxes, source.inclusive))
     if policy == "drop":
         drop("clipped", moved)
-    duplicates = _duplicates(raw, ordered, np.flatnonzero(open_rows))
+    rows = np.flatnonzero(open_rows)
+    columns = [raw.image_index, raw.labels, raw.iscrowd.astype(np.int64), *ordered.T]
+    duplicates = rows[repeated_rows([column[rows] for column in columns])]
     open_rows[duplicates] = False
-    account.drop_objects(
+    report.drop_objects(
         "duplicate",
         duplicates.tolist(),
         lambda row: source.issue(row, "duplicate", f"box {_text(raw.boxes[row])} is there already"),
     )
 
-    def repair(kind: str, mended: Bool, become: Float64, verb: str) -> None:
-        account.repair_objects(
+    def repair(kind: str, changed: Bool, become: Float64, verb: str) -> None:
+        report.repair_objects(
             kind,
-            np.flatnonzero(mended & open_rows).tolist(),
+            np.flatnonzero(changed & open_rows).tolist(),
             lambda row: source.issue(
                 row, kind, f"box {_text(raw.boxes[row])} {verb} {_text(become[row])} {_why(source, row)}"
             ),
@@ -100,30 +104,13 @@ def _has_no_area(boxes: Float64) -> Bool:
     return ~has_area
 
 
-def _duplicates(raw: RawObjects, boxes: Float64, rows: Int64) -> Int64:
-    """The rows that repeat class, box and crowd flag of an earlier row on the same image."""
-    columns = [raw.image_index[rows], raw.labels[rows], raw.iscrowd[rows].astype(np.int64)]
-    columns += [column.view(np.int64) for column in np.ascontiguousarray(boxes[rows].T) + 0.0]  # -0.0 becomes 0.0
-    mixed = np.zeros(len(rows), np.uint64)
-    for column in columns:
-        mixed = (mixed ^ column.view(np.uint64)) * np.uint64(0x9E3779B97F4A7C15)
-        mixed ^= mixed >> np.uint64(29)
-    order = np.argsort(mixed, kind="stable")
-    same = mixed[order][1:] == mixed[order][:-1]
-    suspects = np.zeros(len(rows), bool)
-    suspects[order[1:][same]] = suspects[order[:-1][same]] = True
-    # equal sums are nearly always equal boxes; only these few are compared one by one
-    seen: set[tuple[int, ...]] = set()
-    repeated = []
-    for place in np.flatnonzero(suspects).tolist():
-        key = tuple(int(column[place]) for column in columns)
-        if key in seen:
-            repeated.append(int(rows[place]))
-        seen.add(key)
-    return np.asarray(repeated, np.int64)
+def _is_stray_click(boxes: Float64, inclusive: float) -> Bool:
+    """Whether corners are equal where these are the first and the last pixel: what a click without a drag leaves."""
+    equal: Bool = np.logical_or.reduce(boxes[:, :2] + inclusive == boxes[:, 2:], axis=1)
+    return equal & (inclusive > 0)
 
 
-def _ground_truth(raw: RawObjects, boxes: Float64) -> GroundTruth:
+def _ground_truth(raw: TruthSet, boxes: Float64) -> GroundTruth:
     boxes_as_kept = boxes.astype(np.float32)
     # of the corners as they are kept, so that a copy in another format has the same area
     x1, y1, x2, y2 = boxes_as_kept.T
@@ -135,7 +122,7 @@ def _ground_truth(raw: RawObjects, boxes: Float64) -> GroundTruth:
         labels=raw.labels,
         difficult=raw.difficult,
         iscrowd=raw.iscrowd,
-        area=np.where(np.isfinite(stated), stated, own),
+        area=np.where(np.isfinite(stated) & (stated >= 0), stated, own),
     )
 
 

@@ -12,14 +12,10 @@
     category_ids: [18]         # optional: the COCO id of each class
     extra: extra.csv           # optional: flags that label files cannot hold, see extra.py
 
-A source may be a mapping: `{path: b/images, format: yolo, names: [car], images: FOLDER, only: LIST}`. `names` says what
-the class ids of a YOLO source mean, `images` where the images are, and `only` is a list of the images to use.
+A source may be a mapping: `{path: b/images, format: yolo, names: [car], images: FOLDER, only: LIST}`. `names` says
+what the class ids of a YOLO source mean, `images` where the images are, and `only` is a list of the images to use.
 
-Nothing in it is ever executed or downloaded. Left out: what the sources hold.
-
-The keys of a dataset YAML that name classes: `names`, `nc`, `classes`, `rename`, `category_ids`.
-
-Left out: the other keys (dataset_yaml.py), and what renaming does (classes.py).
+Nothing in it is ever executed or downloaded. Left out: what the sources hold, and what renaming does (classes.py).
 """
 
 from __future__ import annotations
@@ -33,7 +29,8 @@ import yaml
 
 from yolo.data.classes import ClassRules, unknown_class_message
 from yolo.errors import DataError, printable
-from yolo.formats.paths import FORMATS, Format, canonical_split, is_file, is_folder, read_lines, read_text, shown
+from yolo.formats.paths import FORMATS, Format, canonical_split, is_file, is_folder, read_lines, read_text
+from yolo.formats.values import shown
 
 _MOST_CLASSES = 10_000
 
@@ -203,6 +200,12 @@ class DatasetYaml(NamedTuple):
     notes: tuple[str, ...]
     rules: ClassRules
     extra: Path | None
+
+
+def names_in_yaml(path: Path) -> tuple[str, ...] | None:
+    """The class names of a dataset YAML, whatever else is in it."""
+    content = _parse(path)
+    return class_names(content, path.parent, path) if isinstance(content, dict) else None
 
 
 def is_dataset_yaml(path: Path) -> bool:

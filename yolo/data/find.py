@@ -1,11 +1,7 @@
-"""From what a user calls a dataset to where its parts are: a YAML, a COCO JSON, a CSV file, or a folder.
+"""From what a user calls a dataset to where its parts are: a YAML, a COCO JSON, a CSV file, or a folder tree.
 
-Left out: reading the annotations (descriptor.py).
-
-Recognising the usual folder trees: Pascal VOC, COCO, CSV, YOLO with its variants.
-
-Looks at names, and at the first line of CSV files; reads no annotation.
-The trees are drawn in `data/README.md`. Left out: dataset YAML files (dataset_yaml.py) and reading.
+Looks at names, and at the first line of CSV files; reads no annotation. The trees are drawn in `data/README.md`.
+Left out: the keys of a dataset YAML (dataset_yaml.py) and reading (read.py).
 """
 
 from __future__ import annotations
@@ -16,18 +12,20 @@ from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import Literal, NamedTuple
 
-from yolo.data.classes import ClassRules
-from yolo.data.dataset_yaml import DatasetYaml, YamlSource, is_dataset_yaml, read_dataset_yaml
+from yolo.data.classes import ClassRules, Names
+from yolo.data.dataset_yaml import DatasetYaml, YamlSource, is_dataset_yaml, names_in_yaml, read_dataset_yaml
 from yolo.errors import DataError, printable
 from yolo.formats.csv import is_box_csv
 from yolo.formats.paths import Format, canonical_split, is_file, is_image_name, read_lines
-from yolo.formats.voc import has_voc_annotations
+from yolo.formats.voc import VOC_LISTS, has_voc_annotations
 
 _ROBOFLOW_JSON = "_annotations.coco.json"
 _ROBOFLOW_CSV = "_annotations.csv"
 _SINGLE_CSVS = (_ROBOFLOW_CSV, "annotations.csv", "labels.csv")
-_VOC_LISTS = ("train", "val", "trainval", "test")
 _SINGLE_JSON = frozenset({_ROBOFLOW_JSON, "annotations.json", "labels.json", "instances.json", "coco.json"})
+_YAML_SUFFIXES = frozenset({".yaml", ".yml"})
+_FILE_FORMATS: Mapping[str, Format] = {".json": "coco", ".csv": "csv"}
+_LEVELS = 3  # labels/train, labels, and the root of the dataset
 _WORDS = "trainval|train|validation|valid|val|test"
 # In a file such as instances_train2017.json the word may stand anywhere; a folder or a list has to be called so,
 # or train_old/ would silently join train/.
@@ -179,7 +177,7 @@ def _voc(folder: Path) -> Layout | None:
     sources: list[tuple[str, Path]] = []
     notes = []
     for root in roots:
-        lists = [(name, root / "ImageSets" / "Main" / f"{name}.txt") for name in _VOC_LISTS]
+        lists = [(name, root / "ImageSets" / "Main" / f"{name}.txt") for name in VOC_LISTS]
         lists = [(name, path) for name, path in lists if is_file(path)]
         if not lists:
             notes.append(f"{printable(root)} has no lists in ImageSets/Main: all its annotations are used")
@@ -276,6 +274,25 @@ def names_beside(folder: Path) -> tuple[str, ...] | None:
     return names or None
 
 
+def stated_class_names(folder: Path) -> Names | None:
+    """The class names that stand in or above a folder of label files: in a dataset YAML, classes.txt or obj.names.
+
+    Raises:
+        DataError: YAMLs that contradict each other or are damaged.
+    """
+    folder = folder.absolute()
+    for place in [folder, *folder.parents][:_LEVELS]:
+        yamls = sorted(path for path in place.iterdir() if path.suffix.lower() in _YAML_SUFFIXES)
+        named = {names for path in yamls if is_dataset_yaml(path) and (names := names_in_yaml(path))}
+        if len(named) > 1:
+            raise DataError(f"{printable(place)}: has dataset YAMLs with different class names; name the classes")
+        if named:
+            return named.pop()
+        if names := names_beside(place):
+            return names
+    return None
+
+
 def _split_folders(folder: Path) -> list[tuple[str, Path]]:
     named = [(split_called(child.name), child) for child in _folders(folder)]
     return [(name, child) for name, child in named if name is not None]
@@ -299,12 +316,6 @@ def _grouped(named: Iterable[tuple[str, Path]], source_format: Format) -> Splits
     return splits
 
 
-_YAML_SUFFIXES = frozenset({".yaml", ".yml"})
-_FILE_FORMATS: Mapping[str, Format] = {".json": "coco", ".csv": "csv"}
-
-Names = tuple[str, ...]
-
-
 @dataclass(frozen=True)
 class DatasetDescriptor:
     """Where a dataset is and how it is divided; no annotation has been read yet.
@@ -324,6 +335,18 @@ class DatasetDescriptor:
     notes: Names
     rules: ClassRules = field(default_factory=ClassRules)
     extra: Path | None = None
+
+    def sources(self, split: str) -> tuple[SplitSource, ...]:
+        """The sources of a split; `valid` and `validation` mean `val`.
+
+        Raises:
+            DataError: there is no such split.
+        """
+        name = canonical_split(split)
+        if name not in self.splits:
+            exist = ", ".join(self.splits) or "none"
+            raise DataError(f"{printable(self.root)}: there is no split {split!r}; there are: {exist}")
+        return self.splits[name]
 
     @property
     def formats(self) -> tuple[Format, ...]:

@@ -14,16 +14,16 @@ from rich.console import Console
 
 from yolo.config import CompareConfig, DetectionFormat
 from yolo.console import say
-from yolo.detection_files.detections import read_detections
-from yolo.detection_files.ground_truth import GroundTruthFiles, read_ground_truth
-from yolo.detection_files.remarks import Remark
 from yolo.detection_sets import Problem, TruthSet
+from yolo.engine.detections import read_detections
+from yolo.engine.inputs import GroundTruthFiles, read_ground_truth
 from yolo.engine.provenance import command_of, describe_environment
-from yolo.engine.report import INPUTS, describe_files, read_names, remark_lines
+from yolo.engine.report import INPUTS, describe_files, read_names, warning_lines
 from yolo.errors import ConfigError, DataError
 from yolo.evaluation.comparison import Comparison, compare
 from yolo.evaluation.matching import match
 from yolo.files import new_folder
+from yolo.formats.issues import InputWarning
 from yolo.report.compare import Sides, write_comparison
 from yolo.report.context import ReportContext
 from yolo.report.pictures import ChangePictures
@@ -46,7 +46,7 @@ class CompareRun:
     folder: Path
     page: Path
     comparison: Comparison
-    remarks: tuple[Remark, ...]
+    warnings: tuple[InputWarning, ...]
 
 
 class _Truth(NamedTuple):
@@ -78,14 +78,14 @@ def compare_files(config: CompareConfig, console: Console | None = None) -> Comp
     console = console or Console(quiet=True)
     first, second = (_side(Path(word), config.format) for word in (config.a, config.b))
     truth = _read_truths(config, first, second)
-    remarks = list(truth.remarks)
+    warnings = list(truth.warnings)
     problems: list[Problem] = []
     for letter, side in (("A", first), ("B", second)):
         found = read_detections(side.detections, truth, format=side.format)
         problems.append(Problem(truth.images, truth.class_names, truth.truths, found.detections))
-        remarks += [replace(one, message=f"{letter}: {one.message}") for one in found.remarks]
+        warnings += [replace(one, message=f"{letter}: {one.message}") for one in found.warnings]
         say(console, *describe_files(truth, len(found.detections), found.format)[letter == "B" :])
-    say(console, *remark_lines(remarks))
+    say(console, *warning_lines(warnings))
     a, b = problems
     comparison = compare(a, b, replicates=config.bootstrap)
     if not config.ground_truth:
@@ -98,12 +98,12 @@ def compare_files(config: CompareConfig, console: Console | None = None) -> Comp
     context = ReportContext(
         title=f"{first.name} and {second.name}",
         command=command_of("compare", config, positional=("a", "b")),
-        remarks=tuple(remarks),
+        remarks=tuple(warnings),
         configuration=asdict(config),
         environment=describe_environment(),
     )
     page = write_comparison(folder, Sides(comparison, a, b, (first.name, second.name)), context, pictures=pictures)
-    return CompareRun(folder, page, comparison, tuple(remarks))
+    return CompareRun(folder, page, comparison, tuple(warnings))
 
 
 def _side(path: Path, detection_format: DetectionFormat) -> _Side:

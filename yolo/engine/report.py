@@ -10,14 +10,14 @@ from rich.console import Console
 
 from yolo.config import ReportConfig
 from yolo.console import say
-from yolo.detection_files.detections import read_problem
-from yolo.detection_files.ground_truth import GroundTruthFiles
-from yolo.detection_files.remarks import Remark
+from yolo.engine.detections import read_problem
+from yolo.engine.inputs import GroundTruthFiles
 from yolo.engine.provenance import command_of, describe_environment
 from yolo.errors import DataError
 from yolo.evaluation.analysis import Analysis, analyse
 from yolo.evaluation.voc import INTERPOLATIONS, VocResult, evaluate_voc
 from yolo.files import new_folder, write_json
+from yolo.formats.issues import InputWarning
 from yolo.report.context import ReportContext
 from yolo.report.pictures import CasePictures
 from yolo.report.report import write_report
@@ -25,7 +25,7 @@ from yolo.report.report import write_report
 # what `compare` needs to measure the same files again
 INPUTS = "inputs.json"
 _PATHS = ("ground_truth", "detections", "images", "names")
-_SHOWN_REMARKS = 3
+_SHOWN_EXAMPLES = 3
 
 
 @dataclass(frozen=True, slots=True)
@@ -44,7 +44,7 @@ class ReportRun:
     page: Path
     analysis: Analysis
     voc: VocResult | None
-    remarks: tuple[Remark, ...]
+    warnings: tuple[InputWarning, ...]
 
 
 def report(config: ReportConfig, console: Console | None = None) -> ReportRun:
@@ -62,9 +62,9 @@ def report(config: ReportConfig, console: Console | None = None) -> ReportRun:
         class_names=read_names(config.names),
         format=config.format,
     )
-    remarks = (*truth.remarks, *found.remarks)
+    warnings = (*truth.warnings, *found.warnings)
     account = describe_files(truth, len(found.detections), found.format)
-    say(console, *account, *remark_lines(remarks))
+    say(console, *account, *warning_lines(warnings))
     voc = None
     if config.protocol != "coco":
         interpolation = INTERPOLATIONS[config.protocol]
@@ -79,13 +79,13 @@ def report(config: ReportConfig, console: Console | None = None) -> ReportRun:
         title=config.title or f"{Path(config.detections).name} on {Path(config.ground_truth).name}",
         command=command_of("report", config),
         data_account=tuple(account),
-        remarks=remarks,
+        remarks=warnings,
         configuration=asdict(config),
         environment=describe_environment(),
         voc=None if voc is None else voc.to_dict(),
         pictures=CasePictures(analysis.matches.problem) if config.pictures else None,
     )
-    return ReportRun(folder, write_report(folder, analysis, context), analysis, voc, remarks)
+    return ReportRun(folder, write_report(folder, analysis, context), analysis, voc, warnings)
 
 
 def describe_files(truth: GroundTruthFiles, num_detections: int, found_format: str) -> list[str]:
@@ -100,12 +100,12 @@ def describe_files(truth: GroundTruthFiles, num_detections: int, found_format: s
     ]
 
 
-def remark_lines(remarks: Iterable[Remark]) -> list[str]:
+def warning_lines(warnings: Iterable[InputWarning]) -> list[str]:
     """Warnings about files for a console, with a few examples."""
     lines = []
-    for remark in remarks:
-        lines.append(f"warning: {remark.message} ({remark.count})")
-        lines += [f"  {example}" for example in remark.examples[:_SHOWN_REMARKS]]
+    for warning in warnings:
+        lines.append(f"warning: {warning.message} ({warning.count})")
+        lines += [f"  {example}" for example in warning.examples[:_SHOWN_EXAMPLES]]
     return lines
 
 

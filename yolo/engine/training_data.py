@@ -53,7 +53,7 @@ class TrainingData:
         dataset = find_dataset(Path(config.data))
         train = read_split(dataset, "train", box_policy=config.box_policy)
         val = read_split(dataset, "val", class_names=train.class_names, box_policy=config.box_policy)
-        say(console, *dataset.notes, *train.account.summary_lines(), *val.account.summary_lines())
+        say(console, *dataset.notes, *train.report.summary_lines(), *val.report.summary_lines())
         if not len(train.images.objects):
             raise DataError(f"{config.data}: no image of train has an object: there is nothing to learn")
         return cls(config=config, train=train, val=val)
@@ -126,8 +126,8 @@ class TrainingData:
     def to_dict(self) -> dict[str, Any]:
         """The content of data.json."""
         return {
-            "train": self.train.account.to_dict(),
-            "val": self.val.account.to_dict(),
+            "train": self.train.report.to_dict(),
+            "val": self.val.report.to_dict(),
             "unreadable": [{"path": path, "reason": reason} for path, reason in self.unreadable.items()],
             "noted": [{"path": path, "text": text} for path, text in self.noted.items()],
         }

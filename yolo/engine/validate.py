@@ -24,8 +24,6 @@ from yolo.data.cache import ImageCache
 from yolo.data.dataset import DetectionDataset
 from yolo.data.loader import EvaluationBatches, default_workers, make_loader
 from yolo.data.read import Split, find_dataset, read_split
-from yolo.detection_files.coco_json import ground_truth_dict, write_predictions
-from yolo.detection_files.comp4 import check_names, write_comp4
 from yolo.detection_sets import ImageTable, Problem
 from yolo.engine.darknet import open_detector
 from yolo.engine.devices import choose_device, choose_dtype
@@ -37,7 +35,9 @@ from yolo.evaluation.result import EvaluationResult
 from yolo.evaluation.summary import summarise
 from yolo.evaluation.voc import INTERPOLATIONS, VocResult, evaluate_voc
 from yolo.files import new_folder, write_json
-from yolo.formats.issues import DataAccount
+from yolo.formats.coco_write import ground_truth_dict, write_predictions
+from yolo.formats.comp4 import check_names, write_comp4
+from yolo.formats.issues import ReadReport
 from yolo.geometry import ResizeMode
 from yolo.images import read_image, write_image
 from yolo.media.drawing import contact_sheet, draw_detections, draw_ground_truth, side_by_side
@@ -79,14 +79,14 @@ class ValidationRun:
 
     Attributes:
         folder: where everything was written.
-        account: how the split was read.
+        report: how the split was read.
         evaluation: what was measured by COCO's rules.
         voc: what was measured by VOC's rules; None where nobody asked for them.
         note: why there are no comp4 files, where they were asked for.
     """
 
     folder: Path
-    account: DataAccount
+    report: ReadReport
     evaluation: Evaluation
     voc: VocResult | None
     note: str = ""
@@ -120,7 +120,7 @@ def validate(config: ValConfig) -> ValidationRun:
     fused = fuse(network, device=device, dtype=choose_dtype(config.precision, device))
     evaluation = evaluate_network(fused, loader, split, spec=metadata.network, settings=settings, device=device)
     folder = new_folder(Path(config.runs), config.name)
-    account = split.account.to_dict() | {"unreadable": [asdict(image) for image in evaluation.skipped]}
+    account = split.report.to_dict() | {"unreadable": [asdict(image) for image in evaluation.skipped]}
     write_json(folder / "data.json", {split.name: account})
     voc, note = None, ""
     if config.protocol != "coco":
@@ -139,7 +139,7 @@ def validate(config: ValConfig) -> ValidationRun:
         report=config.report,
         voc=None if voc is None else voc.to_dict(),
     )
-    return ValidationRun(folder, split.account, evaluation, voc, note)
+    return ValidationRun(folder, split.report, evaluation, voc, note)
 
 
 def _write_comp4(folder: Path, detections: Mapping[str, Detections], split: Split) -> str:
@@ -278,7 +278,7 @@ def write_evaluation(
         write_json(folder / "metrics.json", evaluation.result.to_dict())
         write_result(folder / "per_class.csv", evaluation.result)
         return
-    account = split.account.summary_lines()
+    account = split.report.summary_lines()
     account += [f"{len(evaluation.skipped)} images could not be read and are in no number"] * bool(evaluation.skipped)
     analysis = analyse(evaluation.problem, result=evaluation.result, replicates=replicates)
     context = ReportContext(

@@ -1,15 +1,7 @@
-"""CSV: one file per split with a row for each object; the header says what is where (csv_columns.py).
+"""CSV: one file per split with a row for each object; the header says which column is which.
 
 Boxes are xyxy in continuous pixels from 0; those of Open Images are fractions of the image. A row with neither class
-nor box makes its image known as background. A bad row is dropped and counted. Left out: writing.
-
-The header of a CSV file of boxes: which column is which, by the names that programs and competitions use.
-
-Left out: the rows (csv_boxes.py).
-
-Writing a split as CSV: a row per object, boxes in continuous pixels, one row without a class for a background.
-
-Left out: image files and the YAML (dataset.py).
+nor box makes its image known as background. A bad row is left out and counted.
 """
 
 from __future__ import annotations
@@ -25,10 +17,10 @@ from types import MappingProxyType
 from typing import Any, NamedTuple
 
 from yolo.errors import DataError, printable
-from yolo.formats.exact_numbers import number_text, shortest_float32s
-from yolo.formats.issues import DataAccount
-from yolo.formats.objects import RawObject, RawObjects, RawSource, sizes_array
-from yolo.formats.paths import ImageSizes, image_folder, is_file, is_image_name, path_id, read_text, shown
+from yolo.formats.issues import ReadReport
+from yolo.formats.objects import RawObject, RawSource, object_columns, sizes_array
+from yolo.formats.paths import LARGEST_FRACTION, ImageSizes, image_folder, is_file, is_image_name, path_id, read_text
+from yolo.formats.values import is_set, number, number_text, shortest_float32, shown, side
 from yolo.images import IMAGE_SUFFIXES
 from yolo.structures import AnnotatedImage
 
@@ -121,10 +113,8 @@ def cells_by_field(row: Sequence[str], columns: CsvColumns) -> dict[str, str]:
     return {field: row[number].strip() for field, number in columns.place.items()}
 
 
-_TRUE = frozenset({"1", "1.0", "true", "yes"})
 _SIDES = ("x1", "y1", "x2", "y2")
-# Fractions may overshoot the border a little; from here on they are something else, most likely pixels.
-_LARGEST_FRACTION = 2.0
+_FLAGS = ("difficult", "iscrowd")
 _SNIFFED = 4096  # characters, enough for a first line
 
 
@@ -157,6 +147,7 @@ class CsvImage:
     stated_hw: tuple[Any, Any] = (None, None)
     objects: list[CsvObject] = field(default_factory=list)
     faults: list[CsvFault] = field(default_factory=list)
+    unclear_flags: list[tuple[int, str]] = field(default_factory=list)  # line, name of the column
 
 
 class CsvFile(NamedTuple):
@@ -234,10 +225,10 @@ def list_csv(file: CsvFile, image_dir: Path | None) -> list[CsvEntry]:
     return entries
 
 
-def report_nameless_rows(file: CsvFile, account: DataAccount) -> None:
+def report_nameless_rows(file: CsvFile, report: ReadReport) -> None:
     """Count the rows that name no image."""
     for line, kind, message in file.faults:
-        account.drop_object(file.path, f"line {line}", kind, message)
+        report.drop_object(file.path, f"line {line}", kind, message)
 
 
 def names_in_csv(files: Iterable[CsvFile]) -> tuple[str, ...]:
@@ -254,35 +245,43 @@ def read_csv(file: CsvFile, entries: Sequence[CsvEntry], *, sizes: ImageSizes) -
     Args:
         file: from `load_csv`.
         entries: from `list_csv`; each image once.
-        sizes: finds the size of each image, and has the account.
+        sizes: finds the size of each image, and has the report.
     """
     names = names_in_csv([file])
     labels = {name: label for label, name in enumerate(names)}
     kept: list[CsvEntry] = []
+    paths: list[str] = []
     found: list[tuple[int, int]] = []
     rows: list[RawObject] = []
     for entry in entries:
         content = entry.content
-        size_hw = sizes.of(entry.image, content.stated_hw)
-        if size_hw is None:
+        place = sizes.find(entry.image, content.stated_hw, fractions=file.normalised)
+        if place is None:
             continue
+        path, size_hw = place
         where = f"line {content.line}"
-        sizes.compare(size_hw, content.stated_hw, path=file.path, where=where, image=entry.image)
+        sizes.compare(size_hw, content.stated_hw, path=file.path, where=where, image=path)
         for line, kind, message in content.faults:
-            sizes.account.drop_object(file.path, f"line {line}", kind, message, image=entry.image)
+            sizes.report.drop_object(file.path, f"line {line}", kind, message, image=path)
         height, width = size_hw if file.normalised else (1, 1)
         for line, name, (x1, y1, x2, y2), difficult, iscrowd, area in content.objects:
             box = (x1 * width, y1 * height, x2 * width, y2 * height)
             rows.append(RawObject(*box, labels[name], len(kept), line, difficult, iscrowd, area))
+        for line, name in content.unclear_flags:
+            sizes.report.add_issue(file.path, f"line {line}", "unclear_flag", f"{name} is neither 0 nor 1", image=path)
         kept.append(entry)
+        paths.append(path)
         found.append(size_hw)
+    objects, numbers = object_columns(rows)
     return RawSource(
         image_ids=[entry.image_id for entry in kept],
-        paths=[entry.image for entry in kept],
+        paths=paths,
         sizes_hw=sizes_array(found),
-        objects=RawObjects.of(rows),
+        objects=objects,
+        numbers=numbers,
         class_names=names,
-        place=lambda _, number: (os.fspath(file.path), f"line {number}"),
+        place=lambda _, line: (os.fspath(file.path), f"line {line}"),
+        file_names=[entry.content.name for entry in kept],
     )
 
 
@@ -300,44 +299,33 @@ def _add_row(file: CsvFile, row: list[str], columns: CsvColumns, *, line: int) -
     image = file.images.setdefault(name, CsvImage(name, line))
     image.image_id = image.image_id or cells.get("image_id", "")
     if image.stated_hw == (None, None):
-        image.stated_hw = _whole(cells.get("height", "")), _whole(cells.get("width", ""))
-    if any(cells[side] for side in _SIDES) or cells["class"]:
+        image.stated_hw = side(cells.get("height", "")), side(cells.get("width", ""))
+    if any(cells[name] for name in _SIDES) or cells["class"]:
         found = _object(cells, line, normalised=file.normalised)
         (image.objects if isinstance(found, CsvObject) else image.faults).append(found)  # type: ignore[arg-type]
+        image.unclear_flags += [(line, name) for name in _FLAGS if is_set(cells.get(name, "")) is None]
 
 
 def _object(cells: dict[str, str], line: int, *, normalised: bool) -> CsvObject | CsvFault:
     if not cells["class"]:
         return CsvFault(line, "missing_name", "the row has no class")
-    sides = [_number(cells[side]) for side in _SIDES]
-    x1, y1, x2, y2 = (math.nan if side is None else side for side in sides)
+    sides = [number(cells[name]) for name in _SIDES]
+    x1, y1, x2, y2 = (math.nan if value is None else value for value in sides)
     if None in sides:
-        box = ", ".join(cells[side] for side in _SIDES)
+        box = ", ".join(cells[name] for name in _SIDES)
         return CsvFault(line, "missing_box", f"the box is {shown(box)}, expected four numbers")
-    if normalised and any(math.isfinite(side) and abs(side) >= _LARGEST_FRACTION for side in (x1, y1, x2, y2)):
+    if normalised and any(math.isfinite(value) and abs(value) >= LARGEST_FRACTION for value in (x1, y1, x2, y2)):
         message = f"{max((x1, y1, x2, y2), key=abs):.6g} is not a fraction of the image; are these pixels?"
         return CsvFault(line, "not_normalised", message)
-    area = _number(cells.get("area", ""))
+    area = number(cells.get("area", ""))
     return CsvObject(
         line,
         printable(cells["class"]),
         (x1, y1, x2, y2),
-        cells.get("difficult", "").lower() in _TRUE,
-        cells.get("iscrowd", "").lower() in _TRUE,
-        area if area is not None and math.isfinite(area) and area >= 0 else math.nan,
+        bool(is_set(cells.get("difficult", ""))),
+        bool(is_set(cells.get("iscrowd", ""))),
+        area if area is not None and math.isfinite(area) else math.nan,
     )
-
-
-def _number(text: str) -> float | None:
-    try:
-        return None if "_" in text else float(text)  # Python reads 1_0 as 10
-    except ValueError:
-        return None
-
-
-def _whole(text: str) -> int | str | None:
-    digits = text.isascii() and text.isdigit() and len(text) < 10
-    return int(text) if digits else (shown(text) if text else None)
 
 
 def _with_suffixes(name: str) -> list[str]:
@@ -374,12 +362,12 @@ def csv_rows(
         head, truth = [reference, str(width), str(height)], image.ground_truth
         if not len(truth):
             yield [*head, *[""] * 8, image.image_id]
-        corners = [number_text(value) for value in shortest_float32s(truth.boxes)]
-        areas = [number_text(value) for value in shortest_float32s(truth.area)]
-        for number, label in enumerate(truth.labels.tolist()):
-            box = corners[4 * number : 4 * number + 4]
-            flags = [str(int(truth.difficult[number])), str(int(truth.iscrowd[number]))]
-            yield [*head, class_names[label], *box, *flags, areas[number], image.image_id]
+        corners = [number_text(shortest_float32(value)) for value in truth.boxes.reshape(-1).tolist()]
+        areas = [number_text(shortest_float32(value)) for value in truth.area.tolist()]
+        for row, label in enumerate(truth.labels.tolist()):
+            box = corners[4 * row : 4 * row + 4]
+            flags = [str(int(truth.difficult[row])), str(int(truth.iscrowd[row]))]
+            yield [*head, class_names[label], *box, *flags, areas[row], image.image_id]
 
 
 def csv_text(header: Sequence[str], rows: Iterable[Sequence[str]]) -> str:

@@ -1,8 +1,8 @@
-"""The account of what was read from a dataset: found, kept, mended, dropped, and why.
+"""What a reader found, kept, changed and left out: `ReadReport`, with every odd thing as a `DataIssue`.
 
-Nothing that a reader changes or leaves out goes unmentioned: each case is counted, and the first ones of each kind are
-kept as a `DataIssue` that names the file and the line or object. Left out: the rules themselves (cleaning.py and the
-readers) and printing.
+Training and evaluation read the same files with the same readers and get the same report. Every issue is counted; the
+first of each kind are kept with file, line and message. Left out: the policies (data/cleaning.py for training,
+engine/inputs.py for files that are measured as they stand) and printing.
 """
 
 from __future__ import annotations
@@ -15,14 +15,18 @@ from pathlib import Path
 from types import MappingProxyType
 from typing import Any
 
+import numpy as np
+
 from yolo.errors import printable
 
 # So many issues of each kind are kept; further ones are counted.
 MAX_ISSUES_PER_KIND = 2000
+_MOST_EXAMPLES = 5
+_LONGEST_EXAMPLE = 300  # characters; what somebody writes into a file may be endless
 
 Box = tuple[float, float, float, float]
 
-# Every kind of issue and what it means, for the console.
+# Every kind of issue of annotations and what it means, for the console.
 KINDS = MappingProxyType(
     {
         # images
@@ -34,9 +38,13 @@ KINDS = MappingProxyType(
         "label_file_missing": "images without a label file, taken as background",
         "size_mismatch": "images of another size than the annotation says, the file's size is used",
         "shared_label_file": "images that share one label file with another image",
+        # classes
+        "unused_category": "categories with the name of another one and without objects, left out",
+        "shared_class_name": "categories with the same name, kept apart with the id added to the name",
+        "nameless_class": "categories without a name, named by their id",
         # objects
         "clipped": "boxes that reach over the border of the image",
-        "not_finite": "boxes with NaN or infinite numbers, dropped",
+        "not_finite": "boxes with NaN, infinite or impossibly large numbers, dropped",
         "inverted": "boxes whose corners are swapped or whose size is negative",
         "degenerate": "boxes without area inside the image, dropped",
         "duplicate": "exact duplicates (same class, same box), dropped",
@@ -51,21 +59,22 @@ KINDS = MappingProxyType(
         "missing_name": "objects without a class name, dropped",
         "missing_box": "objects without a usable box, dropped",
         "unknown_image": "annotations of images that are not listed, dropped",
+        "unclear_flag": "flags that are neither 0 nor 1, taken as 0",
     }
 )
 
-# What becomes of a faulty box that can be mended.
-_MENDED = MappingProxyType({"clipped": "cut to it", "inverted": "put in order"})
+# What becomes of a faulty box that can be fixed.
+_FIXED = MappingProxyType({"clipped": "cut to it", "inverted": "put in order"})
 
 
 @dataclass(frozen=True, slots=True)
 class DataIssue:
-    """One thing that is wrong in a dataset.
+    """One odd thing in a file.
 
     Attributes:
         path: the file to look into.
         line_or_object: where in it, such as `line 3` or `object 2`; empty if the file as a whole is meant.
-        kind: a key of `KINDS`.
+        kind: a key of `KINDS`, or another word for programs.
         message: what is wrong, with the numbers.
         image: the image file concerned; empty where it is not known.
         box: xyxy in pixels as annotated, where there is one.
@@ -79,31 +88,53 @@ class DataIssue:
     box: Box | None = None
 
     def __str__(self) -> str:
-        place = f"{self.path}, {self.line_or_object}" if self.line_or_object else self.path
-        return f"{place}: {self.message}"
+        place = ", ".join(part for part in (self.path, self.line_or_object) if part)
+        return ": ".join(part for part in (place, self.message) if part)
+
+
+@dataclass(frozen=True, slots=True)
+class InputWarning:
+    """All issues of one kind, for people who judge an evaluation of files.
+
+    Attributes:
+        kind: as of the issues.
+        count: how many.
+        message: a sentence that is true of each; the number is not in it.
+        examples: some of them: file and line, image or key.
+    """
+
+    kind: str
+    count: int
+    message: str
+    examples: tuple[str, ...] = ()
+
+    def __str__(self) -> str:
+        examples = f" (such as {'; '.join(self.examples)})" if self.examples else ""
+        return f"{self.count:,} x {self.message}{examples}"
 
 
 @dataclass(slots=True, eq=False)
-class DataAccount:
-    """Counts and issues of one split. The readers write it, everybody else reads it.
+class ReadReport:
+    """Counts and issues of what was read. The readers write it, everybody else reads it.
 
     Objects of images that were dropped are not read, so they are not among the objects found.
 
     Attributes:
-        split: its name.
+        split: its name; empty where there are no splits.
         images_kept: images in the split.
         images_dropped: images left out, by kind.
         backgrounds: images kept that have no object.
-        objects_kept: objects in the split, mended ones included.
-        objects_repaired: boxes that were mended and kept, by kind: cut by more than a pixel, corners put in order.
+        objects_kept: objects in the split, fixed ones included.
+        objects_repaired: boxes that were fixed and kept, by kind: cut by more than a pixel, corners put in order.
         objects_dropped: objects left out, by kind.
         label_files_missing: images kept that have no label file.
         counts: how many issues there are, by kind.
         issues: the first `MAX_ISSUES_PER_KIND` of each kind, in the order of finding.
         notes: how the split was formed, where that was not the user's own choice.
+        texts: sentences for kinds of issues that are not in `KINDS`, or mean something else here.
     """
 
-    split: str
+    split: str = ""
     images_kept: int = 0
     images_dropped: Counter[str] = field(default_factory=Counter)
     backgrounds: int = 0
@@ -114,6 +145,7 @@ class DataAccount:
     counts: Counter[str] = field(default_factory=Counter)
     issues: list[DataIssue] = field(default_factory=list)
     notes: list[str] = field(default_factory=list)
+    texts: dict[str, str] = field(default_factory=dict)
 
     @property
     def images_found(self) -> int:
@@ -140,22 +172,22 @@ class DataAccount:
         image: Path | str = "",
         box: Box | None = None,
     ) -> None:
-        """Record an issue that neither drops nor mends anything by itself."""
-        where, text = printable(line_or_object), printable(message)
-        self.add_issues(kind, [0], lambda _: DataIssue(printable(path), where, kind, text, printable(image), box))
+        """Record an issue that neither drops nor fixes anything by itself."""
+        issue = DataIssue(printable(path), printable(line_or_object), kind, printable(message), printable(image), box)
+        self.add_issues(kind, [0], lambda _: issue)
 
     def add_issues(self, kind: str, rows: Iterable[int], make: Callable[[int], DataIssue]) -> int:
         """Count one issue for each row, and keep those there is room for; the others are never made.
 
         Args:
-            kind: a key of `KINDS`.
+            kind: a key of `KINDS` or of `texts`.
             rows: numbers that mean something to `make`.
             make: the issue of a row.
 
         Returns:
             The number of rows.
         """
-        if kind not in KINDS:
+        if kind not in KINDS and kind not in self.texts:
             raise ValueError(f"unknown kind of issue {kind!r}")
         rows = list(rows)
         room = max(0, MAX_ISSUES_PER_KIND - self.counts[kind])
@@ -196,7 +228,7 @@ class DataAccount:
             self.objects_dropped[kind] += count
 
     def repair_objects(self, kind: str, rows: Iterable[int], make: Callable[[int], DataIssue]) -> None:
-        """Count and record objects whose box was mended; they still count as kept. See `add_issues`."""
+        """Count and record objects whose box was fixed; they still count as kept. See `add_issues`."""
         if count := self.add_issues(kind, rows, make):
             self.objects_repaired[kind] += count
 
@@ -205,8 +237,45 @@ class DataAccount:
         self.add_issue(path, "", "label_file_missing", "there is no such label file", image=image)
         self.label_files_missing += 1
 
+    def warn(self, kind: str, text: str, *examples: str, count: int | None = None) -> None:
+        """Count something that changes nothing.
+
+        Args:
+            kind: a word for programs.
+            text: a sentence that is true of each; the first of a kind stays.
+            examples: where, in the files.
+            count: how many there are; default: one for each example, at least one.
+        """
+        self.texts.setdefault(kind, text)
+        self.add_issues(kind, range(len(examples)), lambda row: DataIssue("", "", kind, printable(examples[row])))
+        self.counts[kind] += (max(1, len(examples)) if count is None else count) - len(examples)
+
+    def warn_rows(self, kind: str, text: str, mask: Any, example: Callable[[int], str | DataIssue]) -> None:
+        """`warn` of the rows in which a mask is set, if any; `example` makes the example, or the issue, of a row."""
+        rows = np.flatnonzero(mask)
+        if rows.size:
+            found = [example(row) for row in rows[:_MOST_EXAMPLES].tolist()]
+            self.warn(kind, text, *map(str, found), count=int(rows.size))
+
+    def warnings(self) -> tuple[InputWarning, ...]:
+        """The issues by kind, in the order of their first occurrence, notes at the end."""
+        found: dict[str, list[str]] = {kind: [] for kind in self.counts}
+        for issue in self.issues:
+            if len(found[issue.kind]) < _MOST_EXAMPLES:
+                found[issue.kind].append(str(issue)[:_LONGEST_EXAMPLE])
+        kinds = [
+            InputWarning(kind, self.counts[kind], self.text_of(kind), tuple(examples))
+            for kind, examples in found.items()
+            if self.counts[kind]
+        ]
+        return (*kinds, *(InputWarning("dataset_note", 1, note) for note in self.notes))
+
+    def text_of(self, kind: str) -> str:
+        """What a kind of issue means here."""
+        return self.texts.get(kind) or KINDS[kind]
+
     def summary_lines(self) -> list[str]:
-        """The account in a few lines: the totals, then one line per kind of issue with its first case."""
+        """The report in a few lines: the totals, then one line per kind of issue with its first case."""
         inverted = self.objects_repaired["inverted"]
         lines = [
             f"{self.split}: {self.images_kept} of {self.images_found} images kept "
@@ -217,18 +286,18 @@ class DataAccount:
         firsts: dict[str, DataIssue] = {}
         for issue in self.issues:
             firsts.setdefault(issue.kind, issue)
-        for kind, meaning in KINDS.items():
+        for kind in dict.fromkeys((*KINDS, *self.texts)):
             if count := self.counts[kind]:
                 listed = f" ({MAX_ISSUES_PER_KIND} are listed)" if count > MAX_ISSUES_PER_KIND else ""
                 example = f", e.g. {firsts[kind]}" if kind in firsts else ""
-                lines.append(f"  {meaning}{self._fate(kind)}: {count}{listed}{example}")
+                lines.append(f"  {self.text_of(kind)}{self._fate(kind)}: {count}{listed}{example}")
         return lines
 
     def _fate(self, kind: str) -> str:
-        """What became of boxes that may be mended or dropped, by the policy."""
-        if kind not in _MENDED:
+        """What became of boxes that may be fixed or dropped, by the policy."""
+        if kind not in _FIXED:
             return ""
-        return ", dropped" if self.objects_dropped[kind] else f", {_MENDED[kind]}"
+        return ", dropped" if self.objects_dropped[kind] else f", {_FIXED[kind]}"
 
     def to_dict(self) -> dict[str, Any]:
         """Everything, as plain values that JSON can hold."""
@@ -251,5 +320,5 @@ class DataAccount:
 
 
 def _finite(box: Box | None) -> list[float | None] | None:
-    """A box for JSON, which knows neither NaN nor infinity."""
-    return None if box is None else [side if math.isfinite(side) else None for side in box]
+    """A box for JSON, which has neither NaN nor infinity."""
+    return None if box is None else [value if math.isfinite(value) else None for value in box]

@@ -1,36 +1,29 @@
-"""What a source of annotations says before any rule is applied: flat arrays, one row per object.
+"""What the readers of all formats yield, `RawSource`, and what training makes of it, `AnnotatedImages`.
 
-All formats are read into this. Left out: the rules for boxes (cleaning.py) and for classes (classes.py).
-T objects on n images.
-
-The annotated images of a split in flat arrays: a few large buffers in place of millions of Python objects.
-
-Loader workers that are forked share these buffers for good, because reading an array writes nothing; Python objects
-they would copy one by one, by counting references. `images[k]` makes an ordinary `AnnotatedImage` when asked.
+`AnnotatedImages` are a few large buffers in place of millions of Python objects: loader workers that are forked share
+these for good, because reading an array writes nothing; Python objects they would copy one by one, by counting
+references. Left out: the policies for boxes (data/cleaning.py, engine/inputs.py) and for classes (data/classes.py).
 """
 
 from __future__ import annotations
 
 import os
 from collections.abc import Callable, Iterable, Iterator, Sequence
-from dataclasses import dataclass, fields
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any, NamedTuple, overload
 
 import numpy as np
-from numpy.typing import NDArray
 
-from yolo.arrays import Bool, Float64, Int64
+from yolo.arrays import Bool, Float64, Int32, Int64
+from yolo.detection_sets import TruthSet
 from yolo.errors import printable
-from yolo.formats.issues import Box, DataIssue
+from yolo.formats.issues import DataIssue
 from yolo.structures import AnnotatedImage, GroundTruth
-
-# The annotation file, and the line or object in it, of object `number` of image `image`.
-Place = Callable[[int, int], tuple[str, str]]
 
 
 class RawObject(NamedTuple):
-    """One object as the annotation has it; numbers only, so that many make an array."""
+    """One object as annotated; numbers only, so that many make an array."""
 
     x1: float
     y1: float
@@ -45,91 +38,93 @@ class RawObject(NamedTuple):
 
 
 @dataclass(frozen=True, slots=True, eq=False)
-class RawObjects:
-    """Objects as annotated.
-
-    Attributes:
-        boxes: (T, 4) float64, xyxy pixels of its image; anything, NaN included.
-        labels: (T,) int64, place of the class in the names of the source.
-        image_index: (T,) int64, ascending.
-        numbers: (T,) int64, which object of its file it is, for messages.
-        difficult: (T,) bool.
-        iscrowd: (T,) bool.
-        area: (T,) float64 pixels², NaN where none is stated.
-    """
-
-    boxes: Float64
-    labels: Int64
-    image_index: Int64
-    numbers: Int64
-    difficult: Bool
-    iscrowd: Bool
-    area: Float64
-
-    @classmethod
-    def of(cls, rows: Sequence[RawObject] | Sequence[Sequence[float]] | Float64) -> RawObjects:
-        """From rows with the columns of `RawObject`."""
-        table = np.asarray(rows, np.float64).reshape(-1, len(RawObject._fields))
-        _, _, _, _, labels, images, numbers, difficult, iscrowd, area = table.T
-        return cls(
-            boxes=table[:, :4],
-            labels=labels.astype(np.int64),
-            image_index=images.astype(np.int64),
-            numbers=numbers.astype(np.int64),
-            difficult=difficult != 0,
-            iscrowd=iscrowd != 0,
-            area=area,
-        )
-
-    def __len__(self) -> int:
-        return len(self.boxes)
-
-    def __getitem__(self, index: Any) -> RawObjects:
-        """Select by mask, slice or index array."""
-        return RawObjects(*(getattr(self, field.name)[index] for field in fields(self)))
-
-
-@dataclass(frozen=True, slots=True, eq=False)
 class RawSource:
-    """The images of one source, and what is annotated on them.
+    """The images of one source and the objects on them as they are annotated, before any policy. T objects, n images.
 
     Attributes:
         image_ids: n ids.
-        paths: n image files.
-        sizes_hw: (n, 2) int32, pixels, EXIF orientation applied.
-        objects: on these images.
+        paths: n image files; "" where there is none, which only an evaluation allows.
+        sizes_hw: (n, 2) int32, pixels, EXIF orientation applied; 0 where unknown, which only an evaluation allows.
+        objects: by image; boxes may be anything, NaN included; `area` is NaN where none is stated.
+        numbers: (T,) int64, which object of its file each is, for messages.
         class_names: what the labels of `objects` mean.
-        place: where an object stands, for messages.
+        place: the annotation file, and the line or object in it, of object `number` of image `image`.
+        file_names: n names in the annotation file, by which detections may name an image; empty for `paths`.
+        category_ids: COCO's id of each class; None where there is none.
         inclusive: how much the format's lower corners were moved to cover the pixel they name: 1 for VOC, whose
             corners are the first and the last pixel inside, else 0. Swapped corners are put in order with it.
     """
 
     image_ids: Sequence[str]
     paths: Sequence[str]
-    sizes_hw: NDArray[np.int32]
-    objects: RawObjects
+    sizes_hw: Int32
+    objects: TruthSet
+    numbers: Int64
     class_names: tuple[str, ...]
-    place: Place
+    place: Callable[[int, int], tuple[str, str]]
+    file_names: Sequence[str] = ()
+    category_ids: tuple[int, ...] | None = None
     inclusive: float = 0.0
 
     def issue(self, row: int, kind: str, message: str) -> DataIssue:
         """The issue of the object in that row."""
         image = int(self.objects.image_index[row])
-        path, where = self.place(image, int(self.objects.numbers[row]))
+        path, where = self.place(image, int(self.numbers[row]))
         x1, y1, x2, y2 = self.objects.boxes[row].tolist()
-        box: Box = (x1, y1, x2, y2)
-        return DataIssue(printable(path), printable(where), kind, printable(message), printable(self.paths[image]), box)
+        return DataIssue(
+            printable(path), printable(where), kind, printable(message), printable(self.paths[image]), (x1, y1, x2, y2)
+        )
+
+    def with_objects(self, rows: Any, **changed: Any) -> RawSource:
+        """Only these objects, by mask or index array, with other columns where `changed` has some."""
+        return replace(self, objects=replace(self.objects[rows], **changed), numbers=self.numbers[rows])
 
 
-def sizes_array(sizes: Sequence[tuple[int, int]]) -> NDArray[np.int32]:
+def object_columns(rows: Sequence[RawObject] | Float64) -> tuple[TruthSet, Int64]:
+    """`objects` and `numbers` of a `RawSource`, from rows with the columns of `RawObject`."""
+    table = np.asarray(rows, np.float64).reshape(-1, len(RawObject._fields))
+    _, _, _, _, labels, images, numbers, difficult, iscrowd, area = table.T
+    with np.errstate(over="ignore", invalid="ignore"):
+        objects = TruthSet.from_xyxy(
+            table[:, :4],
+            labels.astype(np.int64),
+            images.astype(np.int64),
+            iscrowd=iscrowd != 0,
+            difficult=difficult != 0,
+            area=area,
+        )
+    return objects, numbers.astype(np.int64)
+
+
+def repeated_rows(columns: Sequence[Int64 | Float64]) -> Bool:
+    """(K,) whether an earlier row is the same in all columns, each (K,) int64 or float64."""
+    bits = [(column + 0.0 if column.dtype == np.float64 else column).view(np.int64) for column in columns]  # no -0.0
+    mixed = np.zeros(len(bits[0]), np.uint64)
+    for column in bits:
+        mixed = (mixed ^ column.view(np.uint64)) * np.uint64(0x9E3779B97F4A7C15)
+        mixed ^= mixed >> np.uint64(29)
+    order = np.argsort(mixed, kind="stable")
+    # equal sums are nearly always equal rows; the rows of equal sums are sorted by everything
+    alike = mixed[order][1:] == mixed[order][:-1]
+    rows = np.sort(order[np.append(alike, False) | np.append(False, alike)] if len(order) else order)
+    rows = rows[np.lexsort([column[rows] for column in bits])]
+    same = np.ones(max(0, len(rows) - 1), bool)
+    for column in bits:
+        same &= column[rows][1:] == column[rows][:-1]
+    repeated = np.zeros(len(order), bool)
+    repeated[rows[1:][same]] = True
+    return repeated
+
+
+def sizes_array(sizes: Sequence[tuple[int, int]]) -> Int32:
     """(n, 2) int32 from pairs of height and width."""
     return np.asarray(sizes, np.int32).reshape(-1, 2)
 
 
-class Texts(Sequence[str]):
-    """Strings in one buffer; what is no Unicode, such as some file names, survives.
+class StringArray(Sequence[str]):
+    """Strings in one buffer; file names that are not Unicode survive.
 
-    >>> Texts(["a", "bc"])[1]
+    >>> StringArray(["a", "bc"])[1]
     'bc'
     """
 
@@ -165,9 +160,9 @@ class AnnotatedImages(Sequence[AnnotatedImage]):
         objects: the T objects of all images.
     """
 
-    image_ids: Texts
-    paths: Texts
-    sizes_hw: NDArray[np.int32]
+    image_ids: StringArray
+    paths: StringArray
+    sizes_hw: Int32
     offsets: Int64
     objects: GroundTruth
 
@@ -184,8 +179,8 @@ class AnnotatedImages(Sequence[AnnotatedImage]):
         images = list(images)
         counts = [len(image.ground_truth) for image in images]
         return cls(
-            image_ids=Texts(image.image_id for image in images),
-            paths=Texts(os.fspath(image.path) for image in images),
+            image_ids=StringArray(image.image_id for image in images),
+            paths=StringArray(os.fspath(image.path) for image in images),
             sizes_hw=np.asarray([image.size_hw for image in images], np.int32).reshape(-1, 2),
             offsets=np.cumsum([0, *counts], dtype=np.int64),
             objects=GroundTruth.concatenate([image.ground_truth for image in images]),
@@ -220,8 +215,8 @@ class AnnotatedImages(Sequence[AnnotatedImage]):
         ends = np.cumsum(counts)
         within = np.arange(int(counts.sum())) - np.repeat(ends - counts, counts)
         return AnnotatedImages(
-            image_ids=Texts(self.image_ids[int(index)] for index in indices),
-            paths=Texts(self.paths[int(index)] for index in indices),
+            image_ids=StringArray(self.image_ids[int(index)] for index in indices),
+            paths=StringArray(self.paths[int(index)] for index in indices),
             sizes_hw=self.sizes_hw[indices],
             offsets=np.concatenate([np.zeros(1, np.int64), ends]),
             objects=self.objects[np.repeat(self.offsets[indices], counts) + within],

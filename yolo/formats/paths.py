@@ -1,22 +1,20 @@
-"""Finding images in folders, and the ways all readers share of opening a file. Nothing is ever written.
+"""Finding and opening files: images in folders, the images an annotation file names and their sizes, text files.
 
-The sizes of the images of a split: from the header of each file, or as the annotation states them.
-
-Left out: reading a header (images.py) and decoding.
+Nothing is ever written. Left out: reading an image's header (images.py) and decoding.
 """
 
 from __future__ import annotations
 
+import codecs
 import os
 import re
-import reprlib
 import stat
 from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path, PurePath
-from typing import Any, Literal
+from typing import Any, Literal, TypeGuard
 
 from yolo.errors import DataError, ImageReadError, printable
-from yolo.formats.issues import DataAccount
+from yolo.formats.issues import ReadReport
 from yolo.images import IMAGE_SUFFIXES, read_size
 
 Format = Literal["voc", "coco", "yolo", "csv"]
@@ -25,6 +23,10 @@ SPLIT_SYNONYMS: Mapping[str, str] = {"valid": "val", "validation": "val"}
 
 # A label file of this size has a million objects; no image has. It is something else, and would fill the memory.
 LARGEST_LABEL_FILE = 64 * 2**20
+# Fractions may overshoot the border a little; from here on they are something else, most likely pixels.
+LARGEST_FRACTION = 2.0
+# say what classes or settings there are
+_NOT_OF_IMAGES = frozenset({"classes.txt", "labels.txt", "names.txt", "readme.txt", "requirements.txt"})
 _PROBED_IMAGES = 50  # so many are looked for to find an image folder
 
 
@@ -50,6 +52,18 @@ def find_files(folder: Path, is_wanted: Callable[[str], bool]) -> list[Path]:
         folders[:] = sorted(name for name in folders if not name.startswith("."))
         found += [Path(parent, name) for name in files if is_wanted(name)]
     return sorted(found)
+
+
+def find_text_files(folder: Path) -> list[Path]:
+    """All `.txt` files below a folder that may be of images, sorted: not hidden ones, nor lists of names.
+
+    Raises:
+        DataError: a folder may not be listed.
+    """
+    return find_files(
+        folder,
+        lambda name: name.lower().endswith(".txt") and not name.startswith(".") and name.lower() not in _NOT_OF_IMAGES,
+    )
 
 
 def _refuse(error: OSError) -> None:
@@ -89,12 +103,18 @@ def image_folder(path: Path, names: Sequence[str]) -> Path:
     """
     places = _likely_folders(path)
     for place in places:
-        if any(is_file(place / name) for name in names[:_PROBED_IMAGES]):
+        if any(is_file(named_file(place, name)) for name in names[:_PROBED_IMAGES]):
             return place
     if not names:
         raise DataError(f"{printable(path)}: lists no images")
     tried = "".join(f"\n  {printable(place / names[0])}" for place in places)
     raise DataError(f"{printable(path)}: its images are not found; looked for the first one at{tried}")
+
+
+def named_file(folder: Path | str, name: str) -> str:
+    """The file of a name below a folder; a backslash separates folders where no file is called so as it stands."""
+    path = os.path.join(os.fspath(folder), name)  # noqa: PTH118
+    return path if "\\" not in name or is_file(path) else os.path.join(os.fspath(folder), name.replace("\\", "/"))  # noqa: PTH118
 
 
 def _likely_folders(path: Path) -> list[Path]:
@@ -150,12 +170,19 @@ def _listed(folder: str) -> dict[str, bool]:
     """For each name in a folder, whether it is a file; empty if there is no such folder."""
     try:
         with os.scandir(folder) as entries:
-            return {entry.name: entry.is_file() for entry in entries}
+            return {entry.name: _is_file(entry) for entry in entries}
     except PermissionError as error:
         _refuse(error)
     except (OSError, ValueError):
         pass  # not there, no folder, or a name that cannot be: nothing is in it
     return {}
+
+
+def _is_file(entry: os.DirEntry[str]) -> bool:
+    try:
+        return entry.is_file()
+    except OSError:  # a link that leads to itself
+        return False
 
 
 def read_text(path: Path, *, limit: int | None = None) -> str:
@@ -191,6 +218,15 @@ def read_bytes(path: Path, *, limit: int | None = None) -> bytes:
     return data
 
 
+def split_lines(path: Path) -> list[list[bytes]]:
+    """The fields of each line of a file, without the byte order mark that some editors put before the first.
+
+    Raises:
+        DataError: it cannot be read.
+    """
+    return list(map(bytes.split, read_bytes(path).removeprefix(codecs.BOM_UTF8).split(b"\n")))
+
+
 def read_lines(path: Path) -> list[str]:
     """The lines of a list file that are not empty, without surrounding spaces."""
     return [line.strip() for line in read_text(path).split("\n") if line.strip()]
@@ -207,17 +243,6 @@ def path_id(path: Path | str, folder: Path | str) -> str:
     return printable(f"{head}{slash}{PurePath(name).stem}")
 
 
-def shown(value: Any) -> str:
-    """A value of a file in a few words: what somebody writes into a file may be endless."""
-    try:
-        return printable(_SHORT.repr(value))
-    except ValueError:  # an integer of thousands of digits
-        return f"a {type(value).__name__}"
-
-
-_SHORT = reprlib.Repr()
-
-
 SizePolicy = Literal["read", "stated", "auto"]
 
 # So many headers are read in a second or so; the images of a larger split are trusted where the policy is `auto`.
@@ -226,45 +251,73 @@ _LARGEST_SIDE = 2**31 - 1
 
 
 class ImageSizes:
-    """Height and width of images.
+    """Finds image files and their height and width.
 
     Args:
-        account: receives the images that are missing or unreadable.
-        trust: take the stated size where there is one, and look whether the file is there.
+        report: receives the images that are missing or unreadable.
+        policy: `read` opens the header of each image; `stated` takes the stated size where there is one, and looks
+            whether the file is there; `auto` does so where there are many images.
+        needed: images without a file are left out, as training needs; else they stay, with size 0 where none is
+            stated, unless their boxes are fractions of it.
     """
 
-    def __init__(self, account: DataAccount, *, trust: bool) -> None:
-        self.account = account
-        self.trust = trust
+    def __init__(self, report: ReadReport, policy: SizePolicy = "read", *, needed: bool = True) -> None:
+        self.report = report
+        self.policy = policy
+        self.trust = policy == "stated"
+        self.needed = needed
         self.trusted = 0
-        self._listings = Listings()
+        self.listings = Listings()
 
-    def of(self, image: str, stated: tuple[Any, Any] = (None, None), *, detail: str = "") -> tuple[int, int] | None:
-        """Height and width in pixels; None, and an entry in the account, if the image is missing or unreadable.
+    def expect(self, count: int) -> None:
+        """Say how many images will be looked for."""
+        self.trust = self.policy == "stated" or (self.policy == "auto" and count > AUTO_READS)
+
+    def find(
+        self, image: str, stated: tuple[Any, Any] = (None, None), *, detail: str = "", fractions: bool = False
+    ) -> tuple[str, tuple[int, int]] | None:
+        """The file, "" where it is not there, and height and width in pixels, 0 where unknown.
 
         Args:
-            image: the file.
-            stated: height and width by the annotation; anything but whole positive numbers is no size.
+            image: the file; "" where the annotation names none.
+            stated: height and width by the annotation; anything but whole positive numbers is not a size.
             detail: what else is lost with the image, appended to the message.
+            fractions: boxes are fractions of the size.
+
+        Returns:
+            None, and an entry in the report, if the image is left out.
         """
-        if self.trust and _is_side(stated[0]) and _is_side(stated[1]):
-            if self._listings.has_file(image) or is_file(image):
-                self.trusted += 1
-                return stated
-        elif is_file(image):
+        is_stated = _is_side(stated[0]) and _is_side(stated[1])
+        there = image != "" and self._is_there(image)
+        if is_stated and not self.needed:
+            return image if there else "", stated
+        if is_stated and self.trust and there:
+            self.trusted += 1
+            return image, stated
+        kind, reason = "image_missing", "there is no such image file"
+        if there:
             try:
-                return read_size(Path(image))
+                return image, read_size(Path(image))
             except ImageReadError as error:
-                reason = str(error).removeprefix(f"{image}: ")
-                self.account.drop_image(image, "image_unreadable", f"{reason}{detail}")
-                return None
-        self.account.drop_image(image, "image_missing", f"there is no such image file{detail}")
+                kind, reason = "image_unreadable", str(error).removeprefix(f"{image}: ")
+        if not self.needed and not fractions:
+            return "", (0, 0)
+        detail += "; its boxes are fractions of its size, so it is needed" if fractions and not self.needed else ""
+        self.report.drop_image(image, kind, reason + detail)
         return None
 
+    def _is_there(self, image: str) -> bool:
+        if not self.trust and self.needed:
+            return is_file(image)  # its header is read anyway
+        try:
+            return self.listings.has_file(image) or is_file(image)
+        except DataError:  # a folder that may not be listed
+            return is_file(image)
+
     def note(self) -> None:
-        """Say in the account how many sizes were trusted, if any."""
+        """Say in the report how many sizes were trusted, if any."""
         if self.trusted:
-            self.account.notes.append(
+            self.report.notes.append(
                 f"the sizes of {self.trusted} images are those that the annotations state; "
                 "each is checked when its image is decoded"
             )
@@ -279,13 +332,13 @@ class ImageSizes:
             where: the entry in it.
             image: the image file.
         """
-        if any(side is not None for side in stated) and stated != size_hw:
+        if any(side is not None for side in stated) and stated != size_hw and self.needed:
             height, width = size_hw
             message = f"the file says {stated[1]} x {stated[0]} for {Path(image).name}, it is {width} x {height}"
-            self.account.add_issue(path, where, "size_mismatch", printable(message)[:300], image=image)
+            self.report.add_issue(path, where, "size_mismatch", printable(message)[:300], image=image)
 
 
-def _is_side(value: Any) -> bool:
+def _is_side(value: Any) -> TypeGuard[int]:
     return type(value) is int and 0 < value <= _LARGEST_SIDE
 
 

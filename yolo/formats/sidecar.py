@@ -1,14 +1,8 @@
-"""The sidecar of a dataset, `extra.csv`: what its label files cannot hold.
+"""The sidecar of a dataset, `extra.csv`: what its label files have no place for. Read and written here.
 
 YOLO label files know no flags, and VOC no crowds, areas or ids of images. The columns are
 `image,image_id,object,difficult,iscrowd,area`. `image` is a path relative to the root of the dataset. A row without
 `object` gives the image its id; a row with one is about the object of that number (VOC) or line (YOLO), from 1.
-
-`extra.csv`: what Pascal VOC and YOLO have no place for, so that nothing is lost on the way through them.
-
-Columns: `image`, path below the dataset; `image_id`; `object`, its number from 1 in the annotation of the image;
-`difficult`, `iscrowd`, `area`. A row without `object` gives the image its id, the others give an object its flags and
-area. Only what the format would lose has a row. Left out: reading it.
 """
 
 from __future__ import annotations
@@ -26,13 +20,13 @@ import numpy as np
 
 from yolo.arrays import Bool
 from yolo.errors import DataError, printable
-from yolo.formats.exact_numbers import number_text, shortest_float32s
-from yolo.formats.issues import DataAccount
+from yolo.formats.issues import ReadReport
 from yolo.formats.objects import RawSource
-from yolo.formats.paths import read_text, shown
+from yolo.formats.paths import read_text
+from yolo.formats.values import number_text, shortest_float32, shown
 from yolo.structures import AnnotatedImage, GroundTruth
 
-COLUMNS = ("image", "image_id", "object", "difficult", "iscrowd", "area")
+EXTRA_COLUMNS = ("image", "image_id", "object", "difficult", "iscrowd", "area")
 _FLAGS = {"": False, "0": False, "1": True}
 
 
@@ -73,8 +67,8 @@ def read_extra(path: Path, root: Path) -> Extra:
     objects: dict[str, dict[int, ExtraObject]] = {}
     try:
         header = tuple(cell.strip() for cell in next(reader, []))
-        if header != COLUMNS:
-            raise _fault(path, 1, f"the header is {shown(','.join(header))}, expected {','.join(COLUMNS)}")
+        if header != EXTRA_COLUMNS:
+            raise _fault(path, 1, f"the header is {shown(','.join(header))}, expected {','.join(EXTRA_COLUMNS)}")
         for row in reader:
             if any(cell.strip() for cell in row):
                 _add_row(row, root, image_ids, objects, path=path, line=reader.line_num)
@@ -92,8 +86,8 @@ def _add_row(
     path: Path,
     line: int,
 ) -> None:
-    if len(row) != len(COLUMNS):
-        raise _fault(path, line, f"{len(row)} columns, expected {len(COLUMNS)}")
+    if len(row) != len(EXTRA_COLUMNS):
+        raise _fault(path, line, f"{len(row)} columns, expected {len(EXTRA_COLUMNS)}")
     image, image_id, number, difficult, iscrowd, area = (cell.strip() for cell in row)
     if not image:
         raise _fault(path, line, "names no image")
@@ -128,14 +122,14 @@ def _area(text: str, path: Path, line: int) -> float:
     return area
 
 
-def apply_extra(source: RawSource, extra: Extra, root: Path, account: DataAccount) -> RawSource:
+def apply_extra(source: RawSource, extra: Extra, root: Path, report: ReadReport) -> RawSource:
     """A source with the ids and flags of the sidecar.
 
     Args:
         source: of label files, each object with its number in its file.
         extra: the sidecar.
         root: of the dataset.
-        account: receives a note on rows that fit no object.
+        report: receives a note on rows that fit no object.
     """
     keys = [_key(root, path) for path in source.paths]
     objects = source.objects
@@ -144,7 +138,7 @@ def apply_extra(source: RawSource, extra: Extra, root: Path, account: DataAccoun
     unmatched = 0
     for image, key in enumerate(keys):
         start, stop = int(ends[image]), int(ends[image + 1])
-        row_of = {number: start + k for k, number in enumerate(objects.numbers[start:stop].tolist())}
+        row_of = {number: start + k for k, number in enumerate(source.numbers[start:stop].tolist())}
         for number, found in extra.objects.get(key, {}).items():
             row = row_of.get(number)
             if row is None:
@@ -154,7 +148,7 @@ def apply_extra(source: RawSource, extra: Extra, root: Path, account: DataAccoun
             iscrowd[row] |= found.iscrowd
             area[row] = area[row] if math.isnan(found.area) else found.area
     if unmatched:
-        account.notes.append(f"{unmatched} rows of {printable(extra.path)} speak of objects that are not there")
+        report.notes.append(f"{unmatched} rows of {printable(extra.path)} speak of objects that are not there")
     return replace(
         source,
         image_ids=[extra.image_ids.get(key, own) for key, own in zip(keys, source.image_ids, strict=True)],
@@ -170,9 +164,6 @@ def _fault(path: Path, line: int, message: str) -> DataError:
     return DataError(f"{printable(path)}, line {line}: {message}")
 
 
-EXTRA_COLUMNS = ("image", "image_id", "object", "difficult", "iscrowd", "area")
-
-
 def extra_rows(image: AnnotatedImage, reference: str, *, own_id: str, keeps_difficult: bool) -> Iterator[list[str]]:
     """The rows of one image; none if the format holds all of it.
 
@@ -186,10 +177,9 @@ def extra_rows(image: AnnotatedImage, reference: str, *, own_id: str, keeps_diff
         yield [reference, image.image_id, "", "", "", ""]
     truth = image.ground_truth
     lost = np.flatnonzero(_lost(truth, keeps_difficult=keeps_difficult))
-    areas = shortest_float32s(truth.area[lost])
-    for place, area in zip(lost.tolist(), areas, strict=True):
+    for place in lost.tolist():
         flags = [str(int(truth.difficult[place])), str(int(truth.iscrowd[place]))]
-        yield [reference, "", str(place + 1), *flags, number_text(area)]
+        yield [reference, "", str(place + 1), *flags, number_text(shortest_float32(float(truth.area[place])))]
 
 
 def _lost(truth: GroundTruth, *, keeps_difficult: bool) -> Bool:

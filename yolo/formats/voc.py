@@ -1,18 +1,10 @@
 """Pascal VOC: one XML file per image under `Annotations/`, images under `JPEGImages/`, lists under `ImageSets/Main/`.
 
-VOC pixels are 1-based and inclusive, so a box covers [xmin - 1, xmax] x [ymin - 1, ymax] of the image. The flag
-`difficult` is kept. A box with equal corners, which labelling tools leave behind after a stray click, is dropped
-as degenerate. Left out: parts of objects, segmentation, poses, the per-class lists, writing.
-
-The XML of one Pascal VOC annotation: parsed safely, and its parts as values.
-
-Entities and document types are refused, so that no file can grow or reach out. Left out: which files there are, and
-what is made of them (voc.py).
-
-Writing Pascal VOC annotations: one XML per image, pixels 1-based and inclusive.
-
-A box of one pixel has equal corners in VOC, as stray clicks have, which readers drop: its xmin is written a little
-smaller. Left out: image files, lists and the YAML (dataset.py), iscrowd and areas (extra.py).
+VOC pixels are 1-based and inclusive, so a box covers [xmin - 1, xmax] x [ymin - 1, ymax] of the image. A box of one
+pixel has equal corners, as the stray clicks have that labelling tools leave behind: training drops these
+(data/cleaning.py), so the writer puts the xmin of such a box a little lower. Entities and document types are refused,
+so that no file can grow or reach out. Left out: parts of objects, segmentation, poses, the per-class lists; what the
+format has no place for (sidecar.py).
 """
 
 from __future__ import annotations
@@ -21,7 +13,7 @@ import os
 import re
 import unicodedata
 import xml.etree.ElementTree as ElementTree
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -33,27 +25,26 @@ from defusedxml.common import DefusedXmlException
 
 from yolo.arrays import Float32
 from yolo.errors import DataError, printable
-from yolo.formats.exact_numbers import Bounds, number_text, rounding_bounds, shortest, shortest_float32
-from yolo.formats.issues import DataAccount
-from yolo.formats.objects import RawObject, RawObjects, RawSource, sizes_array
+from yolo.formats.issues import ReadReport
+from yolo.formats.objects import RawObject, RawSource, object_columns, sizes_array
 from yolo.formats.paths import (
     LARGEST_LABEL_FILE,
     ImageSizes,
+    canonical_split,
     find_images,
     is_file,
     is_folder,
     is_image_name,
     read_bytes,
     read_lines,
-    shown,
 )
+from yolo.formats.values import float32, is_set, number, number_text, shortest, shortest_float32, shown, side
 from yolo.structures import GroundTruth
 
 if TYPE_CHECKING:
     from xml.etree.ElementTree import Element
 
 
-_TRUE = frozenset({"1", "true", "yes"})
 # What the fast parser may have: no document type in any disguise, so in plain ASCII or UTF-8.
 _DANGEROUS = re.compile(rb"<!DOCTYPE|<!ENTITY|\0", re.IGNORECASE)
 _OTHER_ENCODING = re.compile(rb"encoding\s*=\s*[\"'](?!utf-8[\"'])", re.IGNORECASE)
@@ -85,39 +76,22 @@ def _root(data: bytes) -> Element:
 
 
 def corners_of(item: Element) -> tuple[float, float, float, float] | None:
-    """xmin, ymin, xmax, ymax as written."""
-    try:
-        xmin, ymin, xmax, ymax = (_number(text_of(item, f"bndbox/{key}")) for key in ("xmin", "ymin", "xmax", "ymax"))
-    except ValueError:
+    """xmin, ymin, xmax, ymax as written; None if one is not a number."""
+    found = [number(text_of(item, f"bndbox/{key}")) for key in ("xmin", "ymin", "xmax", "ymax")]
+    if None in found:
         return None
+    xmin, ymin, xmax, ymax = (value for value in found if value is not None)
     return xmin, ymin, xmax, ymax
 
 
-def _number(text: str) -> float:
-    if "_" in text:  # Python reads 1_0 as 10
-        raise ValueError(text)
-    return float(text)
-
-
 def stated_size(annotation: Element) -> tuple[Any, Any]:
-    """Height and width as `<size>` has them: numbers where they are whole, else text; None where there is none."""
-    height, width = (text_of(annotation, f"size/{key}") for key in ("height", "width"))
-    return _whole(height), _whole(width)
-
-
-def _whole(text: str) -> int | str | None:
-    digits = text.isascii() and text.isdigit() and len(text) < 10
-    return int(text) if digits else (shown(text) if text else None)
+    """Height and width as `<size>` has them."""
+    return side(text_of(annotation, "size/height")), side(text_of(annotation, "size/width"))
 
 
 def name_of(item: Element) -> str:
     """The class of an object, empty where there is none."""
     return printable(text_of(item, "name"))
-
-
-def is_set(item: Element, key: str) -> bool:
-    """Whether a flag of an object is set."""
-    return text_of(item, key).lower() in _TRUE
 
 
 def text_of(element: Element, path: str) -> str:
@@ -127,6 +101,7 @@ def text_of(element: Element, path: str) -> str:
 
 _ANNOTATION_FOLDERS = ("Annotations", "annotations")
 _IMAGE_FOLDERS = ("JPEGImages", "images")
+VOC_LISTS = ("train", "val", "trainval", "test")
 
 
 @dataclass(frozen=True, slots=True)
@@ -183,22 +158,62 @@ def list_voc(source: Path, image_dir: Path | None = None) -> list[VocEntry]:
     if annotations is None:
         raise DataError(f"{printable(root)}: has no folder Annotations with XML files")
     images = image_dir or next((root / name for name in _IMAGE_FOLDERS if (root / name).is_dir()), root)
+    folder = _tree(root, annotations, images)
+    if source.is_dir():
+        return _entries_of_all(folder)
+    stems = [_without_image_suffix(line) for line in read_lines(source)]
+    return [VocEntry(printable(stem), stem, annotations / f"{stem}.xml", folder) for stem in stems]
+
+
+def list_annotations(folder: Path, *, split: str, images: Path | None) -> list[VocEntry] | None:
+    """The images of a VOC tree or of a bare folder of XML files, for an evaluation, which needs no image files.
+
+    Args:
+        folder: with `Annotations` in it, or itself full of XML files.
+        split: the list in `ImageSets/Main`; a tree without lists is taken whole.
+        images: where the images are; None for `JPEGImages` or `images` in or beside the folder, or itself.
+
+    Returns:
+        None if it is neither.
+
+    Raises:
+        DataError: there are lists, but not this one.
+    """
+    annotations = next((folder / name for name in _ANNOTATION_FOLDERS if is_folder(folder / name)), folder)
+    if not any(annotations.glob("*.xml")):
+        return None
+    lists = folder / "ImageSets" / "Main"
+    names = [name for name in VOC_LISTS if is_file(lists / f"{name}.txt")]
+    if names and annotations != folder:
+        wanted = lists / f"{canonical_split(split)}.txt"
+        if not is_file(wanted):
+            raise DataError(
+                f"{printable(lists)}: there is no list {wanted.name} for the split {split!r}; "
+                f"there are: {', '.join(names)}"
+            )
+        return list_voc(wanted, images)
+    bases = (annotations.parent, annotations)
+    likely = next((base / name for base in bases for name in _IMAGE_FOLDERS if is_folder(base / name)), annotations)
+    return _entries_of_all(_tree(folder, annotations, images or likely))
+
+
+def _tree(root: Path, annotations: Path, images: Path) -> VocFolder:
     image_of: dict[str, Path] = {}
     other_of: dict[str, Path] = {}
     for path in find_images(images):
         key = _key(path.relative_to(images).with_suffix("").as_posix())
         if image_of.setdefault(key, path) != path:
             other_of[key] = path
-    folder = VocFolder(root, annotations, images, image_of, other_of)
-    if source.is_dir():
-        stems = sorted(path.stem for path in annotations.glob("*.xml") if not path.name.startswith("."))
-    else:
-        stems = [_without_image_suffix(line) for line in read_lines(source)]
-    return [VocEntry(printable(stem), stem, annotations / f"{stem}.xml", folder) for stem in stems]
+    return VocFolder(root, annotations, images, image_of, other_of)
+
+
+def _entries_of_all(folder: VocFolder) -> list[VocEntry]:
+    stems = sorted(path.stem for path in folder.annotations.glob("*.xml") if not path.name.startswith("."))
+    return [VocEntry(printable(stem), stem, folder.annotations / f"{stem}.xml", folder) for stem in stems]
 
 
 def names_in_voc(entries: Iterable[VocEntry]) -> tuple[str, ...]:
-    """The distinct class names of the annotations, sorted; files that cannot be read are passed over."""
+    """The distinct class names of the annotations, sorted; files that cannot be read are skipped."""
     names: set[str] = set()
     for entry in entries:
         try:
@@ -209,16 +224,23 @@ def names_in_voc(entries: Iterable[VocEntry]) -> tuple[str, ...]:
     return tuple(sorted(names))
 
 
+def names_in_trees(entries: Iterable[VocEntry]) -> tuple[str, ...]:
+    """Like `names_in_voc`, of all annotations of the trees that the images are from."""
+    folders = {entry.folder.annotations: entry.folder for entry in entries}
+    return names_in_voc(entry for folder in folders.values() for entry in _entries_of_all(folder))
+
+
 def read_voc(entries: Sequence[VocEntry], *, sizes: ImageSizes) -> RawSource:
     """What is annotated on some images.
 
-    An image whose XML is malformed is dropped: what is on it is not known, it must not pass for background.
+    An image whose XML is malformed is left out: what is on it is not known, it must not pass for background.
 
     Args:
         entries: from `list_voc`; each once.
-        sizes: finds the size of each image, and has the account.
+        sizes: finds the size of each image, and has the report.
     """
-    reading = _Reading({}, [])
+    report, labels = sizes.report, dict[str, int]()
+    rows: list[RawObject] = []
     kept: list[tuple[VocEntry, str]] = []
     found: list[tuple[int, int]] = []
     for entry in entries:
@@ -226,72 +248,68 @@ def read_voc(entries: Sequence[VocEntry], *, sizes: ImageSizes) -> RawSource:
             annotation = parse_annotation(entry.xml) if is_file(entry.xml) else None
         except DataError as error:
             message = str(error).removeprefix(f"{printable(entry.xml)}: ")
-            sizes.account.drop_image(entry.xml, "annotation_unreadable", message, image=entry.image)
+            report.drop_image(entry.xml, "annotation_unreadable", message, image=entry.image)
             continue
         items = [] if annotation is None else list(annotation.iterfind("object"))
-        for item in items:
-            reading.label(name_of(item))  # the classes are those of all files, with a picture or without
-        image = os.fspath(_image_of(entry, annotation))
+        for name in filter(None, map(name_of, items)):
+            labels.setdefault(name, len(labels))  # the classes are those of all files, with an image or without
         stated = (None, None) if annotation is None else stated_size(annotation)
-        size_hw = sizes.of(image, stated)
-        if size_hw is None:
+        place = sizes.find(os.fspath(_image_of(entry, annotation)), stated)
+        if place is None:
             continue
+        image, size_hw = place
         if annotation is None:
-            sizes.account.miss_label_file(entry.xml, image=image)
+            report.miss_label_file(entry.xml, image=image)
         sizes.compare(size_hw, stated, path=entry.xml, where="", image=image)
         if (other := entry.folder.other_of.get(_key(entry.stem))) is not None:
             message = f"belongs to {Path(image).name} and to {other.name}; the second is not read"
-            sizes.account.add_issue(entry.xml, "", "shared_label_file", message, image=other)
-        for number, item in enumerate(items, start=1):
-            reading.add(item, number, path=entry.xml, image=(len(kept), image), account=sizes.account)
+            report.add_issue(entry.xml, "", "shared_label_file", message, image=other)
+        rows += _objects(items, labels, entry.xml, image=(len(kept), image), report=report)
         kept.append((entry, image))
         found.append(size_hw)
-    return reading.source(kept, found)
+    return _source(kept, found, rows, labels)
 
 
-class _Reading:
-    """The objects read so far; class names are numbered as they come."""
-
-    def __init__(self, labels: dict[str, int], rows: list[RawObject]) -> None:
-        self.labels = labels
-        self.rows = rows
-
-    def label(self, name: str) -> int:
-        return self.labels.setdefault(name, len(self.labels)) if name else -1
-
-    def add(self, item: Element, number: int, *, path: Path, image: tuple[int, str], account: DataAccount) -> None:
-        """Add one object, or drop it if it has no name or no box."""
-        where, (index, image_path) = f"object {number}", image
-        label, corners = self.label(name_of(item)), corners_of(item)
-        if label < 0:
-            account.drop_object(path, where, "missing_name", "the object has no <name>", image=image_path)
+def _objects(
+    items: Sequence[Element], labels: Mapping[str, int], xml: Path, *, image: tuple[int, str], report: ReadReport
+) -> Iterator[RawObject]:
+    """The objects of a file that have a name and a box; the others are counted."""
+    index, path = image
+    for place, item in enumerate(items, start=1):
+        where, name, corners = f"object {place}", name_of(item), corners_of(item)
+        if not name:
+            report.drop_object(xml, where, "missing_name", "the object has no <name>", image=path)
         elif corners is None:
             message = "<bndbox> lacks a number for each corner"
-            account.drop_object(path, where, "missing_box", message, image=image_path)
+            report.drop_object(xml, where, "missing_box", message, image=path)
         else:
             xmin, ymin, xmax, ymax = corners
-            if xmin == xmax or ymin == ymax:
-                message = f"xmin {xmin:g}, ymin {ymin:g}, xmax {xmax:g}, ymax {ymax:g}: a point or a line"
-                account.drop_object(path, where, "degenerate", message, image=image_path)
-                return
-            difficult = is_set(item, "difficult")
-            self.rows.append(RawObject(xmin - 1, ymin - 1, xmax, ymax, label, index, number, difficult))
+            flag = is_set(text_of(item, "difficult"))
+            if flag is None:
+                message = f"difficult is {shown(text_of(item, 'difficult'))}"
+                report.add_issue(xml, where, "unclear_flag", message, image=path)
+            yield RawObject(xmin - 1, ymin - 1, xmax, ymax, labels[name], index, place, bool(flag))
 
-    def source(self, kept: list[tuple[VocEntry, str]], sizes: list[tuple[int, int]]) -> RawSource:
-        """Everything, with the class names sorted."""
-        names = tuple(sorted(self.labels))
-        objects = RawObjects.of(self.rows)
-        rank = {name: place for place, name in enumerate(names)}
-        order = np.asarray([rank[name] for name in self.labels], np.int64)
-        return RawSource(
-            image_ids=[entry.image_id for entry, _ in kept],
-            paths=[image for _, image in kept],
-            sizes_hw=sizes_array(sizes),
-            objects=replace(objects, labels=order[objects.labels]),
-            class_names=names,
-            place=lambda image, number: (os.fspath(kept[image][0].xml), f"object {number}"),
-            inclusive=1.0,
-        )
+
+def _source(
+    kept: list[tuple[VocEntry, str]], sizes: list[tuple[int, int]], rows: list[RawObject], labels: Mapping[str, int]
+) -> RawSource:
+    """Everything, with the class names sorted."""
+    names = tuple(sorted(labels))
+    objects, numbers = object_columns(rows)
+    rank = {name: place for place, name in enumerate(names)}
+    order = np.asarray([rank[name] for name in labels], np.int64)
+    return RawSource(
+        image_ids=[entry.image_id for entry, _ in kept],
+        paths=[image for _, image in kept],
+        sizes_hw=sizes_array(sizes),
+        objects=replace(objects, labels=order[objects.labels]),
+        numbers=numbers,
+        class_names=names,
+        place=lambda image, place: (os.fspath(kept[image][0].xml), f"object {place}"),
+        file_names=[image or entry.image_id for entry, image in kept],
+        inclusive=1.0,
+    )
 
 
 def _annotation_folder(folder: Path) -> Path | None:
@@ -336,7 +354,7 @@ def _image_of(entry: VocEntry, annotation: Element | None) -> Path:
 # What XML 1.0 has no place for, escaped or not.
 _NOT_XML = re.compile("[^\t\n\r\x20-\ud7ff\ue000-\ufffd\U00010000-\U0010ffff]")
 # Readers cut what reaches over the border, so the first pixel may begin a little before it.
-_CUT_OFF = 1e-6
+_A_LITTLE = 1e-6
 _LOST_FROM_ONE = 1e-7
 
 
@@ -352,13 +370,12 @@ def can_be_xml(text: str) -> bool:
 def annotation_text(file_name: str, size_hw: tuple[int, int], truth: GroundTruth, *, class_names: Sequence[str]) -> str:
     """The annotation of one image.
 
-    Corners are whole numbers where the box is in whole pixels, else as short as brings back the float32 exactly, but
-    for what `voc_boxes` changes.
+    Corners are whole numbers where the box is in whole pixels, else as short as brings back the float32 exactly.
 
     Args:
         file_name: of the image, without folder.
         size_hw: height and width of the image in pixels.
-        truth: boxes in pixels within the image.
+        truth: boxes in pixels within the image, as `voc_boxes` makes them.
         class_names: what the labels mean.
     """
     height, width = size_hw
@@ -369,19 +386,14 @@ def annotation_text(file_name: str, size_hw: tuple[int, int], truth: GroundTruth
         f"\t<size><width>{width}</width><height>{height}</height><depth>3</depth></size>",
         "\t<segmented>0</segmented>",
     ]
-    boxes, _ = voc_boxes(truth, size_hw)
-    bounds = rounding_bounds(boxes)
-    for number, box in enumerate(boxes.tolist()):
-        corners = _corners(box, bounds[4 * number : 4 * number + 4])
-        sides = "".join(
-            f"<{key}>{number_text(value)}</{key}>"
-            for key, value in zip(("xmin", "ymin", "xmax", "ymax"), corners, strict=True)
-        )
+    for row, (x1, y1, x2, y2) in enumerate(truth.boxes.tolist()):
+        (xmin, xmax), (ymin, ymax) = _one_based(x1, x2), _one_based(y1, y2)
+        corners = {"xmin": xmin, "ymin": ymin, "xmax": xmax, "ymax": ymax}
         lines += [
             "\t<object>",
-            f"\t\t<name>{_escaped(class_names[int(truth.labels[number])])}</name>",
-            f"\t\t<difficult>{int(truth.difficult[number])}</difficult>",
-            f"\t\t<bndbox>{sides}</bndbox>",
+            f"\t\t<name>{_escaped(class_names[int(truth.labels[row])])}</name>",
+            f"\t\t<difficult>{int(truth.difficult[row])}</difficult>",
+            f"\t\t<bndbox>{''.join(f'<{key}>{number_text(value)}</{key}>' for key, value in corners.items())}</bndbox>",
             "\t</object>",
         ]
     return "\n".join([*lines, "</annotation>\n"])
@@ -412,24 +424,15 @@ def voc_boxes(truth: GroundTruth, size_hw: tuple[int, int]) -> tuple[Float32, in
     return boxes, int((boxes != old).any(axis=1).sum())
 
 
-def _corners(box: Sequence[float], bounds: Sequence[Bounds]) -> tuple[float, float, float, float]:
-    x1, y1, x2, y2 = box
-    low_x, low_y, high_x, high_y = bounds
-    (xmin, xmax), (ymin, ymax) = _one_based(x1, x2, low_x, high_x), _one_based(y1, y2, low_y, high_y)
-    return xmin, ymin, xmax, ymax
-
-
-def _one_based(first: float, last: float, low: Bounds, high: Bounds) -> tuple[float, float]:
+def _one_based(first: float, last: float) -> tuple[float, float]:
     """The first and the last pixel, from 1; never equal."""
-    start = shortest(first + 1, lambda value: low[0] < value - 1 < low[1])
-    end = shortest_float32(last, high)
-    start = first + 1 if start is None else start
+    start, end = shortest(first + 1, lambda value: float32(value - 1) == first), shortest_float32(last)
     if start < end:
         return start, end
-    # a box of one pixel: begins a little earlier, but by less than float32 knows
-    earliest = -_CUT_OFF if first == 0 else low[0]
+    # one pixel: begins a little earlier, but by less than float32 shows
     smaller = (first + 1 - 10.0**-decimals for decimals in range(1, 16))
-    return next((value for value in smaller if earliest < value - 1 < low[1]), start), max(end, last)
+    good = (value for value in smaller if float32(max(value - 1, 0.0)) == first and value - 1 > -_A_LITTLE)
+    return next(good, start), max(end, last)
 
 
 def _escaped(text: str) -> str:

@@ -1,18 +1,15 @@
 """YOLO text labels: one `.txt` per image, one object per line, `class cx cy w h` as fractions of the image.
 
 A polygon line, `class x1 y1 x2 y2 x3 y3 ...`, gives the box around it. An empty or absent file is a background
-image. Left out: key points, oriented boxes, writing.
-
-Writing YOLO text labels: `class cx cy w h`, from which float32 pixel boxes are read back to the last bit.
-
-Left out: image files and the YAML (dataset.py), difficult, iscrowd and areas (extra.py), polygons as such.
+image. Left out: key points, oriented boxes; files of detections (yolo_results.py); what the format has no place for
+(sidecar.py).
 """
 
 from __future__ import annotations
 
 import math
 import os
-from collections.abc import Callable, Iterable, Sequence
+from collections.abc import Iterable, Sequence
 from pathlib import Path
 from typing import NamedTuple
 
@@ -20,28 +17,31 @@ import numpy as np
 
 from yolo.arrays import Float64
 from yolo.errors import DataError, printable
-from yolo.formats.exact_numbers import Bounds, number_text, rounding_bounds, shortest
-from yolo.formats.issues import Box, DataAccount
-from yolo.formats.objects import RawObjects, RawSource, sizes_array
+from yolo.formats.issues import Box, ReadReport
+from yolo.formats.objects import RawSource, object_columns, sizes_array
 from yolo.formats.paths import (
+    LARGEST_FRACTION,
     LARGEST_LABEL_FILE,
     ImageSizes,
     Listings,
     find_images,
+    find_text_files,
     is_file,
+    is_folder,
     is_image_name,
     path_id,
     read_lines,
     read_text,
-    shown,
 )
+from yolo.formats.values import float32, number, number_text, shown
 from yolo.structures import GroundTruth
 
 _BOX_COLUMNS, _PREDICTION_COLUMNS, _POLYGON_COLUMNS = 5, 6, 7
-# Fractions may overshoot the border a little; from here on they are something else, most likely pixels.
-_LARGEST_FRACTION = 2.0
 _MOST_NAMELESS_CLASSES = 10_000
 _ANY_CLASS = math.inf
+_MOST_DECIMALS = 17
+# Numbers at the border may be off by this many pixels, and are shorter for it.
+_CUT_OFF = 1e-4
 
 
 class YoloEntry(NamedTuple):
@@ -85,6 +85,51 @@ def list_yolo(source: Path, root: Path, image_dir: Path | None = None) -> list[Y
     return [_entry(_list_id(path, root), path, listings) for path in images]
 
 
+def list_labels(folder: Path, *, images: Path | None, report: ReadReport) -> list[YoloEntry]:
+    """The images of a folder of label files, for an evaluation.
+
+    Args:
+        folder: of the label files.
+        images: of the image files; None for the usual places: `images` in the place of `labels`, the same folder.
+        report: is told of label files without image.
+
+    Raises:
+        DataError: there are no label files, or no images at any of the places.
+    """
+    labels = find_text_files(folder)
+    if not labels:
+        raise DataError(f"{printable(folder)}: has no label files (.txt)")
+    places = [images] if images is not None else _likely_images(folder.absolute())
+    found = next((place for place in places if is_folder(place) and find_images(place)), None)
+    if found is None:
+        tried = "".join(f"\n  {printable(place)}" for place in places)
+        raise DataError(
+            f"{printable(folder)}: its label files hold fractions of the image, so the images are needed for their "
+            f"sizes, and there are none; looked in{tried}\nSay where they are with --images"
+        )
+    entries = list_yolo(folder, folder, found)
+    known = {os.fspath(entry.label_file) for entry in entries}
+    lost = [path for path in labels if os.fspath(path) not in known]
+    if len(lost) == len(labels):
+        raise DataError(
+            f"{printable(folder)}: not one of its {len(labels)} label files has an image of the same name in "
+            f"{printable(found)}; say where the images are with --images"
+        )
+    text = "a label file has no image of its name: its objects, fractions of an unknown size, are left out"
+    if lost:
+        report.warn("label_file_without_image", text, *map(str, lost[:5]), count=len(lost))
+    return entries
+
+
+def _likely_images(folder: Path) -> list[Path]:
+    parts = folder.parts
+    places = [folder, folder / "images", folder.parent / "images"]
+    if "labels" in parts:
+        last = len(parts) - 1 - parts[::-1].index("labels")
+        places.insert(0, Path(*parts[:last], "images", *parts[last + 1 :]))
+    return places
+
+
 def _entry(image_id: str, image: Path, listings: Listings) -> YoloEntry:
     return YoloEntry(image_id, os.fspath(image), label_file_of(image, listings=listings))
 
@@ -113,21 +158,21 @@ def label_file_of(image: Path, *, listings: Listings | None = None) -> Path:
 def read_yolo(entries: Sequence[YoloEntry], *, class_names: Sequence[str], sizes: ImageSizes) -> RawSource:
     """What is annotated on some images.
 
-    An image whose label file is there but cannot be read is dropped: it must not pass for background.
+    An image whose label file is there but cannot be read is left out: it must not pass for background.
 
     Args:
         entries: from `list_yolo`; each image once.
         class_names: what the class ids of the files mean.
-        sizes: finds the size of each image, and has the account.
+        sizes: finds the size of each image, and has the report.
     """
-    account, listings = sizes.account, Listings()
+    report, listings = sizes.report, Listings()
     kept: list[YoloEntry] = []
     found: list[tuple[int, int]] = []
     tables: list[Float64] = [np.zeros((0, 10))]
     first_image: dict[Path, str] = {}
     for entry in entries:
-        size_hw = sizes.of(entry.image)
-        if size_hw is None:
+        place = sizes.find(entry.image, fractions=True)
+        if place is None:
             continue
         text = ""
         if listings.has(os.fspath(entry.label_file)):
@@ -135,32 +180,34 @@ def read_yolo(entries: Sequence[YoloEntry], *, class_names: Sequence[str], sizes
                 text = read_text(entry.label_file, limit=LARGEST_LABEL_FILE)
             except DataError as error:
                 message = str(error).removeprefix(f"{printable(entry.label_file)}: ")
-                account.drop_image(entry.label_file, "annotation_unreadable", message, image=entry.image)
+                report.drop_image(entry.label_file, "annotation_unreadable", message, image=entry.image)
                 continue
-            _report_shared(entry, first_image, account)
+            _report_shared(entry, first_image, report)
         else:
-            account.miss_label_file(entry.label_file, image=entry.image)
+            report.miss_label_file(entry.label_file, image=entry.image)
         rows, faults = parse_labels(text, num_classes=len(class_names))
-        for number, kind, message in faults:
-            account.drop_object(entry.label_file, f"line {number}", kind, message, image=entry.image)
-        tables.append(_table(rows, size_hw, len(kept)))
+        for line, kind, message in faults:
+            report.drop_object(entry.label_file, f"line {line}", kind, message, image=entry.image)
+        tables.append(_table(rows, place[1], len(kept)))
         kept.append(entry)
-        found.append(size_hw)
+        found.append(place[1])
+    objects, numbers = object_columns(np.concatenate(tables))
     return RawSource(
         image_ids=[entry.image_id for entry in kept],
         paths=[entry.image for entry in kept],
         sizes_hw=sizes_array(found),
-        objects=RawObjects.of(np.concatenate(tables)),
+        objects=objects,
+        numbers=numbers,
         class_names=tuple(class_names),
         place=lambda image, number: (os.fspath(kept[image].label_file), f"line {number}"),
     )
 
 
-def _report_shared(entry: YoloEntry, first_image: dict[Path, str], account: DataAccount) -> None:
+def _report_shared(entry: YoloEntry, first_image: dict[Path, str], report: ReadReport) -> None:
     first = first_image.setdefault(entry.label_file, entry.image)
     if first != entry.image:
         message = f"is the label file of {Path(first).name} and of {Path(entry.image).name}; both get its objects"
-        account.add_issue(entry.label_file, "", "shared_label_file", message, image=entry.image)
+        report.add_issue(entry.label_file, "", "shared_label_file", message, image=entry.image)
 
 
 def _table(rows: Float64, size_hw: tuple[int, int], image: int) -> Float64:
@@ -192,14 +239,14 @@ def parse_labels(text: str, *, num_classes: float) -> tuple[Float64, list[LineFa
     if rows is not None:
         return rows, []
     faults, parsed = [], []
-    for number, columns in lines:
+    for line, columns in lines:
         try:
             class_id, box = _parse_columns(columns)
             if not 0 <= class_id < num_classes:
                 raise _LineError("class_out_of_range", f"class id {class_id:.0f} is not in 0..{num_classes - 1}")
-            parsed.append((number, class_id, *box))
+            parsed.append((line, class_id, *box))
         except _LineError as fault:
-            faults.append(LineFault(number, *fault.args))
+            faults.append(LineFault(line, *fault.args))
     return np.asarray(parsed, np.float64).reshape(-1, 6), faults
 
 
@@ -213,7 +260,7 @@ def _parse_plain(text: str, lines: Sequence[tuple[int, list[str]]], num_classes:
         return None
     classes, centres, sides = values[:, 0], values[:, 1:3], values[:, 3:]
     good = (classes == np.floor(classes)) & (classes >= 0) & (classes < num_classes)
-    if not (good.all() and (np.abs(values[:, 1:]) < _LARGEST_FRACTION).all()):
+    if not (good.all() and (np.abs(values[:, 1:]) < LARGEST_FRACTION).all()):
         return None
     numbers = np.asarray([number for number, _ in lines], np.float64)
     return np.column_stack([numbers, classes, centres - sides / 2, centres + sides / 2])
@@ -260,7 +307,7 @@ def _parse_columns(columns: list[str]) -> tuple[float, Box]:
     class_value, *values = _numbers(columns)
     if not class_value.is_integer():
         raise _LineError("class_not_integer", f"class id {shown(columns[0])} is not a whole number")
-    if all(map(math.isfinite, values)) and max(map(abs, values)) >= _LARGEST_FRACTION:
+    if all(map(math.isfinite, values)) and max(map(abs, values)) >= LARGEST_FRACTION:
         message = f"{max(values, key=abs):.6g} is not a fraction of the image; are these pixels?"
         raise _LineError("not_normalised", message)
     if polygon:
@@ -273,13 +320,10 @@ def _parse_columns(columns: list[str]) -> tuple[float, Box]:
 
 
 def _numbers(columns: list[str]) -> list[float]:
-    try:
-        if any("_" in column for column in columns):  # Python reads 1_0 as 10
-            raise ValueError
-        return [float(column) for column in columns]
-    except ValueError:
-        shown = " ".join(columns)
-        raise _LineError("unparsable", f"{shown[:60]!r} is not a row of numbers") from None
+    values = [value for column in columns if (value := number(column)) is not None]
+    if len(values) < len(columns):
+        raise _LineError("unparsable", f"{' '.join(columns)[:60]!r} is not a row of numbers")
+    return values
 
 
 def _listed_image(line: str, folders: Sequence[Path]) -> Path:
@@ -297,80 +341,37 @@ def _list_id(image: Path, root: Path) -> str:
     return path_id(image, root)
 
 
-_MOST_DECIMALS = 17
-# Readers cut what reaches over the border: numbers there may be off by this many pixels, and are shorter for it.
-_CUT_OFF = 1e-4
-
-_Fits = Callable[[float], bool]
-
-
-class _Side(NamedTuple):
-    """A box along one axis."""
-
-    first: float  # pixels
-    last: float
-    size: int  # of the image
-    fits_first: _Fits
-    fits_last: _Fits
-
-
 def label_text(truth: GroundTruth, size_hw: tuple[int, int]) -> str:
     """The label file of one image; no text for a background.
 
-    Centre and size of a box have as few decimals as bring its float32 corners back exactly. A box whose corners no
-    centre and size can bring back, such as one that begins 1e-20 pixels from the border, is written as a polygon.
+    Numbers have as few decimals as bring the float32 corners back exactly. A box whose corners no centre and size can
+    bring back, such as one that begins 1e-9 pixels from the border, is written as a polygon.
 
     Args:
         truth: boxes in pixels within the image.
         size_hw: height and width of the image in pixels.
     """
     height, width = size_hw
-    bounds = rounding_bounds(truth.boxes)
     lines = []
-    for number, (label, (x1, y1, x2, y2)) in enumerate(zip(truth.labels.tolist(), truth.boxes.tolist(), strict=True)):
-        low_x, low_y, high_x, high_y = bounds[4 * number : 4 * number + 4]
-        across, down = _side(x1, x2, width, (low_x, high_x)), _side(y1, y2, height, (low_y, high_y))
-        numbers = _centre_and_size(across, down) or _polygon(across, down)
+    for label, (x1, y1, x2, y2) in zip(truth.labels.tolist(), truth.boxes.tolist(), strict=True):
+        across, down = _centre_and_size(x1, x2, width), _centre_and_size(y1, y2, height)
+        if across and down:
+            numbers = [across[0], down[0], across[1], down[1]]
+        else:
+            left, top, right, bottom = x1 / width, y1 / height, x2 / width, y2 / height
+            numbers = [left, top, right, top, right, bottom]
         lines.append(f"{label} {' '.join(map(number_text, numbers))}\n")
     return "".join(lines)
 
 
-def _side(first: float, last: float, size: int, bounds: tuple[Bounds, Bounds]) -> _Side:
-    (low, high), (low_last, high_last) = bounds
-    if first == 0:
-        low = -_CUT_OFF
-    if last == size:
-        high_last = size + _CUT_OFF
-    return _Side(first, last, size, lambda value: low < value < high, lambda value: low_last < value < high_last)
-
-
-def _centre_and_size(across: _Side, down: _Side) -> list[float] | None:
-    sides = [_centred(across), _centred(down)]
-    if None in sides:
-        return None
-    (cx, w), (cy, h) = (side for side in sides if side is not None)
-    return [cx, cy, w, h]
-
-
-def _centred(side: _Side) -> tuple[float, float] | None:
-    """Centre and size in fractions of the image, with the same number of decimals."""
-    near = (side.first + side.last) / 2 / side.size, (side.last - side.first) / side.size
+def _centre_and_size(first: float, last: float, side: int) -> tuple[float, float] | None:
+    """Centre and size in fractions of the image, with the same number of decimals; None if corners do not come back."""
+    near = (first + last) / 2 / side, (last - first) / side
     for decimals in range(1, _MOST_DECIMALS + 1):
-        centre, size = (
-            (near[0], near[1]) if decimals == _MOST_DECIMALS else (round(near[0], decimals), round(near[1], decimals))
-        )
-        if side.fits_first((centre - size / 2) * side.size) and side.fits_last((centre + size / 2) * side.size):
+        centre, size = round(near[0], decimals), round(near[1], decimals)
+        low, high = (centre - size / 2) * side, (centre + size / 2) * side
+        # readers cut what reaches over the border
+        low, high = max(low, 0.0) if low > -_CUT_OFF else low, min(high, side) if high < side + _CUT_OFF else high
+        if float32(low) == first and float32(high) == last:
             return centre, size
     return None
-
-
-def _polygon(across: _Side, down: _Side) -> list[float]:
-    """Three corners of the box: x and y in turn."""
-    (x1, x2), (y1, y2) = _ends(across), _ends(down)
-    return [x1, y1, x2, y1, x2, y2]
-
-
-def _ends(side: _Side) -> tuple[float, float]:
-    first = shortest(side.first / side.size, lambda value: side.fits_first(value * side.size))
-    last = shortest(side.last / side.size, lambda value: side.fits_last(value * side.size))
-    return side.first / side.size if first is None else first, side.last / side.size if last is None else last

@@ -15,11 +15,11 @@ from typing import Final
 import numpy as np
 
 from yolo.arrays import Float64
-from yolo.detection_files.remarks import Remark
 from yolo.evaluation.analysis import Analysis
 from yolo.evaluation.calibration import SHOWN_SCORE
 from yolo.evaluation.errors import ERROR_KINDS
 from yolo.evaluation.result import ClassResult, EvaluationResult
+from yolo.formats.issues import InputWarning
 from yolo.report.text import (
     ERROR_TEXT,
     LABEL_ERROR_TEXT,
@@ -110,7 +110,7 @@ class Advice:
     anchor: str
 
 
-def make_advice(analysis: Analysis, remarks: Sequence[Remark] = ()) -> tuple[Advice, ...]:
+def make_advice(analysis: Analysis, remarks: Sequence[InputWarning] = ()) -> tuple[Advice, ...]:
     """All advice, the most urgent first; never empty."""
     doubts, nothing = _doubtful_input(remarks), _nothing_to_measure(analysis)
     if nothing:
@@ -133,7 +133,7 @@ def make_advice(analysis: Analysis, remarks: Sequence[Remark] = ()) -> tuple[Adv
     return (*first, *(item for item in notes if item))
 
 
-def _doubtful_input(remarks: Sequence[Remark]) -> Advice | None:
+def _doubtful_input(remarks: Sequence[InputWarning]) -> Advice | None:
     grave = [one for one in remarks if one.kind not in HARMLESS_REMARKS | _EXPLAINED_REMARKS]
     if not grave:
         return None

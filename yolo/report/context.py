@@ -6,8 +6,8 @@ from collections.abc import Callable
 from dataclasses import dataclass, field
 from typing import Any, Final
 
-from yolo.detection_files.remarks import Remark
 from yolo.evaluation.examples import Example
+from yolo.formats.issues import InputWarning
 
 PROTOCOL_NOTES: Final = (
     "mAP and AR are COCO's: IoU 0.5 to 0.95, 101 recall points, the best 100 detections of each class and image; "
@@ -55,7 +55,7 @@ class ReportContext:
     title: str
     command: str
     data_account: tuple[str, ...] = ()
-    remarks: tuple[Remark, ...] = ()
+    remarks: tuple[InputWarning, ...] = ()
     configuration: dict[str, Any] = field(default_factory=dict)
     environment: dict[str, str] = field(default_factory=dict)
     protocol_notes: tuple[str, ...] = PROTOCOL_NOTES

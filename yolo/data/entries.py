@@ -1,0 +1,254 @@
+"""The images of a split: what each source lists, the hold-out, the list of `only`, each image once, each id once.
+
+One interface to the sources of all formats: list the images, name the classes, read the objects. Left out: the
+formats themselves (yolo.formats), and what a split makes of its sources (read.py).
+"""
+
+from __future__ import annotations
+
+import hashlib
+import os
+from collections import Counter
+from collections.abc import Callable, Collection, Sequence
+from pathlib import Path
+from typing import Protocol, TypeVar
+
+from yolo.data.find import SplitSource
+from yolo.errors import printable
+from yolo.formats.coco import (
+    CocoEntry,
+    CocoFile,
+    by_ascending_id,
+    list_coco,
+    load_coco,
+    names_in_coco,
+    read_coco,
+    report_orphans,
+)
+from yolo.formats.csv import CsvEntry, CsvFile, list_csv, load_csv, names_in_csv, read_csv, report_nameless_rows
+from yolo.formats.issues import ReadReport
+from yolo.formats.objects import RawSource
+from yolo.formats.paths import ImageSizes, read_text
+from yolo.formats.voc import VocEntry, list_voc, names_in_voc, read_voc
+from yolo.formats.yolo import YoloEntry, list_yolo, nameless_classes, read_yolo
+
+_ONE_IN = 5  # the share of the images that is held out where there is no validation split
+
+
+class Entry(Protocol):
+    """An image that a source lists, of whatever format."""
+
+    @property
+    def image_id(self) -> str:
+        """Its id, which images of other folders may share."""
+
+    @property
+    def image(self) -> str:
+        """Its file."""
+
+
+EntryT = TypeVar("EntryT", bound=Entry)
+
+
+def held_out_ids(image_ids: Collection[str]) -> frozenset[str]:
+    """A fifth of the ids, at least one of two or more, chosen by a hash.
+
+    Depends on the ids alone, not on their order, and hardly moves when images are added.
+    """
+    distinct = set(image_ids)
+    if len(distinct) < 2:
+        return frozenset()
+    ranked = sorted(distinct, key=lambda image_id: hashlib.sha256(image_id.encode()).digest())
+    return frozenset(ranked[: max(1, round(len(ranked) / _ONE_IN))])
+
+
+def select(sources: Sequence[SplitSource], list_source: Callable[[SplitSource], list[EntryT]]) -> list[list[EntryT]]:
+    """For each source what it lists, less what its `part` leaves to the other split.
+
+    All sources are ranked together: an image that two of them list is not held out of one and taught by the
+    other.
+    """
+    listed = [(source, list_source(source)) for source in sources]
+    held_out = held_out_ids({e.image_id for source, entries in listed if source.part != "all" for e in entries})
+    return [
+        [
+            entry
+            for entry in entries
+            if source.part == "all" or (source.part == "held_out") == (entry.image_id in held_out)
+        ]
+        for source, entries in listed
+    ]
+
+
+def only_listed(entries: list[EntryT], only: Path, report: ReadReport | None) -> list[EntryT]:
+    """The entries whose image is in a list.
+
+    Args:
+        entries: of one source.
+        only: a text file with one image path a line, absolute or relative to its folder.
+        report: receives the lines that are no image of the source; None to say nothing.
+
+    Raises:
+        DataError: the list cannot be read.
+    """
+    lines = [(number, line.strip()) for number, line in enumerate(read_text(only).split("\n"), start=1)]
+    wanted = {os.path.normpath(only.parent / line.replace("\\", "/")): (number, line) for number, line in lines if line}
+    kept = []
+    for entry in entries:
+        if (place := os.path.normpath(entry.image)) in wanted:
+            kept.append(entry)
+            wanted[place] = (0, "")
+    for number, line in wanted.values():
+        if number and report is not None:
+            message = f"line {number} of {printable(only)}: {line[:300]!r} is not an image of this source"
+            report.drop_image(only.parent / line, "image_missing", printable(message))
+    return kept
+
+
+def once(entries: Sequence[list[EntryT]], report: ReadReport) -> list[list[EntryT]]:
+    """The entries of all sources, each image once; further mentions are counted."""
+    seen: set[tuple[str, str]] = set()
+    kept: list[list[EntryT]] = []
+    for of_source in entries:
+        kept.append([])
+        for entry in of_source:
+            key = (entry.image_id, entry.image)
+            if key in seen:
+                message = f"{entry.image_id!r} is listed more than once"
+                report.drop_image(entry.image, "image_listed_twice", message)
+            else:
+                kept[-1].append(entry)
+            seen.add(key)
+    return kept
+
+
+def unique_ids(image_ids: Sequence[str], paths: Sequence[str], root: Path) -> list[str]:
+    """The ids, each once: images of the same name from different folders get their path below the root as id."""
+    counts = Counter(image_ids)
+    taken = {image_id for image_id, count in counts.items() if count == 1}
+    base = root.as_posix().rstrip("/") + "/"
+    unique = []
+    for own, path in zip(image_ids, paths, strict=True):
+        image_id = own
+        if counts[own] > 1:
+            image_id = first = printable(Path(path).as_posix().removeprefix(base))
+            number = 1
+            while image_id in taken:
+                number += 1
+                image_id = f"{first}#{number}"
+            taken.add(image_id)
+        unique.append(image_id)
+    return unique
+
+
+AnyEntry = VocEntry | CocoEntry | YoloEntry | CsvEntry
+E = TypeVar("E")
+
+
+class OpenFiles:
+    """The files that describe many images, each read once as long as this lives.
+
+    Args:
+        root: of the dataset.
+        images_needed: the images have to be there; an evaluation does without.
+    """
+
+    def __init__(self, root: Path, *, images_needed: bool = True) -> None:
+        self.root = root
+        self.images_needed = images_needed
+        self._coco: dict[Path, CocoFile] = {}
+        self._csv: dict[Path, CsvFile] = {}
+
+    def coco(self, path: Path) -> CocoFile:
+        """A COCO file."""
+        if path not in self._coco:
+            self._coco[path] = load_coco(path)
+        return self._coco[path]
+
+    def csv(self, path: Path) -> CsvFile:
+        """A CSV file."""
+        if path not in self._csv:
+            self._csv[path] = load_csv(path)
+        return self._csv[path]
+
+
+def list_entries(source: SplitSource, files: OpenFiles, *, report: ReadReport | None) -> list[AnyEntry]:
+    """The images of a source.
+
+    Args:
+        source: of a split.
+        files: opens its file.
+        report: receives the images of `only` that it does not have; None to say nothing.
+    """
+    entries: list[AnyEntry]
+    match source.format:
+        case "voc":
+            entries = [*list_voc(source.path, source.image_dir)]
+        case "coco":
+            entries = [*list_coco(files.coco(source.path), source.image_dir, needed=files.images_needed)]
+        case "csv":
+            entries = [*list_csv(files.csv(source.path), source.image_dir)]
+        case "yolo":
+            entries = [*list_yolo(source.path, files.root, source.image_dir)]
+    return entries if source.only is None else only_listed(entries, source.only, report)
+
+
+def stated_names(source: SplitSource, files: OpenFiles, entries: Sequence[AnyEntry]) -> tuple[str, ...]:
+    """The class names that the annotations of a source have; of a YOLO source without any, `class0`, `class1`, ...
+
+    Args:
+        source: of a split.
+        files: opens its file.
+        entries: its images.
+    """
+    match source.format:
+        case "voc":
+            return names_in_voc(_of(VocEntry, entries))
+        case "coco":
+            return names_in_coco([files.coco(source.path)])
+        case "csv":
+            return names_in_csv([files.csv(source.path)])
+        case "yolo":
+            return source.names or nameless_classes(_of(YoloEntry, entries))
+
+
+def report_lost(source: SplitSource, files: OpenFiles, report: ReadReport) -> None:
+    """Count the objects of a source that belong to no image of it."""
+    if source.format == "coco":
+        report_orphans(files.coco(source.path), report)
+    elif source.format == "csv":
+        report_nameless_rows(files.csv(source.path), report)
+
+
+def read_entries(
+    source: SplitSource,
+    entries: Sequence[AnyEntry],
+    files: OpenFiles,
+    *,
+    class_names: Sequence[str],
+    sizes: ImageSizes,
+) -> RawSource:
+    """What is annotated on some images of a source.
+
+    Args:
+        source: of a split.
+        entries: from `list_entries`, each image once.
+        files: opens its file.
+        class_names: what the class ids of a YOLO source mean; the others know their names.
+        sizes: finds the sizes of images, and has the report.
+    """
+    match source.format:
+        case "voc":
+            return read_voc(_of(VocEntry, entries), sizes=sizes)
+        case "coco":
+            file, own = files.coco(source.path), _of(CocoEntry, entries)
+            return read_coco(file, own if sizes.needed else by_ascending_id(file, own), sizes=sizes)
+        case "csv":
+            return read_csv(files.csv(source.path), _of(CsvEntry, entries), sizes=sizes)
+        case "yolo":
+            return read_yolo(_of(YoloEntry, entries), class_names=class_names, sizes=sizes)
+
+
+def _of(kind: type[E], entries: Sequence[AnyEntry]) -> list[E]:
+    """The entries, which are all of one kind."""
+    return [entry for entry in entries if isinstance(entry, kind)]

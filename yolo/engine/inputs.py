@@ -1,0 +1,260 @@
+"""Ground truth for `report` and `compare`, from files of any format.
+
+The readers are those of training; the policy is another one. An evaluation has to give the number that pycocotools or
+the VOC devkit give for the same files: everything stays as it stands, in float64, neither clipped nor put in order,
+and image files need not be there. Records that no evaluation can use, such as a box without four numbers, are left
+out and counted. What is odd becomes a warning. Left out: the formats (yolo.formats), detections (detections.py), and
+what looks like another format (format_check.py).
+"""
+
+from __future__ import annotations
+
+from collections import Counter
+from collections.abc import Sequence
+from dataclasses import dataclass, fields, replace
+from pathlib import Path
+
+import numpy as np
+
+from yolo.arrays import Bool, Float64
+from yolo.data.classes import ClassRules, relabel
+from yolo.data.entries import OpenFiles, once, unique_ids
+from yolo.data.find import find_dataset, stated_class_names
+from yolo.data.read import RawSplit, category_ids_of, read_raw
+from yolo.detection_sets import ImageTable, TruthSet
+from yolo.engine.format_check import check_truth_boxes
+from yolo.errors import DataError, printable
+from yolo.formats.coco import by_ascending_id, list_coco, load_coco, read_coco, report_orphans
+from yolo.formats.issues import KINDS, InputWarning, ReadReport
+from yolo.formats.objects import RawSource
+from yolo.formats.paths import ImageSizes, canonical_split, is_file, is_folder
+from yolo.formats.voc import list_annotations, names_in_trees, read_voc
+from yolo.formats.yolo import list_labels, nameless_classes, read_yolo
+
+_YAML_SUFFIXES = (".yaml", ".yml")
+# far beyond any image, and its square far from the end of the floats
+_LARGEST_COORDINATE = 1e100
+# left out on purpose, or because other classes were asked for
+_CHOSEN = frozenset({"unwanted_class", "unknown_class"})
+
+
+@dataclass(frozen=True)
+class GroundTruthFiles:
+    """Ground truth as its files have it.
+
+    Attributes:
+        images: the images under evaluation, in the order that decides between equal scores.
+        class_names: C names.
+        category_ids: COCO's id of each class; None where there is none.
+        truths: the objects, by image.
+        warnings: what was left out or looks odd.
+        format: `coco`, `voc`, `yolo` or `csv`; several are joined by `+`.
+        source: the path as given.
+        file_names: for each image the name in the files, by which detections may know it.
+    """
+
+    images: ImageTable
+    class_names: tuple[str, ...]
+    category_ids: tuple[int, ...] | None
+    truths: TruthSet
+    warnings: tuple[InputWarning, ...]
+    format: str
+    source: str
+    file_names: Sequence[str]
+
+
+def read_ground_truth(
+    path: Path, *, split: str = "val", images: Path | None = None, class_names: Sequence[str] | None = None
+) -> GroundTruthFiles:
+    """Read ground truth.
+
+    Args:
+        path: a COCO json; a Pascal VOC root or a folder of XML files; a folder of YOLO label files; or a dataset
+            YAML or root, of any format that training takes.
+        split: which images, where the dataset is divided.
+        images: folder of the images, where they are not in one of the usual places. Only YOLO's labels need them.
+        class_names: what the class numbers of label files mean, where nothing beside them says so; elsewhere the
+            classes under evaluation, in this order: objects of others are left out and counted.
+
+    Raises:
+        DataError: nothing there, nothing that is known, or nothing in it that can be evaluated; the message
+            names the file, the place in it and what to do.
+    """
+    report = ReadReport(split)
+    given, path = str(path), Path(path).expanduser()
+    images = None if images is None else Path(images).expanduser()
+    if images is not None and not is_folder(images):
+        raise DataError(f"{printable(images)}: there is no such folder of images")
+    if not (is_file(path) or is_folder(path)):
+        raise DataError(f"{printable(path)}: there is no such file or folder of ground truth")
+    names = None if class_names is None else tuple(class_names)
+    read, form = _read(path, split=split, images=images, names=names, report=report)
+    truth = _as_it_stands(read, report, source=given, form=form)
+    check_truth_boxes(truth.truths, truth.images, report)
+    return replace(truth, warnings=report.warnings())
+
+
+def _read(
+    path: Path, *, split: str, images: Path | None, names: tuple[str, ...] | None, report: ReadReport
+) -> tuple[RawSplit, str]:
+    """Everything as its format has it, and the format."""
+    sizes = ImageSizes(report, needed=False)
+    if is_file(path):
+        if path.suffix.lower() == ".json":
+            return _read_coco(path, images, names, sizes), "coco"
+        if path.suffix.lower() not in (*_YAML_SUFFIXES, ".csv"):
+            raise DataError(
+                f"{printable(path)}: is not a known kind of ground truth; expected a COCO .json, a folder of VOC XML "
+                "files, a folder of YOLO label files, or a dataset YAML"
+            )
+    elif not any(child.suffix.lower() in _YAML_SUFFIXES for child in path.iterdir()):
+        entries = list_annotations(path, split=split, images=images)
+        if entries is not None:
+            source = read_voc(entries, sizes=sizes)
+            own = tuple(sorted({*source.class_names, *names_in_trees(entries)}))
+            return _single(source, names or own, path), "voc"
+        if _is_label_folder(path):
+            return _read_labels(path, split=split, images=images, names=names, sizes=sizes), "yolo"
+    return _read_dataset(path, split=split, images=images, names=names, sizes=sizes)
+
+
+def _read_coco(path: Path, images: Path | None, names: tuple[str, ...] | None, sizes: ImageSizes) -> RawSplit:
+    file = load_coco(path)
+    report_orphans(file, sizes.report)
+    (entries,) = once([list_coco(file, images, needed=False)], sizes.report)
+    source = read_coco(file, by_ascending_id(file, entries), sizes=sizes)
+    return _single(source, names or source.class_names, path.parent)
+
+
+def _read_labels(
+    path: Path, *, split: str, images: Path | None, names: tuple[str, ...] | None, sizes: ImageSizes
+) -> RawSplit:
+    """A folder of YOLO label files."""
+    own = path / canonical_split(split)
+    folder = own if path.name == "labels" and is_folder(own) else path
+    entries = list_labels(folder, images=images, report=sizes.report)
+    found = names or stated_class_names(folder)
+    if not found:
+        found = nameless_classes(entries)
+        if not found:
+            raise DataError(
+                "the label files have no object and nothing names the classes; put a data.yaml with 'names', a "
+                "classes.txt or an obj.names beside them, or name the classes"
+            )
+        text = "class names are not stated (no data.yaml, classes.txt or obj.names): classes are called by their number"
+        sizes.report.warn("nameless_classes", text, count=len(found))
+    return _single(read_yolo(entries, class_names=found, sizes=sizes), found, path)
+
+
+def _single(source: RawSource, names: tuple[str, ...], root: Path) -> RawSplit:
+    category_ids = category_ids_of(ClassRules(), None, names, [source])
+    return RawSplit([source], names, category_ids, ClassRules(), root)
+
+
+def _read_dataset(
+    path: Path, *, split: str, images: Path | None, names: tuple[str, ...] | None, sizes: ImageSizes
+) -> tuple[RawSplit, str]:
+    """A split of a dataset as training knows it."""
+    descriptor = find_dataset(path)
+    sources = descriptor.sources(split)
+    form = "+".join(dict.fromkeys(source.format for source in sources))
+    first, rules = sources[0], descriptor.rules
+    plain = rules.keep is None and not rules.rename and descriptor.class_names is None
+    if len(sources) == 1 and first.format == "coco" and plain and first.part == "all" and first.only is None:
+        sizes.report.notes += descriptor.notes
+        return _read_coco(first.path, images or first.image_dir, names, sizes), form
+    files = OpenFiles(descriptor.root, images_needed=False)
+    return read_raw(descriptor, split, class_names=names, files=files, sizes=sizes), form
+
+
+def _is_label_folder(path: Path) -> bool:
+    """Whether a folder holds label files rather than a dataset: it is called so, or has text files and no images."""
+    if "labels" in path.absolute().parts[-2:]:
+        return True
+    children = [child.name.lower() for child in path.iterdir()]
+    texts = [name for name in children if name.endswith(".txt") and name not in ("train.txt", "val.txt", "test.txt")]
+    return bool(texts) and "images" not in children and "labels" not in children
+
+
+def _as_it_stands(read: RawSplit, report: ReadReport, *, source: str, form: str) -> GroundTruthFiles:
+    """Everything that can be evaluated, and what is to be said of every kind of ground truth.
+
+    Raises:
+        DataError: no image or no object is left, or two images have one id.
+    """
+    parts = [_usable(relabel(own, read.class_names, read.rules, report), report) for own in read.sources]
+    if unwanted := report.objects_dropped["unwanted_class"]:
+        report.warn("unwanted_class", KINDS["unwanted_class"], count=unwanted)
+    image_ids = [one for own in parts for one in own.image_ids]
+    paths = [one for own in parts for one in own.paths]
+    if len(parts) > 1:
+        image_ids = unique_ids(image_ids, paths, read.root)
+    starts = np.cumsum([0, *(len(own.image_ids) for own in parts)])
+    columns = [
+        replace(own.objects, image_index=own.objects.image_index + start)
+        for own, start in zip(parts, starts[:-1].tolist(), strict=True)
+    ]
+    truths = TruthSet(*(np.concatenate([getattr(one, field.name) for one in columns]) for field in fields(TruthSet)))
+    _check_something_left(image_ids, truths, report, source)
+    if missing := [one for one, path in zip(image_ids, paths, strict=True) if not path]:
+        text = "the image file is not there: the numbers do not need it, pictures of this image are left out"
+        report.warn("picture_missing", text, *(f"image {one}" for one in missing[:5]), count=len(missing))
+    return GroundTruthFiles(
+        ImageTable(tuple(image_ids), tuple(paths), np.concatenate([own.sizes_hw for own in parts])),
+        read.class_names,
+        read.category_ids,
+        truths,
+        (),
+        form,
+        source,
+        tuple(name for own in parts for name in own.file_names or own.paths),
+    )
+
+
+def _usable(source: RawSource, report: ReadReport) -> RawSource:
+    """The objects with finite boxes, whose area is that of the box where none is stated."""
+    usable = is_usable(source.objects.boxes)
+    report.drop_objects(
+        "not_finite",
+        np.flatnonzero(~usable).tolist(),
+        lambda row: source.issue(row, "not_finite", "the box is not finite"),
+    )
+    if not usable.all():
+        source = source.with_objects(usable)
+    objects = source.objects
+    report.warn_rows(
+        "empty_truth_box",
+        "an annotated box has no width or no height, or a negative one: it is kept, counts as an object to be found, "
+        "and nothing can find it",
+        (objects.sizes_wh <= 0).any(axis=1),
+        lambda row: source.issue(row, "empty_truth_box", ""),
+    )
+    own = objects.sizes_wh[:, 0] * objects.sizes_wh[:, 1]
+    return replace(source, objects=replace(objects, area=np.where(np.isnan(objects.area), own, objects.area)))
+
+
+def is_usable(boxes: Float64) -> Bool:
+    """(K,) whether four numbers are finite, and so small that areas are finite too."""
+    usable: Bool = np.logical_and.reduce(np.abs(boxes) <= _LARGEST_COORDINATE, axis=1)  # False for NaN
+    return usable
+
+
+def _check_something_left(image_ids: Sequence[str], truths: TruthSet, report: ReadReport, source: str) -> None:
+    examples = "".join(f"\n  {issue}" for issue in report.issues[:3])
+    if not image_ids:
+        raise DataError(
+            f"{printable(source)}: lists no images that can be used, so there is nothing to evaluate on{examples}"
+        )
+    twice = next((one for one, number in Counter(image_ids).items() if number > 1), None)
+    if twice is not None:
+        raise DataError(f"{printable(source)}: the image id {twice!r} stands for two images; rename one")
+    if report.label_files_missing == len(image_ids):
+        raise DataError(f"{printable(source)}: not one of its {len(image_ids)} images has an annotation{examples}")
+    if not len(truths):
+        lost = sum(count for kind, count in report.objects_dropped.items() if kind not in _CHOSEN)
+        if lost:
+            raise DataError(f"{printable(source)}: not one of its {lost} objects can be used{examples}")
+        report.warn(
+            "no_objects",
+            "the ground truth has no object at all: no average precision is defined, every detection is false",
+        )
