@@ -7,13 +7,21 @@ from __future__ import annotations
 
 import io
 from collections.abc import Sequence
+from typing import TYPE_CHECKING
 
-from rich.console import Console
-from rich.table import Table
-from rich.text import Text
+if TYPE_CHECKING:
+    from rich.console import Console
+    from rich.table import Table
 
 # columns: wider than any table
 _ANY_WIDTH = 100_000
+
+
+def stdout() -> Console:
+    """A console on standard output; rich is imported when a command prints, not when its options are parsed."""
+    from rich.console import Console
+
+    return Console()
 
 
 def say(console: Console, *lines: str) -> None:
@@ -43,6 +51,8 @@ def table_text(rows: Sequence[Sequence[str]]) -> str:
     Class     AP
     cat    0.500
     """
+    from rich.console import Console
+
     console = Console(file=io.StringIO(), width=_ANY_WIDTH, color_system=None)
     with console.capture() as capture:
         console.print(_table(rows, 0))
@@ -50,6 +60,9 @@ def table_text(rows: Sequence[Sequence[str]]) -> str:
 
 
 def _table(rows: Sequence[Sequence[str]], bold: int) -> Table:
+    from rich.table import Table
+    from rich.text import Text
+
     table = Table(box=None, header_style="bold", pad_edge=False)
     header, *body = rows
     for place, title in enumerate(header):

@@ -32,6 +32,7 @@ def test_a_folder_with_subfolders_in_order(tmp_path: Path) -> None:
         (tmp_path / name).parent.mkdir(exist_ok=True)
         write_image(tmp_path / name, grey(1))
     (tmp_path / "notes.txt").write_text("no image")
+    (tmp_path / "._a.PNG").write_bytes(b"left behind by macOS")
     names = [frame.path.relative_to(tmp_path).as_posix() for frame in frames_of(open_source(str(tmp_path)))]
     assert names == ["a.PNG", "b/c.jpg", "b/z.png"]
 

@@ -7,8 +7,6 @@ from collections.abc import Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from rich.console import Console
-
 from yolo.cli.arguments import parse, run_nested, value_of
 from yolo.cli.evaluation_commands import print_evaluation
 from yolo.config import (
@@ -20,9 +18,11 @@ from yolo.config import (
     PredictConfig,
     TrainConfig,
 )
-from yolo.console import say
+from yolo.console import say, stdout
 
 if TYPE_CHECKING:
+    from rich.console import Console
+
     from yolo.engine.train import TrainingRun
 
 _SUCCESS, _INTERRUPTED = 0, 130
@@ -41,7 +41,7 @@ predict, val and train read darknet's files directly; import keeps them as one f
 def train_command(words: Sequence[str]) -> int:
     """Train a detector."""
     config = parse("train", TrainConfig, words, defaults=_cfg_defaults(words))
-    console = Console()
+    console = stdout()
     from yolo.engine.train import train
 
     run = train(config, console)
@@ -52,7 +52,7 @@ def train_command(words: Sequence[str]) -> int:
 def predict_command(words: Sequence[str]) -> int:
     """Detect on a source."""
     config = parse("predict", PredictConfig, words)
-    console = Console()
+    console = stdout()
     from yolo.engine.predict import predict
 
     summary = predict(config, console)
@@ -128,7 +128,7 @@ def _cfg_defaults(words: Sequence[str]) -> dict[str, Any]:
 def demo_command(words: Sequence[str]) -> int:
     """Train, validate and predict on synthetic images."""
     config = parse("demo", DemoConfig, words)
-    console = Console()
+    console = stdout()
     from yolo.engine.demo import demo
 
     outcome = demo(config, console)

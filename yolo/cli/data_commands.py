@@ -4,8 +4,6 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 
-from rich.console import Console
-
 from yolo.cli.arguments import parse, run_nested
 from yolo.config import (
     DataCheckConfig,
@@ -16,6 +14,7 @@ from yolo.config import (
     DataStatsConfig,
     DataSynthConfig,
 )
+from yolo.console import stdout
 
 _SUCCESS, _DATA_ERRORS = 0, 3
 _HELP = """\
@@ -51,14 +50,14 @@ def _check(words: Sequence[str]) -> int:
     config = parse("data check", DataCheckConfig, words)
     from yolo.curate.check import check
 
-    return _DATA_ERRORS if check(config, Console()).has_errors else _SUCCESS
+    return _DATA_ERRORS if check(config, stdout()).has_errors else _SUCCESS
 
 
 def _stats(words: Sequence[str]) -> int:
     config = parse("data stats", DataStatsConfig, words)
     from yolo.curate.stats import stats
 
-    stats(config, Console())
+    stats(config, stdout())
     return _SUCCESS
 
 
@@ -66,7 +65,7 @@ def _preview(words: Sequence[str]) -> int:
     config = parse("data preview", DataPreviewConfig, words)
     from yolo.curate.preview import preview
 
-    preview(config, Console())
+    preview(config, stdout())
     return _SUCCESS
 
 
@@ -74,7 +73,7 @@ def _convert(words: Sequence[str]) -> int:
     config = parse("data convert", DataConvertConfig, words)
     from yolo.curate.convert import convert
 
-    convert(config, Console())
+    convert(config, stdout())
     return _SUCCESS
 
 
@@ -82,7 +81,7 @@ def _split(words: Sequence[str]) -> int:
     config = parse("data split", DataSplitConfig, words)
     from yolo.curate.split import split
 
-    split(config, Console())
+    split(config, stdout())
     return _SUCCESS
 
 
@@ -90,7 +89,7 @@ def _synth(words: Sequence[str]) -> int:
     config = parse("data synth", DataSynthConfig, words)
     from yolo.curate.synthetic import synth
 
-    synth(config, Console())
+    synth(config, stdout())
     return _SUCCESS
 
 
@@ -98,5 +97,5 @@ def _download(words: Sequence[str]) -> int:
     config = parse("data download", DataDownloadConfig, words)
     from yolo.curate.download import download
 
-    download(config, Console())
+    download(config, stdout())
     return _SUCCESS

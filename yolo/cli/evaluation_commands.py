@@ -7,13 +7,13 @@ from collections.abc import Sequence
 from dataclasses import fields
 from typing import TYPE_CHECKING
 
-from rich.console import Console
-
 from yolo.cli.arguments import parse
 from yolo.config import CompareConfig, ReportConfig, ValConfig
-from yolo.console import print_table, say
+from yolo.console import print_table, say, stdout
 
 if TYPE_CHECKING:
+    from rich.console import Console
+
     from yolo.engine.validate import Evaluation
     from yolo.evaluation.comparison import Comparison
     from yolo.evaluation.result import EvaluationResult
@@ -24,7 +24,7 @@ _SUCCESS = 0
 def val_command(words: Sequence[str]) -> int:
     """Measure a detector."""
     config = parse("val", ValConfig, words)
-    console = Console()
+    console = stdout()
     from yolo.engine.validate import validate
 
     run = validate(config)
@@ -47,7 +47,7 @@ def val_command(words: Sequence[str]) -> int:
 def report_command(words: Sequence[str]) -> int:
     """Measure the detections of any detector."""
     config = parse("report", ReportConfig, words)
-    console = Console()
+    console = stdout()
     from yolo.engine.report import report
 
     run = report(config, console)
@@ -61,7 +61,7 @@ def report_command(words: Sequence[str]) -> int:
 def compare_command(words: Sequence[str]) -> int:
     """Say what differs between two detectors."""
     config = parse("compare", CompareConfig, _with_names(words))
-    console = Console()
+    console = stdout()
     from yolo.engine.compare import compare_files
 
     run = compare_files(config, console)

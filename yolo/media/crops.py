@@ -1,6 +1,6 @@
 """Small pictures of parts of images, for pages: decode no more than is needed, choose a part, cut, scale, encode.
 
-Left out: what is drawn on them (`outlines`, `drawing`).
+Left out: what is drawn on them (`drawing`).
 """
 
 from __future__ import annotations

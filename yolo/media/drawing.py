@@ -1,10 +1,9 @@
-"""Boxes, names and scores on images; sheets of images. Every function returns a new image.
+"""Boxes, names and scores on images, and sheets of images. Every function returns a new image.
 
-Outlines of boxes that are seen on any background, solid or dashed, without text.
-
-Each has a dark line outside and a light one inside, so that it stands out from dark and from light pixels. Colours
-differ for people who see few colours too (after Okabe and Ito, Color Universal Design, 2008), and nothing is told
-by colour alone.
+Two ways to draw: boxes with names for people who look at images (`draw_detections`, `draw_ground_truth`,
+`draw_targets`), and plain outlines for small pictures on pages (`draw_outlines`). An outline has a dark line outside
+and a light one inside, so that it stands out from dark and from light pixels. Its colours can be told apart by people
+with colour blindness too (after Okabe and Ito, Color Universal Design, 2008), and no meaning is in the colour alone.
 """
 
 from __future__ import annotations
@@ -42,6 +41,17 @@ _PALETTE: tuple[RGB, ...] = (
 _BLACK, _WHITE = (0, 0, 0), (255, 255, 255)
 _BACKGROUND = (32, 34, 38)
 _IGNORED = (170, 170, 170)
+
+# of outlines
+ORANGE: RGB = (255, 145, 0)
+BLUE: RGB = (70, 175, 255)
+WHITE: RGB = (255, 255, 255)
+GREY: RGB = (178, 178, 178)
+_DARK, _LIGHT = (16, 18, 22), (250, 250, 250)
+
+_DASH, _PERIOD = 7, 12
+_LEAST_SIDE = 7  # of a box on the picture, pixels: smaller ones would be a blot
+_AT_THE_EDGE = 3.0
 
 
 def class_colour(label: int) -> RGB:
@@ -85,7 +95,7 @@ def draw_ground_truth(
 
 
 def draw_targets(image: NDArray[np.uint8], targets: Targets, class_names: Sequence[str]) -> NDArray[np.uint8]:
-    """Draw what a training is taught on an image; ignored objects are grey, in brackets, below the others.
+    """Draw the objects that an image is trained on; ignored objects are grey, in brackets, below the others.
 
     Args:
         image: (H, W, 3) uint8 RGB.
@@ -193,17 +203,6 @@ def _font(size: int) -> Any:
     import matplotlib as mpl
 
     return ImageFont.truetype(str(Path(mpl.get_data_path(), "fonts", "ttf", "DejaVuSans.ttf")), size)
-
-
-ORANGE: RGB = (255, 145, 0)
-BLUE: RGB = (70, 175, 255)
-WHITE: RGB = (255, 255, 255)
-GREY: RGB = (178, 178, 178)
-_DARK, _LIGHT = (16, 18, 22), (250, 250, 250)
-
-_DASH, _PERIOD = 7, 12
-_LEAST_SIDE = 7  # of a box on the picture, pixels: smaller ones would be a blot
-_AT_THE_EDGE = 3.0
 
 
 class Outline(NamedTuple):

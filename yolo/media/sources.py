@@ -1,6 +1,6 @@
 """Where images come from: one file, a folder, a glob, a video; one at a time, with flat memory.
 
-Left out for now: webcams and network streams.
+Left out: webcams and network streams.
 """
 
 from __future__ import annotations
@@ -15,6 +15,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from yolo.errors import DataError, ImageReadError
+from yolo.formats.paths import find_files
 from yolo.images import IMAGE_SUFFIXES, read_image
 
 VIDEO_SUFFIXES = frozenset({".mp4", ".avi", ".mov", ".mkv", ".webm", ".m4v", ".mpg", ".mpeg", ".wmv", ".ts"})
@@ -82,12 +83,13 @@ def _is_accepted(path: Path) -> bool:
 
 def _accept(path: Path) -> Path:
     if not _is_accepted(path):
-        raise DataError(f"source {path}: files of type {path.suffix or '(none)'} are not known; {_ACCEPTED}")
+        raise DataError(f"source {path}: files of type {path.suffix or '(none)'} cannot be read; {_ACCEPTED}")
     return path
 
 
 def _files_in(folder: Path) -> list[Path]:
-    files = sorted(path for path in folder.rglob("*") if _is_accepted(path) and path.is_file())
+    # ._x.jpg is what macOS leaves beside x.jpg
+    files = find_files(folder, lambda name: _is_accepted(Path(name)) and not name.startswith("._"))
     if not files:
         raise DataError(f"source {folder}: the folder holds no image or video; {_ACCEPTED}")
     return files

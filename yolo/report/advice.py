@@ -334,8 +334,8 @@ def _all_is_well(analysis: Analysis) -> Advice:
     )
     if analysis.result.map_50_95 >= TOO_GOOD:
         text += (
-            " Such a result is rare: make sure that the detections are no copy of the annotations, and that no image "
-            "was trained on."
+            " Such a result is rare: make sure that the detections are not a copy of the annotations, and that no "
+            "image was trained on."
         )
     return Advice("good", "Nothing stands out.", text, "errors")
 
