@@ -9,6 +9,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, replace
+from itertools import pairwise
 from pathlib import Path
 from typing import Any
 
@@ -225,10 +226,16 @@ class Batch:
             targets=self.targets.to(device, non_blocking=non_blocking),
         )
 
-    def split(self, parts: int) -> list[Batch]:
-        """At most `parts` batches of one size, the last perhaps smaller; `skipped` and `notes` stay with the first."""
+    def split(self, parts: int, *, smallest: int = 1) -> list[Batch]:
+        """At most `parts` batches of one size, the last perhaps smaller; `skipped` and `notes` stay with the first.
+
+        A last one of fewer than `smallest` images is added to the one before.
+        """
         size = max(1, -(-len(self) // parts))
-        return [self._slice(start, start + size) for start in range(0, len(self), size)]
+        starts = list(range(0, len(self), size))
+        if len(starts) > 1 and len(self) - starts[-1] < smallest:
+            del starts[-1]
+        return [self._slice(start, stop) for start, stop in pairwise([*starts, len(self)])]
 
     def _slice(self, start: int, stop: int) -> Batch:
         return Batch(

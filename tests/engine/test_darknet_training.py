@@ -2,7 +2,6 @@
 
 import csv
 import json
-from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -176,15 +175,19 @@ def test_a_validation_after_one_update_of_a_deep_network_has_numbers(shapes: Pat
 
 
 @pytest.mark.parametrize("batch_norm", ["standard", "darknet"])
-def test_one_image_alone_has_no_variance_and_the_error_says_what_to_do(tmp_path: Path, batch_norm: str) -> None:
+def test_a_last_batch_of_one_image_without_a_variance_is_skipped(tmp_path: Path, batch_norm: str) -> None:
     # 5 images in batches of 4 leave one
     data = draw_shapes(tmp_path / "data", num_train=5, num_val=1)
     body = BODY + "[connected]\nbatch_normalize=1\noutput=6\nactivation=leaky\n\n"
     cfg = write_cfg(tmp_path, detector_cfg(body=body))
-    config = config_of(cfg, data, tmp_path, epochs=1, sampling="epoch", model__batch_norm=batch_norm)
-    with pytest.raises(ConfigError, match=r"one value per channel, an input of \(1, 6\).*sampling=replacement"):
-        train(config)
-    assert train(replace(config, sampling="replacement")).evaluation is not None
+    options: dict[str, Any] = {"epochs": 2, "model__batch_norm": batch_norm, "sampling": "epoch"}
+    run = train(config_of(cfg, data, tmp_path, **options))
+    state = torch.load(run.folder / "weights" / "last.ckpt", weights_only=True)
+    assert (state["position"]["step"], state["average_steps"]) == (4, 2)
+    # 4 images in 4 parts are one image each
+    with pytest.raises(ConfigError, match=r"maps of one pixel.*use a larger batch_size"):
+        train(config_of(cfg, data, tmp_path / "none", subdivisions=4, **options))
+    assert not (tmp_path / "none").exists()
 
 
 def test_training_goes_on_from_its_own_export_with_the_cfg_it_was_started_with(shapes: Path, tmp_path: Path) -> None:

@@ -128,6 +128,21 @@ def test_backgrounds_only_do_not_hurt(tmp_path: Path) -> None:
     assert run.evaluation is not None
 
 
+def test_an_input_of_one_cell_trains_and_validates_although_a_batch_of_one_cannot(tmp_path: Path) -> None:
+    """It ended in "Expected more than 1 value per channel when training"."""
+    data = draw_shapes(tmp_path / "data", num_train=5, num_val=1)
+    options: dict[str, Any] = {"input_size": 32, "model": ModelConfig(grid_size=1), "epochs": 1}
+    console = Console(record=True, width=500, file=io.StringIO())
+    run = train(quick_config(data, tmp_path, batch_size=4, **options), console)
+    assert run.evaluation is not None
+    assert "the last batch of an epoch has one image and is skipped" in console.export_text()
+    # parts of 2, 2 and 1: the last image goes with those before
+    assert train(quick_config(data, tmp_path, batch_size=5, subdivisions=3, **options)).evaluation is not None
+    with pytest.raises(ConfigError, match=r"input of 32x32 .*maps of one pixel.*use a larger batch_size"):
+        train(quick_config(data, tmp_path / "none", batch_size=1, **options))
+    assert not (tmp_path / "none").exists()
+
+
 class LossWithNaN(YoloLoss):
     """Not finite at the steps named."""
 

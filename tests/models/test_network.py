@@ -3,7 +3,7 @@ import torch
 
 from yolo.grid import GridSpec
 from yolo.models.fusion import fuse
-from yolo.models.network import GridHead, GridNetwork, InputNorm, NetworkSpec, count_parameters
+from yolo.models.network import GridHead, GridNetwork, InputNorm, NetworkSpec, can_train_on_one_image, count_parameters
 
 SMALL = NetworkSpec(backbone="shufflenet_v2_x0_5", num_classes=3)
 
@@ -85,3 +85,16 @@ def test_the_fused_network_answers_the_same(name: str) -> None:
 
 def test_the_small_network_is_small() -> None:
     assert count_parameters(GridNetwork(SMALL)) < 200_000
+
+
+@pytest.mark.parametrize(("stride", "side"), [(16, 32), (16, 64), (64, 64), (64, 128)])
+def test_which_networks_cannot_train_on_one_image(stride: int, side: int) -> None:
+    network = GridNetwork(NetworkSpec(backbone="shufflenet_v2_x0_5", num_classes=1, stride=stride, width=8))
+    image = torch.zeros(1, 3, side, side)
+    if can_train_on_one_image(network, (side, side)):
+        network(image)
+    else:
+        with pytest.raises(ValueError, match="more than 1 value per channel"):
+            network(image)
+    assert network.eval()(image).shape[0] == 1  # to validate, one image is enough
+    assert can_train_on_one_image(network, (side, side)) == ((stride, side) in {(16, 64), (64, 128)})

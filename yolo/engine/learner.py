@@ -19,7 +19,7 @@ from torch import Tensor, nn
 from yolo.config import OptimizerConfig, TrainConfig
 from yolo.engine.devices import choose_device, choose_precision
 from yolo.losses.yolo_loss import TERM_NAMES, YoloLoss
-from yolo.models.network import Network, grid_on
+from yolo.models.network import Network, can_train_on_one_image, grid_on
 from yolo.structures import Batch
 
 # The average forgets the first random weights faster than later ones: the decay rises over this many steps.
@@ -39,12 +39,14 @@ class Learner:
         network: what learns.
         average: the moving average of its weights, which is validated and saved.
         device: where both are.
+        smallest_batch: images that a step needs, see `can_train_on_one_image`.
     """
 
     def __init__(self, network: Network, config: TrainConfig, fabric: Fabric, input_hw: tuple[int, int]) -> None:
         self.device = fabric.device
         self.input_hw = input_hw
         self.grid = grid_on(network.spec, input_hw)
+        self.smallest_batch = 1 if can_train_on_one_image(network, input_hw) else 2
         self.loss = make_loss(config)
         self._subdivisions, self._clip_norm, self._peak_lr = (
             config.subdivisions,
@@ -75,7 +77,7 @@ class Learner:
         """Forward, loss and backward of a batch, in as many parts as configured; gradients add up.
 
         Args:
-            batch: on the device, one image at least.
+            batch: on the device, of at least `smallest_batch` images.
             random_predictors: draw the responsible predictors, as darknet does for the first images of some trainings.
 
         Returns:
@@ -83,7 +85,7 @@ class Learner:
         """
         loss = replace(self.loss, rule="random") if random_predictors else self.loss
         values = torch.zeros(len(TERM_NAMES), device=self.device)
-        for part in batch.split(self._subdivisions):
+        for part in batch.split(self._subdivisions, smallest=self.smallest_batch):
             terms = loss(self.grid, self.model(part.images), part.targets, self.input_hw)
             share = len(part) / len(batch)
             self._fabric.backward(terms.total * share)

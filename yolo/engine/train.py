@@ -130,7 +130,7 @@ def _train_epoch(training: Training, batches: Iterator[Batch], stop: StopRequest
         learner.set_lr(schedule.lr_factor(state.step, training.progress()))
         _report_images(training, batch, display)
         state.seen += len(batch)
-        if len(batch):
+        if len(batch) >= learner.smallest_batch:
             terms = learner.learn(batch, random_predictors=training.draws_predictors)
             if math.isfinite(sum(terms.values())) and learner.update():
                 state.add(terms, len(batch))
@@ -279,3 +279,10 @@ def _announce(training: Training, console: Console) -> None:
         f"training for {' or '.join(budget)}, {schedule.steps_per_epoch} steps of {training.config.batch_size} "
         f"an epoch; {len(training.data.val.images)} images to validate on; everything goes to {folder.path}",
     )
+    left = len(training.data.train.images) % training.config.batch_size
+    if 0 < left < learner.smallest_batch and training.config.sampling == "epoch":
+        say(
+            console,
+            "the last batch of an epoch has one image and is skipped: the network has maps of one pixel, whose batch "
+            "norms cannot train on one image",
+        )

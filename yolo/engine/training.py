@@ -17,6 +17,7 @@ from yolo.engine.learner import Learner, make_fabric
 from yolo.engine.run_folder import RunFolder
 from yolo.engine.schedule import Schedule
 from yolo.engine.training_data import TrainingData
+from yolo.errors import ConfigError
 from yolo.evaluation.result import EvaluationResult
 from yolo.evaluation.thresholds import threshold_table
 from yolo.structures import Batch
@@ -170,6 +171,13 @@ def prepare(
     # a pipeline that cannot be used ends it here, before there is a folder
     make_transform(config.augment, input_hw, config.model.resize)
     learner = Learner(network, config, fabric, input_hw)
+    largest = config.batch_size if config.sampling == "replacement" else min(config.batch_size, len(data.train.images))
+    if -(-largest // config.subdivisions) < learner.smallest_batch:
+        height, width = input_hw
+        raise ConfigError(
+            f"on an input of {width}x{height} the network has maps of one pixel, whose batch norms cannot train on one "
+            "image at a time: use a larger batch_size, fewer subdivisions or a larger input_size"
+        )
     state = TrainState(seen=seen, start_seen=seen) if saved is None else TrainState(**saved["position"])
     return Training(
         config=config,

@@ -17,6 +17,7 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
 
+from yolo.darknet.modules import BatchNorm
 from yolo.darknet.network import DarknetNetwork, DarknetSpec
 from yolo.errors import ConfigError
 from yolo.grid import Coding, GridParts, GridSpec
@@ -220,6 +221,17 @@ def grid_on(spec: Spec, input_hw: tuple[int, int]) -> GridSpec:
         return spec.grid(input_hw)
     except ValueError as error:
         raise ConfigError(str(error)) from error
+
+
+def can_train_on_one_image(network: Network, input_hw: tuple[int, int]) -> bool:
+    """False if a batch norm would see one value per channel, which has no variance: a map of 1x1 of a single image."""
+    if isinstance(network, GridNetwork):
+        coarsest = max(network.spec.stride, *(tap.stride for tap in network.backbone.taps))
+        return max(input_hw) > coarsest
+    return not any(
+        layer.out_shape.height * layer.out_shape.width == 1 and any(isinstance(m, BatchNorm) for m in module.modules())
+        for layer, module in zip(network.spec.plan.layers, network.layers, strict=True)
+    )
 
 
 def count_parameters(network: nn.Module) -> int:
