@@ -48,27 +48,11 @@ def snapshot(folder: Path) -> dict[str, tuple[int, bytes]]:
     return {str(path): (path.stat().st_mtime_ns, path.read_bytes()) for path in folder.rglob("*") if path.is_file()}
 
 
-def test_a_dataset_comes_back_through_every_format(tmp_path: Path) -> None:
-    data = put_coco(tmp_path / "coco")
-    before = snapshot(data)
-    for number, file_format in enumerate(("yolo", "voc", "csv", "coco")):
-        written, _ = run(data, tmp_path / str(number), format=file_format)
-        data = written.yaml
-    for name in ("train", "val"):
-        first = read_split(find_dataset(tmp_path / "coco"), name)
-        last = read_split(find_dataset(data), name)
-        assert (last.class_names, last.category_ids) == (("car", "dog"), (3, 18))
-        assert list(last.images.image_ids) == list(first.images.image_ids) == ["10", "11", "12"]
-        for one, other in zip(last.images, first.images, strict=True):
-            for key in ("boxes", "labels", "difficult", "iscrowd"):
-                np.testing.assert_array_equal(getattr(one.ground_truth, key), getattr(other.ground_truth, key))
-            np.testing.assert_allclose(one.ground_truth.area, other.ground_truth.area, rtol=1e-6)
-            assert one.path.read_bytes() == other.path.read_bytes()
-    assert snapshot(tmp_path / "coco") == before
-
-
 def test_what_was_read_and_written_is_printed(tmp_path: Path) -> None:
-    written, said = run(put_coco(tmp_path / "coco"), tmp_path / "new", format="yolo")
+    coco = put_coco(tmp_path / "coco")
+    before = snapshot(coco)
+    written, said = run(coco, tmp_path / "new", format="yolo")
+    assert snapshot(coco) == before
     assert written.images == {"train": 3, "val": 3}
     for words in (
         "train: 3 of 3 images kept",

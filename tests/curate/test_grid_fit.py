@@ -236,7 +236,7 @@ def test_crowded_cells_ask_for_finer_grids_or_more_boxes() -> None:
         assert (found.grid_size, found.boxes_per_cell) == (7, together)
 
 
-def test_more_in_a_cell_than_any_grid_holds_is_said() -> None:
+def test_more_in_a_cell_than_any_grid_holds_is_mentioned() -> None:
     truth = centred([(100, 100)] * 10, side=150)
     found = recommend(on_640(truth), NAMES, resize="letterbox")
     assert found is not None

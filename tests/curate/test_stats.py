@@ -59,7 +59,7 @@ def test_classes_most_frequent_first() -> None:
     ]
 
 
-def test_many_classes_are_cut_and_said_to_be() -> None:
+def test_many_classes_are_cut_and_mentioned() -> None:
     names = tuple(f"class {k}" for k in range(MAX_ROWS + 5))
     table = class_table(measured(centred([(9, 9)], labels=[MAX_ROWS + 4]), names=names))
     assert len(table.rows) == MAX_ROWS + 1

@@ -1,7 +1,9 @@
 """Dividing images into parts by shares: at random, with the classes in equal shares, or in whole groups.
 
-Every way depends on the names of the images and the seed alone, not on the order in which they are listed. Left out:
-reading and writing datasets (split.py).
+The three `split_` functions take n `names` of images, each once, or their groups; the positive `shares` of the parts,
+with the sum 1; and a `seed`, which gives each name the same part again in whatever order they are listed. They return
+(n,) which part each image belongs to, where no part is empty, and raise a DataError where there is too little to
+divide. Left out: reading and writing datasets (split.py).
 """
 
 from __future__ import annotations
@@ -27,19 +29,7 @@ _RUNNING_NUMBER = re.compile(r"[\s_.\-()\[\]#]*\d+[\s_.\-()\[\]#]*$")
 
 
 def split_randomly(names: Sequence[str], shares: Sequence[float], *, seed: int) -> Int64:
-    """Draw parts of the sizes of the shares.
-
-    Args:
-        names: n names, each once, such as paths below the dataset.
-        shares: of the parts, positive, with the sum 1.
-        seed: the same one gives each name the same part again.
-
-    Returns:
-        (n,) which part each image belongs to. Sizes are the shares of n, rounded so that they add up; no part is empty.
-
-    Raises:
-        DataError: there are fewer images than parts.
-    """
+    """Draw parts whose sizes are the shares of n, rounded so that they add up."""
     _require_enough(len(names), len(shares), "images")
     parts = np.zeros(len(names), np.int64)
     parts[_drawn_order(names, seed)] = np.repeat(np.arange(len(shares)), _sizes(len(names), shares))
@@ -53,22 +43,16 @@ def split_stratified(
 
     Again and again the class is taken that is on the fewest images without a part. Each of these images, in drawn
     order, goes to the part that lacks most images of this class; of equal ones to that which lacks most images at all,
-    then to the first. Images without objects come last and fill up. The rare classes, which go wrong easily, are so
+    then to the first. Images without objects come last and fill up. Rare classes, which go wrong easily, are so
     divided while there is still a choice; the sizes of the parts are near the shares, not exactly them. (Sechidis,
     Tsoumakas, Vlahavas: On the Stratification of Multi-Label Data, 2011.)
 
     Args:
-        names: n names, each once, such as paths below the dataset.
-        images: the n images in the order of the names.
-        shares: of the parts, positive, with the sum 1.
+        names: of the images.
+        images: in the order of the names.
+        shares: of the parts.
         num_classes: labels are below it.
-        seed: the same one gives each name the same part again.
-
-    Returns:
-        (n,) which part each image belongs to; no part is empty.
-
-    Raises:
-        DataError: there are fewer images than parts.
+        seed: of the order.
     """
     _require_enough(len(names), len(shares), "images")
     order = _drawn_order(names, seed)
@@ -88,19 +72,7 @@ def split_stratified(
 
 
 def split_groups(groups: Sequence[str], shares: Sequence[float], *, seed: int) -> Int64:
-    """Keep groups whole; the largest come first, each goes to the part that lacks most images.
-
-    Args:
-        groups: the group of each of n images, see `group_names`.
-        shares: of the parts, positive, with the sum 1.
-        seed: decides among groups of one size.
-
-    Returns:
-        (n,) which part each image belongs to. No part is empty; sizes come near the shares as the groups allow.
-
-    Raises:
-        DataError: there are fewer groups than parts.
-    """
+    """Keep groups whole, see `group_names`: the largest first, each to the part that lacks most images."""
     counts = Counter(groups)
     _require_enough(len(counts), len(shares), "groups")
     names = list(counts)

@@ -160,22 +160,10 @@ def _table(parts: Mapping[str, AnnotatedImages], class_names: Sequence[str]) -> 
 def _write_lists(
     descriptor: DatasetDescriptor, parts: Mapping[str, Sequence[str]], folder: Path, *, class_names: Sequence[str]
 ) -> Path:
-    """Write the lists and the YAML into a new folder.
+    """Write the lists and the YAML into a new folder; the path of the YAML.
 
     Paths are relative, so that dataset and lists can be moved together; absolute where a link lies between them, or
-    another drive.
-
-    Args:
-        descriptor: of the dataset.
-        parts: absolute paths of the images of each part, `train` and others; none is empty.
-        folder: new, or empty; nothing is left there if anything fails.
-        class_names: of the dataset, as they were read.
-
-    Returns:
-        The path of `dataset.yaml`.
-
-    Raises:
-        DataError: the folder is in use, or a path does not fit in a line of a list.
+    another drive. `parts` has the absolute paths of the images of each part.
     """
     folder = Path(os.path.abspath(folder))  # noqa: PTH100  (no links are resolved)
     images_of = _images_by_source(descriptor)
