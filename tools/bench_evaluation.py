@@ -213,7 +213,7 @@ def main() -> None:
         measure_memory(options.memory_of, options.detections)
         return
     names = [name for name in CONTENDERS if name not in options.without]
-    if importlib.util.find_spec("faster_coco_eval") is None:
+    if "faster-coco-eval" in names and importlib.util.find_spec("faster_coco_eval") is None:
         names.remove("faster-coco-eval")
     problem = made_up(options.detections)
     print(f"{platform.processor() or platform.machine()}, Python {platform.python_version()}, numpy {np.__version__}")

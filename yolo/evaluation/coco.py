@@ -17,7 +17,7 @@ import numpy as np
 from yolo.arrays import Float64
 from yolo.detection_sets import Problem
 from yolo.evaluation.average_precision import RECALL_POINTS, curves
-from yolo.evaluation.matching import AREA_RANGES, IOU_THRESHOLDS, AreaRange, Matches, match
+from yolo.evaluation.matching import AREA_RANGES, IOU_THRESHOLDS, AreaRange, Matches, match_ranges
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -113,7 +113,7 @@ def evaluate_coco(problem: Problem, protocol: CocoProtocol | None = None) -> Coc
 
 def match_by_protocol(problem: Problem, protocol: CocoProtocol) -> Matches:
     """The first half of `evaluate_coco`."""
-    return match(
+    return match_ranges(
         problem,
         iou_thresholds=np.array(protocol.iou_thresholds),
         area_ranges=protocol.area_ranges,

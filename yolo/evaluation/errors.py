@@ -169,9 +169,9 @@ def _costs(
 
     codes = (NO_ERROR, _BOTH, _DUPLICATE, _BACKGROUND)  # of the first nothing is removed: none of them is wrong
     removed = np.stack([*(kind == code for code in codes), outcome.false_positive])
-    order, bounds, hit = matches.ranking.by_class, matches.ranking.bounds, outcome.true_positive
+    order, scores, bounds, *_ = matches.ranking
     misses = (outcome.false_positive & ~removed)[:, order]
-    scores, hits = detections.scores[order], np.tile(hit[order], (len(removed), 1))
+    hits = np.tile(outcome.true_positive[order], (len(removed), 1))
     base, both, duplicate, background, false_positive = _average_precisions(scores, bounds, hits, misses, instances)
 
     def fewer_objects(left: Int64) -> Float64:

@@ -56,12 +56,13 @@ _DIGIT_BITS = 16  # numpy sorts integers of this many bits by radix
 
 
 class Ranking(NamedTuple):
-    """Detections in the order of their turns. All hold places in the `DetectionSet`."""
+    """The k detections that take part, in the order of their turns, as places in the `DetectionSet`."""
 
-    by_class: Int64  # (K,) by class, then by descending score
+    by_class: Int64  # (k,) by class, then by descending score
+    scores: Float64  # (k,) of each in `by_class`
     bounds: Int64  # (C+1,) class c owns by_class[bounds[c]:bounds[c + 1]]
-    by_group: Int64  # (K,) by class, then by image, then by descending score
-    group: Int64  # (K,) class * images + image of each in `by_group`: ascending
+    by_group: Int64  # (k,) by class, then by image, then by descending score
+    group: Int64  # (k,) class * images + image of each in `by_group`: ascending
     rank: Int32  # (K,) place of every detection among those of its class and image by score, 0 = best
 
 
@@ -78,8 +79,8 @@ class Matches:
     """Who found what at each IoU threshold in each area range; only the S detections near an object are stored.
 
     Attributes:
-        problem: its detections are those that take part: at most `max_detections` of each class and image.
-        max_detections: the limit.
+        problem: what was matched.
+        max_detections: limit on the detections of each class and image; others do not take part.
         iou_thresholds: (T,).
         areas: names of the A area ranges or other subsets of the objects.
         ranking: the order of turns. Of equal scores the one on the earlier image goes first.
@@ -87,7 +88,8 @@ class Matches:
         positions: (S,) their places in `ranking.by_class`, ascending.
         taken: (A, T, S) the object taken, -1 for none.
         counted: (A, M) objects that a detector is asked to find.
-        inside: (A, K) detections of an area in the range. Others count for nothing unless they take an object.
+        inside: (A, K) detections of an area in the range that take part. Others count for nothing unless they take an
+            object.
     """
 
     problem: Problem
@@ -100,6 +102,23 @@ class Matches:
     taken: Int32
     counted: Bool
     inside: Bool
+
+    def limited(self) -> Matches:
+        """The same with only those detections in the problem that take part."""
+        kept = self.ranking.rank < self.max_detections
+        if kept.all():
+            return self
+        place = np.cumsum(kept) - 1
+        ranking = self.ranking
+        return replace(
+            self,
+            problem=replace(self.problem, detections=self.problem.detections[kept]),
+            ranking=ranking._replace(
+                by_class=place[ranking.by_class], by_group=place[ranking.by_group], rank=ranking.rank[kept]
+            ),
+            rows=place[self.rows],
+            inside=self.inside[:, kept],
+        )
 
     def instances(self, area: int = 0) -> Int64:
         """(C,) objects to be found, per class."""
@@ -132,11 +151,10 @@ class Matches:
 
     def verdicts(self, area: int = 0) -> Verdicts:
         """What the detections count for at all IoU thresholds."""
-        by_class = self.ranking.by_class
         return Verdicts(
-            self.problem.detections.scores[by_class],
+            self.ranking.scores,
             self.ranking.bounds,
-            self.inside[area, by_class],
+            self.inside[area, self.ranking.by_class],
             self.positions,
             *self._flags(area, slice(None)),
         )
@@ -155,7 +173,7 @@ def match(
     area_ranges: Mapping[str, AreaRange] = AREA_RANGES,
     max_detections: int = 100,
 ) -> Matches:
-    """Match at all IoU thresholds and area ranges.
+    """Match at all IoU thresholds and area ranges; the detections of the result are those that take part.
 
     Args:
         problem: what is evaluated.
@@ -166,6 +184,15 @@ def match(
     Raises:
         ValueError: a label or image that the problem does not have, or a score that is not a number.
     """
+    return match_ranges(
+        problem, iou_thresholds=iou_thresholds, area_ranges=area_ranges, max_detections=max_detections
+    ).limited()
+
+
+def match_ranges(
+    problem: Problem, *, iou_thresholds: Float64, area_ranges: Mapping[str, AreaRange], max_detections: int
+) -> Matches:
+    """As `match`, with all detections in the problem of the result."""
     own_area = problem.detections.sizes_wh[:, 0] * problem.detections.sizes_wh[:, 1]
     ranges = area_ranges.values()
     return match_subsets(
@@ -187,7 +214,7 @@ def match_subsets(
     iou_thresholds: Float64 = IOU_THRESHOLDS,
     max_detections: int = 100,
 ) -> Matches:
-    """As `match`, with any subsets of the objects in place of area ranges.
+    """As `match_ranges`, with any subsets of the objects in place of area ranges.
 
     Args:
         problem: what is evaluated.
@@ -203,8 +230,7 @@ def match_subsets(
     ranking = rank_detections(problem, ties_by_image=True)
     kept = ranking.rank < max_detections
     if not kept.all():
-        problem, inside = replace(problem, detections=problem.detections[kept]), inside[:, kept]
-        ranking = _keep(ranking, kept)
+        ranking, inside = _keep(ranking, kept), inside & kept
     truths = problem.truths
     limits = np.minimum(iou_thresholds, _HIGHEST_THRESHOLD)
     pairs = find_pairs(
@@ -215,7 +241,7 @@ def match_subsets(
     )
     taken = take_turns(pairs, ranking.group, counted=counted, reusable=truths.reusable, limits=limits)
 
-    position_of = np.empty(len(ranking.by_class), np.int32)
+    position_of = np.empty(len(problem.detections), np.int32)
     position_of[ranking.by_class] = np.arange(len(ranking.by_class), dtype=np.int32)
     rows = pairs.detection[starts_run(pairs.place)]
     positions = position_of[rows].astype(np.int64)
@@ -297,19 +323,19 @@ def rank_detections(problem: Problem, *, ties_by_image: bool) -> Ranking:
     rank = np.empty(len(detections), np.int32)
     rank[by_group] = place_in_run(group)
     bounds = np.append(0, np.cumsum(np.bincount(detections.labels, minlength=problem.num_classes)))
-    return Ranking(by_class, bounds, by_group, group, rank)
+    return Ranking(by_class, detections.scores[by_class], bounds, by_group, group, rank)
 
 
 def _keep(ranking: Ranking, kept: Bool) -> Ranking:
-    """The ranking of those of the (K,) detections that are kept."""
-    place = np.cumsum(kept) - 1
+    """The order of those of the (K,) detections that are kept."""
     in_class, in_group = kept[ranking.by_class], kept[ranking.by_group]
     return Ranking(
-        place[ranking.by_class[in_class]],
+        ranking.by_class[in_class],
+        ranking.scores[in_class],
         np.append(0, np.cumsum(in_class))[ranking.bounds],
-        place[ranking.by_group[in_group]],
+        ranking.by_group[in_group],
         ranking.group[in_group],
-        ranking.rank[kept],
+        ranking.rank,
     )
 
 
