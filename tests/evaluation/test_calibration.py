@@ -94,7 +94,7 @@ def test_a_known_temperature_is_found(true_temperature: float) -> None:
     assert note == ""
 
 
-def test_the_temperature_mends_the_error() -> None:
+def test_the_temperature_lowers_the_error() -> None:
     generator = np.random.default_rng(1)
     chance = generator.uniform(0.02, 0.98, 600)
     rows = list(zip(apply_temperature(chance, 1 / 3).tolist(), (generator.random(600) < chance).tolist(), strict=True))
@@ -151,7 +151,7 @@ def test_scores_outside_are_clipped_and_counted() -> None:
     assert result.note.startswith("2 scores outside 0..1 were clipped")
 
 
-def test_the_mass_of_low_scores_is_told_apart() -> None:
+def test_the_mass_of_low_scores_is_measured_apart() -> None:
     # 98 detections of 0.01 that are wrong, two of 0.9 of which one is right
     result = calibration_of([(0.01, False)] * 98 + [(0.9, True), (0.9, False)])
     assert result.ece == pytest.approx((98 * 0.01 + 2 * 0.4) / 100)

@@ -9,10 +9,12 @@ import torch.distributed as dist
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
+from tests.reference.coco_arrays import pycocotools_arrays
 from tests.reference.coco_oracle import COCO_NUMBERS, found, random_problem
 from yolo.detection_sets import ImageTable
 from yolo.errors import DataError
 from yolo.evaluation import Evaluator
+from yolo.evaluation.coco import CocoProtocol, CocoResult
 from yolo.evaluation.summary import summarise
 from yolo.structures import Detections, GroundTruth
 
@@ -37,6 +39,28 @@ def test_perfect_detections_have_map_exactly_one(seed: int) -> None:
         assert result.map_50_95 == result.map_50 == result.map_75 == result.ar_100 == 1.0
         assert result.precision == result.recall == result.f1 == 1.0
         assert np.trace(result.confusion_matrix) == result.confusion_matrix.sum() == result.num_objects
+
+
+@settings(max_examples=25, deadline=None)
+@given(
+    seed=st.integers(0, 2**32 - 1),
+    num_classes=st.integers(1, 4),
+    coarse=st.booleans(),
+    limits=st.sampled_from([(1, 10, 100), (2, 3, 7)]),
+)
+def test_every_number_is_that_of_pycocotools(
+    seed: int, num_classes: int, coarse: bool, limits: tuple[int, int, int]
+) -> None:
+    images = random_problem(seed, num_images=4, num_classes=num_classes, coarse=coarse, max_found=20)
+    evaluator, protocol = images.evaluator(limits), CocoProtocol(max_detections=limits)
+    arrays, result = pycocotools_arrays(evaluator.problem(), protocol), evaluator.compute()
+    expected = CocoResult(protocol, evaluator.class_names, arrays.precision, arrays.recall, arrays.scores).stats
+    expected = np.where(expected < 0, np.nan, expected)
+    np.testing.assert_allclose([getattr(result, name) for name in COCO_NUMBERS], expected, rtol=0, atol=1e-12)
+    own = np.where(arrays.precision < 0, np.nan, arrays.precision)[..., 0, 2]  # (T, R, C)
+    expected = np.stack([own[0].mean(axis=0), own[5].mean(axis=0), own.mean(axis=(0, 1))], axis=1)
+    ours = [(one.ap_50, one.ap_75, one.ap_50_95) for one in result.per_class]
+    np.testing.assert_allclose(ours, expected, rtol=0, atol=1e-12)
 
 
 def test_hand_computed_numbers() -> None:

@@ -32,7 +32,7 @@ def worst(problem: Problem, *, threshold: float = 0.5, most: int = 24) -> dict[s
     return error_examples(matches, analyse_errors(matches, score_threshold=threshold), most=most)
 
 
-def test_each_kind_is_told_in_one_sentence() -> None:
+def test_each_kind_has_its_sentence() -> None:
     found: list[Found] = [
         (DOG, 0.93, [0, 0, 10, 8], 0),
         (CAT, 0.92, [0, 0, 10, 4], 1),

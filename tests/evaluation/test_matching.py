@@ -88,7 +88,7 @@ def test_an_object_that_counts_goes_before_an_ignored_one_with_higher_iou() -> N
 
 
 def test_a_difficult_object_excuses_any_number_of_detections_by_ordinary_iou() -> None:
-    # the last one lies inside, but with IoU 0.25: unlike a crowd, this is no excuse
+    # the last one lies inside, but with IoU 0.25: unlike a crowd, this does not excuse
     found = [(0.9, BOX), (0.8, BOX), (0.7, [0.0, 0.0, 5.0, 5.0])]
     assert verdicts(make_sets(found=found, objects=[BOX], difficult=(0,))) == "iiF"
 

@@ -18,7 +18,7 @@ def test_round_trip_through_json_keeps_every_number() -> None:
     text = json.dumps(result.to_dict(), allow_nan=False)
     again = EvaluationResult.from_dict(json.loads(text))
     assert json.dumps(again.to_dict(), allow_nan=False) == text
-    assert repr(again.per_class) == repr(result.per_class)  # NaN is no equal of itself
+    assert repr(again.per_class) == repr(result.per_class)  # NaN is not equal to itself
     for name in ("precision_curves", "f1_curves", "confusion_matrix"):
         before, after = getattr(result, name), getattr(again, name)
         assert after.dtype == before.dtype

@@ -59,7 +59,7 @@ def test_wanted_recall_takes_the_highest_threshold_that_has_it() -> None:
     assert table.for_recall(0.75).values[0] == pytest.approx(0.5)
 
 
-def test_out_of_reach_is_told_and_answered_by_what_comes_closest() -> None:
+def test_out_of_reach_is_named_and_answered_by_what_comes_closest() -> None:
     recall = table_of(MIXED, 4).for_recall(0.9)
     assert recall.out_of_reach == ("a",)
     assert recall.values[0] == 0.0

@@ -1,12 +1,6 @@
-"""The oracle: the real pycocotools on files written by `coco_json`, and random problems that are hard to get right."""
+"""Random images that are hard to evaluate right, with what is on them and what was found; see also `coco_arrays`."""
 
-import contextlib
-import io
-import math
-import tempfile
-import warnings
 from dataclasses import dataclass
-from pathlib import Path
 from typing import Any
 
 import numpy as np
@@ -15,8 +9,7 @@ import torch
 from yolo.arrays import Float64
 from yolo.evaluation.evaluator import Evaluator
 from yolo.evaluation.result import EvaluationResult
-from yolo.formats.coco_write import ground_truth_dict, write_predictions
-from yolo.structures import AnnotatedImage, Detections, GroundTruth
+from yolo.structures import Detections, GroundTruth
 
 COCO_NUMBERS = (
     *("map_50_95", "map_50", "map_75", "map_small", "map_medium", "map_large"),
@@ -36,11 +29,15 @@ class Problem:
     def class_names(self) -> list[str]:
         return [f"class {index}" for index in range(self.num_classes)]
 
-    def evaluate(self, max_detections: tuple[int, int, int] = (1, 10, 100)) -> EvaluationResult:
+    def evaluator(self, max_detections: tuple[int, int, int] = (1, 10, 100)) -> Evaluator:
+        """One that has seen all images."""
         evaluator = Evaluator(self.class_names, max_detections=max_detections)
         for image_id, truth in self.truths.items():
             evaluator.update(image_id, self.detections[image_id], truth)
-        return evaluator.compute()
+        return evaluator
+
+    def evaluate(self) -> EvaluationResult:
+        return self.evaluator().compute()
 
 
 def found(boxes: Any, scores: Any, labels: Any) -> Detections:
@@ -105,61 +102,3 @@ def _random_found(
         boxes[near] = (truth.boxes[source] + (shift if coarse else shift * generator.random((count, 4))))[near]
         labels[near] = truth.labels[source][near]
     return found(boxes, scores, labels)
-
-
-def pycocotools_results(
-    problem: Problem, max_detections: tuple[int, int, int] = (1, 10, 100)
-) -> tuple[dict[str, float], Float64]:
-    """The 12 numbers, and (C, 3) AP50, AP75 and AP50-95 of each class; -1 is turned into NaN."""
-    from pycocotools.cocoeval import COCOeval
-
-    with warnings.catch_warnings(), contextlib.redirect_stdout(io.StringIO()):
-        warnings.simplefilter("ignore")
-        coco_truth, coco_found = _load(problem)
-        run = COCOeval(coco_truth, coco_found, "bbox")
-        run.params.maxDets = list(max_detections)
-        run.evaluate()
-        run.accumulate()
-        precision, recall = run.eval["precision"], run.eval["recall"]  # (T, R, C, A, L), (T, C, A, L)
-        if max_detections[-1] == 100:
-            run.summarize()
-            stats = run.stats.tolist()
-        else:  # its own summary looks for 100 literally
-            stats = [_mean(precision[part, :, :, area, 2]) for part, area in _PRECISION_PARTS]
-            stats += [_mean(recall[:, :, area, limit]) for area, limit in _RECALL_PARTS]
-    numbers = {name: math.nan if value == -1 else float(value) for name, value in zip(COCO_NUMBERS, stats, strict=True)}
-    own = precision[:, :, :, 0, 2]
-    per_class = np.stack([own[0].mean(0), own[5].mean(0), own.mean((0, 1))], axis=1)
-    return numbers, np.where(per_class < 0, np.nan, per_class)
-
-
-_ALL = slice(None)
-_PRECISION_PARTS = ((_ALL, 0), (slice(0, 1), 0), (slice(5, 6), 0), (_ALL, 1), (_ALL, 2), (_ALL, 3))
-_RECALL_PARTS = ((0, 0), (0, 1), (0, 2), (1, 2), (2, 2), (3, 2))
-
-
-def _mean(values: Float64) -> float:
-    known = values[values > -1]
-    return float(known.mean()) if known.size else -1.0
-
-
-def _load(problem: Problem) -> tuple[Any, Any]:
-    from pycocotools.coco import COCO
-
-    images = [
-        AnnotatedImage(image_id, Path(f"{image_id}.jpg"), (480, 640), truth)
-        for image_id, truth in problem.truths.items()
-    ]
-    coco_truth = COCO()
-    coco_truth.dataset = ground_truth_dict(images, problem.class_names)
-    coco_truth.createIndex()
-    if any(len(one) for one in problem.detections.values()):
-        with tempfile.TemporaryDirectory() as folder:
-            path = Path(folder) / "predictions.json"
-            write_predictions(path, problem.detections)
-            return coco_truth, coco_truth.loadRes(str(path))
-    # loadRes fails on an empty list
-    coco_found = COCO()
-    coco_found.dataset = {**coco_truth.dataset, "annotations": []}
-    coco_found.createIndex()
-    return coco_truth, coco_found

@@ -109,7 +109,7 @@ def _operating_point(problem: Problem, score_threshold: float, max_detections: i
 
 
 def slow_envelope(hits: list[bool]) -> list[float]:
-    """The best precision after this detection or a later one; every detection that is no hit counts against."""
+    """The best precision after this detection or a later one; every detection that is not a hit counts against."""
     precision = [sum(hits[: place + 1]) / (place + 1) for place in range(len(hits))]
     return [max(precision[place:]) for place in range(len(hits))]
 

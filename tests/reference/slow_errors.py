@@ -51,10 +51,10 @@ def slow_errors(problem: Problem) -> tuple[list[str], list[int], list[int], dict
             rows.append(_row(problem, place, labels[place], taken >= 0))
     costs: dict[str, list[float]] = {}
     for kind in (*KINDS, "false_positive", "false_negative"):
-        mended, gone = _mend(problem, kind, rows, kinds, nearest, found)
+        corrected, gone = _correct(problem, kind, rows, kinds, nearest, found)
         gone = missed if kind == "missed" else gone
         costs[kind] = [
-            _cost(label, rows, mended, [int(truths.labels[index]) for index in countable],
+            _cost(label, rows, corrected, [int(truths.labels[index]) for index in countable],
                   [int(truths.labels[index]) for index in countable if index not in gone])
             for label in range(problem.num_classes)
         ]  # fmt: skip
@@ -91,7 +91,7 @@ def _xywh(problem: Problem, which: str, index: int) -> list[float]:
     return [*part.boxes[index, :2].tolist(), *part.sizes_wh[index].tolist()]
 
 
-def _mend(
+def _correct(
     problem: Problem, kind: str, rows: list[Row], kinds: list[str], nearest: list[int], found: set[int]
 ) -> tuple[list[Row], list[int]]:
     """The detections that are left, and the objects that need not be found any more."""
@@ -100,19 +100,19 @@ def _mend(
         return rows, [index for index in range(len(truths)) if index not in found]
     if kind == "false_positive":
         return [row for row in rows if row[4]], []
-    mended, done = [], set(found)
+    corrected, done = [], set(found)
     for row in sorted(rows, key=lambda row: (-row[1], row[2], row[3])):
         if kinds[row[3]] != kind:
-            mended.append(row)
+            corrected.append(row)
         elif kind in ("class", "location") and nearest[row[3]] not in done:
             done.add(nearest[row[3]])
-            mended.append(_row(problem, row[3], int(truths.labels[nearest[row[3]]]), True))
-    return mended, []
+            corrected.append(_row(problem, row[3], int(truths.labels[nearest[row[3]]]), True))
+    return corrected, []
 
 
-def _cost(label: int, rows: list[Row], mended: list[Row], before: list[int], after: list[int]) -> float:
+def _cost(label: int, rows: list[Row], corrected: list[Row], before: list[int], after: list[int]) -> float:
     if label not in before:
         return math.nan
     old = slow_average_precision(rows, label, before.count(label))
-    new = slow_average_precision(mended, label, after.count(label)) if label in after else 1.0
+    new = slow_average_precision(corrected, label, after.count(label)) if label in after else 1.0
     return new - old
