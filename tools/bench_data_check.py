@@ -28,17 +28,7 @@ from yolo.randomness import sample_generator
 HEIGHT, WIDTH, SCENE_SIDE, NUM_SCENES, NUM_BOXES = 480, 640, 1400, 40, 13
 QUALITY = 88
 NAMES = ("a", "b", "c")
-# name, width and digits after the point
-COLUMNS = (
-    ("images", 8, 0),
-    ("seconds", 9, 1),
-    ("images/s", 10, 0),
-    ("cpu ms", 8, 2),
-    ("parent", 8, 0),
-    ("worker", 8, 0),
-    ("page MB", 9, 1),
-    ("duplicates", 12, 0),
-)
+COLUMNS = ("images", "seconds", "images/s", "cpu ms", "parent", "worker", "page MB", "duplicates")
 
 
 def make_images(folder: Path, count: int) -> None:
@@ -89,10 +79,7 @@ def measure(yaml: Path, count: int, workers: int) -> None:
     near = sum(kind["count"] for name, kind in kinds.items() if "duplicate" in name)
     parent, worker = peaks.pop(process.pid), max(peaks.values(), default=0.0)
     row = (count, seconds, count / seconds, 1000 * used / count, parent, worker, size, near)
-    print(
-        "".join(f"{value:>{width}.{digits}f}" for value, (_, width, digits) in zip(row, COLUMNS, strict=True)),
-        flush=True,
-    )
+    print("".join(f"{value:>12.6g}" for value in row), flush=True)
 
 
 def cpu_seconds() -> float:
@@ -127,7 +114,7 @@ def main(sizes: Sequence[int], workers: int, folder: Path) -> None:
     if not any((folder / "images" / "train").iterdir()):
         make_images(folder, max(sizes))
     print(f"{workers} workers of {os.cpu_count()} cores; cpu ms: per image, of all processes; memory in MB")
-    print("".join(f"{name:>{width}}" for name, width, _ in COLUMNS))
+    print("".join(f"{name:>12}" for name in COLUMNS))
     for count in sizes:
         measure(describe(folder, count), count, workers)
 

@@ -55,56 +55,46 @@ def test_boxes_of_different_images_are_not_compared_and_each_pair_is_found_once(
     assert [kind for kind, _ in found(three)] == ["nearly_duplicate"] * 3
 
 
+def overlapping(split: Split) -> list[Finding]:
+    return [item for item in box_findings(split) if item.kind in ("nearly_duplicate", "two_labels")]
+
+
 def test_pairs_are_those_of_comparing_all() -> None:
-    generator = np.random.default_rng(0)
-    images: dict[str, Objects] = {}
-    expected = 0
-    for place in range(20):
-        corners = generator.integers(0, 12, (generator.integers(0, 40), 2)).astype(float).tolist()
-        objects = [(int(generator.integers(2)), (x, y, x + 40, y + 40)) for x, y in corners]
-        images[str(place)] = objects
-        for b in range(len(objects)):
-            for a in range(b):
-                (label_a, (xa, ya, *_)), (label_b, (xb, yb, *_)) = objects[a], objects[b]
-                inter = (40 - abs(xa - xb)) * (40 - abs(ya - yb))
-                expected += inter / (3200 - inter) > (0.8 if label_a == label_b else 0.9)
-    items = [item for item in box_findings(split_of(images)) if item.kind in ("nearly_duplicate", "two_labels")]
-    assert len(items) == expected > 100
-
-
-def test_boxes_beyond_number_are_reported_and_not_compared() -> None:
-    # all of them on one another
-    many: Objects = [(0, (100, 100, 200 + k / 1000, 200)) for k in range(10_001)]
-    pair: Objects = [(0, (10, 10, 110, 110)), (0, (15, 10, 115, 110))]
-    items = list(box_findings(split_of({"many": many, "pair": pair})))
-    assert [(item.kind, item.path, item.message[:18]) for item in items] == [
-        ("image_crowded", "/data/many.jpg", "has 10001 objects"),
-        ("nearly_duplicate", "/data/pair.jpg", "IoU 0.904: cat (10"),
-    ]
-    # of fewer each is compared, and has 20 partners, the last ones fewer
-    items = list(box_findings(split_of({"many": many[:500]})))
-    assert {item.kind for item in items} == {"nearly_duplicate"}
-    assert len(items) == 20 * 480 + 20 * 19 // 2
-
-
-def test_pairs_of_many_sizes_are_those_of_comparing_all() -> None:
     generator = np.random.default_rng(1)
-    corners = generator.uniform(0, 20, (400, 2))
-    boxes = np.concatenate([corners, corners + 10 * 1.3 ** generator.integers(0, 8, (400, 2))], axis=1)
-    boxes = boxes.astype(np.float32).astype(np.float64)
-    labels = generator.integers(0, 2, 400)
+    images: dict[str, Objects] = {}
     expected = set()
-    for b in range(400):
-        for a in range(b):
-            sides = np.minimum(boxes[a, 2:], boxes[b, 2:]) - np.maximum(boxes[a, :2], boxes[b, :2])
-            inter = float(np.prod(np.maximum(sides, 0)))
-            union = float(sum(np.prod(box[2:] - box[:2]) for box in (boxes[a], boxes[b])) - inter)
-            if inter / union > (0.8 if labels[a] == labels[b] else 0.9):
-                expected.add((tuple(boxes[a].tolist()), tuple(boxes[b].tolist())))
-    objects: Objects = [(int(label), tuple(box)) for label, box in zip(labels, boxes.tolist(), strict=True)]
-    items = [item for item in box_findings(split_of({"a": objects})) if item.kind in ("nearly_duplicate", "two_labels")]
-    assert {item.images[0].boxes for item in items} == expected
-    assert len(items) == len(expected) > 30
+    for name in "abcde":
+        corners = generator.uniform(0, 8, (80, 2))
+        boxes = np.concatenate([corners, corners + 10 * 1.3 ** generator.integers(0, 6, (80, 2))], axis=1)
+        boxes, labels = boxes.astype(np.float32).astype(np.float64), generator.integers(0, 2, 80).tolist()
+        images[name] = [
+            (label, (x1, y1, x2, y2)) for label, (x1, y1, x2, y2) in zip(labels, boxes.tolist(), strict=True)
+        ]
+        inner = np.minimum(boxes[:, None, 2:], boxes[:, 2:]) - np.maximum(boxes[:, None, :2], boxes[:, :2])
+        inter, areas = inner.clip(0).prod(axis=2), (boxes[:, 2:] - boxes[:, :2]).prod(axis=1)
+        iou = inter / (areas[:, None] + areas - inter)
+        for a, b in np.argwhere(np.triu(iou, 1) > 0.8).tolist():
+            if labels[a] == labels[b] or iou[a, b] > 0.9:
+                expected.add((name, images[name][a][1], images[name][b][1]))
+    items = overlapping(split_of(images))
+    assert {(Path(item.path).stem, *item.images[0].boxes) for item in items} == expected
+    assert len(items) == len(expected) > 20
+
+
+def test_of_more_than_10_000_boxes_none_are_compared() -> None:
+    apart: Objects = [(0, (20 * k, 10, 20 * k + 10, 20)) for k in range(9_999)]
+    images = {"fewer": [*apart, (1, apart[0][1])], "many": [*apart, (1, apart[0][1]), (0, (5, 40, 15, 50))]}
+    items = [item for item in box_findings(split_of(images, size_hw=(90, 200_000))) if item.kind != "box_tiny"]
+    assert [(item.kind, item.path) for item in items] == [
+        ("image_crowded", "/data/many.jpg"),
+        ("two_labels", "/data/fewer.jpg"),
+    ]
+    assert items[0].message == "has 10001 objects"
+
+
+def test_a_box_has_at_most_20_partners() -> None:
+    items = overlapping(split_of({"a": [(0, (100, 100, 200 + k / 1000, 200)) for k in range(100)]}))
+    assert len(items) == 20 * 80 + 20 * 19 // 2  # the last ones have fewer
 
 
 @pytest.mark.parametrize(
