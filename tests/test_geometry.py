@@ -122,7 +122,8 @@ def test_the_last_row_is_not_black_where_the_float_step_rounds_down() -> None:
 
 def test_the_result_is_contiguous_float32_in_zero_to_one() -> None:
     stretched = stretch_corners(np.full((3, 3, 3), 255, np.uint8), (448, 448))
-    assert (stretched.dtype, stretched.shape) == (np.float32, (448, 448, 3))
+    assert stretched.dtype == np.float32
+    assert stretched.shape == (448, 448, 3)
     assert stretched.flags["C_CONTIGUOUS"]
     assert stretched.max() <= 1
 

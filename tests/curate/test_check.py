@@ -46,8 +46,13 @@ def dirty_root(tmp_path_factory: pytest.TempPathFactory) -> Path:
 
 
 @pytest.fixture(scope="module")
-def dirty_report(dirty_root: Path, tmp_path_factory: pytest.TempPathFactory) -> CheckReport:
-    return run(dirty_root, tmp_path_factory.mktemp("runs"))
+def console() -> Console:
+    return Console(file=io.StringIO(), width=80)
+
+
+@pytest.fixture(scope="module")
+def dirty_report(dirty_root: Path, console: Console, tmp_path_factory: pytest.TempPathFactory) -> CheckReport:
+    return check(DataCheckConfig(data=str(dirty_root), runs=str(tmp_path_factory.mktemp("runs")), workers=1), console)
 
 
 def test_nothing_is_found_where_nothing_is_wrong(tmp_path: Path) -> None:
@@ -187,19 +192,13 @@ def pictures_of(path: Path) -> list[Image.Image]:
     ]
 
 
-def test_pictures_are_small_few_and_shared_among_the_kinds(
-    dirty_report: CheckReport, dirty_root: Path, tmp_path: Path
-) -> None:
+def test_pictures_are_small_and_shared_among_the_kinds(dirty_report: CheckReport) -> None:
     pictures = pictures_of(dirty_report.folder / "check.html")
     # none: broken files, classes as such, lines without a box, a label file without image, an image of no split
     without = 3 + 2 + 7 + 1 + 1
     pairs = 6
     assert len(pictures) == len(dirty_report.kinds) - without + pairs
     assert max(max(picture.size) for picture in pictures) == 360
-    few = run(dirty_root, tmp_path, max_pictures=5)
-    assert 4 <= len(pictures_of(few.folder / "check.html")) <= 5
-    none = run(dirty_root, tmp_path, max_pictures=0)
-    assert pictures_of(none.folder / "check.html") == []
 
 
 def test_names_are_text_on_the_page_whatever_they_say(tmp_path: Path) -> None:
@@ -235,8 +234,9 @@ def test_one_split_alone(dirty_root: Path, tmp_path: Path) -> None:
         run(dirty_root, tmp_path, split="test")
 
 
-def test_near_copies_need_not_be_looked_for(dirty_root: Path, tmp_path: Path) -> None:
-    report = run(dirty_root, tmp_path, near_duplicates=-1)
+def test_near_copies_need_not_be_looked_for_and_pictures_may_be_few(dirty_root: Path, tmp_path: Path) -> None:
+    report = run(dirty_root, tmp_path, near_duplicates=-1, max_pictures=5)
+    assert 4 <= len(pictures_of(report.folder / "check.html")) <= 5
     assert not {"near_duplicate", "near_duplicate_across_splits"} & set(report.kinds)
     assert "duplicate_image" in report.kinds
 
@@ -279,13 +279,13 @@ def test_the_copy_must_be_new(tmp_path: Path) -> None:
         run(dirty.clean(tmp_path / "set"), tmp_path, fix_into=str(tmp_path / "full"))
 
 
-def test_a_log_has_no_control_characters_and_says_where_the_page_is(dirty_root: Path, tmp_path: Path) -> None:
-    console = Console(file=io.StringIO(), width=80)
-    report = check(DataCheckConfig(data=str(dirty_root), runs=str(tmp_path), workers=1), console)
+def test_a_log_has_no_control_characters_and_says_where_the_page_is(
+    dirty_report: CheckReport, console: Console
+) -> None:
     text = console.file.getvalue()  # type: ignore[attr-defined]
     assert "\x1b" not in text
     assert "\r" not in text
-    assert f"report: {report.folder / 'check.html'}" in text
+    assert f"report: {dirty_report.folder / 'check.html'}" in text
     assert "This dataset has errors." in text
     assert (
         "error: image files that end too early: a part of the picture is missing: 1, e.g. images/train/cut.jpg" in text
