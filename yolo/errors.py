@@ -8,12 +8,12 @@ from pathlib import Path
 
 
 def printable(path: Path | str) -> str:
-    """A path as text that every file and terminal can take; what is no Unicode becomes a question mark."""
+    """A path as text that every file and terminal can take; what is not Unicode becomes a question mark."""
     return os.fspath(path).encode("utf-8", "replace").decode("utf-8")
 
 
 class GridYoloError(Exception):
-    """Base of every error a user can cause and can mend."""
+    """Base of every error that a user can cause and put right."""
 
     exit_code = 1
 

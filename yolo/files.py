@@ -216,7 +216,7 @@ def write_csv(path: Path, columns: Iterable[str], rows: Iterable[Iterable[Any]])
     Args:
         path: file to write; its folder is made if there is none.
         columns: of the first line.
-        rows: text, numbers and truth values; what is no finite number becomes an empty cell.
+        rows: text, numbers and truth values; what is not a finite number becomes an empty cell.
     """
     with atomic_write(path) as temporary, temporary.open("w", newline="", encoding="utf-8") as file:
         writer = csv.writer(file, lineterminator="\n")

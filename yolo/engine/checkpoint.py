@@ -98,7 +98,7 @@ class DetectorMetadata:
                 thresholds=ThresholdTable.from_dict(values["thresholds"]) if values.get("thresholds") else None,
             )
         except (KeyError, TypeError, ValueError) as error:
-            raise WeightsError(f"{path}: its metadata lacks or misspells {error}") from error
+            raise WeightsError(f"{path}: its metadata is damaged, or of a later version ({error})") from error
 
 
 def _settings(settings: PostprocessSettings) -> dict[str, Any]:

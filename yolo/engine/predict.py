@@ -18,8 +18,7 @@ from rich.console import Console
 from yolo.config import PredictConfig
 from yolo.console import say
 from yolo.engine.checkpoint import DetectorMetadata
-from yolo.engine.detector import Detector
-from yolo.engine.thresholds import choose_settings
+from yolo.engine.detector import Detector, choose_settings
 from yolo.errors import DataError
 from yolo.files import atomic_write, new_folder
 from yolo.images import write_image
@@ -65,7 +64,7 @@ def predict(config: PredictConfig, console: Console | None = None) -> Prediction
         names=config.names,
         precision=config.precision,
     )
-    settings, remarks = choose_settings(
+    settings, lines = choose_settings(
         detector.metadata,
         score_threshold=config.score_threshold,
         iou_threshold=config.iou_threshold,
@@ -73,7 +72,7 @@ def predict(config: PredictConfig, console: Console | None = None) -> Prediction
         min_precision=config.min_precision,
         min_recall=config.min_recall,
     )
-    say(console, *remarks)
+    say(console, *lines)
     first = next(frames)  # a single image that cannot be read leaves no run folder behind
     summary = PredictionSummary(new_folder(Path(config.runs), config.name))
     with _PredictionFile(summary.folder / "predictions.json") as file, _Pictures(summary.folder) as pictures:

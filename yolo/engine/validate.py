@@ -304,7 +304,7 @@ def write_samples(path: Path, detections: Mapping[str, Detections], split: Split
         try:
             image = read_image(annotated.path)
         except ImageReadError:
-            continue  # counted when it was evaluated; a picture less is no loss
+            continue  # counted when it was evaluated; the sheet does without it
         found = detections[annotated.image_id]
         truth = draw_ground_truth(image, annotated.ground_truth, split.class_names)
         predicted = draw_detections(image, found[found.scores >= score_threshold], split.class_names)

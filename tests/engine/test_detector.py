@@ -10,8 +10,8 @@ import torch
 from yolo import Detector
 from yolo.config import PredictConfig, ValConfig
 from yolo.engine.checkpoint import DetectorMetadata, load_detector, save_detector
+from yolo.engine.detector import choose_settings
 from yolo.engine.predict import predict
-from yolo.engine.thresholds import choose_settings
 from yolo.engine.train import TrainingRun
 from yolo.engine.validate import validate
 from yolo.errors import ConfigError, DataError, WeightsError
@@ -131,11 +131,11 @@ def test_the_detector_takes_auto(weights: Path, shapes: Path) -> None:
 
 
 def test_files_that_are_no_metrics(metadata: DetectorMetadata, tmp_path: Path) -> None:
-    with pytest.raises(ConfigError, match="is no number, not auto"):
+    with pytest.raises(ConfigError, match="is neither a number"):
         choose_settings(metadata, score_threshold=str(tmp_path / "none.json"))
     for text in ("{", "[]", '{"map_50": 1}'):
         (tmp_path / "bad.json").write_text(text)
-        with pytest.raises(DataError, match=r"bad\.json: is no metrics\.json"):
+        with pytest.raises(DataError, match=r"bad\.json: is not a metrics\.json"):
             choose_settings(metadata, score_threshold=str(tmp_path / "bad.json"))
 
 
