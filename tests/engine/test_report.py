@@ -96,7 +96,7 @@ def test_detections_of_any_detector(tmp_path: Path) -> None:
     assert result.map_50 == pytest.approx(1.0)  # the false cat comes after the true one
     assert result.class_names == ("cat", "dog")
     assert run.page == run.folder / "report.html"
-    assert any("image" in remark.message for remark in run.warnings)  # that there are no image files
+    assert any("image" in warning.message for warning in run.warnings)  # that there are no image files
 
 
 def test_vocs_rules_on_top(tmp_path: Path) -> None:
@@ -139,15 +139,15 @@ def test_one_image_and_one_class(tmp_path: Path) -> None:
     assert "<b>&" not in run.page.read_text()
 
 
-def test_remarks_are_on_the_page_and_in_the_numbers(tmp_path: Path) -> None:
+def test_warnings_are_on_the_page_and_in_the_numbers(tmp_path: Path) -> None:
     rows = [*GOOD, (99, 1, [0.0, 0.0, 9.0, 9.0], 0.5), (1, 1, [0.0, 0.0, 9.0, -9.0], 0.5)]
     run = run_report(tmp_path, write_ground_truth(tmp_path / "t.json"), write_detections(tmp_path / "d.json", rows))
-    counts = {remark.kind: remark.count for remark in run.warnings}
+    counts = {warning.kind: warning.count for warning in run.warnings}
     told = read_metrics(run.folder)["remarks"]
     assert {one["kind"]: one["count"] for one in told} == counts
-    assert sum("99" in example for remark in run.warnings for example in remark.examples) == 1
+    assert sum("99" in example for warning in run.warnings for example in warning.examples) == 1
     page = run.page.read_text()
-    assert all(remark.message.split("<")[0][:20] in page for remark in run.warnings)
+    assert all(warning.message.split("<")[0][:20] in page for warning in run.warnings)
 
 
 def test_files_that_cannot_be_used_leave_no_run_folder(tmp_path: Path) -> None:

@@ -24,7 +24,7 @@ def make_context(title: str = "val of runs/train on blood") -> ReportContext:
         title=title,
         command="gridyolo val --weights best.safetensors --data 'my <data>.yaml'",
         data_account=("val: 60 images read.", "3 objects fixed."),
-        remarks=(
+        warnings=(
             InputWarning("unknown_image", 12, "detections for images without ground truth", ("<i>1.jpg</i>", "2.jpg")),
             InputWarning("duplicate_id", 1, "an image id that is there twice"),
         ),

@@ -83,23 +83,23 @@ def with_suspects(base: Analysis, *kinds: str) -> Analysis:
     return replace(base, label_errors=tuple(Example(kind, 0, 0, -1, 0.9, 0.0, "look") for kind in kinds))
 
 
-def test_remarks_on_the_input_come_first(base: Analysis) -> None:
-    remarks = (InputWarning("a", 2, "rare"), InputWarning("b", 1200, "frequent"))
+def test_warnings_on_the_input_come_first(base: Analysis) -> None:
+    warnings = (InputWarning("a", 2, "rare"), InputWarning("b", 1200, "frequent"))
     costly = with_errors(base, ap_cost=FREE | {"missed": 0.4})
-    first, second = make_advice(costly, remarks)
+    first, second = make_advice(costly, warnings)
     assert (first.level, first.anchor, second.anchor) == ("error", "remarks", "errors")
     assert first.text == "Frequent. This happened 1,200 times. There is one more warning."
     assert make_advice(base, (InputWarning("a", 1, "rare"),))[0].text == "Rare."
 
 
-def test_a_file_read_wrongly_is_the_worst_and_a_harmless_remark_no_doubt(base: Analysis) -> None:
-    remarks = (
+def test_a_file_read_wrongly_is_the_worst_and_a_harmless_warning_no_doubt(base: Analysis) -> None:
+    warnings = (
         InputWarning("unknown_image", 1200, "frequent"),
         InputWarning("detections_boxes_look_like_xyxy", 3, "corners"),
         InputWarning("beyond_detection_limit", 9000, "crowded"),
     )
-    assert make_advice(base, remarks)[0].text == "Corners. This happened 3 times. There is one more warning."
-    assert make_advice(base, remarks[2:])[0].level == "good"
+    assert make_advice(base, warnings)[0].text == "Corners. This happened 3 times. There is one more warning."
+    assert make_advice(base, warnings[2:])[0].level == "good"
 
 
 def test_errors_are_told_by_what_they_cost(base: Analysis) -> None:
@@ -136,7 +136,7 @@ def test_a_confused_pair_needs_numbers_and_share(base: Analysis) -> None:
     (told,) = confused(10, 100)
     assert told.title == "dog is taken for cow."
     assert "dog as cow (10 of 100)" in told.text
-    assert confused(9, 100)[0].level == "good"  # less than a tenth
+    assert confused(19, 200)[0].level == "good"  # less than a tenth
     assert confused(5, 10)[0].level == "warning"
     assert confused(4, 10)[0].level == "good"  # too few
 
@@ -291,10 +291,10 @@ def test_no_objects_and_no_detections_are_told_apart(base: Analysis) -> None:
     assert [item.title for item in make_advice(no_objects)] == ["There are no objects to be found."]
     problem = replace(base.matches.problem, detections=base.matches.problem.detections[:0])
     no_detections = replace(costly, matches=replace(base.matches, problem=problem))
-    remarks = (InputWarning("no_detections", 1, "there is not one detection"),)
-    # neither that all is missed, nor the remark, says more
-    assert [item.title for item in make_advice(no_detections, remarks)] == ["The detector found nothing at all."]
-    assert len(make_advice(no_detections, (*remarks, InputWarning("unknown_image", 9, "unknown")))) == 2
+    warnings = (InputWarning("no_detections", 1, "there is not one detection"),)
+    # neither that all is missed, nor the warning, says more
+    assert [item.title for item in make_advice(no_detections, warnings)] == ["The detector found nothing at all."]
+    assert len(make_advice(no_detections, (*warnings, InputWarning("unknown_image", 9, "unknown")))) == 2
 
 
 def test_a_name_from_right_to_left_keeps_its_number(base: Analysis) -> None:

@@ -163,7 +163,7 @@ def test_names_are_text_and_nothing_else(tmp_path: Path) -> None:
         title=evil,
         command=f"gridyolo compare '{evil}'",
         names=(evil, "\u202eright to left 🐈"),
-        remarks=(InputWarning(evil, 2, evil, (evil, '" onload="x')),),
+        warnings=(InputWarning(evil, 2, evil, (evil, '" onload="x')),),
         configuration={evil: evil, "nested": {"a": [evil]}},
         environment={"python": evil},
         pictures=Drawn(CasePicture("data:,", 3, 2, f'" onerror="x{evil}', evil), (evil,)),
@@ -245,9 +245,9 @@ def test_without_changes_nor_pictures_the_page_says_so(tmp_path: Path) -> None:
     assert "dashed blue" not in page.text
 
 
-def test_remarks_stand_on_top(tmp_path: Path) -> None:
-    remark = InputWarning("nan_score", 1234, "detections were dropped.", ("a.jpg", "b.jpg"))
-    page = page_of(tmp_path, remarks=(remark,))
+def test_warnings_stand_on_top(tmp_path: Path) -> None:
+    warning = InputWarning("nan_score", 1234, "detections were dropped.", ("a.jpg", "b.jpg"))
+    page = page_of(tmp_path, warnings=(warning,))
     text = " ".join(page.text.split())
     assert "1,234 × detections were dropped. Examples a.jpgb.jpg" in text
     assert text.index("1,234 ×") < text.index("Numbers Precision")

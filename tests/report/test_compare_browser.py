@@ -39,7 +39,7 @@ def page(tmp_path_factory: pytest.TempPathFactory) -> Path:
     context = ReportContext(
         title=LONG_NAME,
         command=f"gridyolo compare {LONG_NAME} b",
-        remarks=(InputWarning("kind", 2, LONG_NAME, (LONG_NAME,)),),
+        warnings=(InputWarning("kind", 2, LONG_NAME, (LONG_NAME,)),),
         configuration={LONG_NAME: LONG_NAME},
         environment={"python": "3"},
     )

@@ -102,7 +102,7 @@ def test_the_page_loads_nothing(page: Page) -> None:
     assert str(policy[0]["content"]).startswith("default-src 'none'; img-src data:;")
 
 
-def test_names_of_classes_files_and_remarks_are_text(page: Page) -> None:
+def test_names_of_classes_files_and_warnings_are_text(page: Page) -> None:
     for name in HOSTILE_NAMES:
         assert page.texts.count(name) >= 1, name
     assert "<i>1.jpg</i>" in page.texts

@@ -40,7 +40,7 @@ class CompareRun:
         folder: where everything was written.
         page: compare.html.
         comparison: the differences.
-        remarks: warnings about the files.
+        warnings: warnings about the files.
     """
 
     folder: Path
@@ -98,7 +98,7 @@ def compare_files(config: CompareConfig, console: Console | None = None) -> Comp
     context = ReportContext(
         title=f"{first.name} and {second.name}",
         command=command_of("compare", config, positional=("a", "b")),
-        remarks=tuple(warnings),
+        warnings=tuple(warnings),
         configuration=asdict(config),
         environment=describe_environment(),
     )

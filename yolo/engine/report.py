@@ -37,7 +37,7 @@ class ReportRun:
         page: report.html.
         analysis: the numbers and what explains them.
         voc: by VOC's rules; None where nobody asked for them.
-        remarks: warnings about the files.
+        warnings: warnings about the files.
     """
 
     folder: Path
@@ -79,7 +79,7 @@ def report(config: ReportConfig, console: Console | None = None) -> ReportRun:
         title=config.title or f"{Path(config.detections).name} on {Path(config.ground_truth).name}",
         command=command_of("report", config),
         data_account=tuple(account),
-        remarks=warnings,
+        warnings=warnings,
         configuration=asdict(config),
         environment=describe_environment(),
         voc=None if voc is None else voc.to_dict(),

@@ -47,11 +47,11 @@ MOST_SUSPECTS: Final = 200  # as many are looked for, so that there may be more
 MOST_NAMES: Final = 4
 
 # warnings about files that leave every number as good as it is
-HARMLESS_REMARKS: Final = frozenset(
+HARMLESS_WARNINGS: Final = frozenset(
     {"beyond_detection_limit", "matched_by_name", "nameless_class", "nameless_classes", "dataset_note"}
 )
 # that are said in better words by `_nothing_to_measure`
-_EXPLAINED_REMARKS: Final = frozenset({"no_detections", "no_objects"})
+_EXPLAINED_WARNINGS: Final = frozenset({"no_detections", "no_objects"})
 
 
 @dataclass(frozen=True, slots=True)
@@ -110,9 +110,9 @@ class Advice:
     anchor: str
 
 
-def make_advice(analysis: Analysis, remarks: Sequence[InputWarning] = ()) -> tuple[Advice, ...]:
+def make_advice(analysis: Analysis, warnings: Sequence[InputWarning] = ()) -> tuple[Advice, ...]:
     """All advice, the most urgent first; never empty."""
-    doubts, nothing = _doubtful_input(remarks), _nothing_to_measure(analysis)
+    doubts, nothing = _doubtful_input(warnings), _nothing_to_measure(analysis)
     if nothing:
         return (doubts, nothing) if doubts else (nothing,)
     costly = _costly(analysis)
@@ -133,8 +133,8 @@ def make_advice(analysis: Analysis, remarks: Sequence[InputWarning] = ()) -> tup
     return (*first, *(item for item in notes if item))
 
 
-def _doubtful_input(remarks: Sequence[InputWarning]) -> Advice | None:
-    grave = [one for one in remarks if one.kind not in HARMLESS_REMARKS | _EXPLAINED_REMARKS]
+def _doubtful_input(warnings: Sequence[InputWarning]) -> Advice | None:
+    grave = [one for one in warnings if one.kind not in HARMLESS_WARNINGS | _EXPLAINED_WARNINGS]
     if not grave:
         return None
     # a file that is read wrongly as a whole is worse than any number of lines left out

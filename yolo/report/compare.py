@@ -146,7 +146,7 @@ def _to_json(sides: Sides, context: ReportContext) -> dict[str, Any]:
         "num_objects": len(sides.problem_a.truths),
         "num_detections": {"a": len(sides.problem_a.detections), "b": len(sides.problem_b.detections)},
         "bootstrap": {"level": comparison.level, "replicates": comparison.replicates, "seed": comparison.seed},
-        "remarks": [asdict(one) for one in context.remarks],
+        "remarks": [asdict(one) for one in context.warnings],
         "version": __version__,
     }
 
@@ -173,8 +173,8 @@ def _summary(sides: Sides, context: ReportContext) -> str:
             f"{signed(low)} to {signed(high)} | {p_value(one.p_value, comparison.replicates)} |"
         )
     lines.append("")
-    lines += [f"- {one.count:,} x {escape(one.kind)}: {escape(one.message)}" for one in context.remarks]
-    lines += [""] * bool(context.remarks)
+    lines += [f"- {one.count:,} x {escape(one.kind)}: {escape(one.message)}" for one in context.warnings]
+    lines += [""] * bool(context.warnings)
     lines.append("Everything is in compare.html, with what the numbers mean; all of it as data in compare.json.")
     return "\n".join(lines) + "\n"
 

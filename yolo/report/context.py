@@ -43,7 +43,7 @@ class ReportContext:
         title: such as "val of runs/train on blood".
         command: as typed.
         data_account: lines for people: what was read, fixed, dropped.
-        remarks: counted warnings about the input files; they stand on top.
+        warnings: counted warnings about the input files; they stand on top.
         configuration: name -> value, shown as a table.
         environment: name -> version and the like.
         protocol_notes: how the numbers were measured, a line each.
@@ -55,7 +55,7 @@ class ReportContext:
     title: str
     command: str
     data_account: tuple[str, ...] = ()
-    remarks: tuple[InputWarning, ...] = ()
+    warnings: tuple[InputWarning, ...] = ()
     configuration: dict[str, Any] = field(default_factory=dict)
     environment: dict[str, str] = field(default_factory=dict)
     protocol_notes: tuple[str, ...] = PROTOCOL_NOTES

@@ -153,7 +153,7 @@ def metrics_of(analysis: Analysis, context: ReportContext, advice: Sequence[Advi
         "num_suspects": len(analysis.label_errors),
         "errors_csv": rows._asdict(),
         "advice": advice,
-        "remarks": context.remarks,
+        "remarks": context.warnings,
         "data_account": context.data_account,
         "protocol_notes": context.protocol_notes,
         "seconds_per_stage": context.seconds_per_stage,
@@ -203,7 +203,7 @@ def plain(value: Any) -> Any:
 
 
 def make_summary(analysis: Analysis, context: ReportContext, advice: Sequence[Advice]) -> str:
-    """The text: headline numbers with intervals, remarks, what to fix first, classes."""
+    """The text: headline numbers with intervals, warnings, what to fix first, classes."""
     result = analysis.result
     lines = [
         f"## {escape(context.title)}",
@@ -213,8 +213,8 @@ def make_summary(analysis: Analysis, context: ReportContext, advice: Sequence[Ad
         + (" " + escape(context.protocol_notes[0]) if context.protocol_notes else ""),
         "",
     ]
-    lines += [f"- **{remark.count:,} ×** {escape(remark.message)}" for remark in context.remarks]
-    lines += [""] if context.remarks else []
+    lines += [f"- **{one.count:,} ×** {escape(one.message)}" for one in context.warnings]
+    lines += [""] if context.warnings else []
     lines += _headline(analysis)
     lines += ["", "### What to fix first", ""]
     lines += [f"{place}. **{escape(item.title)}** {escape(item.text)}" for place, item in enumerate(advice, start=1)]

@@ -47,7 +47,7 @@ def write_report(folder: Path, analysis: Analysis, context: ReportContext) -> Pa
     Returns:
         Path of report.html.
     """
-    advice = make_advice(analysis, context.remarks)
+    advice = make_advice(analysis, context.warnings)
     write_per_class(folder / "per_class.csv", analysis)
     rows = write_errors(folder / "errors.csv", analysis)
     write_json(folder / "metrics.json", metrics_of(analysis, context, advice, rows))
