@@ -6,13 +6,17 @@ Rows per network, medians in milliseconds over turns that the variants take one 
     eager         the plain network's forward in NCHW memory, float32: what a straightforward port does
     float32       `Detector` on a 768x576 uint8 image: corner-aligned stretch, network, decoding, suppression
     bfloat16      the same with precision bf16
-The stages of each Detector are given beside it. Weights are random, with the running statistics of its batch norms
-at 0 and 1; they are written as a darknet weights file and read back, as a user's would be.
+The stages of each Detector are given beside it, and the memory that opening the file takes on top of the process, at
+its peak, as a multiple of the file (in a process of its own; Linux only). Weights are random, with the running
+statistics of the batch norms at 0 and 1; they are written as a darknet weights file and read back, as a user's would
+be.
 """
 
 import argparse
 import platform
 import statistics
+import subprocess
+import sys
 import tempfile
 from pathlib import Path
 
@@ -41,6 +45,25 @@ def random_network(name: str) -> DarknetNetwork:
     return network.eval()
 
 
+# VmHWM and not ru_maxrss, which a process inherits from the one that started it
+_OPEN = """
+import sys
+from pathlib import Path
+import yolo.models.fusion
+from yolo import Detector
+peak = lambda: int(Path("/proc/self/status").read_text().split("VmHWM:")[1].split()[0])
+before = peak()
+Detector(sys.argv[1], device="cpu")
+print(peak() - before)
+"""
+
+
+def peak_memory(weights: Path) -> float:
+    """Memory that a `Detector` takes while it opens a file, as a multiple of the file."""
+    output = subprocess.run([sys.executable, "-c", _OPEN, str(weights)], capture_output=True, text=True, check=True)
+    return int(output.stdout) * 1024 / weights.stat().st_size
+
+
 def measure(name: str, folder: Path, *, repeats: int) -> None:
     network = random_network(name)
     weights = folder / f"{name}.weights"
@@ -65,6 +88,7 @@ def measure(name: str, folder: Path, *, repeats: int) -> None:
             repeats=repeats,
         )
     print(f"\n{name}: {network.spec.plan.flops / 1e9:.2f} GFLOP, {network.spec.plan.num_parameters:,} parameters")
+    print(f"  opening the file                    {peak_memory(weights):8.2f} of its size at the peak")
     print(f"  eager NCHW float32, network alone   {times['eager']:8.1f}")
     for label, long_name in (("32", "float32"), ("bf16", "bfloat16")):
         medians = [statistics.median(column) for column in zip(*stages[label], strict=True)]

@@ -1,16 +1,26 @@
+from pathlib import Path
+
 import pytest
 import torch
 from hypothesis import given
 from hypothesis import strategies as st
 from torch import Tensor, nn
 
-from tests.darknet.networks import DETECTION, EVERY_LAYER, images_for, network_of, section, small_network
+from tests.darknet.networks import DETECTION, EVERY_LAYER, HEADERS, images_for, network_of, section, small_network
 from tests.reference.golden import golden_npz, golden_path
-from yolo.darknet.inference import DarknetInference, FoldedConnection, FoldedConvolution, inference_layer, is_available
-from yolo.darknet.load import load_darknet
+from yolo.darknet.inference import (
+    Copying,
+    DarknetInference,
+    FoldedConnection,
+    FoldedConvolution,
+    inference_layer,
+    is_available,
+)
+from yolo.darknet.load import load_darknet, save_darknet
 from yolo.darknet.lookup import NETWORKS
 from yolo.darknet.modules import ACTIVATIONS
 from yolo.darknet.network import DarknetNetwork, DarknetSpec
+from yolo.darknet.weights import WeightsHeader
 
 CPU = torch.device("cpu")
 
@@ -156,6 +166,21 @@ def test_the_copy_does_not_follow_a_convolution_that_goes_on_training() -> None:
     assert torch.equal(fused(images), before)
 
 
+@pytest.mark.usefixtures("operators")
+@pytest.mark.parametrize("header", HEADERS, ids=lambda header: header.form)
+def test_the_copy_of_a_mapped_network_does_not_need_the_file_any_more(header: WeightsHeader, tmp_path: Path) -> None:
+    network, path = network_of(EVERY_LAYER), tmp_path / "a.weights"
+    save_darknet(path, network, header)
+    mapped, _ = load_darknet(path, network.spec, mapped=True)
+    fused = DarknetInference(mapped, CPU, torch.float32, release=True)
+    assert not list(mapped.parameters())
+    with path.open("r+b") as file:
+        file.write(bytes(path.stat().st_size))
+    images = images_for(network)
+    with torch.no_grad():
+        torch.testing.assert_close(fused(images), network(images), rtol=1e-5, atol=1e-5)
+
+
 def test_weights_that_need_no_change_are_shared() -> None:
     network = network_of("[local]\nsize=3\nfilters=2\n")
     (fused,), (layer,) = inference_copy(network).layers, network.layers
@@ -221,7 +246,7 @@ def check_packed(text: str, images: Tensor, dtype: torch.dtype = torch.float32, 
     (layer,) = network_of(text, channels=channels, height=height, width=width).layers
     before = {name: tensor.clone() for name, tensor in layer.state_dict().items()}
     with torch.no_grad():
-        answer = inference_layer(layer, packed=True, dtype=dtype)(images.to(dtype)).float()
+        answer = inference_layer(layer, Copying(dtype=dtype, packed=True))(images.to(dtype)).float()
         torch.testing.assert_close(answer, layer(images), rtol=tolerance, atol=tolerance)
     assert all(torch.equal(tensor, before[name]) for name, tensor in layer.state_dict().items())
 
@@ -259,7 +284,7 @@ def test_a_packed_connection_equals_the_layer(*, count: int, inputs: int, output
 def test_a_packed_convolution_takes_other_sizes_than_it_was_packed_for() -> None:
     text = section("convolutional", filters=6, size=3, pad=1, activation="leaky")
     (layer,) = network_of(text, channels=4, height=8, width=8).layers
-    packed = inference_layer(layer, packed=True, dtype=torch.float32)
+    packed = inference_layer(layer, Copying(dtype=torch.float32, packed=True))
     for shape in ((5, 4, 8, 8), (1, 4, 17, 3)):
         torch.testing.assert_close(packed(values(*shape)), layer(values(*shape)), rtol=1e-4, atol=1e-4)
 

@@ -9,6 +9,8 @@ compiler. Where a build of torch lacks them (`is_available`), ordinary operators
 from __future__ import annotations
 
 import copy
+from collections.abc import Callable, Iterator
+from dataclasses import dataclass
 from typing import Any
 
 import torch
@@ -18,6 +20,8 @@ from torch import Tensor, nn
 from yolo.darknet import layers as plan
 from yolo.darknet.modules import ACTIVATIONS, LEAKY_SLOPE, BatchNorm, Connected, Convolutional, Local, local
 from yolo.darknet.network import DarknetNetwork, as_answer, check_images
+
+_FLOATS_PER_PIECE = 2_000_000  # 8 MB
 
 # darknet's name of an activation to oneDNN's name and arguments; others follow as a step of their own
 _FUSED_ACTIVATIONS: dict[str, tuple[str, list[float]]] = {
@@ -45,21 +49,30 @@ def is_available(dtype: torch.dtype) -> bool:
 class DarknetInference(nn.Module):
     """The same function as a network in evaluation mode, faster, not trainable.
 
-    Answers equal the plain network's to rounding. Weights that need no change are shared with the original.
+    Answers equal the plain network's to rounding. Weights that need no change are shared with the original, unless
+    those are views of a file.
 
     Args:
-        network: on the CPU; not changed.
+        network: on the CPU; not changed unless `release`.
         device: where it will run.
         dtype: float32, bfloat16 or float16.
+        release: take each layer out of `network` as soon as it is copied, so that there are never two of all.
     """
 
-    def __init__(self, network: DarknetNetwork, device: torch.device, dtype: torch.dtype) -> None:
+    def __init__(
+        self, network: DarknetNetwork, device: torch.device, dtype: torch.dtype, *, release: bool = False
+    ) -> None:
         super().__init__()
         self.spec, self.grid, self.dtype = network.spec, network.grid, dtype
         self.in_shape = network.in_shape
         packed = device.type == "cpu" and is_available(dtype)
+        copying = Copying(dtype=dtype, packed=packed, release_pages=network.release_pages)
+        self.layers = nn.ModuleList()
         with torch.no_grad():
-            self.layers = nn.ModuleList(inference_layer(layer, packed=packed, dtype=dtype) for layer in network.layers)
+            for index, layer in enumerate(network.layers):
+                self.layers.append(inference_layer(layer, copying))
+                if release:
+                    network.layers[index] = nn.Identity()
         self.requires_grad_(False)
         self.to(device).eval()
 
@@ -77,31 +90,71 @@ class DarknetInference(nn.Module):
         return as_answer(values, self.grid)
 
 
-def inference_layer(layer: nn.Module, *, packed: bool, dtype: torch.dtype) -> nn.Module:
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Copying:
+    """How tensors get into the copy.
+
+    Attributes:
+        dtype: float32, bfloat16 or float16.
+        packed: use oneDNN's operators, on the CPU.
+        release_pages: of weights in a mapped file: called after each piece that was read; None for weights in memory.
+    """
+
+    dtype: torch.dtype
+    packed: bool
+    release_pages: Callable[[], None] | None = None
+
+    def pieces(self, tensor: Tensor, factor: Tensor | None = None) -> Iterator[Tensor]:
+        """Rows of a tensor in pieces of bounded memory, multiplied with `factor` (one for each row).
+
+        A piece is good until the next one: it may be a view of the original, or of the file.
+        """
+        rows = max(1, _FLOATS_PER_PIECE * len(tensor) // max(1, tensor.numel()))
+        for start in range(0, len(tensor), rows):
+            piece = tensor.detach()[start : start + rows]
+            if factor is not None:
+                piece = piece * factor[start : start + rows].view(-1, *[1] * (tensor.ndim - 1))
+            yield piece.to(self.dtype)
+            if self.release_pages is not None:
+                self.release_pages()
+
+    def whole(self, tensor: Tensor, factor: Tensor | None = None) -> Tensor:
+        """A tensor, multiplied with `factor`; it is the original where nothing changes and that is in memory."""
+        if factor is None and self.release_pages is None:
+            return tensor.detach().to(self.dtype)
+        whole, start = torch.empty(tensor.shape, dtype=self.dtype), 0
+        source, target = tensor.detach(), whole
+        if factor is None and tensor.is_contiguous():  # the rows of a [local] are large
+            source, target = source.view(-1), target.view(-1)
+        for piece in self.pieces(source, factor):
+            target[start : start + len(piece)] = piece
+            start += len(piece)
+        return whole
+
+
+def inference_layer(layer: nn.Module, copying: Copying) -> nn.Module:
     """What computes the same as `layer` in evaluation mode."""
     match layer:
         case Convolutional():
-            return FoldedConvolution(layer.layer, *_folded(layer, dtype), packed=packed)
+            factor, bias = _affine(layer)
+            weights = copying.whole(layer.weights, factor)
+            return FoldedConvolution(layer.layer, weights, copying.whole(bias), packed=copying.packed)
         case Connected():
-            return FoldedConnection(layer.layer.activation, *_folded(layer, dtype), packed=packed)
+            return FoldedConnection(layer, copying)
         case Local():
-            return _Local(layer, dtype)
+            return _Local(layer, copying)
         case BatchNorm():
             factor, shift = layer.as_affine()
-            return _Affine(factor.to(dtype), shift.to(dtype))
+            return _Affine(copying.whole(factor), copying.whole(shift))
         case nn.Dropout():
             return nn.Identity()
     # the others hold no tensors; a copy of their own, because they may behave otherwise in training
     return copy.copy(layer)
 
 
-def _folded(layer: Convolutional | Connected, dtype: torch.dtype) -> tuple[Tensor, Tensor]:
-    """Weights and bias with the batch norm multiplied in."""
-    if layer.norm is None:
-        return layer.weights.detach().to(dtype), layer.biases.detach().to(dtype)
-    factor, shift = layer.norm.as_affine()
-    weights = layer.weights.detach() * factor.view(-1, *[1] * (layer.weights.ndim - 1))
-    return weights.to(dtype), shift.to(dtype)
+def _affine(layer: Convolutional | Connected) -> tuple[Tensor | None, Tensor]:
+    """What the outputs are multiplied with, if there is a batch norm, and what is added to them."""
+    return (None, layer.biases) if layer.norm is None else layer.norm.as_affine()
 
 
 class FoldedConvolution(nn.Module):
@@ -141,27 +194,38 @@ class FoldedConvolution(nn.Module):
 class FoldedConnection(nn.Module):
     """Full connection, bias and activation, for inference.
 
+    Packed weights are kept in pieces of some rows, so that packing needs no second copy of what can be most of a
+    network.
+
     Args:
-        activation: darknet's name.
-        weights: (out, in), float32 or bfloat16 where packed.
-        bias: (out,), of the same type.
-        packed: use oneDNN's operators, on the CPU.
+        layer: with its weights, (out, in).
+        copying: how they are taken over.
     """
 
-    def __init__(self, activation: str, weights: Tensor, bias: Tensor, *, packed: bool) -> None:
+    def __init__(self, layer: Connected, copying: Copying) -> None:
         super().__init__()
-        self.bias = nn.Parameter(bias, requires_grad=False)
-        self.fused = _FUSED_ACTIVATIONS.get(activation) if packed else None
+        factor, bias = _affine(layer)
+        activation = layer.layer.activation
+        self.packed = copying.packed
+        self.bias = nn.Parameter(copying.whole(bias), requires_grad=False)
+        self.fused = _FUSED_ACTIVATIONS.get(activation) if self.packed else None
         self.activation = ACTIVATIONS["linear" if self.fused else activation]
-        self.packed = packed
-        self.weights: Tensor = torch.ops.mkldnn._reorder_linear_weight(weights, 1) if packed else nn.Parameter(weights)
+        self.pieces: list[tuple[Tensor, Tensor]] = []  # packed weights and bias
+        if self.packed:
+            start = 0
+            for piece in copying.pieces(layer.weights, factor):
+                bias = self.bias[start : start + len(piece)]
+                self.pieces.append((torch.ops.mkldnn._reorder_linear_weight(piece, 1), bias))
+                start += len(piece)
+        else:
+            self.weights = nn.Parameter(copying.whole(layer.weights, factor))
 
     def forward(self, x: Tensor) -> Tensor:
         """(N, C, H, W), read in that order, to (N, out, 1, 1)."""
         x = x.flatten(1)
         if self.packed:
-            name, scalars = self.fused or ("none", [])
-            y: Tensor = torch.ops.mkldnn._linear_pointwise(x, self.weights, self.bias, name, scalars, "")
+            run, (name, scalars) = torch.ops.mkldnn._linear_pointwise, self.fused or ("none", [])
+            y = torch.cat([run(x, weights, bias, name, scalars, "") for weights, bias in self.pieces], dim=1)
         else:
             y = F.linear(x, self.weights, self.bias)
         return self.activation(y)[:, :, None, None]
@@ -170,11 +234,11 @@ class FoldedConnection(nn.Module):
 class _Local(nn.Module):
     """A local layer; where the type does not change, its weights are those of the original."""
 
-    def __init__(self, layer: Local, dtype: torch.dtype) -> None:
+    def __init__(self, layer: Local, copying: Copying) -> None:
         super().__init__()
         self.layer = layer.layer
-        self.weights = nn.Parameter(layer.weights.detach().to(dtype))
-        self.biases = nn.Parameter(layer.biases.detach().to(dtype))
+        self.weights = nn.Parameter(copying.whole(layer.weights))
+        self.biases = nn.Parameter(copying.whole(layer.biases))
 
     def forward(self, x: Tensor) -> Tensor:
         return local(x, self.weights, self.biases, self.layer)

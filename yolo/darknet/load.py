@@ -2,10 +2,10 @@
 
 from __future__ import annotations
 
-import mmap
+import warnings
 from contextlib import suppress
+from functools import partial
 from pathlib import Path
-from typing import Any
 
 import numpy as np
 import torch
@@ -15,14 +15,22 @@ from yolo.darknet.cfg import read_cfg
 from yolo.darknet.modules import block_tensors
 from yolo.darknet.network import DarknetNetwork, DarknetSpec
 from yolo.darknet.plan import NetworkPlan, plan_cfg
-from yolo.darknet.weights import DarknetWeights, WeightsHeader, check_finite, read_header, read_weights, write_weights
+from yolo.darknet.weights import (
+    DarknetWeights,
+    WeightsHeader,
+    check_finite,
+    read_header,
+    read_weights,
+    release_pages,
+    write_weights,
+)
 from yolo.errors import ConfigError, WeightsError
 
-_FLOATS_AT_ONCE = 4_000_000
+_FLOATS_AT_ONCE = 1_000_000
 
 
 def load_darknet(
-    path: Path, spec: DarknetSpec, plan: NetworkPlan | None = None
+    path: Path, spec: DarknetSpec, plan: NetworkPlan | None = None, *, mapped: bool = False
 ) -> tuple[DarknetNetwork, WeightsHeader]:
     """Build a network with the weights of a file that holds all of them.
 
@@ -33,6 +41,8 @@ def load_darknet(
         path: the file.
         spec: what to build.
         plan: the spec's plan under the name that the user knows its cfg by, for messages.
+        mapped: leave the weights in the file, of which the network's tensors are then views. It is only good for
+            making an inference copy, which takes them out layer by layer.
 
     Raises:
         WeightsError: the file is missing, of another network, cut off, or holds numbers that are not finite.
@@ -49,11 +59,25 @@ def load_darknet(
     for index, layer in enumerate(network.layers):
         arrays = weights.arrays.get(index, {})
         for name, tensor in layer.state_dict().items():
-            own = torch.empty(tensor.shape)
-            _copy(arrays[name.rpartition(".")[2]], own)
-            state[f"layers.{index}.{name}"] = own
+            array = arrays[name.rpartition(".")[2]]
+            state[f"layers.{index}.{name}"] = _view(array) if mapped else _copied(array, tensor.shape)
+            if mapped:
+                network.release_pages = partial(release_pages, array)
     network.load_state_dict(state, assign=True)
     return network.eval(), weights.header
+
+
+def _copied(array: np.ndarray, shape: torch.Size) -> Tensor:
+    own = torch.empty(shape)
+    _copy(array, own)
+    return own
+
+
+def _view(array: np.ndarray) -> Tensor:
+    """A tensor on a mapped array; nothing must be written to it."""
+    with warnings.catch_warnings():
+        warnings.filterwarnings("ignore", message="The given NumPy array is not writable")
+        return torch.from_numpy(array)
 
 
 def fill_from_darknet(
@@ -148,16 +172,7 @@ def _copy(array: np.ndarray, into: Tensor) -> None:
     rows = max(1, _FLOATS_AT_ONCE * len(array) // array.size)
     for start in range(0, len(array), rows):
         into[start : start + rows].copy_(torch.from_numpy(np.array(array[start : start + rows])))
-        _let_go(array)
-
-
-def _let_go(array: np.ndarray) -> None:
-    """Take the pages of the file that `array` is a view of out of this process's memory, where that is possible."""
-    owner: Any = array
-    while isinstance(owner, np.ndarray):
-        owner = owner.base
-    if isinstance(owner, mmap.mmap) and hasattr(mmap, "MADV_DONTNEED"):
-        owner.madvise(mmap.MADV_DONTNEED)
+        release_pages(array)
 
 
 def _arrays(layer: nn.Module) -> dict[str, np.ndarray]:

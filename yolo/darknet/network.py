@@ -6,6 +6,7 @@ values. Losses are not part of a network: [detection] and [cost] only pass value
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from dataclasses import dataclass
 from functools import lru_cache
 from typing import Any, get_args
@@ -89,6 +90,8 @@ class DarknetNetwork(nn.Module):
         self.in_shape = spec.plan.in_shape
         self.grid = None if spec.plan.detection is None else grid_of(spec.plan.detection)
         self.num_frozen = spec.plan.num_frozen
+        # where the weights are views of a mapped file: frees the memory of what was read
+        self.release_pages: Callable[[], None] | None = None
         for layer in self.layers[: self.num_frozen]:
             layer.requires_grad_(False)
 

@@ -23,11 +23,12 @@ Source: darknet src/parser.c, load_weights_upto, save_weights_upto and the funct
 
 from __future__ import annotations
 
+import mmap
 import struct
 from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
-from typing import BinaryIO, Literal
+from typing import Any, BinaryIO, Literal
 
 import numpy as np
 from numpy.typing import NDArray
@@ -227,6 +228,19 @@ def check_finite(weights: DarknetWeights) -> None:
                 raise WeightsError(f"{weights.source}: {name} of layer {index} have values that are not finite numbers")
             if name == "rolling_variance" and smallest < 0:
                 raise WeightsError(f"{weights.source}: {name} of layer {index} has negative values")
+            release_pages(array)
+
+
+def release_pages(array: np.ndarray) -> None:
+    """Take the pages of the file that `array` is a view of out of this process's memory, where that is possible.
+
+    They are read again when they are needed.
+    """
+    owner: Any = array
+    while isinstance(owner, np.ndarray):
+        owner = owner.base
+    if isinstance(owner, mmap.mmap) and hasattr(mmap, "MADV_DONTNEED"):
+        owner.madvise(mmap.MADV_DONTNEED)
 
 
 def write_weights(

@@ -16,16 +16,20 @@ from yolo.files import atomic_write
 from yolo.models.network import Network
 
 
-def open_detector(weights: Path, *, cfg: str = "", names: str = "") -> tuple[Network, DetectorMetadata]:
+def open_detector(
+    weights: Path, *, cfg: str = "", names: str = "", mapped: bool = False
+) -> tuple[Network, DetectorMetadata]:
     """A detector from a `*.safetensors` file or from darknet's files; see `load_detector` and `open_darknet`."""
     if cfg or weights.suffix == WEIGHTS_SUFFIX:
-        return open_darknet(weights, cfg=cfg, names=names)
+        return open_darknet(weights, cfg=cfg, names=names, mapped=mapped)
     if names:
         raise ConfigError(f"--names is for darknet's weights; {weights} has its own class names")
     return load_detector(weights)
 
 
-def open_darknet(weights: Path, *, cfg: str = "", names: str = "") -> tuple[DarknetNetwork, DetectorMetadata]:
+def open_darknet(
+    weights: Path, *, cfg: str = "", names: str = "", mapped: bool = False
+) -> tuple[DarknetNetwork, DetectorMetadata]:
     """The network and the settings of darknet's files.
 
     Args:
@@ -33,6 +37,7 @@ def open_darknet(weights: Path, *, cfg: str = "", names: str = "") -> tuple[Dark
         cfg: path of its cfg or name of a shipped network; "" looks for a cfg of the same name, beside it or shipped.
         names: path of a text file with a class name in each line; "" takes the `.names` beside the weights, else
             VOC's for 20 classes, else numbers.
+        mapped: leave the weights in the file, for a network that is only fused; see `load_darknet`.
 
     Raises:
         ConfigError: no such cfg, one that cannot be built, or of a network that is not a detector of RGB images.
@@ -46,7 +51,7 @@ def open_darknet(weights: Path, *, cfg: str = "", names: str = "") -> tuple[Dark
     beside = weights.with_suffix(".names")
     names_path = Path(names) if names else beside if beside.is_file() else None
     class_names = () if names_path is None else read_names(names_path, num_classes)
-    network, header = load_darknet(weights, DarknetSpec(cfg=found.text), plan)
+    network, header = load_darknet(weights, DarknetSpec(cfg=found.text), plan, mapped=mapped)
     predict, val = default_settings(network.spec)
     return network, DetectorMetadata(
         network=network.spec,

@@ -81,11 +81,12 @@ class Detector:
         names: str = "",
         precision: str = "32",
     ) -> None:
-        network, self.metadata = open_detector(Path(weights), cfg=cfg, names=names)
+        network, self.metadata = open_detector(Path(weights), cfg=cfg, names=names, mapped=True)
         self.device = choose_device(device)
         self.input_hw = self.metadata.input_hw if input_size is None else (input_size, input_size)
         self._grid = grid_on(self.metadata.network, self.input_hw)
-        self._network = fuse(network, device=self.device, dtype=choose_dtype(precision, self.device))
+        dtype = choose_dtype(precision, self.device)
+        self._network = fuse(network, device=self.device, dtype=dtype, release=True)
         self.seconds = StageSeconds(0.0, 0.0, 0.0)
 
     @property

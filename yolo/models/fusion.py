@@ -37,17 +37,22 @@ class InferenceNetwork(nn.Module):
 
 
 def fuse(
-    network: Network, *, device: torch.device | str = "cpu", dtype: torch.dtype = torch.float32
+    network: Network,
+    *,
+    device: torch.device | str = "cpu",
+    dtype: torch.dtype = torch.float32,
+    release: bool = False,
 ) -> InferenceNetwork | DarknetInference:
     """The fused, channels-last copy of a network for inference.
 
     Args:
-        network: on the CPU; not changed.
+        network: on the CPU; not changed unless `release`.
         device: where the copy will run.
         dtype: of its weights and arithmetic: float32, bfloat16 or float16.
+        release: `network` is not needed any more; one of darknet, which may be large, is emptied layer by layer.
     """
     if isinstance(network, DarknetNetwork):
-        return DarknetInference(network, torch.device(device), dtype)
+        return DarknetInference(network, torch.device(device), dtype, release=release)
     return InferenceNetwork(network).to(device=device, dtype=dtype)
 
 
