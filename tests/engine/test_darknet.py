@@ -89,7 +89,7 @@ def test_a_safetensors_file_needs_no_cfg_and_gets_none(tmp_path: Path) -> None:
     detector = import_darknet(DarknetImportConfig(weights=str(write_darknet(tmp_path))))
     for options in ({"cfg": "yolov1"}, {"names": "a.names"}):
         with pytest.raises(GridYoloError, match=r"small\.safetensors.*(its own|already)"):
-            open_detector(detector, **options)
+            open_detector(detector, cfg=options.get("cfg", ""), names=options.get("names", ""))
     with pytest.raises(GridYoloError, match=r"small\.safetensors.*of gridyolo already"):
         import_darknet(DarknetImportConfig(weights=str(detector)))
     with pytest.raises(GridYoloError, match=r"small\.safetensors.*of gridyolo already"):
