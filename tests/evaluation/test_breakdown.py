@@ -42,6 +42,15 @@ def test_sizes_are_those_of_coco(seed: int, scale: float) -> None:
     np.testing.assert_array_equal([one.ap_50_95 for one in bins], expected)
 
 
+def test_the_edges_of_the_bins() -> None:
+    assert {name: [one.low for one in part.bins] for name, part in broken_down(random_problem(0)).items()} == {
+        "size": [0.0, 32.0**2, 96.0**2],
+        "relative_size": [0.0, 0.05, 0.1, 0.2, 0.4],
+        "aspect": [0.0, 0.5, 0.8, 1.25, 2.0],
+        "crowding": [1.0, 2.0, 5.0, 10.0, 20.0],
+    }
+
+
 def test_sizes_by_hand() -> None:
     # A small object (30 × 30) found, a large one (100 × 100) missed, and a wrong detection of 50 × 50 that scores most.
     problem = Problem(

@@ -198,3 +198,7 @@ def test_the_outcome_is_that_at_half_overlap() -> None:
 def test_no_bins() -> None:
     with pytest.raises(ValueError, match="num_bins"):
         calibration_of([], num_bins=0)
+
+
+def test_fifteen_bins_unless_asked_for_others() -> None:
+    assert len(calibrate(match(random_problem(0, num_images=2))).counts) == 15

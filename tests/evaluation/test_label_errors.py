@@ -322,6 +322,12 @@ def test_low_scores_are_those_of_a_fifth_of_the_threshold_and_less() -> None:
     assert not scores_beside_good_ones([(CAT, 0.101, [300, 0, 50, 50])], [(CAT, BOX)])
 
 
+def test_objects_below_32_pixels_are_less_sure() -> None:
+    sure = [scores_beside_good_ones([(CAT, 0.05, [300, 0, 50, 50])], [(CAT, [0, 0, side, side])])[0]
+            for side in (24.0, 32.0, 64.0)]  # fmt: skip
+    assert sure == pytest.approx([0.75 * sure[2], sure[2], sure[2]])
+
+
 @pytest.mark.parametrize(("on_one_place", "expected"), [(39, 2), (40, 1)])
 def test_the_search_ends_after_twenty_candidates_for_each_that_is_wanted(on_one_place: int, expected: int) -> None:
     count = on_one_place + 1
