@@ -4,7 +4,7 @@
     python tools/fuzz_data.py [--seconds 60]
 
 The first byte of an input chooses the format: Pascal VOC, COCO, YOLO txt, CSV or a dataset YAML. The rest becomes the
-annotation file of a small dataset, which must be read, with an account that adds up, or be refused with an error for
+annotation file of a small dataset, which must be read, with a report that adds up, or be refused with an error for
 people. Any other exception, an input that takes longer than five seconds, or a gigabyte of memory ends the run with
 status 1 and leaves the input as `crash-*`, `timeout-*` or `oom-*` in the current folder; to see it again, name it:
 `python tools/fuzz_data.py crash-...`.
@@ -121,12 +121,12 @@ def make_test(root: Path) -> Callable[[bytes], None]:
     return test
 
 
-def check(account: dict[str, object], num_images: int, num_objects: int) -> None:
-    """That the account adds up, and can be written."""
+def check(report: dict[str, object], num_images: int, num_objects: int) -> None:
+    """That the report adds up, and can be written."""
     import json
 
-    assert (account["images_kept"], account["objects_kept"]) == (num_images, num_objects)
-    json.dumps(account, allow_nan=False, ensure_ascii=False).encode()
+    assert (report["images_kept"], report["objects_kept"]) == (num_images, num_objects)
+    json.dumps(report, allow_nan=False, ensure_ascii=False).encode()
 
 
 def make_dataset(root: Path) -> dict[str, tuple[Path, Path]]:

@@ -8,7 +8,10 @@ import numpy as np
 import pytest
 
 from tests.engine.input_files import annotation, coco_truth, detection, kinds, problem_of, put, put_image, voc_xml
+from yolo.detection_sets import DetectionSet, ImageTable, Problem, TruthSet
 from yolo.engine.detections import read_problem
+from yolo.engine.format_check import check_detections, check_truth_boxes
+from yolo.formats.issues import InputWarning, ReadReport
 
 # x, y, width, height of objects in the corner near (0, 0) of 200 x 100 pixels: whatever is read into these numbers,
 # it does not leave the image, so that the look of the numbers gives nothing away
@@ -230,3 +233,85 @@ def test_the_limit_is_of_each_class_and_image(tmp_path: Path) -> None:
         "image 1, cat: 103 detections",
         "image 2, cat: 101 detections",
     )
+
+
+# Each threshold, a little on both sides of it. Images are 200 x 100.
+
+
+def placing(*boxes_xywh: list[float]) -> set[str]:
+    report = ReadReport()
+    truths = TruthSet.from_xywh(boxes_xywh, np.zeros(len(boxes_xywh)), np.zeros(len(boxes_xywh)))
+    check_truth_boxes(truths, ImageTable(["a"], [""], np.array([[100, 200]], np.int32)), report)
+    return set(report.counts)
+
+
+FRACTION, PIXELS, CORNERS_OUT, INSIDE = [0.5, 0.5, 0.25, 0.5], [60, 50, 40, 30], [100, 50, 120, 60], [10, 10, 20, 20]
+
+
+@pytest.mark.parametrize(
+    ("boxes", "told"),
+    [
+        ([FRACTION] * 5, True),
+        ([FRACTION] * 4, False),
+        ([FRACTION] * 98 + [PIXELS] * 2, True),
+        ([FRACTION] * 97 + [PIXELS] * 3, False),
+        ([[0, 0, 1.99, 1.99]] * 9, True),
+        ([[0, 0, 2.01, 2.01]] * 9, False),
+        ([CORNERS_OUT] * 30 + [INSIDE] * 70, True),
+        ([CORNERS_OUT] * 29 + [INSIDE] * 71, False),
+        ([[100, 10, 105, 60]] * 9, True),
+        ([[100, 10, 103, 60]] * 9, False),
+    ],
+    ids=["fewest", "fewer", "nearly all", "not all", "fraction", "no fraction", "many", "not many", "out", "overshoot"],
+)
+def test_thresholds_of_placing(boxes: list[list[float]], told: bool) -> None:
+    assert bool(placing(*boxes)) is told
+
+
+def fit(lying: int, *, stated: int = 0, rest: int = 0, width: float = 1.0) -> InputWarning | None:
+    """Detections that lie on the object as centres, as they stand, and nowhere; `width` is a share of the object's."""
+    objects = TruthSet.from_xywh([[20, 10, 24, 16]], [0], [0])
+    boxes = [[32, 18, 24 * width, 16]] * lying + [[20, 10, 24, 16]] * stated + [[150, 60, 20, 20]] * rest
+    found = DetectionSet.from_xywh(boxes, np.linspace(1, 0.5, len(boxes)), np.zeros(len(boxes)), np.zeros(len(boxes)))
+    images = ImageTable(["a"], [""], np.array([[100, 200]], np.int32))
+    report = ReadReport()
+    check_detections(Problem(images, ("cat",), objects, found), report, truth_format="coco", form="coco")
+    return {warning.kind: warning for warning in report.warnings()}.get("detections_fit_as_centres")
+
+
+def test_thresholds_of_fitting_objects() -> None:
+    assert fit(5)
+    assert not fit(4)
+    assert fit(10, rest=40)
+    assert not fit(9, rest=41)
+    assert fit(8, stated=2)
+    assert not fit(7, stated=2)
+    assert fit(9, width=0.51)
+    assert not fit(9, width=0.49)
+    best = fit(5001)
+    assert best is not None
+    assert "of the best 5,000 detections" in best.message
+
+
+@pytest.mark.parametrize(
+    ("pairs", "told"),
+    [
+        ({(0, 1): 8, (1, 1): 2}, True),
+        ({(0, 1): 7, (1, 1): 3}, False),
+        ({(0, 1): 7, (0, 2): 3}, True),
+        ({(0, 1): 6, (0, 2): 4}, False),
+        ({(0, 1): 5}, True),
+        ({(0, 1): 4}, False),
+    ],
+    ids=["few agree", "some agree", "mostly one", "several", "fewest", "fewer"],
+)
+def test_thresholds_of_mixed_up_classes(pairs: dict[tuple[int, int], int], told: bool) -> None:
+    """(class found, class of the object) -> how many detections."""
+    labels = np.array([pair for pair, count in pairs.items() for _ in range(count)])
+    boxes = [[20 * k, 10, 15, 15] for k in range(len(labels))]
+    images = ImageTable(["a"], [""], np.array([[100, 400]], np.int32))
+    index, report = np.zeros(len(labels)), ReadReport()
+    found = DetectionSet.from_xywh(boxes, np.linspace(1, 0.5, len(labels)), labels[:, 0], index)
+    problem = Problem(images, ("cat", "dog", "cow"), TruthSet.from_xywh(boxes, labels[:, 1], index), found)
+    check_detections(problem, report, truth_format="coco", form="coco")
+    assert ("classes_look_mixed_up" in report.counts) is told

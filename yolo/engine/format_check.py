@@ -18,14 +18,13 @@ from yolo.detection_sets import DetectionSet, ImageTable, Problem, TruthSet
 from yolo.evaluation.overlaps import coco_overlap, find_pairs, sort_by_group
 from yolo.formats.issues import ReadReport
 from yolo.formats.objects import repeated_rows
+from yolo.formats.paths import LARGEST_FRACTION
 
 FEWEST = 5  # boxes that say anything about a file
 # of all boxes, how they lie in their images
 NEARLY_ALL = 0.98  # fit the image in another form
 MANY = 0.3  # do not fit it as they stand
 OVERSHOOT = 1.02  # of the image's side: detectors that do not clip go a little over
-LARGEST_FRACTION = 1.5  # of boxes that are taken for fractions
-SMALLEST_SIDE = 16  # pixels; in smaller images fractions and pixels look alike
 # of the best detections, where the objects are
 LOOKED_AT = 5_000  # enough to tell, and takes no time
 MATCH_IOU = 0.5
@@ -98,7 +97,7 @@ def _check_placing(boxes: TruthSet | DetectionSet, sizes_hw: Int32, report: Read
     fits_as_sides = ((high >= 0) & (low + high <= within)).all(axis=1)
     inverted = (high < low).any(axis=1)
     small = (np.abs(np.concatenate((low, sides), axis=1)) <= LARGEST_FRACTION).all(axis=1)
-    if (small & (limits >= SMALLEST_SIDE).all(axis=1)).mean() >= NEARLY_ALL:
+    if small.mean() >= NEARLY_ALL:
         kind = "normalised"
     elif fits_as_corners.mean() >= NEARLY_ALL and reaches_out.mean() >= MANY:
         kind = "like_xyxy"

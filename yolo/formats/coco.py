@@ -13,6 +13,7 @@ import os
 from collections import Counter
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass
+from itertools import repeat
 from pathlib import Path
 from typing import Any, Final, NamedTuple
 
@@ -22,6 +23,7 @@ from numpy.typing import NDArray
 from yolo.arrays import Bool, Int64
 from yolo.detection_sets import TruthSet
 from yolo.errors import DataError, printable
+from yolo.files import without_garbage_collection
 from yolo.formats.issues import DataIssue, ReadReport
 from yolo.formats.json_records import (
     Record,
@@ -133,6 +135,11 @@ def load_coco(path: Path) -> CocoFile:
     Raises:
         DataError: not JSON, a key is missing or of the wrong type, or an id stands for two things.
     """
+    with without_garbage_collection():
+        return _load(path)
+
+
+def _load(path: Path) -> CocoFile:
     content = parse_json(read_json_bytes(path), path)
     _check_frame(content, path)
     # an element that is not an object has no image
@@ -192,7 +199,7 @@ def read_annotations(
 
 def _places(values: list[Any], places: Mapping[Any, int]) -> Int64:
     """The place of each id, -1 for those that have none."""
-    return np.fromiter((places.get(value, -1) for value in plain_ids(values)), np.int64, len(values))
+    return np.fromiter(map(places.get, plain_ids(values), repeat(-1)), np.int64, len(values))
 
 
 def _annotation_ids(values: list[Any]) -> tuple[Int64, dict[int, str]]:

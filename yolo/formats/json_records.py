@@ -11,8 +11,8 @@ import json
 import math
 import re
 from collections.abc import Iterator, Mapping, Sequence
-from itertools import chain
-from operator import itemgetter
+from itertools import chain, repeat
+from operator import contains, itemgetter
 from pathlib import Path
 from typing import Any
 
@@ -175,7 +175,7 @@ def flags(records: Sequence[Record], key: str) -> tuple[Bool, Bool]:
 
     Set is any number but 0, `true`, and text such as "1" or "true".
     """
-    if records and key not in records[0] and not any(key in record for record in records):
+    if records and key not in records[0] and not any(map(contains, records, repeat(key))):
         return np.zeros(len(records), bool), np.ones(len(records), bool)
     values = column(records, key)
     if types_of(values) <= _FLAGS:
