@@ -268,7 +268,7 @@ def _parse(path: Path) -> Any:
 
 
 def _check_keys(content: Mapping[Any, Any], path: Path) -> list[str]:
-    """Notes on the keys that are passed over."""
+    """Notes on the keys that are ignored."""
     notes = []
     for key in content:
         if key in _FOREIGN_KEYS:

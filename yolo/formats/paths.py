@@ -36,7 +36,7 @@ def find_images(folder: Path) -> list[Path]:
 
 
 def find_files(folder: Path, is_wanted: Callable[[str], bool]) -> list[Path]:
-    """All files below a folder whose names are wanted, sorted; links are followed once, hidden folders passed over.
+    """All files below a folder whose names are wanted, sorted; links are followed once, hidden folders skipped.
 
     Raises:
         DataError: a folder may not be listed.

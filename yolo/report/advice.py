@@ -48,7 +48,14 @@ MOST_NAMES: Final = 4
 
 # warnings about files that leave every number as good as it is
 HARMLESS_WARNINGS: Final = frozenset(
-    {"beyond_detection_limit", "matched_by_name", "nameless_class", "nameless_classes", "dataset_note"}
+    {
+        "beyond_detection_limit",
+        "matched_by_name",
+        "nameless_class",
+        "nameless_classes",
+        "dataset_note",
+        "picture_missing",
+    }
 )
 # that are said in better words by `_nothing_to_measure`
 _EXPLAINED_WARNINGS: Final = frozenset({"no_detections", "no_objects"})
