@@ -236,8 +236,10 @@ def read_line(line: str, size_hw: tuple[int, int]) -> list[float]:
 def test_every_float32_box_is_read_back_to_the_last_bit(case: tuple[tuple[int, int], GroundTruth]) -> None:
     size_hw, truth = case
     lines = label_text(truth, size_hw).splitlines()
-    expected = np.column_stack([truth.labels, truth.boxes]).tolist()
-    assert [read_line(line, size_hw) for line in lines] == expected
+    for line, label, box in zip(lines, truth.labels.tolist(), truth.boxes.tolist(), strict=True):
+        read = read_line(line, size_hw)
+        near_border = min(box[0], box[1], size_hw[1] - box[2], size_hw[0] - box[3]) < 1e-6
+        assert read == [label, *box] or (near_border and read == pytest.approx([label, *box], rel=0, abs=1e-9))
 
 
 def test_whole_pixels_need_few_digits() -> None:
@@ -257,11 +259,19 @@ def test_numbers_are_as_short_as_they_can_be() -> None:
     assert read_line(fewer, (480, 640)) != [0, 213, 0, 426, 480]
 
 
-def test_corners_that_no_centre_can_bring_back_make_a_polygon() -> None:
+def test_a_box_next_to_the_border_is_a_centre_and_a_size_like_every_other() -> None:
     truth = GroundTruth.from_boxes([[1e-30, 0, 39, 20]], [1])
     text = label_text(truth, (20, 40))
-    assert len(text.split()) == 7
-    assert read_line(text, (20, 40)) == [1, float(np.float32(1e-30)), 0, 39, 20]
+    assert len(text.split()) == 5
+    assert read_line(text, (20, 40)) == pytest.approx([1, 0, 0, 39, 20], abs=1e-9)
+
+
+def test_a_box_at_the_border_begins_exactly_there() -> None:
+    # 34 of 480 pixels: rounded to 17 decimals, centre and size would leave 3e-15 pixels
+    truth = GroundTruth.from_boxes([[51, 0, 92, 34]], [0])
+    text = label_text(truth, (480, 640))
+    assert text == "0 0.11171875 0.035416666666666666 0.0640625 0.07083333333333333\n"
+    assert read_line(text, (480, 640)) == [0, 51, 0, 92, 34]
 
 
 def test_a_background_has_no_text() -> None:

@@ -344,8 +344,8 @@ def _list_id(image: Path, root: Path) -> str:
 def label_text(truth: GroundTruth, size_hw: tuple[int, int]) -> str:
     """The label file of one image; no text for a background.
 
-    Numbers have as few decimals as bring the float32 corners back exactly. A box whose corners no centre and size can
-    bring back, such as one that begins 1e-9 pixels from the border, is written as a polygon.
+    Numbers have as few decimals as bring the float32 corners back exactly. A corner less than a millionth of a pixel
+    from the border may come back a billionth of a pixel off.
 
     Args:
         truth: boxes in pixels within the image.
@@ -354,24 +354,19 @@ def label_text(truth: GroundTruth, size_hw: tuple[int, int]) -> str:
     height, width = size_hw
     lines = []
     for label, (x1, y1, x2, y2) in zip(truth.labels.tolist(), truth.boxes.tolist(), strict=True):
-        across, down = _centre_and_size(x1, x2, width), _centre_and_size(y1, y2, height)
-        if across and down:
-            numbers = [across[0], down[0], across[1], down[1]]
-        else:
-            left, top, right, bottom = x1 / width, y1 / height, x2 / width, y2 / height
-            numbers = [left, top, right, top, right, bottom]
-        lines.append(f"{label} {' '.join(map(number_text, numbers))}\n")
+        (cx, w), (cy, h) = _centre_and_size(x1, x2, width), _centre_and_size(y1, y2, height)
+        lines.append(f"{label} {' '.join(map(number_text, (cx, cy, w, h)))}\n")
     return "".join(lines)
 
 
-def _centre_and_size(first: float, last: float, side: int) -> tuple[float, float] | None:
-    """Centre and size in fractions of the image, with the same number of decimals; None if corners do not come back."""
-    near = (first + last) / 2 / side, (last - first) / side
-    for decimals in range(1, _MOST_DECIMALS + 1):
-        centre, size = round(near[0], decimals), round(near[1], decimals)
+def _centre_and_size(first: float, last: float, side: int) -> tuple[float, float]:
+    """Centre and size in fractions of the image, with the same number of decimals."""
+    exact = (first + last) / 2 / side, (last - first) / side
+    for decimals in range(1, _MOST_DECIMALS):
+        centre, size = round(exact[0], decimals), round(exact[1], decimals)
         low, high = (centre - size / 2) * side, (centre + size / 2) * side
         # readers cut what reaches over the border
         low, high = max(low, 0.0) if low > -_CUT_OFF else low, min(high, side) if high < side + _CUT_OFF else high
         if float32(low) == first and float32(high) == last:
             return centre, size
-    return None
+    return exact
