@@ -12,7 +12,7 @@
     --width             of the picture in pixels; it is laid out to be shown at 900
 
 Left: the image as the network sees it, under its grid; every object's box, its owner cell, and the boxes that the
-predictors of that cell answer, with their IoU. Right: the confidence that each predictor of each cell is taught.
+predictors of that cell answer, with their IoU. Right: the confidence that is the target of each predictor of each cell.
 On the console: the same as a Markdown table, and what the original loss costs on this image.
 
 Boxes, assignment and costs come from the package (`GridSpec`, `assign_targets`, `YoloLoss`); nothing of them is
@@ -136,7 +136,7 @@ def markdown(scene: Scene) -> str:
     """A row for each object."""
     predictors, root = range(scene.grid.boxes_per_cell), "√" if scene.grid.root_sizes else ""
     heads = ["object", "row", "col", "x", "y", f"{root}w", f"{root}h", *(f"IoU of {j}" for j in predictors)]
-    heads += ["responsible", "chosen by", "its confidence", "is taught"]
+    heads += ["responsible", "chosen by", "its confidence", "target"]
     lines = [f"| {' | '.join(heads)} |", "| " + " | ".join("---" for _ in heads) + " |"]
     wanted, assignment = scene.wanted, scene.assignment
     for t, label in enumerate(scene.targets.labels.tolist()):
@@ -232,7 +232,7 @@ def draw_confidences(axes: Axes, scene: Scene) -> None:
             font = {"color": "#8A8A8A", "size": 6.5} if t is None else {"color": "white", "size": 8, "weight": "bold"}
             axes.text(corner[0] + wide / 2, corner[1] + high / 2, text, ha="center", va="center", **font)
     draw_lines(axes, side, colour="#555555", width=0.9)
-    finish(axes, f"confidence taught to the {side}·{side}·{boxes} predictors")
+    finish(axes, f"confidence targets of the {side}·{side}·{boxes} predictors")
 
 
 def draw_lines(axes: Axes, side: int, *, colour: str, width: float) -> None:
@@ -255,13 +255,13 @@ def draw_legend(axes: Axes, scene: Scene) -> None:
         (Patch(facecolor=ink, alpha=0.35), "cell of the centre: it owns the object"),
         (Line2D([], [], color=ink, lw=2, linestyle=RESPONSIBLE_LINE), "t.j ✓  predictor j, responsible for object t"),
         (Line2D([], [], color=ink, lw=1.4, linestyle=OTHER_LINE), "t.j  other predictor of that cell"),
-        (Patch(facecolor=ink), "responsible: is taught its IoU"),
-        (Patch(facecolor=NOTHING, edgecolor=RIM), "is taught 0, “nothing here”"),
+        (Patch(facecolor=ink), "responsible: target is its IoU"),
+        (Patch(facecolor=NOTHING, edgecolor=RIM), "target 0, “nothing here”"),
     ]
     if not scene.assignment.assigned.all():
-        entries.insert(1, (Line2D([], [], color=LOST, lw=2.4, marker="X", ms=7), "object that nobody is taught"))
+        entries.insert(1, (Line2D([], [], color=LOST, lw=2.4, marker="X", ms=7), "object without a predictor"))
     if scene.spared.any():
-        entries.append((Patch(facecolor="white", edgecolor=RIM, hatch="////"), "spared: is taught nothing"))
+        entries.append((Patch(facecolor="white", edgecolor=RIM, hatch="////"), "ignored: no target"))
     axes.axis("off")
     axes.legend(*zip(*entries, strict=True), loc="upper left", fontsize=8, frameon=False, borderaxespad=0)
 

@@ -77,8 +77,8 @@ def test_broken_yaml_names_the_line(tmp_path: Path) -> None:
 def test_keys_of_other_programs_are_passed_over_with_a_note(tmp_path: Path) -> None:
     text = "train: a\ndownload: |\n  import os\nroboflow: {license: MIT}\n"
     assert _read(tmp_path, text).notes == (
-        "'download' in data.yaml is passed over",
-        "'roboflow' in data.yaml is passed over",
+        "'download' in data.yaml is ignored",
+        "'roboflow' in data.yaml is ignored",
     )
 
 

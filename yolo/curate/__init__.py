@@ -1,8 +1,8 @@
-"""Looking at a dataset: what is wrong with it, its numbers, and what a grid can hold of it.
+"""What `gridyolo data ...` does with datasets; none of it changes the dataset it reads.
 
-From a split in memory to a dataset on disk, in any format; and dividing datasets by lists.
-
-Public datasets by name: fetched, verified, unpacked. The only part of the package that opens a connection.
-
-Drawn scenes with exact boxes: a dataset from nothing.
+check      `check`, `check_page` and what they look for: `findings`, `boxes`, `files`, `images`, `duplicates`
+stats      `stats`, `stats_plots`, `measures`, and what a grid cannot hold: `grid_fit`
+convert    `convert`, `write`, `image_files`          split     `split`, `partition`
+download   `download`, `manifest`, `fetch` (the only module of the package that opens a connection), `archives`
+synth      `synthetic`, `drawing`, `backgrounds`      preview   `preview`
 """

@@ -17,7 +17,7 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
 
-from yolo.darknet import layers as plan
+from yolo.darknet import layers
 from yolo.darknet.modules import ACTIVATIONS, LEAKY_SLOPE, BatchNorm, Connected, Convolutional, Local, local
 from yolo.darknet.network import DarknetNetwork, as_answer, check_images
 
@@ -167,7 +167,7 @@ class FoldedConvolution(nn.Module):
         packed: use oneDNN's operators, on the CPU; for `layer`'s input shape first of all, others work as well.
     """
 
-    def __init__(self, layer: plan.Convolutional, weights: Tensor, bias: Tensor, *, packed: bool) -> None:
+    def __init__(self, layer: layers.Convolutional, weights: Tensor, bias: Tensor, *, packed: bool) -> None:
         super().__init__()
         self.geometry = ([layer.padding] * 2, [layer.stride] * 2, [1, 1], layer.groups)
         self.bias = nn.Parameter(bias, requires_grad=False)

@@ -1,15 +1,12 @@
 """One frozen record per kind of layer: its options, its shapes, and the float32 arrays it has in a weights file.
 
-`sections.py` makes these from a cfg and checks them; nothing here computes. The arrays have darknet's own orders:
+`sections.py` makes these from a cfg and checks them; nothing here computes. Shapes are per image: channels, height,
+width, with height and width 1 for a flat vector. The arrays have darknet's own orders:
     convolutional weights  (filters, channels / groups, size, size)
     connected weights      (outputs, inputs)
     local weights          (out height, out width, filters, channels, size, size), biases (filters, out height, width)
 
 Source: darknet src/parser.c (save_weights_upto, load_weights_upto) and the layers' own files.
-
-What all layers of a network have in common: their shapes, and the arrays they own in a weights file.
-
-Shapes are per image: channels, height, width, with height and width 1 for a flat vector.
 """
 
 from __future__ import annotations

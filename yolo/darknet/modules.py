@@ -28,7 +28,7 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
 
-from yolo.darknet import layers as plan
+from yolo.darknet import layers
 from yolo.errors import ConfigError
 
 BatchNormKind = Literal["standard", "darknet"]
@@ -190,7 +190,7 @@ ACTIVATIONS: Mapping[str, Callable[[Tensor], Tensor]] = MappingProxyType(
 class Convolutional(nn.Module):
     """Convolution, batch norm or bias, activation."""
 
-    def __init__(self, layer: plan.Convolutional, batch_norm: BatchNormKind) -> None:
+    def __init__(self, layer: layers.Convolutional, batch_norm: BatchNormKind) -> None:
         super().__init__()
         self.layer = layer
         shape = layer.blocks[-1].shape
@@ -212,7 +212,7 @@ class Convolutional(nn.Module):
 class Connected(nn.Module):
     """Full connection, batch norm or bias, activation."""
 
-    def __init__(self, layer: plan.Connected, batch_norm: BatchNormKind) -> None:
+    def __init__(self, layer: layers.Connected, batch_norm: BatchNormKind) -> None:
         super().__init__()
         self.layer = layer
         inputs = layer.in_shape.size
@@ -232,7 +232,7 @@ class Connected(nn.Module):
 class Local(nn.Module):
     """A convolution with weights and biases of its own at every output place."""
 
-    def __init__(self, layer: plan.Local) -> None:
+    def __init__(self, layer: layers.Local) -> None:
         super().__init__()
         self.layer = layer
         biases, weights = layer.blocks
@@ -248,7 +248,7 @@ class Local(nn.Module):
         return local(x, self.weights, self.biases, self.layer)
 
 
-def local(x: Tensor, weights: Tensor, biases: Tensor, layer: plan.Local) -> Tensor:
+def local(x: Tensor, weights: Tensor, biases: Tensor, layer: layers.Local) -> Tensor:
     """What a local layer computes, with weights and biases in the shapes of its blocks."""
     patches = F.unfold(x, layer.size, padding=layer.padding, stride=layer.stride)  # (N, C·k·k, L)
     by_place = weights.flatten(0, 1).flatten(2)  # (L, filters, C·k·k)
@@ -259,7 +259,7 @@ def local(x: Tensor, weights: Tensor, biases: Tensor, layer: plan.Local) -> Tens
 class Maxpool(nn.Module):
     """Maximum of windows; the output's side is (in + padding - size) // stride + 1."""
 
-    def __init__(self, layer: plan.Maxpool) -> None:
+    def __init__(self, layer: layers.Maxpool) -> None:
         super().__init__()
         self.layer = layer
         before = layer.padding // 2
@@ -291,7 +291,7 @@ class Crop(nn.Module):
     code makes here is part of the training samples instead.
     """
 
-    def __init__(self, layer: plan.Crop) -> None:
+    def __init__(self, layer: layers.Crop) -> None:
         super().__init__()
         self.layer = layer
 
@@ -311,7 +311,7 @@ class Crop(nn.Module):
 class Softmax(nn.Module):
     """Softmax over each of the layer's groups of values."""
 
-    def __init__(self, layer: plan.Softmax) -> None:
+    def __init__(self, layer: layers.Softmax) -> None:
         super().__init__()
         self.layer = layer
 
@@ -324,7 +324,7 @@ class Softmax(nn.Module):
 class Activation(nn.Module):
     """An activation on its own."""
 
-    def __init__(self, layer: plan.Activation) -> None:
+    def __init__(self, layer: layers.Activation) -> None:
         super().__init__()
         self.layer = layer
 
@@ -333,24 +333,24 @@ class Activation(nn.Module):
         return ACTIVATIONS[self.layer.activation](x)
 
 
-_MAKERS: dict[type[plan.Layer], Callable[[Any, BatchNormKind], nn.Module]] = {
-    plan.Convolutional: Convolutional,
-    plan.Connected: Connected,
-    plan.Batchnorm: lambda layer, batch_norm: BatchNorm(layer.in_shape.channels, batch_norm, alone=True),
-    plan.Local: lambda layer, _: Local(layer),
-    plan.Maxpool: lambda layer, _: Maxpool(layer),
-    plan.Avgpool: lambda layer, _: Avgpool(),
-    plan.Dropout: lambda layer, _: nn.Dropout(layer.probability),
-    plan.Crop: lambda layer, _: Crop(layer),
-    plan.Softmax: lambda layer, _: Softmax(layer),
-    plan.Activation: lambda layer, _: Activation(layer),
+_MAKERS: dict[type[layers.Layer], Callable[[Any, BatchNormKind], nn.Module]] = {
+    layers.Convolutional: Convolutional,
+    layers.Connected: Connected,
+    layers.Batchnorm: lambda layer, batch_norm: BatchNorm(layer.in_shape.channels, batch_norm, alone=True),
+    layers.Local: lambda layer, _: Local(layer),
+    layers.Maxpool: lambda layer, _: Maxpool(layer),
+    layers.Avgpool: lambda layer, _: Avgpool(),
+    layers.Dropout: lambda layer, _: nn.Dropout(layer.probability),
+    layers.Crop: lambda layer, _: Crop(layer),
+    layers.Softmax: lambda layer, _: Softmax(layer),
+    layers.Activation: lambda layer, _: Activation(layer),
     # these only pass values on: darknet's losses are not part of the network here
-    plan.Cost: lambda layer, _: nn.Identity(),
-    plan.Detection: lambda layer, _: nn.Identity(),
+    layers.Cost: lambda layer, _: nn.Identity(),
+    layers.Detection: lambda layer, _: nn.Identity(),
 }
 
 
-def make_layer(layer: plan.Layer, batch_norm: BatchNormKind) -> nn.Module:
+def make_layer(layer: layers.Layer, batch_norm: BatchNormKind) -> nn.Module:
     """The module of a layer's record, with darknet's initial values."""
     return _MAKERS[type(layer)](layer, batch_norm)
 

@@ -1,1 +1,1 @@
-"""From disk to batches: the formats (VOC, COCO, YOLO, CSV), the account of what was read, dataset and loader."""
+"""From a dataset on disk to training batches: finding and reading it, cleaning its boxes, dataset and loader."""

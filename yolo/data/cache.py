@@ -1,16 +1,12 @@
-"""Placed images kept in memory, shared by all loader workers of this process. `disk_cache` keeps them in files.
-
-From an image file to pixels placed on the network's input, decoding no more of it than that needs.
+"""From an image file to pixels placed on the network's input, kept in memory or on disk for the next epoch.
 
 A JPEG that is much larger than the input is reduced while it is decoded. The reduced image is then treated as the
 image: its last row and column may stand for less than the others, and boxes are divided by exactly the reduction,
 so that boxes lie on their pixels.
 
-Placed images kept in files, for the next training on the same images as well.
-
-A file is named after the content of the image file and after everything else that its pixels depend on: an image
-that has changed has another name, and never comes out of the cache as it was. Several processes may use one folder.
-Left out: caching beside the images; datasets are never written to.
+The cache in memory is shared by all loader workers of a process. A file of the cache on disk is named after the content
+of the image file and everything else that its pixels depend on: an image that has changed gets another name. Several
+processes may use one folder. Left out: caching beside the images; datasets are never written to.
 """
 
 from __future__ import annotations

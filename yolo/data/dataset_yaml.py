@@ -10,7 +10,7 @@
     classes: [dog]             # optional: keep these, in this order
     rename: {puppy: dog, cat: null}  # optional: rename and merge classes; null leaves one out
     category_ids: [18]         # optional: the COCO id of each class
-    extra: extra.csv           # optional: flags that label files cannot hold, see extra.py
+    extra: extra.csv           # optional: flags that label files cannot hold, see formats/sidecar.py
 
 A source may be a mapping: `{path: b/images, format: yolo, names: [car], images: FOLDER, only: LIST}`. `names` says
 what the class ids of a YOLO source mean, `images` where the images are, and `only` is a list of the images to use.
@@ -130,7 +130,7 @@ def _names_in_file(value: str, root: Path, path: Path) -> list[str]:
     found = next((place for place in places if is_file(place)), None)
     if found is None:
         raise DataError(
-            f"{printable(path)}: 'names' is {shown(value)}, which is no file at {printable(places[0])[:300]}; "
+            f"{printable(path)}: 'names' is {shown(value)}, which is not a file at {printable(places[0])[:300]}; "
             "write a list or {0: person, 1: ...}"
         )
     return read_lines(found)
@@ -272,7 +272,7 @@ def _check_keys(content: Mapping[Any, Any], path: Path) -> list[str]:
     notes = []
     for key in content:
         if key in _FOREIGN_KEYS:
-            notes.append(f"'{key}' in {path.name} is passed over")
+            notes.append(f"'{key}' in {path.name} is ignored")
         elif key not in _KEYS:
             near = difflib.get_close_matches(str(key)[:50], _KEYS, n=1)
             hint = f"did you mean '{near[0]}'?" if near else f"known keys: {', '.join(_KEYS)}"

@@ -65,7 +65,7 @@ def held_out_ids(image_ids: Collection[str]) -> frozenset[str]:
 def select(sources: Sequence[SplitSource], list_source: Callable[[SplitSource], list[EntryT]]) -> list[list[EntryT]]:
     """For each source what it lists, less what its `part` leaves to the other split.
 
-    All sources are ranked together: an image that two of them list is not held out of one and taught by the
+    All sources are ranked together: an image that two of them list is not held out of one and trained on by the
     other.
     """
     listed = [(source, list_source(source)) for source in sources]

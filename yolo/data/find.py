@@ -1,7 +1,7 @@
 """From what a user calls a dataset to where its parts are: a YAML, a COCO JSON, a CSV file, or a folder tree.
 
-Looks at names, and at the first line of CSV files; reads no annotation. The trees are drawn in `data/README.md`.
-Left out: the keys of a dataset YAML (dataset_yaml.py) and reading (read.py).
+Looks at names, and at the first line of CSV files; reads no annotation. The trees are drawn in data/README.md
+of the repository. Left out: the keys of a dataset YAML (dataset_yaml.py) and reading (read.py).
 """
 
 from __future__ import annotations
@@ -68,11 +68,7 @@ class Layout(NamedTuple):
 
 
 def recognise(folder: Path, wanted: Format | None = None) -> Layout | None:
-    """The layout of a folder, or None.
-
-    Args:
-        folder: the root of a dataset.
-        wanted: consider this format only.
+    """The layout of a dataset's root folder, or None; `wanted` restricts it to one format.
 
     Raises:
         DataError: the tree is ambiguous.

@@ -1,6 +1,6 @@
 """The network that a training starts with: built from its configuration, filled by `--weights`.
 
-`initialise` knows every meaning of `--weights`; other files know none of them.
+`initialise` knows every meaning that `--weights` has for `train`. Opening a trained detector: darknet.py.
 """
 
 from __future__ import annotations

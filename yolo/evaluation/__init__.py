@@ -1,6 +1,7 @@
-"""How good detections are: matching, average precision, the evaluator and its tables, plots and files.
+"""How good detections are, and why: matching and average precision by COCO's and VOC's rules, and what explains them.
 
-What explains an evaluation: errors and their cost, sizes, calibration, intervals, comparison, suspicious labels.
+Explained by kinds of errors and their cost, label errors, breakdown by size, calibration, intervals and comparison.
+Left out: pages, plots and files (the folder `report`).
 """
 
 from yolo.evaluation.evaluator import Evaluator
