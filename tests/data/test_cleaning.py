@@ -52,6 +52,13 @@ def test_up_to_a_pixel_over_the_border_is_cut_silently(policy: BoxPolicy) -> Non
     assert not account.issues
 
 
+def test_a_click_without_a_drag_in_voc_is_dropped_as_equal_corners() -> None:
+    report = ReadReport("train")  # xmin 5, ymin 6, xmax 5, ymax 9 covers the pixel columns 4 to 5
+    truth, _ = clean_objects(_source([RawObject(4, 5, 5, 9, 0, 0, 1)], inclusive=1.0), policy="fix", report=report)
+    assert not len(truth)
+    assert str(report.issues[0]) == "0.xml, object 1: box (4, 5, 5, 9) has equal corners in the file"
+
+
 def test_more_than_a_pixel_is_cut_and_told() -> None:
     truth, account = _clean((-2, 3, 10, 99))
     np.testing.assert_array_equal(truth.boxes, [[0, 3, 10, 20]])

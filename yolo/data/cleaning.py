@@ -7,6 +7,7 @@ they stand (engine/inputs.py).
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from typing import Literal
 
 import numpy as np
@@ -48,18 +49,19 @@ def clean_objects(source: RawSource, *, policy: BoxPolicy, report: ReadReport) -
         moved = np.abs(boxes - ordered).max(axis=1, initial=0.0) > _SILENT_CLIP
     open_rows = np.ones(len(raw), bool)
 
-    def drop(kind: str, faulty: Bool) -> None:
+    def drop(kind: str, faulty: Bool, why: Callable[[RawSource, int], str] = _why) -> None:
         rows = np.flatnonzero(faulty & open_rows)
         open_rows[rows] = False
         report.drop_objects(
-            kind, rows.tolist(), lambda row: source.issue(row, kind, f"box {_text(raw.boxes[row])} {_why(source, row)}")
+            kind, rows.tolist(), lambda row: source.issue(row, kind, f"box {_text(raw.boxes[row])} {why(source, row)}")
         )
 
     finite = np.logical_and.reduce(np.isfinite(raw.boxes), axis=1)
     drop("not_finite", ~finite)
     if policy == "drop":
         drop("inverted", inverted)
-    drop("degenerate", _has_no_area(boxes) | _is_stray_click(raw.boxes, source.inclusive))
+    drop("degenerate", _is_stray_click(raw.boxes, source.inclusive), lambda *_: "has equal corners in the file")
+    drop("degenerate", _has_no_area(boxes))
     if policy == "drop":
         drop("clipped", moved)
     rows = np.flatnonzero(open_rows)
