@@ -15,7 +15,7 @@ from yolo.images import write_image
 
 # who may import what can talk; but for curate/download.py it is the names of errors and types that they need
 _MAY = {
-    "curate/download.py": {"http", "socket", "ssl", "urllib.request", "urllib.error"},
+    "curate/fetch.py": {"http", "socket", "ssl", "urllib.request", "urllib.error"},
     "models/weights.py": {"urllib.error"},
 }
 _TALKERS = {

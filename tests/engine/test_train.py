@@ -296,7 +296,7 @@ def test_one_image_is_overfitted_to_nearly_no_loss(tmp_path: Path) -> None:
 
 def test_an_image_of_another_size_than_stated_is_used_and_told(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     """Sizes of very large splits are taken from the annotations; decoding finds the truth."""
-    monkeypatch.setattr("yolo.data.read.AUTO_READS", 0)
+    monkeypatch.setattr("yolo.formats.paths.AUTO_READS", 0)
     data = tmp_path / "coco"
     content = coco_content(
         ["a.png", "b.png"],
