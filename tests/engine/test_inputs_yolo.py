@@ -33,6 +33,14 @@ def test_a_folder_of_labels_with_images_beside_it(tmp_path: Path) -> None:
     assert remarks["empty_truth_box"].examples == (f"{folder}/b.txt, line 3",)
 
 
+def test_two_images_with_one_stem_are_told_apart_by_their_paths(tmp_path: Path) -> None:
+    folder = labels(tmp_path, a="0 .5 .5 .1 .1\n")
+    put(tmp_path / "classes.txt", "cat\n")
+    (tmp_path / "images" / "val" / "a.jpg").write_bytes((tmp_path / "images" / "val" / "a.png").read_bytes())
+    truth = read_ground_truth(folder)
+    assert len(set(truth.images.image_ids)) == len(truth.truths) == 2
+
+
 @pytest.mark.parametrize(
     ("name", "text"),
     [

@@ -282,7 +282,9 @@ def _slow_id(value: Any) -> Any:
 
 
 def _slow_flag(value: Any) -> bool:
-    return value == "1" if type(value) is str else type(value) in (int, float, bool) and value != 0
+    if type(value) is str:
+        return value in ("1", "7", "10")
+    return type(value) in (int, float, bool) and value != 0 and value == value  # NaN does not say
 
 
 def _slow(record: dict[str, Any]) -> tuple[str, tuple[Any, ...]]:

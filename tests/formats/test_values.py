@@ -39,7 +39,7 @@ def test_ids_have_one_form(value: object, expected: object) -> None:
 
 
 def test_flags_and_numbers_as_text() -> None:
-    assert [is_set(text) for text in ("1", "TRUE", "yes", "0", "", "no", "2", "x")] == [
-        True, True, True, False, False, False, None, None,
+    assert [is_set(text) for text in ("1", "TRUE", "yes", "0", "", "no", "2", "nan", "x")] == [
+        True, True, True, False, False, False, True, None, None,
     ]  # fmt: skip
     assert [number(text) for text in ("1e3", b" 2 ", "1_0", "x", b"1_0")] == [1000, 2, None, None, None]

@@ -1,3 +1,4 @@
+import os
 from collections.abc import Iterator
 from pathlib import Path
 
@@ -35,6 +36,13 @@ def test_a_folder_with_subfolders_in_order(tmp_path: Path) -> None:
     (tmp_path / "._a.PNG").write_bytes(b"left behind by macOS")
     names = [frame.path.relative_to(tmp_path).as_posix() for frame in frames_of(open_source(str(tmp_path)))]
     assert names == ["a.PNG", "b/c.jpg", "b/z.png"]
+
+
+@pytest.mark.skipif(not hasattr(os, "mkfifo"), reason="this system has no named pipes")
+def test_a_pipe_in_a_folder_is_not_waited_for(tmp_path: Path) -> None:
+    write_image(tmp_path / "a.png", grey(1))
+    os.mkfifo(tmp_path / "b.png")
+    assert [frame.path.name for frame in frames_of(open_source(str(tmp_path)))] == ["a.png"]
 
 
 def test_a_glob(tmp_path: Path) -> None:

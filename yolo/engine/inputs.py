@@ -187,7 +187,7 @@ def _as_it_stands(read: RawSplit, report: ReadReport, *, source: str, form: str)
         report.warn("unwanted_class", KINDS["unwanted_class"], count=unwanted)
     image_ids = [one for own in parts for one in own.image_ids]
     paths = [one for own in parts for one in own.paths]
-    if len(parts) > 1:
+    if len(parts) > 1 or form == "yolo":  # a.jpg and a.png have one stem
         image_ids = unique_ids(image_ids, paths, read.root)
     starts = np.cumsum([0, *(len(own.image_ids) for own in parts)])
     columns = [

@@ -72,7 +72,7 @@ def _record_parts(path: Path) -> Iterator[list[Record]]:
     if annotations and not (type(annotations[0]) is dict and "score" in annotations[0]):
         raise DataError(
             f"{place}: its annotations have no scores: this is ground truth, not detections; were the two files "
-            f"swapped? {_EXPECTED.capitalize()}"
+            f"swapped? {_EXPECTED[0].upper()}{_EXPECTED[1:]}"
         )
     yield annotations
 

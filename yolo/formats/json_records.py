@@ -178,7 +178,7 @@ def flags(records: Sequence[Record], key: str) -> tuple[Bool, Bool]:
     if records and key not in records[0] and not any(map(contains, records, repeat(key))):
         return np.zeros(len(records), bool), np.ones(len(records), bool)
     values = column(records, key)
-    if types_of(values) <= _FLAGS:
+    if types_of(values) <= _FLAGS - {float}:
         return np.fromiter(map(bool, values), bool, len(values)), np.ones(len(values), bool)
     found = [_flag(value) for value in values]
     return np.asarray([bool(flag) for flag in found]), np.asarray([flag is not None for flag in found])
@@ -195,7 +195,7 @@ def plain_ids(values: list[Any]) -> list[Any]:
 
 def _flag(value: Any) -> bool | None:
     if type(value) in _FLAGS:
-        return bool(value)
+        return None if value != value else bool(value)
     return is_set(value) if type(value) is str else None
 
 

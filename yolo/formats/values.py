@@ -5,6 +5,7 @@ Numbers are written with as few decimals as bring the float32 coordinate back.
 
 from __future__ import annotations
 
+import math
 import reprlib
 from collections.abc import Callable
 from typing import Any
@@ -13,8 +14,8 @@ import numpy as np
 
 from yolo.errors import printable
 
-_SET = frozenset({"1", "1.0", "true", "yes"})
-_NOT_SET = frozenset({"", "0", "0.0", "false", "no"})
+_SET = frozenset({"true", "yes"})
+_NOT_SET = frozenset({"", "false", "no"})
 _LONGEST_ID = 20  # digits, for ids of 64 bits; longer ones are not numbers of images
 _MOST_DECIMALS = 17
 _SHORT = reprlib.Repr()
@@ -48,12 +49,15 @@ def side(text: str) -> int | str | None:
 
 
 def is_set(text: str) -> bool | None:
-    """Whether a flag is set; None for text that does not say.
+    """Whether a flag is set, as by any number but 0; None for text that does not say.
 
-    >>> is_set("True"), is_set("0"), is_set("maybe")
-    (True, False, None)
+    >>> is_set("True"), is_set("0"), is_set("2"), is_set("maybe"), is_set("nan")
+    (True, False, True, None, None)
     """
     lowered = text.strip().lower()
+    value = number(lowered)
+    if value is not None:
+        return None if math.isnan(value) else value != 0
     return True if lowered in _SET else (False if lowered in _NOT_SET else None)
 
 

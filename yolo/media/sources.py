@@ -89,7 +89,8 @@ def _accept(path: Path) -> Path:
 
 def _files_in(folder: Path) -> list[Path]:
     # ._x.jpg is what macOS leaves beside x.jpg
-    files = find_files(folder, lambda name: _is_accepted(Path(name)) and not name.startswith("._"))
+    found = find_files(folder, lambda name: _is_accepted(Path(name)) and not name.startswith("._"))
+    files = [file for file in found if file.is_file()]  # opening a pipe would wait for ever
     if not files:
         raise DataError(f"source {folder}: the folder holds no image or video; {_ACCEPTED}")
     return files
