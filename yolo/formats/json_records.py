@@ -195,7 +195,7 @@ def plain_ids(values: list[Any]) -> list[Any]:
 
 def _flag(value: Any) -> bool | None:
     if type(value) in _FLAGS:
-        return None if value != value else bool(value)
+        return None if value != value else bool(value)  # NaN is what pandas writes for a missing value
     return is_set(value) if type(value) is str else None
 
 
