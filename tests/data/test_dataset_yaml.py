@@ -48,7 +48,7 @@ def test_names_may_be_absent_numbers_or_a_file(tmp_path: Path) -> None:
         ("train: a\nnc: many", "'nc' is 'many', expected the number of classes"),
         ("train: a\nnames: []", "'names' is [], expected a list"),
         ("train: a\nnames: 7", "'names' is 7, expected a list"),
-        ("train: a\nnames: gone.names", "'names' is 'gone.names', which is no file"),
+        ("train: a\nnames: gone.names", "'names' is 'gone.names', which is not a file"),
         ("train: a\nnames: [x, x]", "'names' has 'x' more than once"),
         ("train: a\nnames: [yes, maybe]", "names[0] is true, as YAML reads bare yes"),
         ("train: a\nnames: [x, null]", "names[1] is None, expected text"),
