@@ -1,12 +1,19 @@
-"""Annotated images for the tests of numbers that need no pixels."""
+"""Annotated images and splits for the tests that need no files."""
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 
 import numpy as np
 
+from yolo.data.read import Split
+from yolo.formats.issues import ReadReport
 from yolo.formats.objects import AnnotatedImages
 from yolo.structures import AnnotatedImage, GroundTruth
+
+CLASS_NAMES = ("cat", "dog", "bird")
+
+# an image's objects as (label, box)
+Objects = Sequence[tuple[int, tuple[float, float, float, float]]]
 
 
 def annotated(*truths: GroundTruth, sizes_hw: Sequence[tuple[int, int]] | None = None) -> AnnotatedImages:
@@ -40,3 +47,20 @@ def random_images(seed: int, *, num_images: int, num_classes: int = 4, most_obje
         truths.append(GroundTruth.from_boxes(boxes, labels, difficult=flags[0], iscrowd=flags[1]))
         sizes.append((height, width))
     return annotated(*truths, sizes_hw=sizes)
+
+
+def split_of(
+    images: Mapping[str, Objects],
+    *,
+    name: str = "train",
+    class_names: tuple[str, ...] = CLASS_NAMES,
+    size_hw: tuple[int, int] = (480, 640),
+    crowd: bool = False,
+) -> Split:
+    """A split of images called /data/<key>.jpg, with these objects."""
+    found = []
+    for key, objects in images.items():
+        boxes, labels = [box for _, box in objects], [label for label, _ in objects]
+        truth = GroundTruth.from_boxes(boxes, labels, iscrowd=[crowd] * len(boxes)) if boxes else GroundTruth.empty()
+        found.append(AnnotatedImage(key, Path(f"/data/{key}.jpg"), size_hw, truth))
+    return Split(name, AnnotatedImages.of(found), class_names, None, ReadReport(name))

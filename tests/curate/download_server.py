@@ -14,7 +14,7 @@ from typing import Any
 
 import yaml
 
-from yolo.curate.manifest import Archive
+from yolo.curate.fetch import Archive
 
 Behaviour = Callable[["Handler", bytes], None]
 

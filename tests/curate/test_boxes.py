@@ -3,7 +3,7 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from tests.curate.splits import Objects, split_of
+from tests.curate.annotated import Objects, split_of
 from yolo.curate.boxes import box_findings, class_findings, class_size_findings
 from yolo.curate.findings import Finding, FindingImage, kind_of
 from yolo.data.read import Split

@@ -4,6 +4,7 @@ import json
 import os
 import re
 from collections import Counter
+from collections.abc import Iterator
 from html.parser import HTMLParser
 from pathlib import Path
 from typing import Any
@@ -13,16 +14,22 @@ from PIL import Image
 from rich.console import Console
 
 from tests.curate import dirty_datasets as dirty
-from tests.data.dataset_trees import put_text, put_yolo
+from tests.data.dataset_trees import put_image, put_text, put_voc, put_yolo
 from yolo.config import DataCheckConfig
-from yolo.curate.check import CheckReport, check
+from yolo.curate.check import CheckReport, check, file_findings
 from yolo.curate.findings import FINDING_KINDS
+from yolo.curate.images import inspect_image
 from yolo.data.read import find_dataset, read_split
 from yolo.errors import ConfigError, DataError
 
 
-def run(data: Path, runs: Path, **options: Any) -> CheckReport:
-    return check(DataCheckConfig(data=str(data), runs=str(runs), **{"workers": 1, **options}))
+def run(data: Path, runs: Path, *, workers: int = 0, **options: Any) -> CheckReport:
+    """Check a dataset; without workers this process reads the images, which saves the start of another one."""
+    config = DataCheckConfig(data=str(data), runs=str(runs), workers=max(1, workers), **options)
+    with pytest.MonkeyPatch.context() as patch:
+        if not workers:
+            patch.setattr("yolo.curate.check.inspect_images", lambda paths, **_: list(map(inspect_image, paths)))
+        return check(config)
 
 
 def files_by_kind(report: CheckReport, root: Path) -> dict[str, list[str]]:
@@ -94,12 +101,9 @@ def test_a_split_that_cannot_be_read_is_an_error_and_the_others_are_checked(tmp_
     assert item.where == "val"
     assert "instances_val.json" in item.message
     assert [split["split"] for split in json.loads((report.folder / "check.json").read_text())["splits"]] == ["train"]
-
-
-def test_nothing_but_a_split_that_cannot_be_read(tmp_path: Path) -> None:
-    report = run(dirty.coco_with_a_broken_split(tmp_path / "set"), tmp_path, split="val")
-    assert report.kinds == {"split_unusable": 1}
-    assert report.has_errors
+    alone = run(root, tmp_path, split="val")
+    assert alone.kinds == {"split_unusable": 1}
+    assert alone.has_errors
 
 
 def test_file_names_that_are_no_unicode(tmp_path: Path) -> None:
@@ -266,17 +270,21 @@ def test_images_whose_turn_was_ignored_are_not_in_the_copy(tmp_path: Path) -> No
     assert sorted(Path(path).stem for path in split.images.paths) == ["a0", "a1", "a2", "resized"]
 
 
-@pytest.mark.parametrize("inside", ["", "sub", "images/train"])
-def test_the_copy_must_not_lie_in_the_dataset(inside: str, tmp_path: Path) -> None:
+def test_the_copy_is_new_and_outside_of_the_dataset(tmp_path: Path) -> None:
     root = dirty.clean(tmp_path / "set")
-    with pytest.raises(ConfigError, match="never written to"):
-        run(root, tmp_path, fix_into=str(root / inside))
-
-
-def test_the_copy_must_be_new(tmp_path: Path) -> None:
+    beside = put_text(tmp_path / "lists" / "pets.yaml", "train: ../set/images/train\nnames: [cat, dog]\n")
+    for data, inside in (
+        (root, root),
+        (root, root / "sub"),
+        (root, root / "images/train"),
+        (beside, root / "images/train/x"),
+    ):
+        with pytest.raises(ConfigError, match=r"--fix-into .* lies in the dataset"):
+            run(data, tmp_path / "runs", fix_into=str(inside))
     put_text(tmp_path / "full" / "a.txt", "")
-    with pytest.raises(ConfigError, match="name a new folder"):
-        run(dirty.clean(tmp_path / "set"), tmp_path, fix_into=str(tmp_path / "full"))
+    with pytest.raises(DataError, match="name a new one"):
+        run(root, tmp_path / "runs", fix_into=str(tmp_path / "full"))
+    assert not (tmp_path / "runs").exists()
 
 
 def test_a_log_has_no_control_characters_and_says_where_the_page_is(
@@ -319,11 +327,92 @@ def test_a_real_dataset_with_its_defects(tmp_path: Path) -> None:
     assert report.kinds["usual_class_missing"] == 21  # image 327 lacks both
 
 
-def test_a_copy_may_not_lie_in_a_source_outside_of_the_root(tmp_path: Path) -> None:
-    put_yolo(tmp_path / "photos", "train", {"a": "0 .5 .5 .5 .5\n"})
-    yaml_path = put_text(tmp_path / "lists" / "pets.yaml", "train: ../photos/images/train\nnames: [cat]\n")
-    inside = tmp_path / "photos" / "labels" / "train" / "fixed"
-    with pytest.raises(ConfigError, match=r"--fix-into .*fixed lies in the dataset"):
-        check(DataCheckConfig(data=str(yaml_path), fix_into=str(inside), runs=str(tmp_path / "runs"), workers=0))
-    assert not inside.exists()
-    assert not (tmp_path / "runs").exists()
+def found(root: Path, images: list[Path], dataset_format: str = "yolo") -> list[tuple[str, str]]:
+    items = file_findings([str(path) for path in images], [dataset_format], {root / "train.txt"})
+    return [(item.kind, Path(item.path).relative_to(root).as_posix()) for item in items]
+
+
+def yolo_images(root: Path) -> list[Path]:
+    return sorted((root / "images").rglob("*.png"))
+
+
+def test_a_tree_in_order(tmp_path: Path) -> None:
+    put_yolo(tmp_path, "train", {"a": "0 .5 .5 .1 .1\n", "b": "", "c": None})
+    put_text(tmp_path / "labels" / "train" / "classes.txt", "cat\n")
+    assert found(tmp_path, yolo_images(tmp_path)) == []
+
+
+def test_label_files_without_image(tmp_path: Path) -> None:
+    put_yolo(tmp_path, "train", {"a": "", "b": "0 .5 .5 .1 .1\n"})
+    images = yolo_images(tmp_path)
+    put_text(tmp_path / "labels" / "train" / "gone.txt", "0 .5 .5 .1 .1\n")
+    put_text(tmp_path / "labels" / "train" / "empty.txt", "")
+    put_text(tmp_path / "labels" / "train" / "notes.txt", "these images were taken in spring\n")
+    put_text(tmp_path / "labels" / "train" / "four.txt", "0 .5 .5 .1\n")  # fewer columns than a label has
+    assert found(tmp_path, images) == [
+        ("label_without_image", "labels/train/empty.txt"),
+        ("label_without_image", "labels/train/gone.txt"),
+    ]
+
+
+def test_images_that_no_split_names_and_their_label_files(tmp_path: Path) -> None:
+    put_yolo(tmp_path, "train", {"a": "", "b": "0 .5 .5 .1 .1\n"})
+    # b is not listed: that is one finding, not a second one for its label file
+    assert found(tmp_path, [tmp_path / "images" / "train" / "a.png"]) == [("image_not_listed", "images/train/b.png")]
+
+
+def test_a_folder_may_be_named_in_several_ways(tmp_path: Path) -> None:
+    put_yolo(tmp_path, "train", {"a": "", "b": ""})
+    put_yolo(tmp_path, "val", {"c": ""})
+    folder = tmp_path / "images" / "train"
+    images = [folder / "a.png", folder / ".." / "train" / "b.png", folder / ".." / "val" / "c.png"]
+    assert found(tmp_path, images) == []
+
+
+def test_a_folder_that_cannot_be_listed_is_skipped(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    put_yolo(tmp_path, "train", {"a": ""})
+
+    def refuse(_: Path) -> Iterator[Path]:
+        raise PermissionError(13, "Permission denied")
+
+    monkeypatch.setattr(Path, "iterdir", refuse)
+    assert found(tmp_path, [tmp_path / "images" / "train" / "a.png"]) == []
+
+
+def test_label_files_beside_images(tmp_path: Path) -> None:
+    image = put_image(tmp_path / "a.png")
+    put_text(tmp_path / "a.txt", "0 .5 .5 .1 .1\n")
+    put_text(tmp_path / "train.txt", "a.png\n")
+    put_text(tmp_path / "b.txt", "0 .5 .5 .1 .1\n")
+    assert found(tmp_path, [image]) == [("label_without_image", "b.txt")]
+
+
+def test_names_that_differ_in_capitals_only(tmp_path: Path) -> None:
+    put_yolo(tmp_path, "train", {"dog": "", "Dog": "", "cat": ""})
+    images = yolo_images(tmp_path)
+    if len(images) < 3:
+        pytest.skip("this file system does not tell capitals apart")
+    assert found(tmp_path, images) == [("case_collision", "images/train/Dog.png")]
+
+
+def test_names_that_differ_in_the_coding_of_accents_only(tmp_path: Path) -> None:
+    put_yolo(tmp_path, "train", {"caf\u00e9": "", "cafe\u0301": ""})
+    images = yolo_images(tmp_path)
+    if len(images) < 2:
+        pytest.skip("this file system joins both codings")
+    assert [kind for kind, _ in found(tmp_path, images)] == ["case_collision"]
+
+
+def test_annotations_that_no_list_names(tmp_path: Path) -> None:
+    for name in ("a", "b"):
+        put_voc(tmp_path, name)
+    put_text(tmp_path / "Annotations" / "c.xml", "<annotation/>")
+    items = file_findings([str(tmp_path / "JPEGImages" / "a.jpg")], ["voc"], set())
+    assert [(item.kind, Path(item.path).name, item.message) for item in items] == [
+        ("image_not_listed", "b.jpg", "no split names it, though it is annotated"),
+        ("annotation_not_listed", "c.xml", "there is no image c"),
+    ]
+
+
+def test_folders_that_are_not_there(tmp_path: Path) -> None:
+    assert found(tmp_path, [tmp_path / "images" / "gone.png"]) == []

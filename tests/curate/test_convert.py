@@ -17,8 +17,7 @@ from tests.data.dataset_trees import (
     voc_object,
 )
 from yolo.config import DataConvertConfig
-from yolo.curate.convert import convert, keep_classes
-from yolo.curate.write import WrittenDataset
+from yolo.curate.write import WrittenDataset, convert, keep_classes
 from yolo.data.read import find_dataset, read_split
 from yolo.errors import ConfigError, DataError
 

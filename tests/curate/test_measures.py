@@ -2,7 +2,6 @@ import numpy as np
 import pytest
 
 from tests.curate.annotated import annotated, centred, random_images
-from yolo.curate import measures
 from yolo.curate.measures import DatasetStatistics, Quantiles, measure_dataset
 from yolo.formats.objects import AnnotatedImages
 from yolo.structures import GroundTruth
@@ -92,14 +91,12 @@ def test_frequent_sizes_and_pairs() -> None:
     assert counted.class_pairs == (("cat", "dog", 2), ("cat", "fish", 1))
 
 
-def test_pairs_are_counted_through_all_images(monkeypatch: pytest.MonkeyPatch) -> None:
+def test_pairs_are_counted_through_all_images() -> None:
     images = random_images(4, num_images=23, most_objects=4)
     sets = [set(image.ground_truth.labels.tolist()) for image in images]
     expected = {(a, b): sum({a, b} <= one for one in sets) for a in range(4) for b in range(a + 1, 4)}
-    for at_a_time in (5, 100):
-        monkeypatch.setattr(measures, "_IMAGES_AT_A_TIME", at_a_time)
-        pairs = {(NAMES.index(a), NAMES.index(b)): count for a, b, count in measure(images).class_pairs}
-        assert pairs == expected
+    pairs = {(NAMES.index(a), NAMES.index(b)): count for a, b, count in measure(images).class_pairs}
+    assert pairs == expected
 
 
 def test_sums_of_a_crowded_dataset() -> None:

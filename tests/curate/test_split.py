@@ -1,11 +1,16 @@
 import io
+import time
 from pathlib import Path
 from typing import Any
 
+import numpy as np
 import pytest
 import yaml
+from hypothesis import given, settings
+from hypothesis import strategies as st
 from rich.console import Console
 
+from tests.curate.annotated import annotated, centred
 from tests.data.dataset_trees import (
     coco_content,
     put_image,
@@ -16,18 +21,27 @@ from tests.data.dataset_trees import (
     put_yolo,
     voc_object,
 )
-from yolo.config.data_commands import DataSplitConfig
-from yolo.curate.split import DividedDataset, split
+from yolo.arrays import Int64
+from yolo.config import DataSplitConfig
+from yolo.curate.split import group_names, split, split_groups, split_randomly, split_stratified
 from yolo.data.read import Split, find_dataset, read_split
 from yolo.errors import ConfigError, DataError
+from yolo.formats.objects import AnnotatedImages
 
 BOX = ".5 .5 .5 .5"
 
 
-def run(data: Path, output: Path, **options: Any) -> tuple[DividedDataset, str]:
+def run(data: Path, output: Path, **options: Any) -> tuple[dict[str, Split], str]:
+    """The parts as they are read back, and what was printed."""
     screen = io.StringIO()
     config = DataSplitConfig(data=str(data), output=str(output), **options)
-    return split(config, Console(file=screen, width=120)), screen.getvalue()
+    path = split(config, Console(file=screen, width=120))
+    assert path == output / "dataset.yaml"
+    return read_parts(path), screen.getvalue()
+
+
+def sizes(parts: dict[str, Split]) -> dict[str, int]:
+    return {name: len(part.images) for name, part in parts.items()}
 
 
 def read_parts(path: Path) -> dict[str, Split]:
@@ -56,8 +70,7 @@ def put_ten(root: Path) -> Path:
 def test_a_yolo_dataset_is_divided_by_plain_lists(tmp_path: Path) -> None:
     data = put_ten(tmp_path / "data")
     before = {path: path.stat().st_mtime_ns for path in data.rglob("*")}
-    divided, said = run(data, tmp_path / "split", val=0.3, test=0.2)
-    assert {name: len(part) for name, part in divided.images.items()} == {"train": 5, "val": 3, "test": 2}
+    parts, said = run(data, tmp_path / "split", val=0.3, test=0.2)
     assert sorted(path.name for path in (tmp_path / "split").iterdir()) == [
         *("dataset.yaml", "test.txt", "train.txt", "val.txt")
     ]
@@ -66,8 +79,7 @@ def test_a_yolo_dataset_is_divided_by_plain_lists(tmp_path: Path) -> None:
     assert content["train"] == "../split/train.txt"
     lines = (tmp_path / "split" / "val.txt").read_text().splitlines()
     assert all(line.startswith("../data/images/") for line in lines)
-    parts = read_parts(divided.yaml)
-    assert {name: len(part.images) for name, part in parts.items()} == {"train": 5, "val": 3, "test": 2}
+    assert sizes(parts) == {"train": 5, "val": 3, "test": 2}
     assert all(part.report.issues == [] for part in parts.values())
     assert contents(parts) == contents(read_parts(data))
     assert parts["train"].class_names == ("dog", "[red] cat")
@@ -80,8 +92,7 @@ def test_dataset_and_lists_can_be_moved_together(tmp_path: Path) -> None:
     put_ten(tmp_path / "a" / "data")
     run(tmp_path / "a" / "data", tmp_path / "a" / "split")
     (tmp_path / "a").rename(tmp_path / "b")
-    parts = read_parts(tmp_path / "b" / "split")
-    assert {name: len(part.images) for name, part in parts.items()} == {"train": 8, "val": 2}
+    assert sizes(read_parts(tmp_path / "b" / "split")) == {"train": 8, "val": 2}
 
 
 def test_a_voc_dataset_with_trainval_lists_each_image_once(tmp_path: Path) -> None:
@@ -92,9 +103,8 @@ def test_a_voc_dataset_with_trainval_lists_each_image_once(tmp_path: Path) -> No
     put_voc_list(root, "val", ["3", "4"])
     put_voc_list(root, "trainval", ["0", "1", "2", "3", "4"])
     put_voc_list(root, "test", ["5"])
-    divided, _ = run(root, tmp_path / "split", val=0.5)
-    parts = read_parts(divided.yaml)
-    assert {name: len(part.images) for name, part in parts.items()} == {"train": 3, "val": 3}
+    parts, _ = run(root, tmp_path / "split", val=0.5)
+    assert sizes(parts) == {"train": 3, "val": 3}
     assert all(part.report.issues == [] for part in parts.values())
     rows = contents(parts)
     assert rows == [(f"{k}.jpg", "dog10" if k % 2 else "cat10") for k in range(6)]
@@ -115,9 +125,8 @@ def put_coco(root: Path) -> Path:
 
 
 def test_several_coco_files_are_divided_by_a_list_each(tmp_path: Path) -> None:
-    divided, said = run(put_coco(tmp_path / "coco"), tmp_path / "split", val=0.25, by="stratified")
-    parts = read_parts(divided.yaml)
-    assert {name: len(part.images) for name, part in parts.items()} == {"train": 6, "val": 2}
+    parts, said = run(put_coco(tmp_path / "coco"), tmp_path / "split", val=0.25, by="stratified")
+    assert sizes(parts) == {"train": 6, "val": 2}
     assert all(part.report.issues == [] for part in parts.values())
     assert parts["val"].category_ids == (7, 9)
     assert contents(parts) == contents(read_parts(tmp_path / "coco"))
@@ -127,9 +136,8 @@ def test_several_coco_files_are_divided_by_a_list_each(tmp_path: Path) -> None:
 def test_a_single_json_without_a_val_is_taken_whole(tmp_path: Path) -> None:
     put_coco(tmp_path / "coco")
     path = tmp_path / "coco" / "annotations" / "instances_train.json"
-    divided, said = run(path, tmp_path / "split", val=0.5)
-    assert {name: len(part) for name, part in divided.images.items()} == {"train": 3, "val": 3}
-    assert {name: len(part.images) for name, part in read_parts(divided.yaml).items()} == {"train": 3, "val": 3}
+    parts, said = run(path, tmp_path / "split", val=0.5)
+    assert sizes(parts) == {"train": 3, "val": 3}
     assert "held out" not in said
 
 
@@ -141,8 +149,8 @@ def test_rules_and_sidecar_of_the_old_yaml_are_kept(tmp_path: Path) -> None:
         "train: images/train\nval: images/val\nnames: [dog, cat]\nrename: {cat: animal}\n"
         "classes: [animal, dog]\ncategory_ids: [4, 2]\nextra: extra.csv\n",
     )
-    divided, _ = run(data, tmp_path / "split", val=0.5)
-    parts, old = read_parts(divided.yaml), read_parts(data)
+    parts, _ = run(data, tmp_path / "split", val=0.5)
+    old = read_parts(data)
     assert contents(parts) == contents(old)
     assert ("other_1.png", "animal11") in contents(parts)
     assert parts["val"].class_names == old["val"].class_names == ("animal", "dog")
@@ -154,8 +162,7 @@ def test_formats_side_by_side_are_divided(tmp_path: Path) -> None:
     put_coco(tmp_path / "coco")
     text = "train:\n  - {path: yolo/images/train, names: [lion, mouse]}\n  - coco/annotations/instances_train.json\n"
     put_text(tmp_path / "both.yaml", text + "val: coco/annotations/instances_val.json\n")
-    divided, _ = run(tmp_path / "both.yaml", tmp_path / "split", val=0.4, seed=3)
-    parts = read_parts(divided.yaml)
+    parts, _ = run(tmp_path / "both.yaml", tmp_path / "split", val=0.4, seed=3)
     assert sum(len(part.images) for part in parts.values()) == 16
     assert all(part.report.issues == [] for part in parts.values())
     assert contents(parts) == contents(read_parts(tmp_path / "both.yaml"))
@@ -164,24 +171,23 @@ def test_formats_side_by_side_are_divided(tmp_path: Path) -> None:
 def test_a_folder_behind_a_link_is_named_in_full(tmp_path: Path) -> None:
     put_ten(tmp_path / "deep" / "down" / "data")
     (tmp_path / "link").symlink_to(tmp_path / "deep" / "down")
-    divided, _ = run(tmp_path / "link" / "data", tmp_path / "split")
+    parts, _ = run(tmp_path / "link" / "data", tmp_path / "split")
     assert f"{tmp_path}/link/data/images/" in (tmp_path / "split" / "train.txt").read_text()
     (tmp_path / "there").symlink_to(tmp_path / "deep")
     again, _ = run(tmp_path / "deep" / "down" / "data", tmp_path / "there" / "split")
-    for path in (divided.yaml, again.yaml):
-        assert {name: len(part.images) for name, part in read_parts(path).items()} == {"train": 8, "val": 2}
+    assert sizes(parts) == sizes(again) == {"train": 8, "val": 2}
 
 
 def test_groups_stay_together(tmp_path: Path) -> None:
     data = put_ten(tmp_path / "data")
-    divided, _ = run(data, tmp_path / "split", by="group", val=0.4)
-    groups = {name: {Path(path).name[:5] for path in part.paths} for name, part in divided.images.items()}
+    parts, _ = run(data, tmp_path / "split", by="group", val=0.4)
+    groups = {name: {Path(path).name[:5] for path in part.images.paths} for name, part in parts.items()}
     assert not groups["train"] & groups["val"]
-    assert {name: len(part) for name, part in divided.images.items()} == {"train": 6, "val": 4}
+    assert sizes(parts) == {"train": 6, "val": 4}
     folders, _ = run(data, tmp_path / "folders", by="group", group="folder", val=0.2)
-    assert {Path(path).parent.name for path in folders.images["val"].paths} == {"val"}
+    assert {Path(path).parent.name for path in folders["val"].images.paths} == {"val"}
     regex, _ = run(data, tmp_path / "regex", by="group", group="regex", pattern="(shot|other)", val=0.2)
-    assert {Path(path).name[:5] for path in regex.images["val"].paths} == {"other"}
+    assert {Path(path).name[:5] for path in regex["val"].images.paths} == {"other"}
 
 
 def test_the_same_seed_gives_the_same_lists(tmp_path: Path) -> None:
@@ -194,9 +200,9 @@ def test_the_same_seed_gives_the_same_lists(tmp_path: Path) -> None:
 
 def test_a_class_that_a_part_lacks_is_a_warning(tmp_path: Path) -> None:
     put_yolo(tmp_path / "data", "train", {f"{k}": f"{int(k == 0)} {BOX}\n" for k in range(10)})
-    divided, said = run(tmp_path / "data", tmp_path / "split", by="stratified")
-    assert divided.warnings == ("class 'class1' has no object in val, and 1 in all",)
-    assert "warning: class 'class1' has no object in val" in said
+    _, said = run(tmp_path / "data", tmp_path / "split", by="stratified")
+    warnings = [line for line in said.splitlines() if line.startswith("warning")]
+    assert warnings == ["warning: class 'class1' has no object in val, and 1 in all"]
 
 
 def test_bad_options_are_refused_and_leave_nothing(tmp_path: Path) -> None:
@@ -220,3 +226,154 @@ def test_a_name_that_no_list_can_hold_is_refused(tmp_path: Path) -> None:
     with pytest.raises(DataError, match="does not fit in a line of a list; rename it"):
         run(tmp_path / "data", tmp_path / "split")
     assert sorted(path.name for path in tmp_path.iterdir()) == ["data"]
+
+
+SHARES = [(0.8, 0.2), (0.7, 0.2, 0.1), (0.5, 0.25, 0.25), (0.98, 0.01, 0.01)]
+
+
+def with_classes(classes: list[list[int]]) -> AnnotatedImages:
+    return annotated(*(centred([(10 + 9 * k, 10) for k in range(len(own))], own) for own in classes))
+
+
+def classes_per_part(classes: list[list[int]], parts: Int64, num_parts: int, num_classes: int) -> Int64:
+    """(P, C) how many images of a part have a class, counted one by one."""
+    counts = np.zeros((num_parts, num_classes), np.int64)
+    for own, part in zip(classes, parts, strict=True):
+        for label in set(own):
+            counts[part, label] += 1
+    return counts
+
+
+@given(st.integers(3, 200), st.sampled_from(SHARES), st.integers(0, 5))
+def test_random_parts_have_the_sizes_of_their_shares(count: int, shares: tuple[float, ...], seed: int) -> None:
+    parts = split_randomly([f"{k}.jpg" for k in range(count)], shares, seed=seed)
+    sizes = np.bincount(parts, minlength=len(shares))
+    assert sizes.sum() == count
+    assert sizes.min() >= 1
+    if count * min(shares) >= 1:
+        assert (np.abs(sizes - count * np.array(shares)) < 1).all()
+
+
+@settings(max_examples=25)
+@given(st.permutations(range(30)), st.integers(0, 3))
+def test_the_order_of_listing_means_nothing(order: list[int], seed: int) -> None:
+    names = [f"{k}.jpg" for k in range(30)]
+    classes = [[k % 3] * (k % 4) for k in range(30)]
+    groups = [f"g{k // 4}" for k in range(30)]
+    shares = (0.6, 0.4)
+
+    def shuffled(parts: Int64) -> list[int]:
+        return [int(parts[k]) for k in order]
+
+    names_there = [names[k] for k in order]
+    images, images_there = with_classes(classes), with_classes([classes[k] for k in order])
+    assert split_randomly(names_there, shares, seed=seed).tolist() == shuffled(split_randomly(names, shares, seed=seed))
+    there = split_stratified(names_there, images_there, shares, num_classes=3, seed=seed)
+    assert there.tolist() == shuffled(split_stratified(names, images, shares, num_classes=3, seed=seed))
+    groups_there = split_groups([groups[k] for k in order], shares, seed=seed)
+    assert groups_there.tolist() == shuffled(split_groups(groups, shares, seed=seed))
+
+
+def test_seeds_give_other_draws_and_the_same_seed_the_same() -> None:
+    names = [f"{k}.jpg" for k in range(50)]
+    images = with_classes([[k % 3] for k in range(50)])
+
+    def draws(seed: int) -> tuple[list[int], list[int], list[int]]:
+        return (
+            split_randomly(names, (0.5, 0.5), seed=seed).tolist(),
+            split_stratified(names, images, (0.5, 0.5), num_classes=3, seed=seed).tolist(),
+            split_groups([f"{k // 2}" for k in range(50)], (0.5, 0.5), seed=seed).tolist(),
+        )
+
+    assert draws(1) == draws(1)
+    assert all(one != two for one, two in zip(draws(1), draws(2), strict=True))
+
+
+def test_a_class_on_ten_images_is_divided_eight_to_two() -> None:
+    # 10 images of a rare class among 100: a random draw would often miss it in the smaller part
+    classes = [[0, 1] if k < 10 else [0] for k in range(100)]
+    for seed in range(5):
+        parts = split_stratified(
+            [f"{k}" for k in range(100)], with_classes(classes), (0.8, 0.2), num_classes=2, seed=seed
+        )
+        assert classes_per_part(classes, parts, 2, 2).tolist() == [[80, 8], [20, 2]]
+
+
+@settings(max_examples=25)
+@given(st.integers(0, 1000), st.sampled_from(SHARES[:3]))
+def test_no_class_is_far_from_its_shares(seed: int, shares: tuple[float, ...]) -> None:
+    generator = np.random.default_rng(seed)
+    chances = np.array([0.6, 0.3, 0.1, 0.03])
+    classes = [np.flatnonzero(generator.random(4) < chances).tolist() for _ in range(300)]
+    parts = split_stratified([f"{k}" for k in range(300)], with_classes(classes), shares, num_classes=4, seed=seed)
+    counts = classes_per_part(classes, parts, len(shares), 4)
+    wanted = np.array(shares)[:, None] * counts.sum(axis=0)
+    # the rarest class exactly, the others by a few images
+    rarest = counts.sum(axis=0).argmin()
+    assert (np.abs(counts - wanted)[:, rarest] < 1.01).all()
+    assert (np.abs(counts - wanted) <= 6).all()
+    assert (np.abs(np.bincount(parts, minlength=len(shares)) - 300 * np.array(shares)) <= 6).all()
+
+
+def test_a_class_on_two_images_is_in_both_halves_and_backgrounds_fill_up() -> None:
+    classes: list[list[int]] = [[0], [0], [], [], [], []]
+    parts = split_stratified(list("abcdef"), with_classes(classes), (0.5, 0.5), num_classes=1, seed=0)
+    assert classes_per_part(classes, parts, 2, 1).tolist() == [[1], [1]]
+    assert np.bincount(parts).tolist() == [3, 3]
+
+
+@pytest.mark.parametrize("classes", [[[0], [0], [0]], [[], [], []], [[0], [0, 1], []]])
+def test_no_part_of_a_tiny_dataset_is_empty(classes: list[list[int]]) -> None:
+    parts = split_stratified(list("abc"), with_classes(classes), (0.98, 0.01, 0.01), num_classes=2, seed=0)
+    assert sorted(parts.tolist()) == [0, 1, 2]
+
+
+@given(st.lists(st.integers(1, 40), min_size=3, max_size=12), st.sampled_from(SHARES), st.integers(0, 3))
+def test_groups_stay_whole_and_no_part_is_empty(sizes: list[int], shares: tuple[float, ...], seed: int) -> None:
+    groups = [f"g{number}" for number, size in enumerate(sizes) for _ in range(size)]
+    parts = split_groups(groups, shares, seed=seed)
+    assert len({(group, part) for group, part in zip(groups, parts.tolist(), strict=True)}) == len(sizes)
+    assert set(parts.tolist()) == set(range(len(shares)))
+    # a part is never larger than its share by more than the largest group
+    too_many = np.bincount(parts, minlength=len(shares)) - np.array(shares) * len(groups)
+    assert too_many.max() <= max(sizes)
+
+
+def test_groups_fill_the_shares_where_they_can() -> None:
+    # 60 + 20 and 20 of 100
+    groups = ["a"] * 20 + ["b"] * 60 + ["c"] * 20
+    assert np.bincount(split_groups(groups, (0.8, 0.2), seed=0)).tolist() == [80, 20]
+
+
+def test_what_makes_a_group() -> None:
+    paths = ["a/cam1_000001.jpg", "b/cam1_2.jpg", "b/cam2 (3).png", "c/walk-12-0001.jpg", "000123.jpg", "plain.jpg"]
+    assert group_names(paths, "prefix") == ["cam1", "cam1", "cam2", "walk-12", "", "plain"]
+    assert group_names(paths, "folder") == ["a", "b", "b", "c", ".", "."]
+    assert group_names(paths[:3], "regex", pattern=r"cam\d") == ["cam1", "cam1", "cam2"]
+    assert group_names(paths[:3], "regex", pattern=r"/(cam)\d") == ["cam", "cam", "cam"]
+
+
+def test_bad_patterns_are_named() -> None:
+    with pytest.raises(ConfigError, match=r"--pattern '\(' is not a regular expression"):
+        group_names(["a.jpg"], "regex", pattern="(")
+    with pytest.raises(DataError, match=r"finds no group in 1 of 2 images, the first is 'b.jpg'"):
+        group_names(["a.jpg", "b.jpg"], "regex", pattern="a")
+    with pytest.raises(DataError, match="finds no group in 1 of 1"):
+        group_names(["a.jpg"], "regex", pattern="(b)?a")
+
+
+def test_too_few_of_anything_is_an_error() -> None:
+    with pytest.raises(DataError, match="1 images cannot be divided into 2 parts"):
+        split_randomly(["a"], (0.5, 0.5), seed=0)
+    with pytest.raises(DataError, match="1 images cannot be divided into 2 parts"):
+        split_stratified(["a"], with_classes([[0]]), (0.5, 0.5), num_classes=1, seed=0)
+    with pytest.raises(DataError, match="1 groups cannot be divided into 2 parts"):
+        split_groups(["a", "a"], (0.5, 0.5), seed=0)
+
+
+def test_ten_thousand_images_of_eighty_classes_do_not_take_long() -> None:
+    generator = np.random.default_rng(0)
+    images = with_classes(generator.integers(0, 80, (10_000, 4)).tolist())
+    start = time.perf_counter()
+    split_stratified([f"{k}" for k in range(10_000)], images, (0.8, 0.2), num_classes=80, seed=0)
+    assert time.perf_counter() - start < 8

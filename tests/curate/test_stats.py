@@ -3,19 +3,34 @@ import json
 import shlex
 from pathlib import Path
 
+import numpy as np
 import pytest
+from numpy.typing import NDArray
 from rich.console import Console
 
-from tests.curate.annotated import annotated, centred
+from tests.curate.annotated import annotated, centred, random_images
 from tests.engine.shapes import draw_shapes
 from yolo.cli.arguments import parse
 from yolo.config import BoxPolicy, DataStatsConfig, TrainConfig
 from yolo.console import table_text
-from yolo.curate.grid_fit import measure_grids
+from yolo.curate.grid_fit import measure_grids, recommend
 from yolo.curate.measures import DatasetStatistics, measure_dataset
-from yolo.curate.stats import MAX_ROWS, class_table, grid_table, overview_lines, size_table, stats
+from yolo.curate.stats import (
+    MAX_BARS,
+    MAX_ROWS,
+    DataStatsRun,
+    class_table,
+    draw_plots,
+    grid_table,
+    name_for_plot,
+    overview_lines,
+    size_table,
+    stats,
+)
 from yolo.errors import ConfigError, DataError
+from yolo.formats.objects import AnnotatedImages
 from yolo.geometry import ResizeMode
+from yolo.images import read_image
 from yolo.structures import GroundTruth
 
 PICTURES = {"classes.png", "images.png", "boxes.png", "grid.png"}
@@ -23,7 +38,8 @@ PICTURES = {"classes.png", "images.png", "boxes.png", "grid.png"}
 
 @pytest.fixture(autouse=True)
 def drawn(request: pytest.FixtureRequest, monkeypatch: pytest.MonkeyPatch) -> None:
-    """Pictures, which take most of the time, are drawn for the test of the run folder alone."""
+    """Pictures, which take most of the time, are drawn small, and by the command for one test alone."""
+    monkeypatch.setattr("yolo.curate.stats._DPI", 40)
     if "run_folder" not in request.node.name:
         monkeypatch.setattr("yolo.curate.stats.draw_plots", lambda *arguments, **options: None)
 
@@ -190,3 +206,45 @@ def test_a_split_that_is_not_there_leaves_no_folder(shapes: Path, tmp_path: Path
 def test_input_sizes_that_have_no_grids_are_refused(input_size: int) -> None:
     with pytest.raises(ConfigError, match="multiple of 32"):
         DataStatsConfig(data="x", input_size=input_size)
+
+
+def pictures_of(images: AnnotatedImages, names: tuple[str, ...], folder: Path) -> dict[str, NDArray[np.uint8]]:
+    run = DataStatsRun(
+        folder=folder,
+        statistics=measure_dataset(images, names, resize="letterbox", input_sizes=()),
+        grids=measure_grids(images, [(224, 7), (320, 10)], resize="letterbox"),
+        recommendation=recommend(images, names, resize="letterbox"),
+        command="",
+    )
+    draw_plots(run, images, input_size=320, resize="letterbox")
+    return {path.name: read_image(path) for path in folder.iterdir()}
+
+
+def assert_drawn(pictures: dict[str, NDArray[np.uint8]]) -> None:
+    assert set(pictures) == PICTURES  # no temporary file is left
+    for picture in pictures.values():
+        assert 80 < picture.shape[0] < 1500
+        assert 300 < picture.shape[1] < 1500
+        assert np.unique(picture).size > 10  # something is drawn
+
+
+def test_more_classes_than_a_picture_has_bars_and_names_that_are_hard_to_draw(tmp_path: Path) -> None:
+    awkward = ("$5_{bill", "a$b_$", "_hidden", "猫 und 犬", "two\nlines\t", "a name that goes on and on and on", "")
+    names = (*awkward, *(f"class {k}" for k in range(MAX_BARS)))
+    pictures = pictures_of(random_images(0, num_images=20, num_classes=len(names)), names, tmp_path)
+    assert_drawn(pictures)
+    # 100 bars of 0.19 inches, and 1.5 around them, at 40 dots per inch
+    assert pictures["classes.png"].shape[0] == round((1.5 + 0.19 * MAX_BARS) * 40)
+
+
+@pytest.mark.parametrize("truths", [[], [centred([(50, 50)], side=0.25)]], ids=["nothing", "a tiny object"])
+def test_nothing_or_hardly_anything(truths: list[GroundTruth], tmp_path: Path) -> None:
+    assert_drawn(pictures_of(annotated(*truths), ("cat", "dog") if truths else (), tmp_path))
+
+
+def test_names_keep_what_the_font_has() -> None:
+    assert name_for_plot("Straße ёж ψ") == "Straße ёж ψ"
+    assert name_for_plot("猫x犬") == "?x?"
+    assert name_for_plot("a\n b\x00") == "a b?"
+    assert name_for_plot("n" * 99) == "n" * 27 + "…"
+    assert name_for_plot("$1") == r"\$1"

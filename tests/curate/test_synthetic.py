@@ -17,15 +17,16 @@ from yolo.images import read_image
 from yolo.randomness import sample_generator
 
 SIZE_HW = (96, 128)  # not square: a swap of height and width would show
-GOLDEN_LABELS = (
-    "0 0.8828125 0.6718750 0.2343750 0.4479167\n"
-    "0 0.6328125 0.1718750 0.3906250 0.3437500\n"
-    "5 0.2421875 0.5989583 0.2812500 0.3854167\n"
-)
+# SHA-256 of the labels of two scenes
+GOLDEN_LABELS: dict[Difficulty, str] = {
+    "easy": "d4d6cd7c48099f52",
+    "normal": "f20a49861884c4c1",
+    "hard": "8b5fe5c582ff73ca",
+}
 
 
 def make(folder: Path, *, seed: int = 1) -> Path:
-    return make_synthetic_dataset(folder, num_train=8, num_val=4, size_hw=SIZE_HW, seed=seed)
+    return make_synthetic_dataset(folder, num_train=4, num_val=2, size_hw=SIZE_HW, seed=seed)
 
 
 def bytes_by_name(folder: Path) -> dict[str, bytes]:
@@ -36,29 +37,11 @@ def scenes(count: int, *, size_hw: tuple[int, int] = SIZE_HW) -> list[Scene]:
     return [draw_scene(size_hw, sample_generator(5, 0, index)) for index in range(count)]
 
 
-def test_reads_back_without_an_issue(tmp_path: Path) -> None:
-    assert make(tmp_path / "new") == tmp_path / "new" / "dataset.yaml"
-    path = (tmp_path / "new").rename(tmp_path / "moved")
-    for number, (name, count) in enumerate((("train", 8), ("val", 4))):
-        split = read_split(find_dataset(path), name)
-        assert split.class_names == CLASS_NAMES
-        assert len(split.images) == split.report.images_kept == count
-        assert split.report.issues == []
-        for index, annotated in enumerate(split.images):
-            scene = draw_scene(SIZE_HW, sample_generator(1, number, index))
-            assert annotated.size_hw == SIZE_HW
-            assert annotated.ground_truth.labels.tolist() == scene.labels.tolist()
-            np.testing.assert_allclose(annotated.ground_truth.boxes, scene.boxes, atol=1e-3)
-            # What was written is what was drawn, but for the losses of JPEG.
-            written = read_image(annotated.path).astype(np.float32)
-            assert np.abs(written - scene.image).mean() < 12
-
-
 def test_other_seeds_and_splits_give_other_images(tmp_path: Path) -> None:
     files = {seed: bytes_by_name(make(tmp_path / str(seed), seed=seed).parent) for seed in (1, 2)}
     assert files[1].keys() == files[2].keys()
     images = [data for one in files.values() for name, data in one.items() if name.endswith(".jpg")]
-    assert len(images) == len(set(images)) == 24
+    assert len(images) == len(set(images)) == 12
 
 
 def test_boxes_are_tight_around_the_masks() -> None:
@@ -76,29 +59,6 @@ def test_box_of_counts_to_the_outer_edge_of_the_last_pixel() -> None:
     mask[1, 2] = mask[3, 4] = True
 
     assert box_of(mask) == (2, 1, 5, 4)
-
-
-def test_label_lines_are_valid_and_inside_the_image() -> None:
-    lines = [line for scene in scenes(20) for line in label_text(scene).splitlines()]
-
-    assert lines
-    for line in lines:
-        label, *numbers = line.split()
-        centre_x, centre_y, width, height = map(float, numbers)
-        assert 0 <= int(label) < len(CLASS_NAMES)
-        assert 0 < width <= 1
-        assert 0 < height <= 1
-        for centre, size in ((centre_x, width), (centre_y, height)):
-            assert centre - size / 2 >= -1e-6
-            assert centre + size / 2 <= 1 + 1e-6
-
-
-def test_objects_can_be_seen() -> None:
-    """At least half of each silhouette is not under a later object."""
-    for scene in scenes(20):
-        for index, mask in enumerate(scene.masks):
-            covered = scene.masks[index + 1 :].any(axis=0)
-            assert (mask & ~covered).sum() >= 0.5 * mask.sum()
 
 
 def test_there_are_all_classes_and_some_images_without_any() -> None:
@@ -141,54 +101,35 @@ def test_folder_with_something_in_it_is_refused(tmp_path: Path) -> None:
     assert [path.name for path in tmp_path.iterdir()] == ["photo.jpg"]
 
 
-@pytest.mark.parametrize(
-    ("num_train", "num_val", "size_hw", "seed", "message"),
-    [
-        (0, 1, (96, 96), 0, "at least 1 image"),
-        (1, 0, (96, 96), 0, "at least 1 image"),
-        (1, 1, (96, 20), 0, "96x20 pixels are too small"),
-        (1, 1, (96, 96), -1, "not -1"),
-    ],
-)
-def test_numbers_out_of_range_are_refused(
-    tmp_path: Path, num_train: int, num_val: int, size_hw: tuple[int, int], seed: int, message: str
-) -> None:
-    with pytest.raises(DataError, match=message):
-        make_synthetic_dataset(tmp_path, num_train=num_train, num_val=num_val, size_hw=size_hw, seed=seed)
-    assert list(tmp_path.iterdir()) == []
-
-
-def digest(folder: Path) -> str:
-    total = hashlib.sha256()
-    for name, data in sorted(bytes_by_name(folder).items()):
-        total.update(name.encode() + data)
-    return total.hexdigest()
-
-
-def test_labels_of_a_known_scene_stay_what_they_were() -> None:
+@pytest.mark.parametrize("difficulty", GOLDEN_LABELS)
+def test_labels_of_known_scenes_stay_what_they_were(difficulty: Difficulty) -> None:
     """What is drawn for a seed is part of published numbers: other draws in between would change every image."""
-    scene = draw_scene(SIZE_HW, sample_generator(3, 0, 1))
-
-    assert label_text(scene) == GOLDEN_LABELS
+    text = "".join(label_text(draw_scene(SIZE_HW, sample_generator(3, 0, k), difficulty=difficulty)) for k in range(2))
+    assert hashlib.sha256(text.encode()).hexdigest()[:16] == GOLDEN_LABELS[difficulty]
 
 
 @pytest.mark.parametrize("file_format", ["yolo", "voc", "coco", "csv"])
 def test_every_format_has_the_same_truth_and_the_same_bytes_again(tmp_path: Path, file_format: DatasetFormat) -> None:
     for name in ("one", "two"):
-        make_synthetic_dataset(
+        path = make_synthetic_dataset(
             tmp_path / name, num_train=3, num_val=1, num_test=2, size_hw=SIZE_HW, seed=4, format=file_format
         )
-    assert digest(tmp_path / "one") == digest(tmp_path / "two")
+        assert path == tmp_path / name / "dataset.yaml"
+    assert bytes_by_name(tmp_path / "one") == bytes_by_name(tmp_path / "two")
+    moved = (tmp_path / "one").rename(tmp_path / "moved")
     for number, (name, count) in enumerate((("train", 3), ("val", 1), ("test", 2))):
-        split = read_split(find_dataset(tmp_path / "one"), name)
+        split = read_split(find_dataset(moved), name)
         assert split.report.issues == []
         assert split.class_names == CLASS_NAMES
         assert len(split.images) == count
         for index, image in enumerate(split.images):
             scene = draw_scene(SIZE_HW, sample_generator(4, number, index))
+            assert image.size_hw == SIZE_HW
             assert image.ground_truth.labels.tolist() == scene.labels.tolist()
-            np.testing.assert_allclose(image.ground_truth.boxes, scene.boxes, atol=1e-4)
+            np.testing.assert_allclose(image.ground_truth.boxes, scene.boxes, atol=1e-3)
             assert image.path.stem.endswith(f"{index:06d}")
+            # what was written is what was drawn, but for the losses of JPEG
+            assert np.abs(read_image(image.path).astype(np.float32) - scene.image).mean() < 12
 
 
 def test_some_classes_in_their_own_order(tmp_path: Path) -> None:
@@ -226,7 +167,7 @@ def test_difficulties_are_what_they_say() -> None:
         np.median(np.concatenate([s.boxes[:, 2] - s.boxes[:, 0] for s in scenes_])) for scenes_ in (easy, normal, hard)
     ]
     assert sizes[0] > sizes[1] > sizes[2]
-    for scenes_, visible in ((easy, 0.9), (hard, 0.35)):
+    for scenes_, visible in ((easy, 0.9), (normal, 0.5), (hard, 0.35)):
         for scene in scenes_:
             for index, mask in enumerate(scene.masks):
                 hidden = mask & scene.masks[index + 1 :].any(axis=0)
@@ -236,15 +177,20 @@ def test_difficulties_are_what_they_say() -> None:
 @pytest.mark.parametrize(
     ("options", "message"),
     [
+        ({"num_train": 0}, "at least 1 image"),
+        ({"num_val": 0}, "at least 1 image"),
+        ({"num_test": -1}, "-1 for test"),
+        ({"size_hw": (96, 47)}, "96x47 pixels are too small"),
+        ({"seed": -1}, "not -1"),
         ({"classes": ("star", "cat")}, "'cat' cannot be drawn; there are: ball"),
         ({"classes": ("star", "star")}, "name each class once"),
         ({"classes": ()}, "at least one, not none"),
-        ({"num_test": -1}, "-1 for test"),
     ],
 )
 def test_bad_options_are_refused(tmp_path: Path, options: dict[str, Any], message: str) -> None:
+    good: dict[str, Any] = {"num_train": 1, "num_val": 1, "size_hw": (96, 48), "seed": 0}
     with pytest.raises(DataError, match=message):
-        make_synthetic_dataset(tmp_path / "x", num_train=1, num_val=1, size_hw=(96, 96), seed=0, **options)
+        make_synthetic_dataset(tmp_path / "x", **(good | options))
     assert list(tmp_path.iterdir()) == []
 
 
@@ -275,13 +221,3 @@ def test_the_command_prints_what_was_drawn(tmp_path: Path) -> None:
     assert f"train: 3 images, {stars + fishes} objects ({stars} star, {fishes} fish)\n" in said
     assert "test: 2 images" in said
     assert f"dataset: {path}\n" in said
-
-
-def test_bad_options_of_the_command_leave_nothing(tmp_path: Path) -> None:
-    for options, message in (
-        ({"classes": "star,cat"}, "'cat' cannot be drawn; there are: ball, die"),
-        ({"width": 47}, "48x47 pixels are too small"),
-    ):
-        with pytest.raises(DataError, match=message):
-            run(tmp_path / "new", **options)
-    assert list(tmp_path.iterdir()) == []

@@ -1,4 +1,4 @@
-"""Near duplicates by comparing every image with every other: the oracle of data/inspection/duplicates.py."""
+"""Near duplicates by comparing every image with every other: the oracle of curate/duplicates.py."""
 
 import numpy as np
 from numpy.typing import NDArray

@@ -71,7 +71,7 @@ def _preview(words: Sequence[str]) -> int:
 
 def _convert(words: Sequence[str]) -> int:
     config = parse("data convert", DataConvertConfig, words)
-    from yolo.curate.convert import convert
+    from yolo.curate.write import convert
 
     convert(config, stdout())
     return _SUCCESS

@@ -1,10 +1,9 @@
-"""Unpacking tar, tar.gz and zip archives that nobody trusts.
+"""Unpacking of tar, tar.gz and zip archives from untrusted sources.
 
-Only ordinary files and folders come out, under the folder asked for, at most as many and as long as agreed, and with
-the permissions of new files. An archive with anything else in it is refused as a whole; what was already written is
-the caller's to remove, so unpack into a temporary folder. tarfile's data filter is not enough: it lets links within
-the folder pass, overwrites files, and knows neither limits nor zip. Left out: whether the bytes of the archive are
-the right ones, which its SHA-256 sum says (fetch.py).
+Only ordinary files and folders are unpacked, below the given folder, within limits of number and size, and with the
+permissions of new files. An archive with anything else in it is refused as a whole; the caller removes what was already
+written, so unpack into a temporary folder. tarfile's data filter is not enough: it allows links within the folder,
+overwrites files, and knows neither limits nor zip. Left out: the archive's own checksum (fetch.py).
 """
 
 from __future__ import annotations

@@ -6,9 +6,6 @@ noise and of stripes. Left out: what lies on them and how they are lit (syntheti
 
 from __future__ import annotations
 
-from collections.abc import Callable
-from typing import NamedTuple
-
 import cv2
 import numpy as np
 
@@ -16,20 +13,14 @@ from yolo.arrays import Float32, Float64
 
 _WOODS = ((196, 150, 98), (150, 98, 58), (112, 78, 58), (214, 184, 142), (168, 120, 84))
 _GRASSES = ((88, 138, 52), (118, 150, 66), (70, 112, 58))
+_NUM_BLADES = 260  # of grass
 _SANDS = ((222, 200, 158), (204, 176, 134), (190, 184, 172))
-
-
-class _Plane(NamedTuple):
-    """Turned pixel coordinates, in multiples of the image's shorter side."""
-
-    along: Float32  # (H, W)
-    across: Float32  # (H, W)
 
 
 def draw_background(size_hw: tuple[int, int], generator: np.random.Generator) -> Float32:
     """One background, chosen and varied by `generator`: (H, W, 3) float32 RGB, not clipped to 0..255."""
-    draw = _BACKGROUNDS[generator.integers(len(_BACKGROUNDS))]
-    return draw(size_hw, generator)
+    backgrounds = (_wood, _grass, _gingham, _tiles, _sand, _rug, _water)
+    return backgrounds[generator.integers(len(backgrounds))](size_hw, generator)
 
 
 def smooth_noise(size_hw: tuple[int, int], cells_hw: tuple[int, int], generator: np.random.Generator) -> Float32:
@@ -40,13 +31,14 @@ def smooth_noise(size_hw: tuple[int, int], cells_hw: tuple[int, int], generator:
     return np.asarray(cv2.resize(coarse, (width, height), interpolation=cv2.INTER_CUBIC), np.float32)
 
 
-def _plane(size_hw: tuple[int, int], angle: float) -> _Plane:
+def _plane(size_hw: tuple[int, int], angle: float) -> tuple[Float32, Float32]:
+    """Turned coordinates of each pixel, along and across, in multiples of the image's shorter side: two of (H, W)."""
     height, width = size_hw
     unit = np.float32(min(size_hw))
     x = np.arange(width, dtype=np.float32)[None, :] / unit
     y = np.arange(height, dtype=np.float32)[:, None] / unit
     cos, sin = np.float32(np.cos(angle)), np.float32(np.sin(angle))
-    return _Plane(along=x * cos + y * sin, across=y * cos - x * sin)
+    return x * cos + y * sin, y * cos - x * sin
 
 
 def _tinted(base: Float64, brightness: Float32) -> Float32:
@@ -95,20 +87,19 @@ def _grass(size_hw: tuple[int, int], generator: np.random.Generator) -> Float32:
     blades = smooth_noise(size_hw, (height // 6, width // 2), generator)
     base = _pick(_GRASSES, generator)
     image = _tinted(base, 0.85 + 0.12 * patches + 0.2 * blades)
-    count = 260
-    start = generator.uniform(0, 1, (count, 2)) * (width, height)
-    lean = generator.uniform((-0.02, -0.05), (0.02, -0.015), (count, 2)) * min(size_hw)
-    tone = generator.uniform(0.6, 1.5, count)
+    start = generator.uniform(0, 1, (_NUM_BLADES, 2)) * (width, height)
+    lean = generator.uniform((-0.02, -0.05), (0.02, -0.015), (_NUM_BLADES, 2)) * min(size_hw)
+    tone = generator.uniform(0.6, 1.5, _NUM_BLADES)
     for (x, y), (dx, dy), bright in zip(start, lean, tone, strict=True):
         cv2.line(image, (int(x), int(y)), (int(x + dx), int(y + dy)), base * bright * (1, 1, 0.8), 1)
     return image
 
 
 def _gingham(size_hw: tuple[int, int], generator: np.random.Generator) -> Float32:
-    plane = _plane(size_hw, generator.uniform(-0.6, 0.6))
+    along, across = _plane(size_hw, generator.uniform(-0.6, 0.6))
     stripes = generator.uniform(4, 9)
-    dark = (np.sin(plane.along * stripes * np.pi) > 0).astype(np.float32)
-    dark += np.sin(plane.across * stripes * np.pi) > 0
+    dark = (np.sin(along * stripes * np.pi) > 0).astype(np.float32)
+    dark += np.sin(across * stripes * np.pi) > 0
     weave = smooth_noise(size_hw, (size_hw[0] // 2, size_hw[1] // 2), generator)
     folds = smooth_noise(size_hw, (3, 4), generator)
     light = _muted(generator, 205, 250)
@@ -117,10 +108,10 @@ def _gingham(size_hw: tuple[int, int], generator: np.random.Generator) -> Float3
 
 
 def _tiles(size_hw: tuple[int, int], generator: np.random.Generator) -> Float32:
-    plane = _plane(size_hw, generator.uniform(-0.8, 0.8))
+    along, across = _plane(size_hw, generator.uniform(-0.8, 0.8))
     count = generator.uniform(2.5, 6)
     # 16 keeps the indices positive for any turn of the plane; tiles may repeat after 32.
-    column, row = plane.along * count + 16, plane.across * count + 16
+    column, row = along * count + 16, across * count + 16
     tones = generator.uniform(0.86, 1.06, (32, 32)).astype(np.float32)
     tone = tones[row.astype(np.int64) % 32, column.astype(np.int64) % 32]
     to_edge = np.minimum(np.minimum(column % 1, 1 - column % 1), np.minimum(row % 1, 1 - row % 1))
@@ -132,20 +123,20 @@ def _tiles(size_hw: tuple[int, int], generator: np.random.Generator) -> Float32:
 
 
 def _sand(size_hw: tuple[int, int], generator: np.random.Generator) -> Float32:
-    plane = _plane(size_hw, generator.uniform(0, np.pi))
+    along, _ = _plane(size_hw, generator.uniform(0, np.pi))
     bends = smooth_noise(size_hw, (4, 4), generator)
-    ripples = np.sin(plane.along * generator.uniform(25, 60) + 4 * bends)
+    ripples = np.sin(along * generator.uniform(25, 60) + 4 * bends)
     grains = smooth_noise(size_hw, size_hw, generator)
     return _tinted(_pick(_SANDS, generator), 0.95 + 0.05 * ripples + 0.06 * bends + 0.09 * grains)
 
 
 def _rug(size_hw: tuple[int, int], generator: np.random.Generator) -> Float32:
-    plane = _plane(size_hw, generator.uniform(0, np.pi))
+    along, across = _plane(size_hw, generator.uniform(0, np.pi))
     teeth, bands = generator.uniform(3, 8), generator.uniform(5, 10)
-    zigzag = np.abs((plane.along * teeth) % 1 - 0.5) * generator.uniform(0, 1.6)
+    zigzag = np.abs((along * teeth) % 1 - 0.5) * generator.uniform(0, 1.6)
     yarns = np.asarray([_muted(generator, 50, 230) for _ in range(4)], np.float32)  # (4, 3)
     order = generator.integers(0, len(yarns), 64)
-    image = yarns[order[((plane.across + 4) * bands + zigzag).astype(np.int64) % 64]]
+    image = yarns[order[((across + 4) * bands + zigzag).astype(np.int64) % 64]]
     tufts = smooth_noise(size_hw, (size_hw[0] // 2, size_hw[1] // 2), generator)
     return np.asarray(image * (0.95 + 0.14 * tufts)[..., None], np.float32)
 
@@ -158,14 +149,3 @@ def _water(size_hw: tuple[int, int], generator: np.random.Generator) -> Float32:
     lines = np.clip(1 - np.abs(swell + 0.5 * ripple) * 3.5, 0, 1) ** 2
     deep = generator.uniform((20, 110, 150), (60, 150, 190))
     return _mixed(deep, np.array((215, 240, 245)), np.asarray(0.12 + 0.1 * ripple + 0.5 * lines, np.float32))
-
-
-_BACKGROUNDS: tuple[Callable[[tuple[int, int], np.random.Generator], Float32], ...] = (
-    _wood,
-    _grass,
-    _gingham,
-    _tiles,
-    _sand,
-    _rug,
-    _water,
-)

@@ -1,7 +1,7 @@
-"""Doubtful annotations: boxes on one another, of unlikely shape or of another class's size, and odd classes.
+"""Annotations that look wrong: boxes on one another, of unlikely shape or of another class's size, and odd classes.
 
-What no reader lets pass (inverted, empty, not finite, outside) has been reported by the reader. Boxes are xyxy in
-pixels; T is the number of objects of a split.
+Boxes that are inverted, empty, not finite or outside have been reported by the reader. Boxes are xyxy in pixels; T is
+the number of objects of a split.
 """
 
 from __future__ import annotations
@@ -11,8 +11,10 @@ from collections.abc import Iterator, Sequence
 from pathlib import Path
 
 import numpy as np
+import torch
 
 from yolo.arrays import Float32, Float64, Int64
+from yolo.boxes import iou as box_iou
 from yolo.curate.findings import Finding, FindingImage
 from yolo.data.read import Split
 from yolo.errors import printable
@@ -36,8 +38,8 @@ _USUAL_SHARE, _MIN_IMAGES = 0.95, 50
 def box_findings(split: Split) -> Iterator[Finding]:
     """Pairs of boxes on the same thing, and single boxes of unlikely shape; crowds are not compared.
 
-    Images with more than 10,000 objects are reported and not compared, and a box has at most 20 partners: what somebody
-    writes into a label file must not take hours.
+    Images with more than 10,000 objects are reported and not compared, and a box has at most 20 partners, so that no
+    label file takes hours.
     """
     counts = np.diff(split.images.offsets)
     for image in np.flatnonzero(counts > _MAX_COMPARED).tolist():
@@ -69,21 +71,13 @@ def _overlapping_pairs(split: Split) -> list[tuple[int, int, float]]:
         second = first + distance
         near = (images[first] == images[second]) & (boxes[second, 0] <= reach[first])
         first, second = first[near], second[near]
-        iou = _iou(boxes[first], boxes[second])
+        iou = box_iou(torch.from_numpy(boxes[first]), torch.from_numpy(boxes[second])).numpy()
         hit = iou > np.where(labels[first] == labels[second], _SAME_CLASS_IOU, _OTHER_CLASS_IOU)
         partners[first[hit]] += 1
         ends = np.sort(np.stack([rows[first[hit]], rows[second[hit]]]), axis=0)
         pairs += zip(*ends.tolist(), iou[hit].tolist(), strict=True)
         distance += 1
     return pairs
-
-
-def _iou(first: Float64, second: Float64) -> Float64:
-    """IoU of boxes row by row."""
-    top_left, bottom_right = np.maximum(first[:, :2], second[:, :2]), np.minimum(first[:, 2:], second[:, 2:])
-    inter = np.prod(np.maximum(bottom_right - top_left, 0), axis=1)
-    areas = np.prod(first[:, 2:] - first[:, :2], axis=1) + np.prod(second[:, 2:] - second[:, :2], axis=1)
-    return np.asarray(inter / np.maximum(areas - inter, 1e-12))
 
 
 def _shape_findings(split: Split) -> Iterator[Finding]:
@@ -109,17 +103,14 @@ def class_size_findings(splits: Sequence[Split]) -> Iterator[Finding]:
 
     Every class of 30 objects or more has a usual area: the median, and the spread around it. A box is reported that is
     over 4 spreads away from its own class's, and under 2 from another one's. Classes with a wide spread, as in photos
-    taken from all distances, take no part.
-
-    Args:
-        splits: of one dataset; their labels mean the same.
+    taken from all distances, are left out. The labels of all splits mean the same.
     """
     if not splits or not splits[0].class_names:
         return
     areas, labels = [_log_areas(split) for split in splits], [split.images.objects.labels for split in splits]
     centres, spreads = _usual_sizes(np.concatenate(areas), np.concatenate(labels), len(splits[0].class_names))
     for split, area, label in zip(splits, areas, labels, strict=True):
-        off = np.abs(area[:, None] - centres) / spreads  # (T, C); NaN for classes that take no part
+        off = np.abs(area[:, None] - centres) / spreads  # (T, C); NaN for classes that are left out
         off = np.where(np.isnan(off), np.inf, off)
         own, nearest = off[np.arange(len(area)), label], off.argmin(axis=1)
         for row in np.flatnonzero(np.isfinite(own) & (own > _FAR) & (off.min(axis=1) < _USUAL)).tolist():
@@ -136,7 +127,7 @@ def _log_areas(split: Split) -> Float64:
 
 
 def _usual_sizes(areas: Float64, labels: Int64, num_classes: int) -> tuple[Float64, Float64]:
-    """(C,) median and spread of the log area of each class; NaN where sizes say nothing."""
+    """(C,) median and spread of the log area of each class; NaN where the sizes vary too much or are too few."""
     centres, spreads = np.full(num_classes, np.nan), np.full(num_classes, np.nan)
     for label, count in enumerate(np.bincount(labels, minlength=num_classes).tolist()):
         if count >= _MIN_OF_CLASS:
@@ -148,7 +139,7 @@ def _usual_sizes(areas: Float64, labels: Int64, num_classes: int) -> tuple[Float
 
 
 def class_findings(splits: Sequence[Split], root: Path, *, whole: bool) -> list[Finding]:
-    """Names that look alike, classes without objects or not in train, images without what nearly all have.
+    """Names that look alike, classes without objects or not in train, images without a class that nearly all have.
 
     Args:
         splits: those that were read; their labels mean the same.

@@ -1,79 +1,44 @@
-"""`gridyolo data check`: everything that is wrong in a dataset, in a run folder and on the console.
+"""`gridyolo data check`: find everything that is wrong in a dataset, and write a repaired copy of it.
 
-The folder holds `check.html`, a page for people, and `check.json`:
-
-    version, dataset (its root), formats, notes
-    counts      number of errors, warnings and notes
-    splits      what was read of each split, without its single issues
-    kinds       by name: severity, meaning, action, count
-    findings    kind, severity, file, where (line or object), message, and images: file, split, boxes (xyxy, pixels)
-
-Paths are relative to the dataset where they are inside it. Nothing in it depends on the number of workers. With
-`--fix-into` a copy is written: upright, without unreadable images, boxes repaired; what takes a person to decide,
-copies of images and doubtful labels, stays. Left out: the single checks (`images`, `duplicates`, `boxes`, `files`).
+What was found is written into a run folder and printed (check_report.py); it does not depend on the number of workers.
+With `--fix-into` a copy is written: upright, without unreadable images, boxes repaired. What takes a person to decide,
+copies of images and wrong labels, stays. Here are the checks of files that belong to nothing or collide; left out are
+those of images, copies and boxes (`images`, `duplicates`, `boxes`).
 """
 
 from __future__ import annotations
 
+import os
+import unicodedata
 from collections import Counter
-from collections.abc import Collection, Iterator, Mapping, Sequence
-from contextlib import contextmanager
-from dataclasses import dataclass, replace
+from collections.abc import Collection, Iterable, Iterator, Mapping
+from dataclasses import replace
 from functools import partial
 from pathlib import Path
-from typing import Any, NamedTuple
+from typing import NamedTuple
 
 import numpy as np
 from rich.console import Console
-from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeRemainingColumn
+from rich.progress import BarColumn, MofNCompleteColumn, Progress, TimeRemainingColumn
 
-from yolo._version import __version__
 from yolo.config import DataCheckConfig
 from yolo.console import say
 from yolo.curate.boxes import box_findings, class_findings, class_size_findings
-from yolo.curate.check_page import Verdict, make_verdict, write_page
+from yolo.curate.check_report import CheckReport, print_report, write_report
 from yolo.curate.duplicates import images_in_splits, leak_findings
-from yolo.curate.files import file_findings
-from yolo.curate.findings import (
-    SEVERITIES,
-    Finding,
-    Severity,
-    below,
-    finding_dict,
-    first_findings,
-    issue_finding,
-    kind_of,
-)
+from yolo.curate.findings import SEVERITIES, Finding, FindingImage, first_findings, issue_finding, kind_of
 from yolo.curate.images import ImageFacts, image_findings, inspect_images, pixel_digests
-from yolo.curate.write import require_outside, write_dataset
+from yolo.curate.write import WRITTEN_SPLITS, require_outside, write_dataset
 from yolo.data.read import DatasetDescriptor, Split, find_dataset, read_split
-from yolo.errors import ConfigError, DataError, printable
-from yolo.files import new_folder, write_json
+from yolo.errors import DataError, printable
+from yolo.files import new_folder, require_free
+from yolo.formats.paths import Listings, is_image_name, read_text
+from yolo.formats.yolo import label_file_of
 
-_WRITTEN = ("train", "val", "test")
 _UNREADABLE = "image_unreadable"
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class CheckReport:
-    """What was found, and where it is written.
-
-    Attributes:
-        folder: the run folder with check.html and check.json.
-        findings: the worst first; of each kind the first 2,000.
-        kinds: number of cases by kind, in the order of the findings.
-        counts: number of cases by severity.
-    """
-
-    folder: Path
-    findings: tuple[Finding, ...]
-    kinds: dict[str, int]
-    counts: dict[Severity, int]
-
-    @property
-    def has_errors(self) -> bool:
-        """Whether there is anything that must not stay as it is."""
-        return self.counts["error"] > 0
+_XML_FOLDERS = ("Annotations", "annotations")
+_NOT_LABELS = frozenset({"classes.txt", "readme.txt", "train.txt", "val.txt", "valid.txt", "test.txt", "trainval.txt"})
+_MIN_COLUMNS = 5
 
 
 class _Dataset(NamedTuple):
@@ -101,41 +66,35 @@ def check(config: DataCheckConfig, console: Console | None = None) -> CheckRepor
     """Look for everything that is wrong in a dataset; see `DataCheckConfig`.
 
     Raises:
-        ConfigError: the repaired copy would lie in the dataset, or in a folder that is not empty.
-        DataError: there is no dataset, or no such split.
+        ConfigError: the repaired copy would lie in the dataset.
+        DataError: there is no dataset or no such split, or the folder for the copy is not empty.
     """
     console = console or Console(quiet=True)
     descriptor = find_dataset(Path(config.data))
-    if config.fix_into:
-        _require_new(config.fix_into, descriptor)
     dataset = _read(descriptor, config.split)
     if config.fix_into:
         target = Path(config.fix_into).expanduser()
         require_outside(target, Path(config.data), descriptor, dataset.splits, option="--fix-into")
-    paths = dataset.inspected
-    with _progress(console, len(paths)) as progress:
-        found = inspect_images(paths, workers=config.workers, progress=progress)
-    facts = dict(zip(paths, found, strict=True))
+        require_free(target)
+    facts = _inspect(dataset.inspected, config, console)
     report = _make_report(config, dataset, facts)
-    verdict = make_verdict(report.kinds, report.counts)
-    write_json(report.folder / "check.json", _to_dict(report, dataset))
-    _write_page(report, dataset, facts, verdict, config)
-    _print(report, verdict, dataset, console)
+    readable = {path for path, one in facts.items() if not one.broken}
+    write_report(report, num_files=len(facts), readable=readable, max_pictures=config.max_pictures)
+    print_report(report, console)
     if config.fix_into:
         # boxes of pixels that were turned otherwise were cut to the wrong border, which cannot be undone
-        unusable = {image.path for item in report.findings if item.kind == "exif_ignored" for image in item.images}
-        unusable.update(path for path, one in facts.items() if one.broken)
-        say(console, *_write_repaired(dataset, unusable, config))
+        turned = {image.path for item in report.findings if item.kind == "exif_ignored" for image in item.images}
+        say(console, *_write_repaired(dataset, readable - turned, config))
     return report
 
 
-def _require_new(folder: str, descriptor: DatasetDescriptor) -> None:
-    """ConfigError if a repaired copy cannot be written to a folder."""
-    target, root = Path(folder).expanduser().resolve(), descriptor.root.resolve()
-    if target.is_relative_to(root):
-        raise ConfigError(f"--fix-into {folder}: lies in the dataset, which is never written to")
-    if target.exists() and (not target.is_dir() or any(target.iterdir())):
-        raise ConfigError(f"--fix-into {folder}: is there already; name a new folder")
+def _inspect(paths: list[str], config: DataCheckConfig, console: Console) -> dict[str, ImageFacts]:
+    """The facts about each image, with a bar on a terminal."""
+    columns = ("reading images", BarColumn(), MofNCompleteColumn(), TimeRemainingColumn())
+    with Progress(*columns, console=console, transient=True, disable=not console.is_terminal) as bar:
+        task = bar.add_task("", total=len(paths))
+        found = inspect_images(paths, workers=config.workers, progress=lambda done: bar.update(task, completed=done))
+    return dict(zip(paths, found, strict=True))
 
 
 def _read(descriptor: DatasetDescriptor, wanted: str) -> _Dataset:
@@ -170,8 +129,14 @@ def _make_report(config: DataCheckConfig, dataset: _Dataset, facts: Mapping[str,
     counts = dict.fromkeys(SEVERITIES, 0)
     for kind, count in kinds.items():
         counts[kind_of(kind).severity] += count
-    folder = new_folder(Path(config.runs), config.name)
-    return CheckReport(folder=folder, findings=tuple(findings), kinds=kinds, counts=counts)
+    return CheckReport(
+        folder=new_folder(Path(config.runs), config.name),
+        descriptor=dataset.descriptor,
+        splits=dataset.splits,
+        findings=tuple(findings),
+        kinds=kinds,
+        counts=counts,
+    )
 
 
 def _all_findings(dataset: _Dataset, facts: Mapping[str, ImageFacts], config: DataCheckConfig) -> Iterator[Finding]:
@@ -203,81 +168,115 @@ def _all_findings(dataset: _Dataset, facts: Mapping[str, ImageFacts], config: Da
         yield from file_findings(dataset.image_files, descriptor.formats, sources)
 
 
-def _to_dict(report: CheckReport, dataset: _Dataset) -> dict[str, Any]:
-    descriptor = dataset.descriptor
-    splits = [split.report.to_dict() for split in dataset.splits]
-    return {
-        "version": __version__,
-        "dataset": printable(descriptor.root),
-        "formats": list(descriptor.formats),
-        "notes": list(descriptor.notes),
-        "counts": dict(report.counts),
-        "splits": [{key: value for key, value in split.items() if key != "issues"} for split in splits],
-        "kinds": {name: kind_of(name)._asdict() | {"count": count} for name, count in report.kinds.items()},
-        "findings": [finding_dict(item, descriptor.root) for item in report.findings],
-    }
-
-
-def _write_page(
-    report: CheckReport, dataset: _Dataset, facts: Mapping[str, ImageFacts], verdict: Verdict, config: DataCheckConfig
-) -> None:
-    images = {image.path: image for image in images_in_splits(dataset.splits)}
-    readable = {path for path, one in facts.items() if not one.broken}
-    write_page(
-        report.folder / "check.html",
-        descriptor=dataset.descriptor,
-        splits=dataset.splits,
-        num_files=len(facts),
-        findings=report.findings,
-        kinds=report.kinds,
-        verdict=verdict,
-        max_pictures=config.max_pictures,
-        annotations=lambda image: images[image.path].pointed(annotated=True) if image.path in images else image,
-        readable=readable,
-    )
-
-
-def _print(report: CheckReport, verdict: Verdict, dataset: _Dataset, console: Console) -> None:
-    root = dataset.descriptor.root
-    say(console, *(split.report.summary_lines()[0] for split in dataset.splits))
-    say(console, " ".join([verdict.headline, *verdict.lines]))
-    firsts: dict[str, Finding] = {}
-    for item in report.findings:
-        firsts.setdefault(item.kind, item)
-    for name, count in report.kinds.items():
-        kind, first = kind_of(name), firsts[name]
-        place = ", ".join(part for part in (below(first.path, root), first.where) if part)
-        say(console, f"  {kind.severity}: {kind.meaning}: {count}, e.g. {place}: {first.message}")
-    say(console, f"report: {report.folder / 'check.html'}")
-
-
-def _write_repaired(dataset: _Dataset, unusable: Collection[str], config: DataCheckConfig) -> list[str]:
-    """Write the copy, without some image files; what to say about it, in lines."""
-    usable = {}
+def _write_repaired(dataset: _Dataset, usable: Collection[str], config: DataCheckConfig) -> list[str]:
+    """Write the copy, of usable image files only; what to say about it, in lines."""
+    splits, left_out = {}, 0
     for split in dataset.splits:
-        good = [index for index, path in enumerate(split.images.paths) if path not in unusable]
-        if good and split.name in _WRITTEN:
-            usable[split.name] = replace(split, images=split.images.take(np.asarray(good, np.int64)))
-    if not usable:
+        good = [index for index, path in enumerate(split.images.paths) if path in usable]
+        if good and split.name in WRITTEN_SPLITS:
+            splits[split.name] = replace(split, images=split.images.take(np.asarray(good, np.int64)))
+        left_out += len(split.images) - len(good) * (split.name in splits)
+    if not splits:
         raise DataError(f"--fix-into {config.fix_into}: no image can be used, so there is nothing to write")
-    target, kind = Path(config.fix_into).expanduser(), config.format or dataset.descriptor.format
-    written = write_dataset(usable, target, format=kind, images="copy", upright=True)
-    left_out = _num_images(dataset.splits) - _num_images(list(usable.values()))
-    return [
-        f"repaired copy: {written.yaml}",
-        *([f"  images left out, as they are damaged or their boxes are of other pixels: {left_out}"] * bool(left_out)),
-        *(f"  {note}" for note in written.notes),
-    ]
+    target, file_format = Path(config.fix_into).expanduser(), config.format or dataset.descriptor.format
+    written = write_dataset(splits, target, format=file_format, images="copy", upright=True)
+    lines = [f"repaired copy: {written.yaml}"]
+    if left_out:
+        lines.append(f"  images left out, as they are damaged or their boxes are of other pixels: {left_out}")
+    return [*lines, *(f"  {note}" for note in written.notes)]
 
 
-def _num_images(splits: Sequence[Split]) -> int:
-    return sum(len(split.images) for split in splits)
+def file_findings(images: Collection[str], formats: Collection[str], sources: Collection[Path]) -> Iterator[Finding]:
+    """Files that belong to nothing, and names that collide, in the folders of the images.
+
+    Args:
+        images: every image file that some split names, usable or not.
+        formats: of its parts: `voc`, `coco`, `yolo`, `csv`.
+        sources: the lists and annotation files of whole splits, which belong to no single image.
+    """
+    # lists may name one folder in several ways, such as a/../b
+    known = {Path(os.path.normpath(path)) for path in images}
+    present = {folder: _image_names(folder) for folder in sorted({path.parent for path in known})}
+    listings = Listings()  # each folder is listed once, not once for every file
+    for folder, names in present.items():
+        for path in [folder / name for name in names]:
+            if path not in known:
+                yield _not_listed(path, listings)
+        yield from _case_collisions(folder, names)
+    if "yolo" in formats:
+        yield from _lone_label_files(known, present, {Path(os.path.normpath(path)) for path in sources}, listings)
+    if "voc" in formats:
+        yield from _lone_xml_files(known, present)
 
 
-@contextmanager
-def _progress(console: Console, total: int) -> Iterator[Any]:
-    """A bar while images are read; on a terminal only."""
-    columns = (TextColumn("reading images"), BarColumn(), MofNCompleteColumn(), TimeRemainingColumn())
-    with Progress(*columns, console=console, transient=True, disable=not console.is_terminal) as bar:
-        task = bar.add_task("", total=total)
-        yield lambda done: bar.update(task, completed=done)
+def _image_names(folder: Path) -> list[str]:
+    try:
+        return sorted(path.name for path in folder.iterdir() if is_image_name(path.name))
+    except OSError:  # removed, or a folder that cannot be listed though its files may be read
+        return []
+
+
+def _not_listed(path: Path, listings: Listings) -> Finding:
+    places = [label_file_of(path, listings=listings), *_xml_places(path.parent, path.stem)]
+    annotated = any(listings.has_file(os.fspath(place)) for place in places)
+    message = "no split names it" + (", though it is annotated" if annotated else "")
+    return Finding("image_not_listed", printable(path), "", message, (FindingImage(str(path)),))
+
+
+def _xml_places(folder: Path, stem: str) -> list[Path]:
+    """Where the VOC annotation of an image may be."""
+    return [*(folder.parent / name / f"{stem}.xml" for name in _XML_FOLDERS), folder / f"{stem}.xml"]
+
+
+def _case_collisions(folder: Path, names: Iterable[str]) -> Iterator[Finding]:
+    groups: dict[str, list[str]] = {}
+    for name in names:
+        groups.setdefault(_composed(name).casefold(), []).append(name)
+    for group in groups.values():
+        if len(group) > 1:
+            shown = tuple(FindingImage(str(folder / name)) for name in group[:2])
+            message = " and ".join(printable(name) for name in group)
+            yield Finding("case_collision", printable(folder / group[0]), "", message, shown)
+
+
+def _lone_label_files(
+    known: Iterable[Path], present: Mapping[Path, list[str]], sources: Collection[Path], listings: Listings
+) -> Iterator[Finding]:
+    """Label files without an image; an image that is in no split is reported itself, its label file is not."""
+    expected = {label_file_of(path, listings=listings) for path in known}
+    stems = {Path(name).stem for names in present.values() for name in names}
+    for folder in sorted({path.parent for path in expected if path.parent.is_dir()}):
+        for path in sorted(folder.glob("*.txt")):
+            if path in expected or path in sources or path.stem in stems or path.name.lower() in _NOT_LABELS:
+                continue
+            if _looks_like_labels(path):
+                yield Finding("label_without_image", printable(path), "", f"there is no image {printable(path.stem)}")
+
+
+def _looks_like_labels(path: Path) -> bool:
+    """Whether a text file holds labels or nothing; other texts may lie beside images for any reason."""
+    try:
+        lines = [line.split() for line in read_text(path).splitlines() if line.strip()]
+        for line in lines:
+            float(line[0])
+    except (DataError, ValueError):
+        return False
+    return all(len(line) >= _MIN_COLUMNS for line in lines)
+
+
+def _lone_xml_files(known: Iterable[Path], present: Mapping[Path, list[str]]) -> Iterator[Finding]:
+    """Annotations that no split names and that have no image; an image that no split names is reported itself."""
+    stems = {folder: {_composed(Path(name).stem) for name in names} for folder, names in present.items()}
+    for path in known:
+        stems[path.parent].add(_composed(path.stem))
+    for folder in present:
+        for place in dict.fromkeys(path.parent for path in _xml_places(folder, "")):
+            for path in sorted(place.glob("*.xml")) if place.is_dir() else []:
+                if _composed(path.stem) not in stems[folder] and not path.name.startswith("."):
+                    message = f"there is no image {printable(path.stem)}"
+                    yield Finding("annotation_not_listed", printable(path), "", message)
+
+
+def _composed(name: str) -> str:
+    """A name with its accents in composed form (NFC)."""
+    return unicodedata.normalize("NFC", name)

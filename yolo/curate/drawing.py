@@ -1,13 +1,13 @@
 """The things in the synthetic dataset: balls, dice, donuts, fish, leaves and stars, and clutter without a label.
 
 `draw_object` and `draw_clutter` draw one thing as a patch, with a `Pen` in the thing's own frame: its unit is the
-radius of the thing, x points right, y down, and the pen turns it. It draws several times larger than asked, because
-shrinking smooths the edges, and then lights the silhouette. Left out: where things lie and what covers them
-(synthetic.py).
+radius of the thing, x points right, y down, and the pen turns it. It draws several times larger than needed, because
+shrinking smooths the edges, and then shades the silhouette. Left out: where things lie (synthetic.py).
 """
 
 from __future__ import annotations
 
+import colorsys
 import math
 from collections.abc import Callable
 from itertools import product
@@ -127,10 +127,9 @@ def shaded(colour: Rgb, brightness: float) -> Rgb:
 
 
 def vivid(hue: float, saturation: float = 0.8, value: float = 0.9) -> Rgb:
-    """HSV to RGB; hue in turns (1/3 is green, any real number), the others 0..1."""
-    places = ((start + hue * 6) % 6 for start in (5, 3, 1))
-    red, green, blue = (255 * value * (1 - saturation * max(0.0, min(k, 4 - k, 1.0))) for k in places)
-    return red, green, blue
+    """HSV to RGB 0..255; hue in turns (1/3 is green, any real number), the others 0..1."""
+    red, green, blue = colorsys.hsv_to_rgb(hue % 1, saturation, value)
+    return 255 * red, 255 * green, 255 * blue
 
 
 def _slope_towards(towards_light: tuple[float, float], alpha: Float32, relief: float) -> Float32:
@@ -164,7 +163,7 @@ def draw_object(label: int, side: int, towards_light: _Light, generator: np.rand
 
 
 def draw_clutter(side: int, towards_light: _Light, generator: np.random.Generator) -> Patch:
-    """Something that is not to be detected: a pebble, a pencil, a note or a loop of yarn; as `draw_object`."""
+    """A thing without a label: a pebble, a pencil, a note or a loop of yarn; see `draw_object`."""
     draw = _CLUTTER[generator.integers(len(_CLUTTER))]
     return draw(side, generator.uniform(0, 2 * np.pi), towards_light, generator)
 
@@ -226,8 +225,7 @@ def _die(side: int, angle: float, light: _Light, generator: np.random.Generator)
 def _donut(side: int, angle: float, light: _Light, generator: np.random.Generator) -> Patch:
     dough = shaded((214.0, 158.0, 92.0), generator.uniform(0.8, 1.1))
     icings = ((245, 150, 185), (92, 54, 36), (250, 240, 225), (150, 205, 240), (190, 160, 235), (160, 220, 170))
-    red, green, blue = icings[generator.integers(len(icings))]
-    icing: Rgb = shaded((float(red), float(green), float(blue)), generator.uniform(0.9, 1.05))
+    icing = shaded(icings[generator.integers(len(icings))], generator.uniform(0.9, 1.05))
     pen = Pen(side, angle=angle, towards_light=light, base=dough)
     pen.shape(circle(0, 0, 1), dough)
     hole = generator.uniform(0.24, 0.36)
@@ -400,14 +398,7 @@ def _pips(value: int) -> list[tuple[float, float]]:
     return places + ([(-near, 0.0), (near, 0.0)] if value == 6 else [])
 
 
-_OBJECTS: dict[str, _Draw] = {
-    "ball": _ball,
-    "die": _die,
-    "donut": _donut,
-    "fish": _fish,
-    "leaf": _leaf,
-    "star": _star,
-}
+_OBJECTS: dict[str, _Draw] = {"ball": _ball, "die": _die, "donut": _donut, "fish": _fish, "leaf": _leaf, "star": _star}
 _CLUTTER: tuple[_Draw, ...] = (_pebble, _pencil, _note, _yarn)
 
 CLASS_NAMES: tuple[str, ...] = tuple(_OBJECTS)

@@ -61,18 +61,6 @@ class ImageInSplits(NamedTuple):
         return FindingImage(self.path, boxes, tuple(name for name, _ in objects), self.split_text)
 
 
-class Group(NamedTuple):
-    """Images that belong together.
-
-    Attributes:
-        members: their places, ascending.
-        links: pairs of places that are alike, enough to connect all members.
-    """
-
-    members: tuple[int, ...]
-    links: tuple[tuple[int, int], ...]
-
-
 def images_in_splits(splits: Iterable[Split]) -> list[ImageInSplits]:
     """Every image file once, sorted by path."""
     places: dict[str, list[tuple[Split, int]]] = {}
@@ -97,7 +85,7 @@ def leak_findings(
         images: from `images_in_splits`.
         facts: by path.
         most_bits: of 64 in which near copies may differ; negative not to look for them.
-        digests: of the full pixels of files; asked only for those whose reduced pixels are equal.
+        digests: of the full pixels of files; called only for those whose reduced pixels are equal.
     """
     found = [
         Finding("same_file_in_splits", printable(image.path), "", f"is in {image.split_text}", (image.pointed(),))
@@ -107,44 +95,40 @@ def leak_findings(
     usable = [image for image in images if not facts[image.path].broken]
     copies = _copies(usable, facts, digests)
     for group in copies:
-        found += _copy_findings([usable[place] for place in group.members], facts)
+        found += _copy_findings([usable[place] for place in group], facts)
     if most_bits >= 0:
         found += _near_copy_findings(usable, copies, facts, most_bits)
     return found
 
 
-def _copies(usable: Sequence[ImageInSplits], facts: Mapping[str, ImageFacts], digests: Digests) -> list[Group]:
+def _copies(usable: Sequence[ImageInSplits], facts: Mapping[str, ImageFacts], digests: Digests) -> list[list[int]]:
     """Groups of the same pixels; files of equal bytes need no second look."""
     contents = [facts[image.path].content for image in usable]
     key: dict[int, bytes] = {}
-    doubtful: dict[bytes, int] = {}  # one file for each content
+    undecided: dict[bytes, int] = {}  # one file for each content
     for group in equal_groups([facts[image.path].pixels for image in usable]):
-        firsts = {contents[place]: place for place in reversed(group.members)}
+        firsts = {contents[place]: place for place in reversed(group)}
         if len(firsts) > 1:
-            doubtful.update(firsts)
-        key.update((place, contents[place]) for place in group.members)
-    looked_at = sorted(doubtful, key=doubtful.__getitem__)
-    pixels = dict(zip(looked_at, digests([usable[doubtful[content]].path for content in looked_at]), strict=True))
+            undecided.update(firsts)
+        key.update((place, contents[place]) for place in group)
+    decoded = sorted(undecided, key=undecided.__getitem__)
+    pixels = dict(zip(decoded, digests([usable[undecided[content]].path for content in decoded]), strict=True))
     # a picture that cannot be decoded at full size is equal to its copies in bytes at most
     final = {place: pixels.get(content) or content for place, content in key.items()}
     return equal_groups([final.get(place) for place in range(len(usable))])
 
 
-def equal_groups(keys: Sequence[Hashable]) -> list[Group]:
+def equal_groups(keys: Sequence[Hashable]) -> list[list[int]]:
     """Places with the same key, two or more; in the order of their first members. None is no key."""
     places: dict[Hashable, list[int]] = {}
     for place, key in enumerate(keys):
         if key is not None:
             places.setdefault(key, []).append(place)
-    return [
-        Group(tuple(members), tuple((members[0], other) for other in members[1:]))
-        for members in places.values()
-        if len(members) > 1
-    ]
+    return [group for group in places.values() if len(group) > 1]
 
 
 def _copy_findings(images: Sequence[ImageInSplits], facts: Mapping[str, ImageFacts]) -> Iterator[Finding]:
-    """That there are copies of the first image, and that one is annotated differently."""
+    """Report the copies of the first image, and the first of them that is annotated differently."""
     what = "the same bytes" if len({facts[image.path].content for image in images}) == 1 else "the same pixels"
     objects = images[0].objects()
     differences = ((other, _difference(objects, other.objects())) for other in images[1:])
@@ -175,19 +159,19 @@ def _difference(first: _Objects, second: _Objects) -> str:
 
 
 def _near_copy_findings(
-    usable: Sequence[ImageInSplits], copies: Sequence[Group], facts: Mapping[str, ImageFacts], most_bits: int
+    usable: Sequence[ImageInSplits], copies: Sequence[Sequence[int]], facts: Mapping[str, ImageFacts], most_bits: int
 ) -> Iterator[Finding]:
     # one image stands for its copies, which have been reported
-    repeated = {place for group in copies for place in group.members[1:]}
+    repeated = {place for group in copies for place in group[1:]}
     images = [image for place, image in enumerate(usable) if place not in repeated]
     if len(images) < 2:
         return
     prints = np.array([facts[image.path].fingerprint for image in images], np.uint64)
     thumbnails = np.stack([np.frombuffer(facts[image.path].thumbnail, np.uint8) for image in images])
-    for group in near_groups(prints, thumbnails, most_bits=most_bits):
-        members = [images[place] for place in group.members]
+    for links in near_groups(prints, thumbnails, most_bits=most_bits):
+        members = [images[place] for place in sorted({place for link in links for place in link})]
         kind = "near_duplicate_across_splits" if _is_leak(members) else "near_duplicate"
-        shown = tuple(image.pointed() for image in _shown([(images[a], images[b]) for a, b in group.links]))
+        shown = tuple(image.pointed() for image in _shown([(images[a], images[b]) for a, b in links]))
         yield Finding(kind, printable(members[0].path), "", _names(members), shown)
 
 
@@ -215,7 +199,7 @@ def _names(images: Sequence[ImageInSplits]) -> str:
     return ", ".join(parts) + more
 
 
-def near_groups(fingerprints: UInt64, thumbnails: UInt8, *, most_bits: int) -> list[Group]:
+def near_groups(fingerprints: UInt64, thumbnails: UInt8, *, most_bits: int) -> list[list[tuple[int, int]]]:
     """Groups of images that look alike.
 
     Two images are alike if their fingerprints differ in at most `most_bits` and their thumbnails, less their smooth
@@ -225,31 +209,38 @@ def near_groups(fingerprints: UInt64, thumbnails: UInt8, *, most_bits: int) -> l
         fingerprints: (n,) uint64.
         thumbnails: (n, 256) uint8, grey.
         most_bits: 0 to 16. The time grows with it: bands get short and shared by many.
+
+    Returns:
+        For each group pairs of places that are alike, enough to connect all of its members.
     """
-    parent = np.arange(len(fingerprints))
+    group_of = np.arange(len(fingerprints))  # the smallest place of each group
     links: list[tuple[int, int]] = []
     # pairs within a group that is already connected say nothing new, and may be millions (a still camera)
-    for first, second in close_pairs(fingerprints, most_bits, group_of=lambda: _roots(parent, np.arange(len(parent)))):
-        apart = _roots(parent, first) != _roots(parent, second)
+    for first, second in close_pairs(fingerprints, most_bits, group_of=group_of):
+        apart = group_of[first] != group_of[second]
         first, second = first[apart], second[apart]
         alike = _look_alike(thumbnails, first, second)
         for a, b in zip(first[alike].tolist(), second[alike].tolist(), strict=True):
-            root_a, root_b = _root(parent, a), _root(parent, b)
-            if root_a != root_b:
-                parent[max(root_a, root_b)] = min(root_a, root_b)
+            low, high = sorted((int(group_of[a]), int(group_of[b])))
+            if low != high:
+                group_of[group_of == high] = low
                 links.append((a, b))
-    return _connected(parent, links)
+    linked: dict[int, list[tuple[int, int]]] = {}
+    for link in sorted(links):
+        linked.setdefault(int(group_of[link[0]]), []).append(link)
+    return [linked[first] for first in sorted(linked)]
 
 
 def close_pairs(
-    fingerprints: UInt64, most_bits: int, *, group_of: Callable[[], Int64] | None = None
+    fingerprints: UInt64, most_bits: int, *, group_of: Int64 | None = None
 ) -> Iterator[tuple[Int64, Int64]]:
     """Pairs of places, the smaller first, whose fingerprints differ in at most `most_bits`; each pair at least once.
 
     Args:
         fingerprints: (n,) uint64.
         most_bits: see `near_groups`.
-        group_of: (n,) groups that places belong to by now; pairs of a band whose members are all in one are left out.
+        group_of: (n,) group of each place, which the caller may change between pairs; pairs of a band whose members are
+            all in one group are left out.
     """
     width = _BITS / (most_bits + 1)
     edges = [round(width * band) for band in range(most_bits + 2)]
@@ -263,15 +254,13 @@ def close_pairs(
                 yield a[close], b[close]
 
 
-def _equal_neighbours(
-    keys: UInt64, order: Int64, group_of: Callable[[], Int64] | None
-) -> Iterator[tuple[Int64, Int64]]:
+def _equal_neighbours(keys: UInt64, order: Int64, group_of: Int64 | None) -> Iterator[tuple[Int64, Int64]]:
     """All pairs of places with equal keys, for keys sorted by `order`: first neighbours, then those two apart, ..."""
     place = np.arange(len(keys))
     distance = 1
     while True:
         if group_of is not None and not distance & (distance - 1):  # now and then: at 1, 2, 4, ...
-            place = place[_not_of_one_group(keys, group_of()[order])[place]]
+            place = place[_not_of_one_group(keys, group_of[order])[place]]
         place = place[place + distance < len(keys)]
         place = place[keys[place] == keys[place + distance]]
         if not len(place):
@@ -314,27 +303,3 @@ def _look_alike(thumbnails: UInt8, first: Int64, second: Int64) -> Bool:
         seen = np.minimum(contrast_a, contrast_b) >= _MIN_CONTRAST
         alike[block] = seen & (correlation >= _MIN_CORRELATION)
     return alike
-
-
-def _root(parent: Int64, place: int) -> int:
-    while parent[place] != place:
-        parent[place] = parent[parent[place]]  # halving the way for the next time
-        place = int(parent[place])
-    return place
-
-
-def _roots(parent: Int64, places: Int64) -> Int64:
-    roots = parent[places]
-    while (higher := parent[roots]).tobytes() != roots.tobytes():
-        roots = higher
-    return roots
-
-
-def _connected(parent: Int64, links: list[tuple[int, int]]) -> list[Group]:
-    members: dict[int, set[int]] = {}
-    linked: dict[int, list[tuple[int, int]]] = {}
-    for link in links:
-        root = _root(parent, link[0])
-        linked.setdefault(root, []).append(link)
-        members.setdefault(root, set()).update(link)
-    return [Group(tuple(sorted(members[root])), tuple(sorted(linked[root]))) for root in sorted(members)]

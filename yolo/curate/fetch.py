@@ -2,7 +2,7 @@
 
 Bytes go to `NAME.part`, which a later call continues; a file has its own name only once its sum is right. Certificates
 are checked, and redirects stay within http and https. This is the only module of the package that opens a connection.
-Left out: which files there are (manifest.py), unpacking (archives.py).
+Left out: which files there are (download.py), unpacking (archives.py).
 """
 
 from __future__ import annotations
@@ -21,13 +21,8 @@ from typing import Any, NamedTuple
 from urllib.parse import urlsplit
 
 from yolo._version import __version__
-from yolo.curate.manifest import Archive
 from yolo.errors import DataError, printable
-
-try:
-    import fcntl
-except ImportError:  # not a Unix
-    fcntl = None  # type: ignore[assignment]
+from yolo.locks import FileLock
 
 _CHUNK = 1 << 18
 _RETRY_STATUS = frozenset({408, 416, 425, 429, 500, 502, 503, 504})
@@ -36,6 +31,19 @@ _PROGRESS = 1 << 20  # an attempt that brought so many bytes was not a failure
 _UNREACHABLE = (socket.gaierror, ConnectionRefusedError, TimeoutError)
 
 Advance = Callable[[int], None]
+
+
+class Archive(NamedTuple):
+    """A file to fetch and unpack, as the manifest describes it."""
+
+    name: str
+    addresses: tuple[str, ...]  # https or http, in the order in which they are tried
+    num_bytes: int
+    sha256: str  # 64 hexadecimal digits in lower case
+    inside: str  # the folder in the archive that is unpacked; `.` for all of it
+    folder: str  # what that folder becomes, relative to the output folder
+    max_bytes: int  # limit of the unpacked size
+    max_files: int  # limit of the number of entries, folders included
 
 
 class TransientError(Exception):
@@ -47,21 +55,15 @@ class PermanentError(Exception):
 
 
 class RetryPolicy(NamedTuple):
-    """How often and how long to try.
+    """How often and how long to try."""
 
-    Attributes:
-        attempts: at one address, without progress between them.
-        first_wait: seconds before the second attempt; doubled before each further one.
-        timeout: seconds without a byte after which an attempt has failed.
-    """
-
-    attempts: int = 5
-    first_wait: float = 1.0
-    timeout: float = 30.0
+    attempts: int = 5  # at one address, without progress between them
+    first_wait: float = 1.0  # seconds before the second attempt; doubled before each further one
+    timeout: float = 30.0  # seconds without a byte after which an attempt has failed
 
 
 class Fetched(NamedTuple):
-    """An archive that is there with the right sum; `was_there` if nothing had to be fetched."""
+    """An archive with the right sum; `was_there` if nothing had to be fetched."""
 
     path: Path
     was_there: bool
@@ -114,20 +116,20 @@ def exclusive(folder: Path) -> Iterator[None]:
     """Keep other runs from downloading into the same folder; made if need be, removed if all went well and it is empty.
 
     Raises:
-        DataError: another one does.
+        DataError: another run holds it.
     """
     folder.mkdir(parents=True, exist_ok=True)
     path = folder / ".lock"
-    with path.open("wb") as lock:
-        if fcntl is not None:  # elsewhere the sum reveals two runs at once
-            try:
-                fcntl.flock(lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
-            except BlockingIOError as error:
-                raise DataError(f"{printable(folder)}: another download is running here; wait for it") from error
-        try:
-            yield
-        finally:
-            path.unlink(missing_ok=True)
+    try:
+        lock = FileLock(path)
+    except BlockingIOError as error:
+        raise DataError(f"{printable(folder)}: another download is running here; wait for it") from error
+    try:
+        yield
+    finally:
+        with suppress(OSError):  # Windows does not remove a file that is open
+            path.unlink()
+        lock.release()
     with suppress(OSError):  # there are archives in it
         folder.rmdir()
 
@@ -173,7 +175,7 @@ def _fetch_from(address: str, archive: Archive, part: Path, policy: RetryPolicy,
 
 
 def _complete(address: str, size: int, part: Path, policy: RetryPolicy, advance: Advance) -> None:
-    """Ask for what is missing until nothing is, or the policy ends it."""
+    """Request the missing bytes until the part is whole, or the policy ends it."""
     failures, began = 0, _size(part)
     while (before := _size(part)) != size:
         try:
@@ -189,12 +191,7 @@ def _complete(address: str, size: int, part: Path, policy: RetryPolicy, advance:
 
 
 def _request_rest(address: str, size: int, part: Path, timeout: float, advance: Advance) -> None:
-    """One request; appends what comes to the part.
-
-    Raises:
-        TransientError: the connection failed, or the body ended early.
-        PermanentError: an answer that another attempt will not change.
-    """
+    """Make one request and append its body to the part; errors are Transient or Permanent."""
     have = _size(part)
     if have > size:
         part.unlink()
@@ -238,16 +235,8 @@ def _resume_at(response: http.client.HTTPResponse, have: int, size: int, part: P
 
 
 def _open(request: urllib.request.Request, timeout: float, part: Path) -> http.client.HTTPResponse:
-    opener = urllib.request.OpenerDirector()  # without the handlers of ftp: and file:
-    for handler in (
-        urllib.request.ProxyHandler(),
-        urllib.request.HTTPHandler(),
-        urllib.request.HTTPSHandler(context=ssl.create_default_context()),
-        urllib.request.HTTPDefaultErrorHandler(),
-        _RedirectHandler(),
-        urllib.request.HTTPErrorProcessor(),
-    ):
-        opener.add_handler(handler)
+    https = urllib.request.HTTPSHandler(context=ssl.create_default_context())
+    opener = urllib.request.build_opener(https, _RedirectHandler)
     try:
         response: http.client.HTTPResponse = opener.open(request, timeout=timeout)
     except urllib.error.HTTPError as error:
@@ -268,7 +257,7 @@ def _open(request: urllib.request.Request, timeout: float, part: Path) -> http.c
 
 
 def _next_piece(response: http.client.HTTPResponse) -> bytes:
-    """The bytes that have come, some at least; none at the end."""
+    """The bytes that have arrived, at least one; none at the end."""
     try:
         return response.read1(_CHUNK)  # not `read`: on a slow line the bar moves, and a break loses nothing
     except (http.client.HTTPException, OSError) as error:

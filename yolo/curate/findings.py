@@ -1,6 +1,7 @@
 """What the check of a dataset can find: each kind with its severity, its meaning and what to do about it.
 
-The checks themselves are in `images`, `duplicates`, `boxes` and `files`; `check` runs them and shows what they found.
+The checks themselves are in `images`, `duplicates`, `boxes` and `check`, which runs them; `check_report` shows the
+findings.
 """
 
 from __future__ import annotations
@@ -17,7 +18,7 @@ from yolo.formats.issues import KINDS, MAX_ISSUES_PER_KIND, Box, DataIssue
 
 Severity = Literal["error", "warning", "note"]
 SEVERITIES: tuple[Severity, ...] = ("error", "warning", "note")
-_Table = dict[str, tuple[str, str]]
+_Table = dict[str, str | tuple[str, str]]
 
 
 class Kind(NamedTuple):
@@ -30,7 +31,7 @@ class Kind(NamedTuple):
 
 _LABEL = "Correct or remove it in the annotation file."
 
-# Meaning and action of each kind, in the order in which they are shown. Kinds of the readers keep their meaning.
+# Meaning and action of each kind, in the order in which they are shown; of the readers' kinds the action alone.
 _ERRORS: _Table = {
     "split_unusable": ("splits that cannot be read at all", "Correct what the message names first."),
     "split_without_objects": (
@@ -49,9 +50,9 @@ _ERRORS: _Table = {
         "copies of one image that are annotated differently: at least one of them is wrong",
         "Look at both, keep the better one, and delete the other.",
     ),
-    "image_missing": (KINDS["image_missing"], "Put the file there, or take it out of the list or annotation."),
-    "image_malformed": (KINDS["image_malformed"], "Correct the entry."),
-    "image_unreadable": (KINDS["image_unreadable"], "Fetch the file again, or delete it."),
+    "image_missing": "Put the file there, or take it out of the list or annotation.",
+    "image_malformed": "Correct the entry.",
+    "image_unreadable": "Fetch the file again, or delete it.",
     "image_truncated": ("image files that end too early: a part of the picture is missing", "Fetch them again."),
     "image_corrupt": ("image files with damaged contents: a part of the picture is garbage", "Fetch them again."),
     "image_too_large": ("images of more than 200 million pixels, which were not decoded", "Cut them into tiles."),
@@ -63,22 +64,19 @@ _ERRORS: _Table = {
         "images that cameras marked as turned, annotated as if they were not: their boxes are in wrong places",
         "Turn the boxes, or remove the mark from the files if the pictures stand upright without it.",
     ),
-    "annotation_unreadable": (KINDS["annotation_unreadable"], "Correct the file, or restore it."),
-    "unknown_image": (KINDS["unknown_image"], "Add the images, or remove the annotations."),
-    "unparsable": (KINDS["unparsable"], _LABEL),
-    "wrong_columns": (KINDS["wrong_columns"], _LABEL),
-    "confidence_column": (
-        KINDS["confidence_column"],
-        "Remove the last column, unless these are predictions and no labels at all.",
-    ),
-    "class_not_integer": (KINDS["class_not_integer"], _LABEL),
-    "class_out_of_range": (KINDS["class_out_of_range"], "Correct the id, or add the class's name."),
-    "unknown_class": (KINDS["unknown_class"], "Correct the name, or add it to the classes of the dataset."),
-    "missing_name": (KINDS["missing_name"], _LABEL),
-    "missing_box": (KINDS["missing_box"], _LABEL),
-    "not_normalised": (KINDS["not_normalised"], "Divide by the image's width and height."),
-    "not_finite": (KINDS["not_finite"], _LABEL),
-    "degenerate": (KINDS["degenerate"], "Remove them: most are left behind by a stray click."),
+    "annotation_unreadable": "Correct the file, or restore it.",
+    "unknown_image": "Add the images, or remove the annotations.",
+    "unparsable": _LABEL,
+    "wrong_columns": _LABEL,
+    "confidence_column": "Remove the last column, unless these are predictions and no labels at all.",
+    "class_not_integer": _LABEL,
+    "class_out_of_range": "Correct the id, or add the class's name.",
+    "unknown_class": "Correct the name, or add it to the classes of the dataset.",
+    "missing_name": _LABEL,
+    "missing_box": _LABEL,
+    "not_normalised": "Divide by the image's width and height.",
+    "not_finite": _LABEL,
+    "degenerate": "Remove them: most are left behind by a stray click.",
 }
 _WARNINGS: _Table = {
     "near_duplicate_across_splits": (
@@ -89,39 +87,33 @@ _WARNINGS: _Table = {
         "classes that are measured but not in train: their AP will be 0",
         "Move some of their images to train, or leave the classes out.",
     ),
-    "size_mismatch": (KINDS["size_mismatch"], "See whether the boxes fit; if the image was resized, resize its boxes."),
-    "image_listed_twice": (KINDS["image_listed_twice"], "Remove the repetition from the list."),
-    "shared_class_name": (KINDS["shared_class_name"], "Merge them with `rename` in the dataset YAML, or rename one."),
-    "nameless_class": (KINDS["nameless_class"], "Give the category a name."),
-    "unclear_flag": (KINDS["unclear_flag"], "Write 0 or 1."),
-    "unused_category": (
-        KINDS["unused_category"],
-        "Remove it; exporters add such a category as the root of the others.",
-    ),
+    "size_mismatch": "See whether the boxes fit; if the image was resized, resize its boxes.",
+    "image_listed_twice": "Remove the repetition from the list.",
+    "shared_class_name": "Merge them with `rename` in the dataset YAML, or rename one.",
+    "nameless_class": "Give the category a name.",
+    "unclear_flag": "Write 0 or 1.",
+    "unused_category": "Remove it; exporters add such a category as the root of the others.",
     "duplicate_image": ("copies of one image in one split: they count several times", "Keep one of them."),
     "case_collision": (
         "files whose names differ in capitals or in the coding of accents only: one is lost on other systems",
         "Rename one of them, and its annotation.",
     ),
-    "shared_label_file": (KINDS["shared_label_file"], "Rename one of them, or delete it."),
+    "shared_label_file": "Rename one of them, or delete it.",
     "image_animated": ("files of several frames or pages; only the first is used", "Save the frames that are meant."),
     "image_crowded": (
         "images with more than 10,000 objects, which were not compared with one another",
         "See whether they are meant, and cut the image into tiles.",
     ),
     "image_tiny": ("images with a side under 16 pixels", "See whether they are thumbnails."),
-    "label_file_missing": (
-        KINDS["label_file_missing"],
-        "Annotate them; give true background images an empty label file.",
-    ),
+    "label_file_missing": "Annotate them; give true background images an empty label file.",
     "label_without_image": ("label files that belong to no image", "Find the images, or delete the files."),
     "annotation_not_listed": (
         "annotation files that no split names and that have no image",
         "Find the images, or delete the files.",
     ),
-    "clipped": (KINDS["clipped"], "See whether the box belongs to another image or size."),
-    "inverted": (KINDS["inverted"], "They are read with their corners in order; correct what wrote them."),
-    "duplicate": (KINDS["duplicate"], "Remove one of the two."),
+    "clipped": "See whether the box belongs to another image or size.",
+    "inverted": "They are read with their corners in order; correct what wrote them.",
+    "duplicate": "Remove one of the two.",
     "nearly_duplicate": (
         "two boxes of one class on the same thing (IoU over 0.8): it is trained on twice",
         "Keep one of them, and delete the others.",
@@ -147,7 +139,7 @@ _NOTES: _Table = {
         "See whether they are stray clicks; a detector hardly learns them.",
     ),
     "box_thin": ("boxes more than 20 times as long as wide", "See whether they are meant."),
-    "unwanted_class": (KINDS["unwanted_class"], "No need to do anything, if that is meant."),
+    "unwanted_class": "No need to do anything, if that is meant.",
     "class_unused": ("classes without any object", "Annotate some, or take them off the list."),
     "near_duplicate": (
         "nearly equal images in one split, as from a burst or video",
@@ -167,17 +159,19 @@ _NOTES: _Table = {
     "image_suffix": ("image files of another format than their name says", "Rename them."),
 }
 
+
+def _described(severity: Severity, table: _Table) -> dict[str, Kind]:
+    entries = {name: (KINDS[name], entry) if isinstance(entry, str) else entry for name, entry in table.items()}
+    return {name: Kind(severity, meaning, action) for name, (meaning, action) in entries.items()}
+
+
 FINDING_KINDS: Mapping[str, Kind] = MappingProxyType(
-    {
-        name: Kind(severity, meaning, action)
-        for severity, table in zip(SEVERITIES, (_ERRORS, _WARNINGS, _NOTES), strict=True)
-        for name, (meaning, action) in table.items()
-    }
+    _described("error", _ERRORS) | _described("warning", _WARNINGS) | _described("note", _NOTES)
 )
 
 
 class FindingImage(NamedTuple):
-    """An image that a finding is about, and the boxes on it that are meant."""
+    """An image that a finding is about, and the boxes on it in question."""
 
     path: str
     boxes: tuple[Box, ...] = ()  # xyxy, pixels, as annotated: they may be anything
@@ -186,21 +180,13 @@ class FindingImage(NamedTuple):
 
 
 class Finding(NamedTuple):
-    """One thing that was found.
+    """One thing that was found."""
 
-    Attributes:
-        kind: a key of `FINDING_KINDS`, or of `issues.KINDS`.
-        path: the file to look into; the dataset itself where it is about no single file.
-        where: line or object in it, may be empty.
-        message: what is wrong, with the numbers.
-        images: what to look at, may be empty.
-    """
-
-    kind: str
-    path: str
-    where: str
-    message: str
-    images: tuple[FindingImage, ...] = ()
+    kind: str  # a key of `FINDING_KINDS`, or of `issues.KINDS`
+    path: str  # the file to look into; the dataset itself where it is about no single file
+    where: str  # line or object in it, may be empty
+    message: str  # what is wrong, with the numbers
+    images: tuple[FindingImage, ...] = ()  # to look at, may be empty
 
 
 def kind_of(name: str) -> Kind:
@@ -209,7 +195,7 @@ def kind_of(name: str) -> Kind:
 
 
 def issue_finding(issue: DataIssue) -> Finding:
-    """What a reader found."""
+    """An issue of a reader as a finding."""
     boxes, captions = ((issue.box,), (issue.kind,)) if issue.box else ((), ())
     images = (FindingImage(issue.image, boxes, captions),) if issue.image else ()
     return Finding(issue.kind, issue.path, issue.line_or_object, issue.message, images)

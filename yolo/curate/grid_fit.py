@@ -1,7 +1,7 @@
 """How many objects of a dataset a grid cannot hold, and which input size, grid and boxes per cell fit it.
 
-The output of a grid has one class vector and B boxes per cell, and an object belongs to the cell that its centre lies
-in. Where m objects share a cell, three answers to "how many of them can be found?" are counted:
+A grid has one class vector and B boxes per cell, and an object belongs to the cell that its centre lies in. Where m
+objects share a cell, three answers to "how many of them can be found?" are counted:
 
     one_object    1: the paper and darknet assign one object per cell. Whatever B is, m - 1 are lost.
     boxes         min(B, m): each box takes an object. This is what training does with loss.objects_per_cell = B; the
@@ -43,27 +43,16 @@ MAX_BOXES = 4
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class GridLimits:
-    """What one grid loses of a dataset; the rules are in the head of this file.
+    """What one grid loses of a dataset; the rules are in the head of this file."""
 
-    Attributes:
-        input_size: side of the input in pixels.
-        grid_size: S.
-        num_objects: trainable objects.
-        shared_cells: cells with more than one object.
-        most_in_cell: the most objects in any one cell.
-        lost_one_object: objects lost when a cell has one object.
-        lost_boxes: objects lost when each box takes one, for B = 1, 2, ...
-        lost_one_class: objects lost when all boxes of a cell are of one class, for B = 1, 2, ...
-    """
-
-    input_size: int
-    grid_size: int
-    num_objects: int
-    shared_cells: int
-    most_in_cell: int
-    lost_one_object: int
-    lost_boxes: tuple[int, ...]
-    lost_one_class: tuple[int, ...]
+    input_size: int  # side of the input in pixels
+    grid_size: int  # S
+    num_objects: int  # trainable objects
+    shared_cells: int  # cells with more than one object
+    most_in_cell: int  # the most objects in any one cell
+    lost_one_object: int  # objects lost when a cell has one object
+    lost_boxes: tuple[int, ...]  # objects lost when each box takes one, for B = 1, 2, ...
+    lost_one_class: tuple[int, ...]  # objects lost when all boxes of a cell are of one class, for B = 1, 2, ...
 
     def share(self, lost: int) -> float:
         """A number of objects as a share of all, in [0, 1]; 0 where there are none."""
@@ -76,27 +65,20 @@ def trainable_objects(images: AnnotatedImages) -> Bool:
 
 
 def measure_grids(
-    images: AnnotatedImages, grids: Iterable[tuple[int, int]], *, resize: ResizeMode, max_boxes: int = MAX_BOXES
+    images: AnnotatedImages, grids: Iterable[tuple[int, int]], *, resize: ResizeMode
 ) -> tuple[GridLimits, ...]:
-    """Count for each grid what it loses.
-
-    Args:
-        images: the dataset.
-        grids: pairs (input_size, grid_size).
-        resize: how images are placed on the input.
-        max_boxes: B is counted from 1 to this.
-    """
+    """Count what each grid, a pair (input_size, grid_size), loses with 1 to `MAX_BOXES` boxes per cell."""
     trainable = trainable_objects(images)
     image_index, labels = images.image_index[trainable], images.objects.labels[trainable]
     boxes = images.objects.boxes[trainable]
     num_classes = int(labels.max(initial=0)) + 1
+    counts = range(1, MAX_BOXES + 1)
     measured = []
     for input_size, grid_size in grids:
         scales, offsets = plan_resizes(images.sizes_hw, (input_size, input_size), resize)
         cell = _owner_cells(boxes, scales[image_index], offsets[image_index], input_size, grid_size)
         # one number for image, cell and class: a single sort brings together what shares a cell
-        key = np.sort((image_index * grid_size**2 + cell) * num_classes + labels)
-        in_cell, in_class = _crowds(key, num_classes)
+        in_cell, in_class = _crowds((image_index * grid_size**2 + cell) * num_classes + labels, num_classes)
         measured.append(
             GridLimits(
                 input_size=input_size,
@@ -105,20 +87,14 @@ def measure_grids(
                 shared_cells=int((in_cell > 1).sum()),
                 most_in_cell=int(in_cell.max(initial=0)),
                 lost_one_object=len(labels) - len(in_cell),
-                lost_boxes=tuple(_lost(in_cell, in_cell, count) for count in range(1, max_boxes + 1)),
-                lost_one_class=tuple(_lost(in_cell, in_class, count) for count in range(1, max_boxes + 1)),
+                lost_boxes=tuple(_lost(in_cell, in_cell, count) for count in counts),
+                lost_one_class=tuple(_lost(in_cell, in_class, count) for count in counts),
             )
         )
     return tuple(measured)
 
 
-def _owner_cells(
-    boxes: Float32,
-    scales_xy: Float64,
-    offsets_xy: Float64,
-    input_size: int,
-    grid_size: int,
-) -> Int64:
+def _owner_cells(boxes: Float32, scales_xy: Float64, offsets_xy: Float64, input_size: int, grid_size: int) -> Int64:
     """(T,) owner cell of each object, row by row: the steps of `geometry.place_boxes` and `GridSpec.encode`.
 
     They are in float32 as there, so that a centre on the line between two cells falls to the same side.
@@ -132,18 +108,12 @@ def _owner_cells(
 
 
 def _crowds(key: Int64, num_classes: int) -> tuple[Int64, Int64]:
-    """For each cell with objects, their number and that of the most frequent class, from the sorted keys."""
-    class_starts = _run_starts(key)
-    class_counts = np.diff(np.append(class_starts, len(key)))
-    cell_starts = _run_starts(key[class_starts] // num_classes)
+    """For each cell with objects, their number and that of the most frequent class."""
+    class_keys, class_counts = np.unique(key, return_counts=True)
+    _, cell_starts = np.unique(class_keys // num_classes, return_index=True)
     if not len(cell_starts):  # reduceat wants at least one
         return class_counts, class_counts
     return np.add.reduceat(class_counts, cell_starts), np.maximum.reduceat(class_counts, cell_starts)
-
-
-def _run_starts(values: Int64) -> Int64:
-    """Where runs of equal values begin."""
-    return np.flatnonzero(np.diff(values, prepend=-1) != 0)
 
 
 def _lost(in_cell: Int64, candidates: Int64, num_boxes: int) -> int:
@@ -163,21 +133,13 @@ _TOLERATED_LOSS = 0.01
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Visibility:
-    """How large the trainable objects are on an input, in cells of a stride.
+    """How large the trainable objects are on an input, in cells of a stride."""
 
-    Attributes:
-        input_size: side of the input in pixels.
-        stride: side of a cell in pixels.
-        share: of all objects, those whose shorter side is half a cell or more.
-        worst_class: label of the class with the smallest `worst_class_share`; on ties the smallest objects.
-        worst_class_share: of the objects of that class, those whose shorter side is a whole cell or more.
-    """
-
-    input_size: int
-    stride: int
-    share: float
-    worst_class: int
-    worst_class_share: float
+    input_size: int  # side of the input in pixels
+    stride: int  # side of a cell in pixels
+    share: float  # of all objects, those whose shorter side is half a cell or more
+    worst_class: int  # label of the class with the smallest `worst_class_share`; on ties the smallest objects
+    worst_class_share: float  # of the objects of that class, those whose shorter side is a whole cell or more
 
     @property
     def is_enough(self) -> bool:
@@ -187,23 +149,14 @@ class Visibility:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Recommendation:
-    """What fits, and why.
+    """What fits, and why."""
 
-    Attributes:
-        input_size: side of the input in pixels.
-        grid_size: S.
-        boxes_per_cell: B.
-        visibility: of the objects at that input size, at stride 16.
-        limits: what that grid loses.
-        reasons: sentences for people.
-    """
-
-    input_size: int
-    grid_size: int
-    boxes_per_cell: int
-    visibility: Visibility
-    limits: GridLimits
-    reasons: tuple[str, ...]
+    input_size: int  # side of the input in pixels
+    grid_size: int  # S
+    boxes_per_cell: int  # B
+    visibility: Visibility  # of the objects at that input size, at stride 16
+    limits: GridLimits  # what that grid loses
+    reasons: tuple[str, ...]  # sentences for people
 
     @property
     def lost_share(self) -> float:

@@ -1,4 +1,4 @@
-"""The image files of a dataset that is written: copied, linked or left where they are, under names that are fit.
+"""The image files of a dataset that is written: copied, linked or left where they are, under valid names.
 
 Originals are only read. Names stay what they were wherever possible, each is given once, and none leads out of its
 folder. Left out: annotations (write.py).
@@ -21,6 +21,7 @@ import numpy as np
 from PIL import ExifTags, Image, UnidentifiedImageError
 
 from yolo.config import DatasetFormat
+from yolo.curate.images import is_deep_png
 from yolo.data.read import Split
 from yolo.errors import DataError, printable
 from yolo.formats.paths import is_image_name
@@ -30,7 +31,6 @@ from yolo.structures import AnnotatedImage, GroundTruth
 ImageMode = Literal["copy", "link", "none"]
 
 _SUFFIX_OF_FORMAT = {"JPEG": ".jpg", "MPO": ".jpg", "PNG": ".png", "BMP": ".bmp", "WEBP": ".webp", "TIFF": ".tif"}
-_PNG_BIT_DEPTH_AT = 24  # byte of the file
 # A file system takes 255 bytes; the rest is room for a number and for another suffix.
 _MOST_NAME_BYTES = 230
 # What lists, Windows and JSON cannot hold: control characters, separators, bytes that are not Unicode.
@@ -109,7 +109,7 @@ def _place(
 def _inspect(path: Path) -> tuple[str, bool]:
     """Pillow's name of the format, and whether every program shows the file as it is meant.
 
-    That is an upright 8-bit JPEG or PNG, RGB or grey. What is not an image counts too: there is nothing to turn.
+    That is an upright 8-bit JPEG or PNG, RGB or grey, or no image at all.
     """
     try:
         with warnings.catch_warnings():
@@ -117,24 +117,14 @@ def _inspect(path: Path) -> tuple[str, bool]:
             with Image.open(path) as image:
                 upright = image.getexif().get(ExifTags.Base.Orientation, 1) == 1
                 plain = image.format in ("JPEG", "PNG") and image.mode in ("RGB", "L") and upright
-                return image.format or "", plain and not _is_deep(path)
+                with path.open("rb") as file:
+                    return image.format or "", plain and not is_deep_png(file.read(64))
     except (OSError, UnidentifiedImageError, ValueError, SyntaxError, Image.DecompressionBombError):
         return "", True
 
 
-def _is_deep(path: Path) -> bool:
-    """Whether a PNG has 16 bits per channel, which Pillow does not tell where there is colour."""
-    with path.open("rb") as file:
-        head = file.read(_PNG_BIT_DEPTH_AT + 1)
-    return head.startswith(b"\x89PNG") and head[_PNG_BIT_DEPTH_AT] > 8
-
-
 def _reference(path: Path) -> str:
-    """An absolute path for an annotation file to refer to.
-
-    Raises:
-        DataError: the path is not Unicode, which no annotation file can hold.
-    """
+    """An absolute path for an annotation file; DataError if it is not Unicode, which no such file can hold."""
     text = Path(os.path.abspath(path)).as_posix()  # noqa: PTH100  (no links are resolved)
     try:
         text.encode("utf-8")
@@ -165,11 +155,7 @@ class FileNames:
         self._next_number: dict[str, int] = {}
 
     def name_for(self, name: str, *, suffix: str = "") -> str:
-        """A name that has not been given yet.
-
-        Args:
-            name: of the original file, without folder; anything is allowed.
-            suffix: put in place of its own, such as `.jpg`.
+        """A name that has not been given yet, with `suffix` in place of its own if there is one.
 
         >>> names = FileNames(apart_by_stem=True)
         >>> names.name_for("a.jpg"), names.name_for("A.png"), names.name_for("../b", suffix=".png")

@@ -1,8 +1,8 @@
 """What the check of a dataset learns from image files alone, one process per core.
 
-Each file is decoded to its end at a reduced size: damage shows, and what is kept of it to be compared with others is
-under a kilobyte. A file that kills its process is reported, and the rest goes on; the result does not depend on the
-number of processes. Left out: comparing images (`duplicates`).
+Each file is decoded to its end at a reduced size, which shows damage; less than a kilobyte of it is kept for comparison
+with others. A file that kills its process is reported, and the rest goes on; the result does not depend on the number
+of processes. Left out: comparing images (`duplicates`).
 """
 
 from __future__ import annotations
@@ -30,6 +30,7 @@ from yolo.arrays import UInt8
 from yolo.curate.findings import Finding, FindingImage
 from yolo.errors import DataError, ImageReadError
 from yolo.images import MAX_PIXELS, QUARTER_TURNS, decode_image
+from yolo.process import available_cores
 
 THUMBNAIL_SIDE = 16
 _FINGERPRINT_SIDE, _FINGERPRINT_BITS = 32, 64
@@ -45,7 +46,7 @@ _TURNS = {
     7: "mirrored and turned by 270 degrees",
     8: "turned by 270 degrees",
 }
-_PNG_DEPTH = 24  # place of the bits per channel, which Pillow keeps to itself where there are 16 in colour
+_PNG_DEPTH = slice(24, 25)  # the byte with the bits per channel
 # MPO is the JPEG of cameras with two lenses, or with a preview behind the picture
 _SAME_FORMAT = {"MPO": "JPEG", "JPG": "JPEG", "TIF": "TIFF"}
 _FORMATS = frozenset({"JPEG", "PNG", "BMP", "WEBP", "TIFF"})
@@ -59,40 +60,23 @@ Notes = tuple[tuple[str, str], ...]
 
 
 class ImageFacts(NamedTuple):
-    """What was learnt from one image file.
+    """What was learnt from one image file."""
 
-    Attributes:
-        notes: (kind, message) of everything that is wrong or odd with the file.
-        broken: the file cannot be used; the fields below are then empty.
-        stored_wh: width and height as stored, before EXIF orientation; (0, 0) if not known.
-        orientation: of EXIF, 1 to 8; 1 is upright.
-        content: digest of the file.
-        pixels: digest of the reduced picture; pictures that differ in it are different.
-        fingerprint: 64 bits; those of similar pictures differ in few.
-        thumbnail: 16 x 16 grey values.
-    """
-
-    notes: Notes
-    broken: bool = True
-    stored_wh: tuple[int, int] = (0, 0)
-    orientation: int = _UPRIGHT
-    content: bytes = b""
-    pixels: bytes = b""
-    fingerprint: int = 0
-    thumbnail: bytes = b""
+    notes: Notes  # (kind, message) of everything that is wrong or odd with the file
+    broken: bool = True  # the file cannot be used; the fields below are then empty
+    stored_wh: tuple[int, int] = (0, 0)  # as stored, before EXIF orientation; (0, 0) if not known
+    orientation: int = _UPRIGHT  # of EXIF, 1 to 8
+    content: bytes = b""  # digest of the file
+    pixels: bytes = b""  # digest of the reduced picture; pictures that differ in it are different
+    fingerprint: int = 0  # 64 bits; those of similar pictures differ in few
+    thumbnail: bytes = b""  # 16 x 16 grey values
 
 
 Inspect = Callable[[str], ImageFacts]
 
 
 def image_findings(path: str, facts: ImageFacts, stated: Finding | None) -> list[Finding]:
-    """The findings about one file.
-
-    Args:
-        path: of the image.
-        facts: about it.
-        stated: the reader's finding that the annotation states another size, if there is one.
-    """
+    """The findings about one file; `stated` is the reader's, if the annotation states another size."""
     images = () if facts.broken else (FindingImage(path),)
     found = [Finding(kind, path, "", message, images) for kind, message in facts.notes]
     if facts.broken or facts.orientation == _UPRIGHT:
@@ -116,7 +100,7 @@ def _first_size(message: str) -> tuple[int, int] | None:
 
 
 def inspect_image(path: str) -> ImageFacts:
-    """Learn what there is to learn from an image file."""
+    """Read and decode an image file."""
     try:
         data = Path(path).read_bytes()
     except OSError as error:
@@ -162,8 +146,13 @@ def _read_header(data: bytes, suffix: str) -> tuple[tuple[int, int], int, Notes]
             # without this Pillow decodes all of a PNG to look behind its pixels for more
             has_exif = image.format != "PNG" or "exif" in image.info
             orientation = image.getexif().get(ExifTags.Base.Orientation, _UPRIGHT) if has_exif else _UPRIGHT
-            notes = _oddities(image, suffix, deep=image.format == "PNG" and data[_PNG_DEPTH] > 8)
+            notes = _oddities(image, suffix, deep=is_deep_png(data))
             return image.size, orientation if orientation in _TURNS else _UPRIGHT, notes
+
+
+def is_deep_png(data: bytes) -> bool:
+    """Whether a PNG has 16 bits per channel, by its first bytes; Pillow does not tell where there is colour."""
+    return data.startswith(b"\x89PNG") and data[_PNG_DEPTH] > b"\x08"
 
 
 def _oddities(image: Image.Image, suffix: str, *, deep: bool) -> Notes:
@@ -194,13 +183,10 @@ def _damage_in(messages: str) -> str:
 
 
 def fingerprint(image: UInt8) -> int:
-    """64 bits that say which of the lowest frequencies of a picture are stronger than the median.
+    """64 bits that say which of the lowest frequencies of an (H, W, 3) RGB picture are stronger than the median.
 
     They survive other sizes, compression and brightness. Pictures without structure get the bits of their noise, so
     equal bits alone prove nothing.
-
-    Args:
-        image: (H, W, 3) uint8 RGB.
     """
     lowest = cv2.dct(_shrunk_grey(image, _FINGERPRINT_SIDE).astype(np.float32))[_LOWEST_FREQUENCIES]
     bits = lowest > np.median(lowest)
@@ -339,9 +325,7 @@ def _pool(count: int) -> Iterator[ProcessPoolExecutor]:
 
 
 def _num_processes(workers: int | None, tasks: int) -> int:
-    if workers is None:
-        workers = len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1
-    return max(1, min(workers, tasks))
+    return max(1, min(available_cores() if workers is None else workers, tasks))
 
 
 # Where the messages of decoders arrive that otherwise go to the terminal: in a worker, an open file without a name.
@@ -373,13 +357,12 @@ def _decoder_messages() -> str:
 
 
 def _inspect_chunk(paths: list[str], inspect: Inspect) -> list[ImageFacts]:
-    return [_inspect(path, inspect) for path in paths]
-
-
-def _inspect(path: str, inspect: Inspect) -> ImageFacts:
-    try:
-        return inspect(path)
-    except MemoryError:
-        return _crashed()
-    except Exception as error:  # noqa: BLE001 - whatever a damaged file does to a decoder, the check goes on
-        return ImageFacts((("image_crashes", f"the decoder failed: {type(error).__name__}: {error}"),))
+    facts = []
+    for path in paths:
+        try:
+            facts.append(inspect(path))
+        except MemoryError:
+            facts.append(_crashed())
+        except Exception as error:  # noqa: BLE001 - whatever a damaged file does to a decoder, the check goes on
+            facts.append(ImageFacts((("image_crashes", f"the decoder failed: {type(error).__name__}: {error}"),)))
+    return facts

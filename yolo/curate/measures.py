@@ -7,8 +7,10 @@ of it (grid_fit.py), tables and pictures (stats.py, stats_plots.py), faults (che
 
 from __future__ import annotations
 
+from collections import Counter
 from collections.abc import Sequence
 from dataclasses import dataclass
+from itertools import combinations
 from typing import Any
 
 import numpy as np
@@ -25,7 +27,6 @@ SMALL_AREA, MEDIUM_AREA = 32.0**2, 96.0**2
 
 _MAP_SIDE = 20
 _MOST_FREQUENT = 20  # sizes and pairs of classes that are listed
-_IMAGES_AT_A_TIME = 8192  # bounds the memory where there are many classes
 
 
 @dataclass(frozen=True, slots=True)
@@ -52,106 +53,62 @@ class Quantiles:
 
 @dataclass(frozen=True, slots=True)
 class ClassCount:
-    """How often a class occurs.
-
-    Attributes:
-        name: of the class.
-        objects: all of its objects.
-        images: images with at least one of them.
-        difficult: how many of them are difficult (VOC).
-        crowd: how many of them are crowds (COCO).
-        shorter_side: median shorter side of those trained on, as a share of the image's; None without any.
-    """
+    """How often a class occurs."""
 
     name: str
     objects: int
-    images: int
-    difficult: int
-    crowd: int
-    shorter_side: float | None
+    images: int  # with at least one of its objects
+    difficult: int  # objects (VOC)
+    crowd: int  # objects (COCO)
+    shorter_side: float | None  # median of the trainable ones, as a share of the image's; None without any
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class AreaShares:
-    """Shares of the trainable objects by area in pixels², with COCO's borders of 32² and 96².
+    """Shares in [0, 1] of the trainable objects by area in pixels², with COCO's borders of 32² and 96²."""
 
-    Attributes:
-        input_size: side of the input on which they are measured; None: the images themselves.
-        small: share in [0, 1].
-        medium: share in [0, 1].
-        large: share in [0, 1].
-        shorter_side: in pixels of that input or image.
-    """
-
-    input_size: int | None
+    input_size: int | None  # side of the input on which they are measured; None: the images themselves
     small: float
     medium: float
     large: float
-    shorter_side: Quantiles | None
+    shorter_side: Quantiles | None  # in pixels of that input or image
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class DatasetStatistics:
-    """A dataset in numbers. Quantiles are None where there is nothing to describe.
-
-    Attributes:
-        images: how many.
-        background_images: those without any object.
-        objects: all.
-        trainable_objects: those that are neither difficult nor crowds; what follows on boxes is about these.
-        classes: each class, by label.
-        image_width: in pixels.
-        image_height: in pixels.
-        image_aspect: width over height.
-        image_sizes: the most frequent (width, height, images).
-        objects_per_image: trainable objects.
-        images_by_objects: element k is the number of images with k trainable objects.
-        box_width: in pixels of the image.
-        box_height: in pixels of the image.
-        box_aspect: width over height.
-        box_side_relative: square root of the box's share of the image's area.
-        areas: small, medium and large ones, on the images themselves and on inputs of several sizes.
-        centres: trainable objects by the place of their centre in the image, 20 rows from the top of 20 columns.
-        class_pairs: the most frequent pairs of classes on one image, as (name, name, images).
-    """
+    """A dataset in numbers. Quantiles are None where there is nothing to describe."""
 
     images: int
-    background_images: int
+    background_images: int  # without any object
     objects: int
-    trainable_objects: int
-    classes: tuple[ClassCount, ...]
-    image_width: Quantiles | None
+    trainable_objects: int  # neither difficult nor crowds; all below about boxes is of these
+    classes: tuple[ClassCount, ...]  # by label
+    image_width: Quantiles | None  # pixels
     image_height: Quantiles | None
-    image_aspect: Quantiles | None
-    image_sizes: tuple[tuple[int, int, int], ...]
+    image_aspect: Quantiles | None  # width over height
+    image_sizes: tuple[tuple[int, int, int], ...]  # the most frequent (width, height, images)
     objects_per_image: Quantiles | None
-    images_by_objects: tuple[int, ...]
-    box_width: Quantiles | None
+    images_by_objects: tuple[int, ...]  # element k: images with k trainable objects
+    box_width: Quantiles | None  # pixels of the image
     box_height: Quantiles | None
-    box_aspect: Quantiles | None
-    box_side_relative: Quantiles | None
-    areas: tuple[AreaShares, ...]
-    centres: tuple[tuple[int, ...], ...]
-    class_pairs: tuple[tuple[str, str, int], ...]
+    box_aspect: Quantiles | None  # width over height
+    box_side_relative: Quantiles | None  # square root of the box's share of the image's area
+    areas: tuple[AreaShares, ...]  # on the images themselves and on inputs of several sizes
+    centres: tuple[tuple[int, ...], ...]  # objects by place of their centre: 20 rows from the top of 20 columns
+    class_pairs: tuple[tuple[str, str, int], ...]  # the most frequent pairs on one image: (name, name, images)
 
 
 def measure_dataset(
     images: AnnotatedImages, class_names: Sequence[str], *, resize: ResizeMode, input_sizes: Sequence[int]
 ) -> DatasetStatistics:
-    """Count everything.
-
-    Args:
-        images: the dataset; may be empty.
-        class_names: by label.
-        resize: how images are placed on the input, for `areas`.
-        input_sizes: sides of the inputs for `areas`.
-    """
+    """Count everything; `resize` and the sides of the inputs are for `areas`."""
     trainable = trainable_objects(images)
     image_index, objects = images.image_index[trainable], images.objects[trainable]
     sizes_wh = images.sizes_hw[:, ::-1].astype(np.float64)
     sides = box_sides(objects)
     relative = sides / sizes_wh[image_index]
-    occurrences = _occurrences(images, len(class_names))
+    # which classes are on which image, by any object: image * C + label, each once, ascending
+    occurrences = np.unique(images.image_index * len(class_names) + images.objects.labels)
     per_image = np.bincount(image_index, minlength=len(images))
     return DatasetStatistics(
         images=len(images),
@@ -171,7 +128,7 @@ def measure_dataset(
         box_side_relative=Quantiles.of(np.sqrt(relative.prod(axis=1))),
         areas=tuple(_areas(images, trainable, size, resize) for size in (None, *input_sizes)),
         centres=_centre_map(objects, sizes_wh[image_index]),
-        class_pairs=_frequent_pairs(occurrences, len(images), class_names),
+        class_pairs=_frequent_pairs(occurrences, class_names),
     )
 
 
@@ -179,11 +136,6 @@ def box_sides(objects: GroundTruth) -> Float64:
     """(T, 2) widths and heights in pixels of the images."""
     boxes = objects.boxes.astype(np.float64)
     return boxes[:, 2:] - boxes[:, :2]
-
-
-def _occurrences(images: AnnotatedImages, num_classes: int) -> Int64:
-    """Which classes are on which image, by any object: image * C + label, each once, ascending."""
-    return np.unique(images.image_index * num_classes + images.objects.labels)
 
 
 def _count_classes(
@@ -239,19 +191,10 @@ def _centre_map(objects: GroundTruth, sizes_wh: Float64) -> tuple[tuple[int, ...
     return tuple(map(tuple, counts.tolist()))
 
 
-def _frequent_pairs(
-    occurrences: Int64, num_images: int, class_names: Sequence[str]
-) -> tuple[tuple[str, str, int], ...]:
-    count = len(class_names)
-    together = np.zeros((count, count))
-    for start in range(0, num_images, _IMAGES_AT_A_TIME):
-        stop = min(start + _IMAGES_AT_A_TIME, num_images)
-        first, last = np.searchsorted(occurrences, (start * count, stop * count))
-        present = np.zeros((stop - start) * count, np.float32)
-        present[occurrences[first:last] - start * count] = 1
-        table = present.reshape(stop - start, count)
-        together += table.T @ table  # exact: counts stay below 2²⁴
-    first, second = np.triu_indices(count, k=1)
-    counts = together[first, second]
-    order = np.argsort(-counts, kind="stable")[:_MOST_FREQUENT]
-    return tuple((class_names[first[k]], class_names[second[k]], int(counts[k])) for k in order if counts[k])
+def _frequent_pairs(occurrences: Int64, class_names: Sequence[str]) -> tuple[tuple[str, str, int], ...]:
+    images, labels = np.divmod(occurrences, max(1, len(class_names)))
+    together: Counter[tuple[int, int]] = Counter()
+    for on_image in np.split(labels, np.flatnonzero(np.diff(images)) + 1):
+        together.update(combinations(on_image.tolist(), 2))
+    frequent = sorted(together.items(), key=lambda item: (-item[1], item[0]))[:_MOST_FREQUENT]
+    return tuple((class_names[first], class_names[second], count) for (first, second), count in frequent)

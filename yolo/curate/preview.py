@@ -8,6 +8,7 @@ boxes, augmentation or class names shows before anything is trained. Mosaic is o
 from __future__ import annotations
 
 from collections.abc import Iterator
+from dataclasses import replace
 from itertools import islice
 from pathlib import Path
 from typing import Any
@@ -27,7 +28,7 @@ from yolo.files import new_folder, write_json
 from yolo.formats.objects import AnnotatedImages
 from yolo.images import write_image
 from yolo.media.drawing import contact_sheet, draw_targets, with_caption
-from yolo.structures import Batch, Targets
+from yolo.structures import Batch
 from yolo.transforms.presets import make_transform
 
 # Pixels of an image's longer side on the sheet: small inputs are enlarged, so that names can be read.
@@ -80,16 +81,7 @@ def preview_batches(config: DataPreviewConfig, images: AnnotatedImages) -> Itera
 
 
 def batch_sheet(batch: Batch, captions: list[str], class_names: tuple[str, ...]) -> NDArray[np.uint8]:
-    """The images of a batch in rows, with their boxes, class names and captions.
-
-    Args:
-        batch: one image at least.
-        captions: a text for each image.
-        class_names: by label.
-
-    Returns:
-        (H, W, 3) uint8 RGB.
-    """
+    """The images of a batch, at least one, in rows, with their boxes, class names and captions: (H, W, 3) RGB."""
     tiles = []
     for place, caption in enumerate(captions):
         image = batch.images[place].permute(1, 2, 0).numpy()
@@ -97,7 +89,8 @@ def batch_sheet(batch: Batch, captions: list[str], class_names: tuple[str, ...])
             image = (image * 255).round().clip(0, 255).astype(np.uint8)
         tile, scale = _fit(image)
         objects = batch.targets.of_images(place, place + 1)
-        tiles.append(with_caption(draw_targets(tile, _scaled(objects, scale), class_names), caption))
+        scaled = replace(objects, boxes=objects.boxes * scale)
+        tiles.append(with_caption(draw_targets(tile, scaled, class_names), caption))
     columns = min(_MAX_COLUMNS, int(np.ceil(np.sqrt(len(tiles)))))
     return contact_sheet(tiles, columns=columns, size=tiles[0].shape[1])
 
@@ -112,16 +105,6 @@ def _fit(image: NDArray[np.uint8]) -> tuple[NDArray[np.uint8], float]:
     size_wh = (max(1, round(width * scale)), max(1, round(height * scale)))
     how = cv2.INTER_AREA if scale < 1 else cv2.INTER_NEAREST  # enlarged pixels shall be seen as what they are
     return np.asarray(cv2.resize(image, size_wh, interpolation=how), np.uint8), scale
-
-
-def _scaled(targets: Targets, scale: float) -> Targets:
-    return Targets(
-        boxes=targets.boxes * scale,
-        labels=targets.labels,
-        image_index=targets.image_index,
-        ignored=targets.ignored,
-        max_per_image=targets.max_per_image,
-    )
 
 
 def _entry(name: str, batch: Batch, images: AnnotatedImages, class_names: tuple[str, ...]) -> dict[str, Any]:

@@ -4,63 +4,52 @@
     sources/train-1.txt ...        the same by source, where a dataset has several that are not YOLO
     dataset.yaml                   reads the old annotations by these lists
 
-Nothing of the dataset is moved or copied. Left out: which image goes where (partition.py).
+Nothing of the dataset is moved or copied. Images are divided at random, with the classes in equal shares, or in whole
+groups. A seed gives each file name the same part again, in whatever order the files are listed; no part is empty.
 """
 
 from __future__ import annotations
 
 import contextlib
+import hashlib
 import os
+import re
+from collections import Counter
 from collections.abc import Mapping, Sequence
 from dataclasses import replace
 from functools import cache
-from pathlib import Path
-from typing import Any, NamedTuple
+from pathlib import Path, PurePosixPath
+from typing import Any, Literal
 
 import numpy as np
 import yaml
 from rich.console import Console
-from rich.table import Table
-from rich.text import Text
 
-from yolo.arrays import Int64
-from yolo.config.data_commands import DataSplitConfig
-from yolo.console import say
-from yolo.curate.partition import group_names, split_groups, split_randomly, split_stratified
+from yolo.arrays import Bool, Int64
+from yolo.config import DataSplitConfig
+from yolo.console import print_table, say
 from yolo.curate.write import require_outside
 from yolo.data.entries import OpenFiles, list_entries
 from yolo.data.find import SplitSource
 from yolo.data.read import DatasetDescriptor, Split, find_dataset, read_split
-from yolo.errors import DataError, printable
+from yolo.errors import ConfigError, DataError, printable
 from yolo.files import atomic_folder, require_free
 from yolo.formats.objects import AnnotatedImages
 from yolo.structures import AnnotatedImage
 
+GroupBy = Literal["folder", "prefix", "regex"]
+
 _SHOWN_CLASSES = 100
+# The number at the end of a name, of a frame for example, with what sets it off; only one, or else cam1_07 and cam2_07
+# would be one group.
+_RUNNING_NUMBER = re.compile(r"[\s_.\-()\[\]#]*\d+[\s_.\-()\[\]#]*$")
 
 
-class DividedDataset(NamedTuple):
-    """What was written.
-
-    Attributes:
-        yaml: the `dataset.yaml`, by which the parts are read.
-        images: of each part.
-        class_names: of the dataset.
-        warnings: classes without an object in a part.
-    """
-
-    yaml: Path
-    images: Mapping[str, AnnotatedImages]
-    class_names: tuple[str, ...]
-    warnings: tuple[str, ...]
-
-
-def split(config: DataSplitConfig, console: Console) -> DividedDataset:
+def split(config: DataSplitConfig, console: Console) -> Path:
     """Divide all images of a dataset, whatever split they are in now; nothing is moved.
 
-    Args:
-        config: see `DataSplitConfig`.
-        console: where to print.
+    Returns:
+        The path of the new `dataset.yaml`.
 
     Raises:
         ConfigError: a bad pattern, or an output inside the dataset.
@@ -78,13 +67,13 @@ def split(config: DataSplitConfig, console: Console) -> DividedDataset:
     shares = {name: share for name, share in shares.items() if share > 0}
     part_of = _divide(config, images, descriptor.root, list(shares.values()), num_classes=len(class_names))
     parts = {name: images.take(np.flatnonzero(part_of == number)) for number, name in enumerate(shares)}
-    path = _write_lists(
-        descriptor, {name: list(part.paths) for name, part in parts.items()}, output, class_names=class_names
-    )
+    paths = {name: list(part.paths) for name, part in parts.items()}
+    path = _write_lists(descriptor, paths, output, class_names=class_names)
+    say(console, "images and objects")
+    print_table(console, _table(parts, class_names))
     warnings = _missing_classes(parts, class_names)
-    console.print(_table(parts, class_names))
     say(console, *(f"warning: {warning}" for warning in warnings), f"dataset: {printable(path)}")
-    return DividedDataset(path, parts, class_names, warnings)
+    return path
 
 
 def _without_hold_out(descriptor: DatasetDescriptor) -> DatasetDescriptor:
@@ -139,22 +128,15 @@ def _missing_classes(parts: Mapping[str, AnnotatedImages], class_names: Sequence
     )
 
 
-def _table(parts: Mapping[str, AnnotatedImages], class_names: Sequence[str]) -> Table:
-    table = Table(title="images and objects", title_justify="left")
-    table.add_column("class")
-    for name in parts:
-        table.add_column(f"{name} images", justify="right")
-        table.add_column("objects", justify="right")
-    counts = [_counts(images, len(class_names)) for images in parts.values()]
+def _table(parts: Mapping[str, AnnotatedImages], class_names: Sequence[str]) -> list[list[str]]:
+    rows = [["class", *(title for name in parts for title in (f"{name} images", f"{name} objects"))]]
+    counts = [column for images in parts.values() for column in _counts(images, len(class_names))]
     for label, class_name in enumerate(class_names[:_SHOWN_CLASSES]):
-        cells = [str(column[label]) for pair in counts for column in pair]
-        table.add_row(Text(printable(class_name)), *cells)
+        rows.append([printable(class_name), *(str(column[label]) for column in counts)])
     if len(class_names) > _SHOWN_CLASSES:
-        table.add_row(f"and {len(class_names) - _SHOWN_CLASSES} more")
+        rows.append([f"and {len(class_names) - _SHOWN_CLASSES} more", *[""] * len(counts)])
     totals = [str(count) for images in parts.values() for count in (len(images), len(images.objects))]
-    table.add_section()
-    table.add_row("all", *totals)
-    return table
+    return [*rows, ["all", *totals]]
 
 
 def _write_lists(
@@ -271,3 +253,154 @@ def _sources(
 def _write_list(path: Path, images: Sequence[str], folder: Path) -> None:
     path.parent.mkdir(exist_ok=True)
     path.write_text("".join(f"{_path_text(image, folder)}\n" for image in images), encoding="utf-8", newline="\n")
+
+
+def split_randomly(names: Sequence[str], shares: Sequence[float], *, seed: int) -> Int64:
+    """Draw parts whose sizes are the shares of n, rounded so that they add up.
+
+    Args:
+        names: (n,) of the images, each once.
+        shares: of the parts, above 0; their sum is 1.
+        seed: of the order.
+
+    Returns:
+        (n,) the part of each image.
+
+    Raises:
+        DataError: fewer images than parts.
+    """
+    _require_enough(len(names), len(shares), "images")
+    parts = np.zeros(len(names), np.int64)
+    parts[_drawn_order(names, seed)] = np.repeat(np.arange(len(shares)), _sizes(len(names), shares))
+    return parts
+
+
+def split_stratified(
+    names: Sequence[str], images: AnnotatedImages, shares: Sequence[float], *, num_classes: int, seed: int
+) -> Int64:
+    """Give every part its share of each class, as nearly as can be: iterative stratification.
+
+    Again and again the class is taken that is on the fewest images without a part. Each of these images, in drawn
+    order, goes to the part that lacks most images of this class; of equal ones to that which lacks most images at all,
+    then to the first. Images without objects come last and fill up. Rare classes are thus divided while there is
+    still a choice; the sizes of the parts are near the shares, not exactly them. (Sechidis, Tsoumakas, Vlahavas: On the
+    Stratification of Multi-Label Data, 2011.)
+
+    Arguments, result and errors are those of `split_randomly`; `images` are in the order of the names.
+    """
+    _require_enough(len(names), len(shares), "images")
+    order = _drawn_order(names, seed)
+    has_class = np.zeros((len(images), num_classes), np.bool_)
+    has_class[images.image_index, images.objects.labels] = True
+    has_class = has_class[order]
+    left = has_class.sum(axis=0)  # (C,) images without a part
+    of_class, of_images = (
+        np.outer(shares, left),
+        np.asarray(shares) * len(names),
+    )  # (P, C), (P,) images that are lacking
+    parts, sizes = np.full(len(names), -1, np.int64), np.zeros(len(shares), np.int64)
+    while (waiting := parts < 0).any():
+        present = np.flatnonzero(left)
+        rarest = present[np.argmin(left[present])] if len(present) else None  # None: those left have no objects
+        lacking = of_images if rarest is None else of_class[:, rarest]  # views, which change below
+        for place in np.flatnonzero(waiting if rarest is None else waiting & has_class[:, rarest]).tolist():
+            allowed = _allowed(sizes, len(names) - sizes.sum())
+            # rounded, as sums of shares are not exact
+            part = np.lexsort((-np.round(of_images, 6), -np.round(lacking, 6), ~allowed))[0]
+            parts[place] = part
+            of_class[part, has_class[place]] -= 1
+            of_images[part] -= 1
+            left[has_class[place]] -= 1
+            sizes[part] += 1
+    result = np.empty_like(parts)
+    result[order] = parts
+    return result
+
+
+def split_groups(groups: Sequence[str], shares: Sequence[float], *, seed: int) -> Int64:
+    """Keep groups whole, see `group_names`: the largest first, each to the part that lacks most images."""
+    counts = Counter(groups)
+    _require_enough(len(counts), len(shares), "groups")
+    names = list(counts)
+    drawn = [names[place] for place in _drawn_order(names, seed)]
+    lacking = np.asarray(shares) * len(groups)
+    members = np.zeros(len(shares), np.int64)
+    part_of: dict[str, int] = {}
+    for number, name in enumerate(sorted(drawn, key=lambda name: -counts[name])):
+        part = int(np.argmax(np.where(_allowed(members, len(drawn) - number), lacking, -np.inf)))
+        part_of[name] = part
+        members[part] += 1
+        lacking[part] -= counts[name]
+    return np.array([part_of[name] for name in groups], np.int64)
+
+
+def group_names(paths: Sequence[str], by: GroupBy, *, pattern: str = "") -> list[str]:
+    """The group of each image.
+
+    Args:
+        paths: of the images below the dataset, with forward slashes.
+        by: `folder`; `prefix`, the file's name without the number at its end; `regex`.
+        pattern: of `regex`: searched in the path; its first bracket, or all of the match, is the group.
+
+    Raises:
+        ConfigError: the pattern is not a regular expression.
+        DataError: it does not match a path.
+
+    >>> group_names(["a/shot-0001.jpg", "b/shot-0002.jpg"], "prefix")
+    ['shot', 'shot']
+    >>> group_names(["a/shot-0001.jpg", "b/shot-0002.jpg"], "regex", pattern="^(.)/")
+    ['a', 'b']
+    """
+    if by == "folder":
+        return [PurePosixPath(path).parent.as_posix() for path in paths]
+    if by == "prefix":
+        return [_RUNNING_NUMBER.sub("", PurePosixPath(path).stem) for path in paths]
+    try:
+        regex = re.compile(pattern)
+    except re.error as error:
+        raise ConfigError(f"--pattern {pattern!r} is not a regular expression ({error})") from error
+    matches = [regex.search(path) for path in paths]
+    found = [match and match[min(1, regex.groups)] for match in matches]
+    missed = [path for path, group in zip(paths, found, strict=True) if group is None]
+    if missed:
+        raise DataError(
+            f"--pattern {pattern!r} finds no group in {len(missed)} of {len(paths)} images, the first is {missed[0]!r}"
+        )
+    return [group for group in found if group is not None]
+
+
+def _allowed(sizes: Int64, num_left: int) -> Bool:
+    """(P,) the parts that may have the next one: the empty ones alone, once what is left only just fills these."""
+    empty = sizes == 0
+    return empty if num_left <= empty.sum() else np.ones_like(empty)
+
+
+def _drawn_order(names: Sequence[str], seed: int) -> Int64:
+    """A permutation of the names that depends on them and the seed, not on their order."""
+
+    def draw(name: str) -> bytes:
+        return hashlib.sha256(f"{seed}:{name}".encode("utf-8", "surrogateescape")).digest()
+
+    ranked = sorted(range(len(names)), key=lambda place: (draw(names[place]), names[place]))
+    return np.array(ranked, np.int64)
+
+
+def _sizes(count: int, shares: Sequence[float]) -> list[int]:
+    """Whole sizes that add up to `count`: shares rounded down, the largest remainders up, none of them 0.
+
+    >>> _sizes(10, [0.75, 0.25]), _sizes(3, [0.98, 0.01, 0.01])
+    ([8, 2], [1, 1, 1])
+    """
+    exact = [count * share for share in shares]
+    sizes = [int(size + 1e-9) for size in exact]
+    for place in sorted(range(len(shares)), key=lambda place: sizes[place] - exact[place])[: count - sum(sizes)]:
+        sizes[place] += 1
+    while 0 in sizes:
+        sizes[sizes.index(max(sizes))] -= 1
+        sizes[sizes.index(0)] += 1
+    return sizes
+
+
+def _require_enough(count: int, parts: int, what: str) -> None:
+    if count < parts:
+        raise DataError(f"{count} {what} cannot be divided into {parts} parts")

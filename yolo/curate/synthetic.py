@@ -1,8 +1,8 @@
-"""`gridyolo data synth`: a made-up dataset that needs no download, of toys, leaves and donuts with exact boxes.
+"""`gridyolo data synth`: a drawn dataset that needs no download, of toys, leaves and donuts with exact boxes.
 
 `make_synthetic_dataset` writes it, `draw_scene` draws one image; the same seed gives the same bytes. A difficulty says
 how many things there are, how small, how much is hidden, and how bad the photograph is. Left out: how things and
-grounds look (drawing.py, backgrounds.py).
+backgrounds look (drawing.py, backgrounds.py).
 """
 
 from __future__ import annotations
@@ -39,32 +39,23 @@ Difficulty = Literal["easy", "normal", "hard"]
 class Look(NamedTuple):
     """The numbers behind a difficulty; pairs are the least and the most.
 
-    Attributes:
-        background_share: of the images, without any object.
-        objects: that are laid on an image, if there is room for them.
-        clutter: things without a label.
-        sizes: of the patch of an object, in shorter sides of the image; the object is 0.67..0.95 of it.
-        min_visible: of an object's silhouette; with less of it to be seen it is laid elsewhere.
-        min_apart: between the centres of two boxes, in shorter sides: a grid cell has room for few objects, and a cell
-            with two at the same place cannot learn both.
-        exposure: brightness of the photograph; 1 is right.
-        blurred_share: of the photographs.
-        blur: standard deviation, in pixels of an image whose shorter side is 320.
-        noisy_share: of the photographs.
-        noise: the largest standard deviation, in grey values.
+    `min_apart` is between the centres of two boxes, in shorter sides of the image: a grid cell holds few objects, and a
+    cell with two at the same place cannot learn both. Shares are of all images.
     """
 
-    background_share: float
-    objects: tuple[int, int]
-    clutter: tuple[int, int]
-    sizes: tuple[float, float]
-    min_visible: float
+    background_share: float  # without any object
+    objects: tuple[int, int]  # on an image, if there is room for them
+    clutter: tuple[int, int]  # things without a label
+    sizes: tuple[
+        float, float
+    ]  # side of an object's patch, in shorter sides of the image; the object is 0.67..0.95 of it
+    min_visible: float  # share of an object's silhouette; with less to be seen it is laid elsewhere
     min_apart: float
-    exposure: tuple[float, float]
+    exposure: tuple[float, float]  # brightness of the photograph; 1 is right
     blurred_share: float
-    blur: tuple[float, float]
+    blur: tuple[float, float]  # standard deviation, in pixels of an image whose shorter side is 320
     noisy_share: float
-    noise: float
+    noise: float  # the largest standard deviation, in grey values
 
 
 LOOKS: Mapping[Difficulty, Look] = MappingProxyType(
@@ -118,19 +109,12 @@ _MIN_SIDE = 48  # of an image: below it the smallest objects are a few pixels la
 
 
 class Scene(NamedTuple):
-    """One image and the truth about it; n objects, the lowest of a pile first.
+    """One image and its n objects, the lowest of a pile first."""
 
-    Attributes:
-        image: (H, W, 3) uint8 RGB.
-        labels: (n,) int64, places among the classes that were asked for.
-        boxes: (n, 4) float32 xyxy pixels, tight around `masks`.
-        masks: (n, H, W) bool: the whole silhouette within the image, also where something covers it.
-    """
-
-    image: UInt8
-    labels: Int64
-    boxes: Float32
-    masks: Bool
+    image: UInt8  # (H, W, 3) RGB
+    labels: Int64  # (n,) places among the classes that were asked for
+    boxes: Float32  # (n, 4) xyxy pixels, tight around `masks`
+    masks: Bool  # (n, H, W) the whole silhouette within the image, also where something covers it
 
 
 def make_synthetic_dataset(
@@ -212,7 +196,7 @@ def _write_yolo(folder: Path, split: str, scenes: Iterable[Scene]) -> None:
 
 
 def _as_split(folder: Path, split: str, scenes: Iterable[Scene], classes: Sequence[str]) -> Split:
-    """Write the images to a folder, and hold the truth about them."""
+    """Write the images to a folder; the split that they make."""
     images = []
     for index, scene in enumerate(scenes):
         image_id = f"{split}_{index:06d}"
@@ -230,14 +214,7 @@ def draw_scene(
     classes: Sequence[str] = CLASS_NAMES,
     difficulty: Difficulty = "normal",
 ) -> Scene:
-    """Draw one image of (height, width) pixels; everything in it is decided by `generator`.
-
-    Args:
-        size_hw: height and width in pixels.
-        generator: of this image alone.
-        classes: which of `CLASS_NAMES` are drawn; labels are places in it.
-        difficulty: `easy`, `normal` or `hard`.
-    """
+    """Draw one image of (height, width) pixels, decided by `generator` alone; labels are places in `classes`."""
     look = LOOKS[difficulty]
     pile = _Pile(size_hw, generator, look)
     wanted = 0
@@ -271,7 +248,7 @@ def label_text(scene: Scene) -> str:
 
 
 class _Pile:
-    """Things laid on a ground one after the other, the later over the earlier, all under one light."""
+    """Things laid on a background one after the other, the later over the earlier, all under one light."""
 
     def __init__(self, size_hw: tuple[int, int], generator: np.random.Generator, look: Look) -> None:
         self.image = draw_background(size_hw, generator)
@@ -344,7 +321,7 @@ class _Pile:
 def _overlap(
     size_hw: tuple[int, ...], side: int, top: int, left: int
 ) -> tuple[tuple[slice, slice], tuple[slice, slice]]:
-    """Where a square at (top, left) meets an image: as slices of the image and as slices of the square."""
+    """The part of an image under a square at (top, left): as slices of the image and as slices of the square."""
     spans = [(max(0, start), max(0, min(size, start + side))) for size, start in zip(size_hw, (top, left), strict=True)]
     (first_row, last_row), (first_column, last_column) = spans
     inside = slice(first_row, last_row), slice(first_column, last_column)
@@ -373,14 +350,7 @@ def _jpeg(image: UInt8) -> bytes:
 
 
 def synth(config: DataSynthConfig, console: Console) -> Path:
-    """Draw a synthetic dataset.
-
-    Args:
-        config: see `DataSynthConfig`.
-        console: where to print.
-
-    Returns:
-        The path of its `dataset.yaml`.
+    """Draw a synthetic dataset, see `DataSynthConfig`; the path of its `dataset.yaml`.
 
     Raises:
         DataError: the folder is in use, a number is out of range, or a class cannot be drawn.

@@ -1,11 +1,11 @@
-"""Writing a whole dataset into a new folder as Pascal VOC, COCO, YOLO or CSV, so that reading it gives the same again.
+"""Writing a dataset into a new folder as Pascal VOC, COCO, YOLO or CSV, so that reading it gives the same again.
 
     dataset.yaml      names, splits, COCO's category ids          extra.csv    what VOC and YOLO have no place for
     VOC:   Annotations/ JPEGImages/ ImageSets/Main/SPLIT.txt      YOLO:  images/SPLIT/ labels/SPLIT/
     COCO:  annotations/instances_SPLIT.json images/SPLIT/         CSV:   SPLIT.csv images/SPLIT/
 
-`require_outside` sees that no command writes into the dataset that it reads. Left out: the text of the formats
-(formats/), image files (image_files.py).
+`convert` is `gridyolo data convert`; `require_outside` keeps every command from writing into the dataset that it reads.
+Left out: the text of the formats (formats/), image files (image_files.py).
 """
 
 from __future__ import annotations
@@ -19,39 +19,116 @@ from typing import Any, NamedTuple
 import numpy as np
 import orjson
 import yaml
+from rich.console import Console
 
-from yolo.config import DatasetFormat
+from yolo.config import DataConvertConfig, DatasetFormat
+from yolo.console import say
 from yolo.curate.image_files import ImageMode, place_images
+from yolo.data.classes import unknown_class_message
 from yolo.data.find import recognise
-from yolo.data.read import DatasetDescriptor, Split, SplitSource
+from yolo.data.read import DatasetDescriptor, Split, SplitSource, find_dataset, read_split
 from yolo.errors import ConfigError, DataError, printable
-from yolo.files import atomic_folder
+from yolo.files import atomic_folder, require_free
 from yolo.formats.coco_write import coco_content, numbered_image_ids
 from yolo.formats.csv import COLUMNS, csv_rows, csv_text
-from yolo.formats.objects import StringArray
+from yolo.formats.objects import AnnotatedImages, StringArray
+from yolo.formats.paths import canonical_split
 from yolo.formats.sidecar import EXTRA_COLUMNS, extra_rows
 from yolo.formats.voc import annotation_text, can_be_xml, voc_boxes
 from yolo.formats.yolo import label_file_of, label_text
 
-_SPLITS = ("train", "val", "test")
+WRITTEN_SPLITS = ("train", "val", "test")
 _EXTRA = "extra.csv"
 _UNFIT = re.compile("[\x00-\x1f\x7f-\x9f\u2028\u2029]")
 
 
 class WrittenDataset(NamedTuple):
-    """What was written.
+    """What was written."""
 
-    Attributes:
-        yaml: the `dataset.yaml`, by which the dataset is read.
-        images: their number by split.
-        objects: their number by split.
-        notes: what is to be known about it: new names, new ids, what could not be kept.
+    yaml: Path  # the `dataset.yaml`, by which the dataset is read
+    images: Mapping[str, int]  # number by split
+    objects: Mapping[str, int]  # number by split
+    notes: tuple[str, ...]  # new names, new ids, what could not be kept
+
+
+def convert(config: DataConvertConfig, console: Console) -> WrittenDataset:
+    """Write a dataset, or a split of it, in another format; the original is only read.
+
+    Raises:
+        ConfigError: a class or a combination of options that makes no sense, or an output inside the dataset.
+        DataError: the dataset cannot be read, or the output is in use or cannot be written.
     """
+    output = Path(config.output).expanduser()
+    require_free(output)
+    descriptor = find_dataset(Path(config.data))
+    notes: list[str] = []
+    splits: dict[str, Split] = {}
+    for source, name in _split_names(descriptor, config.split, notes).items():
+        split = read_split(descriptor, source, box_policy=config.box_policy)
+        say(console, *split.report.summary_lines())
+        splits[name] = split
+    require_outside(output, Path(config.data), descriptor, splits.values(), option="--output")
+    if config.classes:
+        wanted = tuple(name.strip() for name in config.classes.split(","))
+        splits = {name: keep_classes(split, wanted) for name, split in splits.items()}
+    if "coco" in descriptor.formats:
+        notes.append("segmentation and key points are not read, so they are not written")
+    written = write_dataset(splits, output, format=config.format, images=config.images)
+    say(console, *(f"note: {note}" for note in (*notes, *written.notes)))
+    for name, count in written.images.items():
+        say(console, f"{name}: {count} images, {written.objects[name]} objects written as {config.format}")
+    say(console, f"dataset: {printable(written.yaml)}")
+    return written
 
-    yaml: Path
-    images: Mapping[str, int]
-    objects: Mapping[str, int]
-    notes: tuple[str, ...]
+
+def keep_classes(split: Split, names: Sequence[str]) -> Split:
+    """The split with the objects of some classes alone, labels in the order of `names`; all images stay.
+
+    Raises:
+        ConfigError: a name comes twice, or is no class of the split.
+    """
+    unknown = [name for name in names if name not in split.class_names]
+    if unknown:
+        shown = ", ".join(split.class_names[:10]) + (", ..." if len(split.class_names) > 10 else "")
+        raise ConfigError(f"--classes: {unknown_class_message(unknown[0], split.class_names)}; there are {shown}")
+    if len(set(names)) != len(names):
+        raise ConfigError(f"--classes names a class twice: {', '.join(names)}")
+    old = [split.class_names.index(name) for name in names]
+    label_of = np.full(len(split.class_names), -1, np.int64)
+    label_of[old] = np.arange(len(old))
+    images = split.images
+    labels = label_of[images.objects.labels]
+    kept = labels >= 0
+    counts = np.bincount(images.image_index[kept], minlength=len(images))
+    chosen = AnnotatedImages(
+        image_ids=images.image_ids,
+        paths=images.paths,
+        sizes_hw=images.sizes_hw,
+        offsets=np.concatenate([np.zeros(1, np.int64), np.cumsum(counts, dtype=np.int64)]),
+        objects=replace(images.objects[kept], labels=labels[kept]),
+    )
+    category_ids = None if split.category_ids is None else tuple(split.category_ids[place] for place in old)
+    return replace(split, images=chosen, class_names=tuple(names), category_ids=category_ids)
+
+
+def _split_names(descriptor: DatasetDescriptor, wanted: str, notes: list[str]) -> dict[str, str]:
+    """Which splits are read, and what each is written as."""
+    if wanted:
+        name = canonical_split(wanted)
+        if name != "trainval":
+            return {name: name}
+        notes.append("trainval is written as train")
+        return {name: "train"}
+    names = {name: name for name in descriptor.splits if name in WRITTEN_SPLITS}
+    rest = [name for name in descriptor.splits if name not in names]
+    if "train" in names:
+        notes += [f"{name} is left out; --split {name} writes it alone" for name in rest]
+    elif rest:
+        raise DataError(
+            f"{printable(descriptor.root)}: has {', '.join(descriptor.splits)}, and no train; "
+            f"name one of them, such as --split {rest[0]}"
+        )
+    return names
 
 
 def write_dataset(
@@ -79,13 +156,15 @@ def write_dataset(
         ConfigError: Pascal VOC or YOLO without images, whose annotations cannot say where images are.
         DataError: the folder is in use, an image cannot be read or copied, or a name has no place in the format.
     """
-    _check(splits, format, images, upright=upright)
-    splits, own_notes = _with_fit_ids(splits)
+    _check(splits, format, images)
+    notes: list[str] = []
+    splits = _with_fit_ids(splits, notes)
     names = next(iter(splits.values())).class_names
     with atomic_folder(folder) as root:
         references, image_notes = place_images(splits, root, format=format, images=images, upright=upright)
-        notes, sources = _write_annotations(splits, references, root, format)
-        category_ids, id_notes = _common_category_ids(splits)
+        notes += image_notes
+        sources = _write_annotations(splits, references, _Output(root, {}, notes), format)
+        category_ids = _common_category_ids(splits, notes)
         content: dict[str, Any] = {"path": ".", **sources, "names": list(names), "format": format}
         if category_ids is not None and format != "coco":
             content["category_ids"] = list(category_ids)
@@ -97,18 +176,13 @@ def write_dataset(
         yaml=folder / "dataset.yaml",
         images={name: len(split.images) for name, split in splits.items()},
         objects={name: len(split.images.objects) for name, split in splits.items()},
-        notes=(*own_notes, *image_notes, *notes, *id_notes, *_note_duplicates(splits)),
+        notes=(*dict.fromkeys(notes), *_note_duplicates(splits)),
     )
 
 
-def _check(splits: Mapping[str, Split], file_format: DatasetFormat, images: ImageMode, *, upright: bool) -> None:
-    unknown = [name for name in splits if name not in _SPLITS]
-    if unknown or not splits:
-        raise ConfigError(f"a dataset is written in the parts {', '.join(_SPLITS)}, not {list(splits)}")
+def _check(splits: Mapping[str, Split], file_format: DatasetFormat, images: ImageMode) -> None:
     if images == "none" and file_format in ("voc", "yolo"):
         raise ConfigError(f"the annotations of {file_format} cannot say where images are; use --images link")
-    if upright and images != "copy":
-        raise ConfigError(f"images that are turned upright are written anew: use images copy, not {images}")
     names = next(iter(splits.values())).class_names
     if any(split.class_names != names for split in splits.values()):
         raise ConfigError("the splits have different classes; read them with the same class names")
@@ -118,8 +192,8 @@ def _check(splits: Mapping[str, Split], file_format: DatasetFormat, images: Imag
             raise DataError(f"the class name {name!r} has characters that {file_format} cannot hold; rename the class")
 
 
-def _with_fit_ids(splits: Mapping[str, Split]) -> tuple[dict[str, Split], list[str]]:
-    """Splits whose image ids fit in a line of a file, and how many did not."""
+def _with_fit_ids(splits: Mapping[str, Split], notes: list[str]) -> dict[str, Split]:
+    """Splits whose image ids fit in a line of a file; a note says how many did not."""
     fit, changed = {}, 0
     for name, split in splits.items():
         ids = list(split.images.image_ids)
@@ -127,11 +201,13 @@ def _with_fit_ids(splits: Mapping[str, Split]) -> tuple[dict[str, Split], list[s
         count = sum(one != other for one, other in zip(ids, fit_ids, strict=True))
         fit[name] = replace(split, images=replace(split.images, image_ids=StringArray(fit_ids))) if count else split
         changed += count
-    return fit, [f"{changed} image ids had characters that no line of a file holds; they were replaced"] * bool(changed)
+    if changed:
+        notes.append(f"{changed} image ids had characters that no line of a file holds; they were replaced")
+    return fit
 
 
 class _Output(NamedTuple):
-    """What the writers of the formats add to."""
+    """What the writers of all formats add to."""
 
     root: Path
     extra: dict[str, list[list[str]]]  # rows of the sidecar by image
@@ -139,21 +215,20 @@ class _Output(NamedTuple):
 
 
 def _write_annotations(
-    splits: Mapping[str, Split], references: Mapping[str, list[str]], root: Path, file_format: DatasetFormat
-) -> tuple[list[str], dict[str, str]]:
-    """Notes, and the source of each split for the YAML."""
+    splits: Mapping[str, Split], references: Mapping[str, list[str]], output: _Output, file_format: DatasetFormat
+) -> dict[str, str]:
+    """Write the annotations and the sidecar; the source of each split for the YAML."""
     write = {"voc": _write_voc, "coco": _write_coco, "yolo": _write_yolo, "csv": _write_csv}[file_format]
-    output = _Output(root, {}, [])
     sources = {name: write(split, name, references[name], output) for name, split in splits.items()}
     rows = [row for group in output.extra.values() for row in group]
     if rows:
-        _write_text(root / _EXTRA, csv_text(EXTRA_COLUMNS, rows))
+        _write_text(output.root / _EXTRA, csv_text(EXTRA_COLUMNS, rows))
         ids = sum(not row[2] for row in rows)
         output.notes.append(
             f"{_EXTRA} keeps what {file_format} has no place for: {ids} image ids, flags or areas of "
             f"{len(rows) - ids} objects"
         )
-    return list(dict.fromkeys(output.notes)), sources
+    return sources
 
 
 def _write_yolo(split: Split, name: str, references: Sequence[str], output: _Output) -> str:
@@ -211,13 +286,12 @@ def _write_csv(split: Split, name: str, references: Sequence[str], output: _Outp
     return f"{name}.csv"
 
 
-def _common_category_ids(splits: Mapping[str, Split]) -> tuple[tuple[int, ...] | None, list[str]]:
+def _common_category_ids(splits: Mapping[str, Split], notes: list[str]) -> tuple[int, ...] | None:
     """COCO's ids of the classes, which one YAML has for all splits: those of the first that has any."""
     known = [split.category_ids for split in splits.values() if split.category_ids is not None]
-    if not known:
-        return None, []
-    differ = any(ids != known[0] for ids in known)
-    return known[0], ["the splits give classes different category ids; those of the first are kept"] * differ
+    if any(ids != known[0] for ids in known):
+        notes.append("the splits give classes different category ids; those of the first are kept")
+    return known[0] if known else None
 
 
 def _note_duplicates(splits: Mapping[str, Split]) -> list[str]:
@@ -242,10 +316,10 @@ def _write_text(path: Path, text: str) -> None:
 def require_outside(
     output: Path, data: Path, descriptor: DatasetDescriptor, splits: Iterable[Split], *, option: str
 ) -> None:
-    """See that an output does not lie in the dataset itself.
+    """Raise a ConfigError if an output lies in the dataset itself.
 
-    That is its folder, where that is one by its layout, and every folder that images or annotations are read from. A
-    YAML file that joins several datasets may well have the output beside it.
+    That is its folder, if it has the layout of a dataset, and every folder that images or annotations are read from. A
+    YAML file that joins several datasets may have the output beside it.
 
     Args:
         output: folder to be written.
@@ -253,9 +327,6 @@ def require_outside(
         descriptor: of it.
         splits: as read.
         option: by which the output was named, for the message.
-
-    Raises:
-        ConfigError: it does.
     """
     parents = {output.resolve(), *output.resolve().parents}
     folders = {Path(path).parent for split in splits for path in split.images.paths}

@@ -1,26 +1,39 @@
-"""The page of `gridyolo data check`: one HTML file that needs nothing but itself.
+"""What a check of a dataset found, for people and programs: `check.html`, `check.json` and lines on the console.
 
-On it are the verdict, the splits, and for each kind of finding its first cases with pictures: offending boxes drawn on
-small copies of their images. The text is in `check.html.j2`.
+check.json has
+
+    version, dataset (its root), formats, notes
+    counts      number of errors, warnings and notes
+    splits      what was read of each split, without its single issues
+    kinds       by name: severity, meaning, action, count
+    findings    kind, severity, file, where (line or object), message, and images: file, split, boxes (xyxy, pixels)
+
+Paths are relative to the dataset where they are inside it. check.html needs nothing but itself: a summary, the splits,
+and for each kind of finding its first cases with small pictures on which the boxes are drawn (`check.html.j2`).
 """
 
 from __future__ import annotations
 
 import math
-from collections.abc import Callable, Collection, Iterator, Mapping, Sequence
+from collections.abc import Callable, Collection, Iterator, Sequence
+from dataclasses import dataclass
+from functools import partial
 from importlib import resources
 from pathlib import Path
 from typing import Any, NamedTuple
 
 import numpy as np
 from jinja2 import Environment, StrictUndefined
+from rich.console import Console
 
 from yolo._version import __version__
 from yolo.arrays import UInt8
-from yolo.curate.findings import Finding, FindingImage, Severity, below, kind_of
+from yolo.console import say
+from yolo.curate.duplicates import images_in_splits
+from yolo.curate.findings import Finding, FindingImage, Severity, below, finding_dict, kind_of
 from yolo.data.read import DatasetDescriptor, Split
 from yolo.errors import ImageReadError, printable
-from yolo.files import atomic_write
+from yolo.files import write_json, write_text
 from yolo.media.crops import cut, decode_reduced, fit, jpeg_uri, ordered, view_around
 from yolo.media.drawing import draw_ground_truth
 from yolo.structures import GroundTruth
@@ -55,7 +68,7 @@ _SHOW_BOXES_ONLY = frozenset(
     }
 )
 # Headline and advice by the worst severity there is.
-_VERDICTS = {
+_HEADLINES = {
     "error": (
         "This dataset has errors.",
         "A part of it is lost, wrong, or makes measured numbers untrue. Fix the errors before training.",
@@ -71,13 +84,30 @@ _VERDICTS = {
 Annotations = Callable[[FindingImage], FindingImage]
 
 
-class Verdict(NamedTuple):
-    """What is to be said first, in plain words."""
+@dataclass(frozen=True, slots=True, kw_only=True)
+class CheckReport:
+    """What was found in a dataset."""
+
+    folder: Path  # the run folder with check.html and check.json
+    descriptor: DatasetDescriptor
+    splits: tuple[Split, ...]  # those that could be read
+    findings: tuple[Finding, ...]  # the worst first; of each kind the first 2,000
+    kinds: dict[str, int]  # number of cases by kind, in the order of the findings
+    counts: dict[Severity, int]  # number of cases by severity
+
+    @property
+    def has_errors(self) -> bool:
+        """Whether there is anything that must not stay as it is."""
+        return self.counts["error"] > 0
+
+
+class CheckSummary(NamedTuple):
+    """What stands on top of the page."""
 
     level: str  # error, warning, note or good
     headline: str
-    lines: tuple[str, ...]
-    first: tuple[dict[str, Any], ...]  # kind, meaning, count, action
+    text: str  # counts and advice
+    first: tuple[str, ...]  # the kinds to look at first
 
 
 class Picture(NamedTuple):
@@ -88,88 +118,90 @@ class Picture(NamedTuple):
     split: str
 
 
-def make_verdict(kinds: Mapping[str, int], counts: Mapping[Severity, int]) -> Verdict:
-    """Sum up.
-
-    Args:
-        kinds: number of cases by kind, the worst first.
-        counts: number of cases by severity.
-    """
+def summarise(report: CheckReport) -> CheckSummary:
+    """Sum up a report by its worst severity."""
+    counts = report.counts
     level = next((severity for severity, count in counts.items() if count), "good")
-    headline, line = _VERDICTS[level]
+    headline, advice = _HEADLINES[level]
     totals = ", ".join(f"{count} {severity}{'s' * (count != 1)}" for severity, count in counts.items() if count)
-    worst = [name for name in kinds if kind_of(name).severity == level and level != "note"][:_MAX_FIRST]
-    first = tuple({"kind": name, "count": kinds[name], **kind_of(name)._asdict()} for name in worst)
-    return Verdict(level, headline, ((f"{totals}. {line}" if totals else line),), first)
+    worst = [name for name in report.kinds if kind_of(name).severity == level and level != "note"]
+    return CheckSummary(level, headline, f"{totals}. {advice}" if totals else advice, tuple(worst[:_MAX_FIRST]))
 
 
-def write_page(
-    path: Path,
-    *,
-    descriptor: DatasetDescriptor,
-    splits: Sequence[Split],
-    num_files: int,
-    findings: Sequence[Finding],
-    kinds: Mapping[str, int],
-    verdict: Verdict,
-    max_pictures: int,
-    annotations: Annotations,
-    readable: Collection[str],
-) -> None:
-    """Write the page.
+def print_report(report: CheckReport, console: Console) -> None:
+    """Print the splits, the summary, and a line with the first case of each kind."""
+    summary, root = summarise(report), report.descriptor.root
+    say(console, *(split.report.summary_lines()[0] for split in report.splits))
+    say(console, f"{summary.headline} {summary.text}")
+    firsts = {item.kind: item for item in reversed(report.findings)}
+    for name, count in report.kinds.items():
+        kind, first = kind_of(name), firsts[name]
+        place = ", ".join(part for part in (below(first.path, root), first.where) if part)
+        say(console, f"  {kind.severity}: {kind.meaning}: {count}, e.g. {place}: {first.message}")
+    say(console, f"report: {report.folder / 'check.html'}")
+
+
+def write_report(report: CheckReport, *, num_files: int, readable: Collection[str], max_pictures: int) -> None:
+    """Write check.json and check.html into the run folder.
 
     Args:
-        path: of the HTML file.
-        descriptor: of the dataset; paths on the page are relative to its root.
-        splits: that were read.
-        num_files: image files that were looked at.
-        findings: sorted, the worst first.
-        kinds: number of cases by kind, in the order of the findings; may be more than the findings.
-        verdict: what stands on top.
-        max_pictures: images drawn, at most.
-        annotations: an image with all of its boxes.
-        readable: images that can be decoded without danger.
+        report: what was found.
+        num_files: image files that were inspected.
+        readable: image files that can be decoded without danger.
+        max_pictures: images drawn on the page, at most.
     """
-    root = descriptor.root
-    groups = [[item for item in findings if item.kind == name] for name in kinds]
-    drawn = draw_findings(groups, most=max_pictures, annotations=annotations, readable=readable)
-    sections = [
-        {
-            "kind": name,
-            "count": count,
-            "listed": f"{len(group)} of them" if len(group) < count else "all",
-            **kind_of(name)._asdict(),
-            "cases": [_case(item, root) for item in group[:_MAX_CASES]],
-            "placed": any(item.where for item in group[:_MAX_CASES]),
-            "pictures": [_case(item, root) | {"pictures": _shown(images, root)} for item, images in pictures],
-        }
-        for (name, count), group, pictures in zip(kinds.items(), groups, drawn, strict=True)
-    ]
+    descriptor, root = report.descriptor, report.descriptor.root
+    splits = [split.report.to_dict() for split in report.splits]
+    content = {
+        "version": __version__,
+        "dataset": printable(root),
+        "formats": list(descriptor.formats),
+        "notes": list(descriptor.notes),
+        "counts": dict(report.counts),
+        "splits": [{key: value for key, value in split.items() if key != "issues"} for split in splits],
+        "kinds": {name: kind_of(name)._asdict() | {"count": count} for name, count in report.kinds.items()},
+        "findings": [finding_dict(item, root) for item in report.findings],
+    }
+    write_json(report.folder / "check.json", content)
     template = (resources.files("yolo.curate") / "check.html.j2").read_text(encoding="utf-8")
     # all that comes from the dataset is escaped: names are anybody's text
     environment = Environment(autoescape=True, undefined=StrictUndefined, trim_blocks=True)
     environment.filters["sentence"] = lambda text: text[:1].upper() + text[1:]
+    environment.filters["below"] = partial(below, root=root)
     text = environment.from_string(template).render(
         dataset=printable(root.name),
         root=printable(root),
         formats=" and ".join(_FORMATS[name] for name in descriptor.formats),
         num_files=num_files,
-        verdict=verdict,
-        splits=[split.report for split in splits],
-        notes=list(dict.fromkeys(note for split in splits for note in split.report.notes)),
-        sections=sections,
+        summary=summarise(report),
+        splits=[split.report for split in report.splits],
+        notes=list(dict.fromkeys(note for split in report.splits for note in split.report.notes)),
+        sections=_sections(report, readable, max_pictures),
         version=__version__,
     )
-    with atomic_write(path) as temporary:
-        temporary.write_text(text, encoding="utf-8")
+    write_text(report.folder / "check.html", text)
 
 
-def _case(item: Finding, root: Path) -> dict[str, Any]:
-    return {"file": below(item.path, root), "where": item.where, "message": item.message}
+def _sections(report: CheckReport, readable: Collection[str], max_pictures: int) -> dict[str, dict[str, Any]]:
+    """What the page has of each kind of finding."""
+    images = {image.path: image for image in images_in_splits(report.splits)}
 
+    def annotated(image: FindingImage) -> FindingImage:
+        return images[image.path].pointed(annotated=True) if image.path in images else image
 
-def _shown(pictures: Sequence[Picture], root: Path) -> list[dict[str, Any]]:
-    return [picture._asdict() | {"file": below(picture.path, root)} for picture in pictures]
+    groups = [[item for item in report.findings if item.kind == name] for name in report.kinds]
+    drawn = draw_findings(groups, most=max_pictures, annotations=annotated, readable=readable)
+    return {
+        name: {
+            "count": count,
+            "listed": f"{len(group)} of them" if len(group) < count else "all",
+            **kind_of(name)._asdict(),
+            "cases": group[:_MAX_CASES],
+            "placed": any(item.where for item in group[:_MAX_CASES]),
+            "drawn": pictures,
+        }
+        for (name, count), group, pictures in zip(report.kinds.items(), groups, drawn, strict=True)
+    }
 
 
 def draw_findings(
