@@ -16,7 +16,8 @@ from rich.console import Console
 from tests.curate import dirty_datasets as dirty
 from tests.data.dataset_trees import put_image, put_text, put_voc, put_yolo
 from yolo.config import DataCheckConfig
-from yolo.curate.check import CheckReport, check, file_findings
+from yolo.curate.check import check, file_findings
+from yolo.curate.check_report import CheckReport
 from yolo.curate.findings import FINDING_KINDS
 from yolo.curate.images import inspect_image
 from yolo.data.read import find_dataset, read_split
