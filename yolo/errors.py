@@ -4,12 +4,20 @@ The command line prints the message and ends with the class's `exit_code`; no tr
 """
 
 import os
+import re
 from pathlib import Path
+
+# A terminal obeys these; tabs and line feeds are left.
+_CONTROL_CHARACTERS = re.compile("[\x00-\x08\x0b-\x1f\x7f-\x9f]")
 
 
 def printable(path: Path | str) -> str:
-    """A path as text that every file and terminal can take; what is not Unicode becomes a question mark."""
-    return os.fspath(path).encode("utf-8", "replace").decode("utf-8")
+    r"""A path or name that every file and terminal can take: question marks for control characters and non-Unicode.
+
+    >>> printable("cat\x1b[31m")
+    'cat?[31m'
+    """
+    return _CONTROL_CHARACTERS.sub("?", os.fspath(path)).encode("utf-8", "replace").decode("utf-8")
 
 
 class GridYoloError(Exception):

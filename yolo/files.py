@@ -232,7 +232,7 @@ def _cell(value: Any) -> Any:
     """
     if isinstance(value, str):
         # where lines end in LF, Python 3.11 does not quote a CR, at which readers would end the row
-        text = printable(value).replace("\r", "\n")
+        text = printable(value.replace("\r", "\n"))
         return f"'{text}" if text.startswith(_FORMULA_STARTS) else text
     return "" if isinstance(value, float) and not math.isfinite(value) else value
 

@@ -60,6 +60,7 @@ def test_a_click_without_a_drag_in_voc_is_dropped_as_equal_corners() -> None:
 
 
 def test_more_than_a_pixel_is_cut_and_told() -> None:
+    assert _clean((-1.01, 3, 10, 9))[1].objects_clipped == 1
     truth, account = _clean((-2, 3, 10, 99))
     np.testing.assert_array_equal(truth.boxes, [[0, 3, 10, 20]])
     assert account.objects_clipped == 1

@@ -29,6 +29,7 @@ def test_every_key(tmp_path: Path) -> None:
 def test_names_may_be_absent_numbers_or_a_file(tmp_path: Path) -> None:
     assert _read(tmp_path, "train: a").class_names is None
     assert _read(tmp_path, "train: a\nnc: 2").class_names == ("class0", "class1")
+    assert len(_read(tmp_path, "train: a\nnc: 10000").class_names or ()) == 10_000
     assert _read(tmp_path, "train: a\nnames: [0, cat]").class_names == ("0", "cat")
     put_text(tmp_path / "coco.names", "person\ntraffic light\n")
     assert _read(tmp_path, "train: a\nnames: coco.names").class_names == ("person", "traffic light")
@@ -45,6 +46,7 @@ def test_names_may_be_absent_numbers_or_a_file(tmp_path: Path) -> None:
         ("train: []", "'train' is [], expected a path"),
         ("path: [a]\ntrain: a", "'path' is ['a'], expected a folder"),
         ("train: a\nnc: 3\nnames: [x, y]", "'nc' is 3 but 'names' has 2 entries"),
+        ("train: a\nnc: 10001", "'nc' is 10001, expected the number of classes"),
         ("train: a\nnc: many", "'nc' is 'many', expected the number of classes"),
         ("train: a\nnames: []", "'names' is [], expected a list"),
         ("train: a\nnames: 7", "'names' is 7, expected a list"),
@@ -76,10 +78,7 @@ def test_broken_yaml_names_the_line(tmp_path: Path) -> None:
 
 def test_keys_of_other_programs_are_passed_over_with_a_note(tmp_path: Path) -> None:
     text = "train: a\ndownload: |\n  import os\nroboflow: {license: MIT}\n"
-    assert _read(tmp_path, text).notes == (
-        "'download' in data.yaml is ignored",
-        "'roboflow' in data.yaml is ignored",
-    )
+    assert _read(tmp_path, text).notes == ("'download' in data.yaml is ignored", "'roboflow' in data.yaml is ignored")
 
 
 def test_a_path_that_is_not_there_lists_the_places_tried(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:

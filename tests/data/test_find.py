@@ -120,11 +120,7 @@ def _flat(root: Path) -> None:
             "coco",
             {"train": ["annotations/instances_train2017.json"], "val": ["annotations/instances_val2017.json"]},
         ),
-        (
-            _coco_roboflow,
-            "coco",
-            {"train": ["train/_annotations.coco.json"], "val": ["valid/_annotations.coco.json"]},
-        ),
+        (_coco_roboflow, "coco", {"train": ["train/_annotations.coco.json"], "val": ["valid/_annotations.coco.json"]}),
         (_coco_single, "coco", {"train": ["annotations/ships.json"]}),
         (_coco_flat, "coco", {"train": ["labels.json"]}),
         (_yolo_inside, "yolo", {"train": ["images/train2017"], "val": ["images/val"]}),

@@ -182,7 +182,7 @@ def test_category_ids_of_the_yaml(tmp_path: Path) -> None:
     put_yolo(tmp_path, "train", {"a": LINE})
     text = "train: images/train\nval: images/train\nnames: [cat, dog]\ncategory_ids: [17, 18]"
     assert _read(tmp_path, text).category_ids == (17, 18)
-    assert _read(tmp_path, text, class_names=["dog", "bird", "cat"]).category_ids == (18, 20, 17)
+    assert _read(tmp_path, text, class_names=["dog", "bird", "cat"]).category_ids == (18, 19, 17)
 
 
 @pytest.mark.parametrize(

@@ -9,7 +9,7 @@ from typing import Any
 
 import numpy as np
 import pytest
-from hypothesis import given, settings
+from hypothesis import given
 from hypothesis import strategies as st
 
 from tests.engine.input_files import annotation, coco_truth, detection, put, put_image, voc_xml
@@ -18,7 +18,7 @@ from yolo.engine.detections import read_detections, read_problem
 from yolo.engine.inputs import read_ground_truth
 from yolo.errors import ConfigError, DataError
 from yolo.evaluation.summary import summarise
-from yolo.formats.coco_write import write_predictions
+from yolo.formats.coco_results import write_predictions
 from yolo.structures import Detections
 
 BOX = [1, 2, 30, 40]
@@ -80,7 +80,6 @@ def random_files(seed: int) -> tuple[dict[str, Any], list[dict[str, Any]]]:
     return coco_truth(annotations, images=images, categories=categories), found
 
 
-@settings(max_examples=25)
 @given(seed=st.integers(0, 2**32 - 1))
 def test_the_numbers_are_those_of_pycocotools_on_the_same_files(
     seed: int, tmp_path_factory: pytest.TempPathFactory

@@ -90,8 +90,19 @@ def test_boxes_in_a_csv_file(tmp_path: Path) -> None:
     truth = read_ground_truth(put(tmp_path / "val.csv", text))
     assert truth.truths.boxes.tolist() == [[1, 2, 900, 12.5], [1, 2, 3, 4]]  # not cut to the image
     assert truth.format == "csv"
-    assert kinds(truth.warnings).keys() == {"dataset_note"}
+    assert not kinds(truth.warnings)
     assert truth.images.paths == (str(tmp_path / "a.png"), "")
+
+
+def test_all_images_of_a_csv_file_are_measured_whatever_it_is_called_and_without_image_files(tmp_path: Path) -> None:
+    rows = "".join(f"{name}.png,cat,1,2,3,4\n" for name in "abcdefghij")
+    for name in ("annotations", "train"):
+        truth = read_ground_truth(put(tmp_path / f"{name}.csv", f"image,class,xmin,ymin,xmax,ymax\n{rows}"))
+        assert truth.images.image_ids == tuple("abcdefghij")
+        assert len(truth.truths) == 10
+    fractions = put(tmp_path / "x.csv", "ImageID,LabelName,XMin,XMax,YMin,YMax\na,cat,0,1,0,1\n")
+    with pytest.raises(DataError, match=r"x\.csv: its images are not found"):
+        read_ground_truth(fractions)
 
 
 def test_a_fifth_stands_in_for_a_split_that_is_not_there(tmp_path: Path) -> None:

@@ -43,14 +43,6 @@ def test_nothing_is_clipped_mended_or_dropped(tmp_path: Path) -> None:
     assert (remark.count, remark.examples) == (2, places)
 
 
-@pytest.mark.parametrize(
-    ("value", "crowd"), [(0, 0), (1, 1), (2, 1), (True, 1), (0.0, 0), ("1", 1), ("0", 0), (None, 0)]
-)
-def test_any_iscrowd_but_zero_is_a_crowd(tmp_path: Path, value: Any, crowd: bool) -> None:
-    truth = read(tmp_path, coco_truth([annotation(1, 1, 1, [1, 2, 3, 4], iscrowd=value)]))
-    assert truth.truths.iscrowd.tolist() == [bool(crowd)]
-
-
 def test_absent_keys_that_pycocotools_needs_have_plain_values(tmp_path: Path) -> None:
     content = coco_truth([{"image_id": 1, "category_id": 1, "bbox": [1, 2, 3, 4.5]}])
     truth = read(tmp_path, content)
@@ -99,15 +91,6 @@ def test_departures_from_pycocotools_are_told(tmp_path: Path) -> None:
         "annotation_id_zero": ("annotations[0] (id 0)",),
         "annotation_id_shared": ("annotations[2] (id 4)",),
     }
-
-
-def test_category_ids_from_zero_and_odd_names(tmp_path: Path) -> None:
-    objects = [annotation(k, 1, k, [1, 2, 3, 4]) for k in (0, 4)]
-    content = coco_truth(objects, categories={0: "cat", 4: "cat", 2: None})
-    truth = read(tmp_path, content)
-    assert truth.category_ids == (0, 2, 4)
-    assert truth.class_names == ("cat (0)", "2", "cat (4)")
-    assert kinds(truth.warnings).keys() == {"nameless_class", "shared_class_name", "annotation_id_zero"}
 
 
 def test_an_image_listed_twice_alike_counts_once(tmp_path: Path) -> None:
@@ -215,10 +198,3 @@ def test_an_area_that_is_not_a_number_is_that_of_the_box(tmp_path: Path, area: A
     truth = read(tmp_path, changed(area=area))
     assert truth.truths.area.tolist() == [100, 12]
     assert kinds(truth.warnings)["area_missing"].count == 1
-
-
-@pytest.mark.parametrize("flag", ["perhaps", [1]])
-def test_a_flag_that_says_nothing_is_not_set(tmp_path: Path, flag: Any) -> None:
-    truth = read(tmp_path, changed(iscrowd=flag))
-    assert truth.truths.iscrowd.tolist() == [False, False]
-    assert kinds(truth.warnings)["unclear_flag"].count == 1

@@ -4,6 +4,7 @@ from typing import Any
 import pytest
 
 from tests.engine.input_files import SIZE_HW, kinds, put, put_image, voc_xml
+from yolo.engine.detections import read_problem
 from yolo.engine.inputs import GroundTruthFiles, read_ground_truth
 from yolo.errors import DataError
 
@@ -76,6 +77,23 @@ def test_an_image_without_annotation_has_no_objects(tmp_path: Path) -> None:
         read_ground_truth(tree(tmp_path, val="000003\n"))
 
 
+def test_a_line_that_a_list_repeats_counts_once_as_in_training(tmp_path: Path) -> None:
+    truth = read_ground_truth(tree(tmp_path, val="000002\n000010\n000002\n"))
+    assert truth.images.image_ids == ("000002", "000010")
+    assert len(truth.truths) == 4
+    assert kinds(truth.warnings)["image_listed_twice"].count == 1
+
+
+def test_folders_in_a_list_may_be_written_as_on_windows(tmp_path: Path) -> None:
+    put(tmp_path / "Annotations" / "a" / "1.xml", voc_xml([("cat", [1, 2, 3, 4])]))
+    put(tmp_path / "Annotations" / "2.xml", voc_xml([("cat", [1, 2, 3, 4])]))
+    put(tmp_path / "ImageSets" / "Main" / "val.txt", "a\\1\n2\n")
+    put(tmp_path / "found" / "comp4_det_test_cat.txt", "a\\1 0.5 1 2 3 4\na/1 0.5 1 2 3 4\n")
+    problem, truth, _ = read_problem(tmp_path, tmp_path / "found")
+    assert truth.images.image_ids == ("a/1", "2")
+    assert problem.detections.image_index.tolist() == [0, 0]
+
+
 @pytest.mark.parametrize(
     ("xml", "kind", "message"),
     [
@@ -83,7 +101,7 @@ def test_an_image_without_annotation_has_no_objects(tmp_path: Path) -> None:
         (b"\xff\xfe\x00", "annotation_unreadable", "is not well-formed XML"),
         ("<x/>", "annotation_unreadable", "is not a VOC annotation"),
         ("<annotation><object><bndbox/></object></annotation>", "missing_name", "object 1: the object has no <name>"),
-        (voc_xml([("cat", [1, 2, 3, "x"])]), "missing_box", "object 1: <bndbox> lacks a number"),
+        (voc_xml([("cat", [1, 2, 3, "x"])]), "missing_box", "object 1: <bndbox> has no number for ymax"),
         (voc_xml([("cat", [1, 2, 3, "nan"])]), "not_finite", "object 1: the box is not finite"),
         (voc_xml([("cat", [1, 2, 3, "1e300"])]), "not_finite", "object 1: the box is not finite"),
     ],

@@ -55,6 +55,12 @@ def test_where_class_names_stand(tmp_path: Path, name: str, text: str) -> None:
     assert read_ground_truth(folder).class_names == ("cat", "dog")
     assert read_ground_truth(folder, class_names=["x"]).class_names == ("x",)
     assert read_ground_truth(tmp_path / "labels").class_names == ("cat", "dog")
+    (tmp_path / "labels").rename(tmp_path / "deeper")
+    (tmp_path / "deeper" / "labels").mkdir()
+    (tmp_path / "deeper" / "val").rename(tmp_path / "deeper" / "labels" / "val")
+    # three folders up nothing is looked for
+    deep = read_ground_truth(tmp_path / "deeper" / "labels" / "val", images=tmp_path / "images" / "val")
+    assert deep.class_names == ("class0",)
 
 
 def test_names_that_contradict_each_other_or_are_damaged(tmp_path: Path) -> None:

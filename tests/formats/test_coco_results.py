@@ -1,3 +1,4 @@
+import json
 from pathlib import Path
 from typing import Any
 
@@ -5,9 +6,11 @@ import numpy as np
 import pytest
 
 from tests.engine.input_files import annotation, coco_truth, detection, problem_of, put, voc_xml
+from tests.reference.coco_oracle import found
 from yolo.engine.detections import read_detections, read_problem
 from yolo.engine.inputs import read_ground_truth
 from yolo.errors import DataError
+from yolo.formats.coco_results import write_predictions
 
 TRUTH = coco_truth([annotation(1, 1, 1, [1, 2, 30, 40])])
 BOX = [1, 2, 3, 4]
@@ -22,12 +25,12 @@ def test_detections_arrive_to_the_bit_by_image_then_in_the_order_of_the_file(tmp
         detection(1, 1, BOX, 1),
     ]
     problem, remarks = problem_of(tmp_path, TRUTH, rows)
-    found = problem.detections
-    assert found.image_index.tolist() == [0, 0, 1, 1]
-    assert found.labels.tolist() == [1, 0, 0, 1]
-    assert found.scores.tolist() == [0.3, 1, 0.1 + 0.2, 0.3]
-    assert found.sizes_wh.tolist() == [[3, 4], [3, 4], odd[2:], [3, 4]]
-    assert found.boxes[2].tolist() == [odd[0], odd[1], odd[0] + odd[2], odd[1] + odd[3]]
+    read = problem.detections
+    assert read.image_index.tolist() == [0, 0, 1, 1]
+    assert read.labels.tolist() == [1, 0, 0, 1]
+    assert read.scores.tolist() == [0.3, 1, 0.1 + 0.2, 0.3]
+    assert read.sizes_wh.tolist() == [[3, 4], [3, 4], odd[2:], [3, 4]]
+    assert read.boxes[2].tolist() == [odd[0], odd[1], odd[0] + odd[2], odd[1] + odd[3]]
     assert not remarks
 
 
@@ -169,9 +172,9 @@ def test_class_numbers_where_the_ground_truth_has_no_ids(
     objects = [(name, [1, 2, 3, 4]) for name in ("bird", "cat", "dog")]
     put(tmp_path / "voc" / "Annotations" / "000012.xml", voc_xml(objects))
     path = put(tmp_path / "dt.json", [detection(12, one, BOX) for one in ids])
-    problem, _, found = read_problem(tmp_path / "voc", path)
+    problem, _, read = read_problem(tmp_path / "voc", path)
     assert problem.detections.labels.tolist() == labels
-    remarks = {remark.kind: remark.message for remark in found.warnings}
+    remarks = {remark.kind: remark.message for remark in read.warnings}
     assert ("every class is one off" in remarks["category_ids_counted"]) is not sure
 
 
@@ -212,8 +215,55 @@ def test_swapped_files_are_named_from_the_other_side(tmp_path: Path) -> None:
         problem_of(tmp_path, [detection(1, 1, BOX)], TRUTH)
 
 
+def test_image_ids_beyond_64_bits_are_unknown_and_named(tmp_path: Path) -> None:
+    rows = [detection(1, 1, BOX), detection(2**70, 1, BOX), detection(1, 2**70, BOX)]
+    problem, remarks = problem_of(tmp_path, TRUTH, rows)
+    assert len(problem.detections) == 1
+    text = "1.1805916207174113e+21 (a number of more than 64 bits, which may be rounded: write it as text)"
+    assert remarks["unknown_image"].examples == (f"detection 1, image {text}",)
+    assert remarks["unknown_class"].examples == (f"detection 2, class {text}",)
+
+
+def test_folders_may_be_written_as_on_windows_on_either_side(tmp_path: Path) -> None:
+    truth = coco_truth([annotation(1, 1, 1, BOX)])
+    truth["images"][0]["file_name"], truth["images"][1]["file_name"] = "train\\a.jpg", "val/a.jpg"
+    for names in (("train/a.jpg", "val\\a.jpg"), ("train\\a", "val/a")):
+        problem, remarks = problem_of(tmp_path, truth, [detection(name, 1, BOX, 0.5) for name in names])
+        assert problem.detections.image_index.tolist() == [0, 1], names
+        assert remarks.keys() == {"matched_by_name"}
+
+
 @pytest.mark.parametrize("image_id", [-3, 2**63, 2**64 - 1])
 def test_image_ids_beyond_the_usual_numbers(tmp_path: Path, image_id: int) -> None:
     problem, remarks = problem_of(tmp_path, coco_truth(images=[image_id]), [detection(image_id, 1, [1, 2, 3, 4])])
     assert len(problem.detections) == 1
     assert not {"unknown_image", "matched_by_name"} & set(remarks)
+
+
+def test_predictions(tmp_path: Path) -> None:
+    path = tmp_path / "new" / "predictions.json"
+    write_predictions(path, {"7": found([[1, 2, 4, 8], [0, 0, 1, 1]], [0.5, 0.25], [0, 2]), "12": found([], [], [])})
+    assert json.loads(path.read_text()) == [
+        {"image_id": 7, "category_id": 1, "bbox": [1, 2, 3, 6], "score": 0.5},
+        {"image_id": 7, "category_id": 3, "bbox": [0, 0, 1, 1], "score": 0.25},
+    ]
+
+
+def test_predictions_with_other_category_ids_and_ids_that_are_words(tmp_path: Path) -> None:
+    path = tmp_path / "predictions.json"
+    write_predictions(path, {"set/ä": found([[1, 2, 4, 8]], [0.5], [1])}, category_ids=[1, 90])
+    assert json.loads(path.read_text()) == [
+        {"image_id": "set/ä", "category_id": 90, "bbox": [1, 2, 3, 6], "score": 0.5}
+    ]
+
+
+def test_no_predictions_are_an_empty_list(tmp_path: Path) -> None:
+    path = tmp_path / "predictions.json"
+    write_predictions(path, {"a": found([], [], [])})
+    assert json.loads(path.read_text()) == []
+
+
+def test_a_score_that_is_not_a_number_leaves_no_file(tmp_path: Path) -> None:
+    with pytest.raises(ValueError, match="JSON"):
+        write_predictions(tmp_path / "predictions.json", {"a": found([[0, 0, 1, 1]], [float("nan")], [0])})
+    assert not list(tmp_path.iterdir())

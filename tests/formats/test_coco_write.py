@@ -1,46 +1,21 @@
 import json
 from pathlib import Path
+from typing import Any
 
 import numpy as np
+import orjson
 import pytest
+from hypothesis import given
 
-from tests.reference.coco_oracle import found
+from tests.curate.truths import sized_truths
 from yolo.detection_sets import coco_image_ids
-from yolo.formats.coco_write import ground_truth_dict, write_predictions
+from yolo.formats.coco_write import coco_content, ground_truth_dict, numbered_image_ids
+from yolo.formats.objects import AnnotatedImages
 from yolo.structures import AnnotatedImage, GroundTruth
 
 
 def image(image_id: str, truth: GroundTruth) -> AnnotatedImage:
     return AnnotatedImage(image_id, Path("photos") / f"{image_id}.jpg", (30, 40), truth)
-
-
-def test_predictions(tmp_path: Path) -> None:
-    path = tmp_path / "new" / "predictions.json"
-    write_predictions(path, {"7": found([[1, 2, 4, 8], [0, 0, 1, 1]], [0.5, 0.25], [0, 2]), "12": found([], [], [])})
-    assert json.loads(path.read_text()) == [
-        {"image_id": 7, "category_id": 1, "bbox": [1, 2, 3, 6], "score": 0.5},
-        {"image_id": 7, "category_id": 3, "bbox": [0, 0, 1, 1], "score": 0.25},
-    ]
-
-
-def test_predictions_with_other_category_ids_and_ids_that_are_words(tmp_path: Path) -> None:
-    path = tmp_path / "predictions.json"
-    write_predictions(path, {"set/ä": found([[1, 2, 4, 8]], [0.5], [1])}, category_ids=[1, 90])
-    assert json.loads(path.read_text()) == [
-        {"image_id": "set/ä", "category_id": 90, "bbox": [1, 2, 3, 6], "score": 0.5}
-    ]
-
-
-def test_no_predictions_are_an_empty_list(tmp_path: Path) -> None:
-    path = tmp_path / "predictions.json"
-    write_predictions(path, {"a": found([], [], [])})
-    assert json.loads(path.read_text()) == []
-
-
-def test_a_score_that_is_not_a_number_leaves_no_file(tmp_path: Path) -> None:
-    with pytest.raises(ValueError, match="JSON"):
-        write_predictions(tmp_path / "predictions.json", {"a": found([[0, 0, 1, 1]], [float("nan")], [0])})
-    assert not list(tmp_path.iterdir())
 
 
 def test_ground_truth() -> None:
@@ -75,3 +50,61 @@ def test_one_id_that_is_no_plain_integer_makes_all_ids_strings(odd: str) -> None
 
 def test_plain_integers_become_integers() -> None:
     assert coco_image_ids(["10", "9", "0"]) == {"10": 10, "9": 9, "0": 0}
+
+
+def write(*truths: tuple[tuple[int, int], GroundTruth]) -> dict[str, list[dict[str, Any]]]:
+    images = AnnotatedImages.of(
+        AnnotatedImage(str(number), Path(f"{number}.jpg"), size_hw, truth)
+        for number, (size_hw, truth) in enumerate(truths, start=5)
+    )
+    content = coco_content(
+        images,
+        [f"{number}.jpg" for number in images.image_ids],
+        image_ids=list(map(int, images.image_ids)),
+        class_names=("a", "b", "c"),
+        category_ids=(9, 2, 5),
+    )
+    read: dict[str, list[dict[str, Any]]] = json.loads(orjson.dumps(content))
+    return read
+
+
+@given(sized_truths())
+def test_boxes_flags_and_areas_are_read_back_to_the_last_bit(case: tuple[tuple[int, int], GroundTruth]) -> None:
+    _, truth = case
+    found = [
+        (
+            {9: 0, 2: 1, 5: 2}[annotation["category_id"]],
+            annotation.get("difficult", 0) == 1,
+            annotation["iscrowd"] == 1,
+            float(np.float32(annotation["area"])),
+            np.array([x, y, x + w, y + h]).astype(np.float32).tolist(),
+        )
+        for annotation in write(case)["annotations"]
+        for x, y, w, h in [annotation["bbox"]]
+    ]
+    columns = (truth.labels, truth.difficult, truth.iscrowd, truth.area, truth.boxes)
+    assert found == list(zip(*(column.tolist() for column in columns), strict=True))
+
+
+def test_all_keys_of_the_format_are_there() -> None:
+    first = GroundTruth.from_boxes([[1, 2, 4, 8], [0, 0, 5.5, 1]], [0, 2], difficult=[False, True])
+    content = write(((20, 40), first), ((30, 10), GroundTruth.empty()))
+    assert content["images"] == [
+        {"id": 5, "file_name": "5.jpg", "width": 40, "height": 20},
+        {"id": 6, "file_name": "6.jpg", "width": 10, "height": 30},
+    ]
+    assert content["annotations"] == [
+        {"id": 1, "image_id": 5, "category_id": 9, "bbox": [1, 2, 3, 6], "area": 18, "iscrowd": 0},
+        {"id": 2, "image_id": 5, "category_id": 5, "bbox": [0, 0, 5.5, 1], "area": 5.5, "iscrowd": 0, "difficult": 1},
+    ]
+    assert [(item["id"], item["name"]) for item in content["categories"]] == [(2, "b"), (5, "c"), (9, "a")]
+    assert content["licenses"] == []
+    assert "info" in content
+
+
+def test_ids_are_numbers_where_they_are_written_as_numbers() -> None:
+    assert numbered_image_ids(["0", "12", "-3"], from_coco=False) == ([0, 12, -3], False)
+    # 007 is not what the number 7 is written as, and a number of 30 digits is none for other programs
+    assert numbered_image_ids(["7", "007", "1" * 30], from_coco=True) == ([7, "007", "1" * 30], False)
+    assert numbered_image_ids(["7", "007"], from_coco=False) == ([1, 2], True)
+    assert numbered_image_ids([], from_coco=False) == ([], False)

@@ -16,7 +16,7 @@ def _account() -> ReadReport:
     account.repair_objects(
         "clipped", [1], lambda row: DataIssue("b.txt", f"line {row}", "clipped", "box (-9, 0, 1, 9)")
     )
-    account.miss_label_file(Path("d.txt"))
+    account.add_issue(Path("d.txt"), "", "label_file_missing", "there is no such label file")
     return account
 
 
@@ -67,3 +67,17 @@ def test_a_path_that_is_no_unicode_can_still_be_written_as_json() -> None:
 
 def test_every_kind_has_words_for_the_console() -> None:
     assert all(KINDS.values())
+
+
+def test_a_warning_has_five_examples_of_300_characters_at_most() -> None:
+    report = ReadReport()
+    report.warn("odd", "is odd", *("x" * (295 + number) for number in range(9)))
+    (warning,) = report.warnings()
+    assert warning.count == 9
+    assert list(map(len, warning.examples)) == [295, 296, 297, 298, 299]
+    report = ReadReport()
+    report.warn("odd", "is odd", "x" * 400)
+    assert len(report.warnings()[0].examples[0]) == 300
+    report = ReadReport()
+    report.warn_rows("odd", "is odd", [True] * 9, str)
+    assert (report.warnings()[0].count, len(report.warnings()[0].examples)) == (9, 5)

@@ -4,7 +4,7 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-from hypothesis import given, settings
+from hypothesis import given
 from hypothesis import strategies as st
 
 from tests.engine.input_files import put
@@ -27,7 +27,6 @@ def elements(data: bytes, part_bytes: int) -> list[Any]:
     return list(chain.from_iterable(array_parts(data, PATH, part_bytes=part_bytes)))
 
 
-@settings(max_examples=100)
 @given(content=st.lists(VALUES, max_size=8), part_bytes=st.integers(0, 40), indent=st.sampled_from([None, 1]))
 def test_parts_are_the_whole_wherever_the_file_is_cut(content: list[Any], part_bytes: int, indent: int | None) -> None:
     data = json.dumps(content, indent=indent).encode()
@@ -45,7 +44,6 @@ def test_an_empty_array_is_one_empty_part() -> None:
     assert [list(array_parts(data, PATH)) for data in (b"[]", b"[ \n]")] == [[[]], [[]]]
 
 
-@settings(max_examples=100)
 @given(cut=st.integers(1, 59), part_bytes=st.integers(0, 30))
 def test_a_file_that_is_cut_off_is_never_read(cut: int, part_bytes: int) -> None:
     data = b'[{"a": 1, "b": [1, 2]}, {"a": 2, "b": "},{"}, {"a": 3, "b": {}}]'
@@ -63,8 +61,7 @@ def test_what_is_no_array_is_no_array_in_parts(data: bytes, part_bytes: int) -> 
 def test_the_message_says_where_a_file_ends(tmp_path: Path) -> None:
     path = put(tmp_path / "a.json", b'[\n{"a": 1},\n{"a": 2, "b')
     with pytest.raises(
-        DataError,
-        match=r"file\.json: is not JSON: it ends before it is complete, after 23 bytes in line 3 .*again",
+        DataError, match=r"file\.json: is not JSON: it ends before it is complete, after 23 bytes in line 3 .*again"
     ):
         elements(read_json_bytes(path), 0)
 
@@ -74,15 +71,25 @@ def test_the_message_says_where_a_file_breaks() -> None:
         parse_json('["äö"\n {"a" 1}]'.encode(), PATH)
 
 
+@pytest.mark.parametrize("data", [b'[{"a": 1}]\n,', b'[{"a": 1}]]', b'[{"a": 1}] x', b'[{"a": 1}]\n[{"a": 2}]'])
+def test_what_follows_the_end_is_not_called_cut_off(data: bytes) -> None:
+    for part_bytes in (0, 1000):
+        with pytest.raises(
+            DataError, match=r"is not JSON: there is more after its end, from byte 1\d, .*; remove what"
+        ):
+            elements(data, part_bytes)
+
+
 @pytest.mark.parametrize(
     ("data", "message"),
     [
+        ('[{"a": 1}]'.encode("utf-16"), r"is not UTF-8 text but UTF-16; save it as UTF-8"),
         (b"", "is empty"),
         (b" \n\t", "is empty"),
         (b"\xef\xbb\xbf", "is empty"),
         (b'["\xff"]', r"is not UTF-8 text \(byte 2\)"),
         (b"[" * 100_000 + b"]" * 100_000, "nested too deeply"),
-        (b"[" + b"9" * 5000 + b"]", "is not JSON that can be read"),
+        (b"[" + b"9" * 5000 + b"]", r"is not JSON that can be read \(a number has more than 4,300 digits\); write it"),
         (b"nonsense", "is not JSON"),
     ],
 )

@@ -136,6 +136,21 @@ def test_one_link_that_leads_to_itself_hides_no_label_file(tmp_path: Path) -> No
     assert len(trained.images.objects) == 1
 
 
+def test_control_characters_of_class_names_reach_no_terminal(tmp_path: Path) -> None:
+    name, clean = "cat\x1b[31m\x07", "cat?[31m?"
+    content = coco_truth([annotation(1, 1, 1, [1, 2, 3, 4])], images=[1], categories={1: name})
+    assert both(put_coco(tmp_path / "coco", content))[0].class_names == (clean,)
+    put_image(tmp_path / "csv" / "a.png")
+    text = f"image,class,xmin,ymin,xmax,ymax\na.png,{name},1,2,3.5,4\n"
+    assert both(put(tmp_path / "csv" / "val.csv", text))[0].class_names == (clean,)
+    put_image(tmp_path / "yolo" / "images" / "val" / "a.png")
+    put(tmp_path / "yolo" / "labels" / "val" / "a.txt", "0 .5 .5 .1 .1\n")
+    put(tmp_path / "yolo" / "classes.txt", f"{name}\n")
+    assert both(tmp_path / "yolo")[0].class_names == (clean,)
+    put(tmp_path / "yolo" / "data.yaml", 'val: images/val\nnames: ["cat\\e[31m\\a"]\n')
+    assert both(tmp_path / "yolo")[0].class_names == (clean,)
+
+
 @pytest.mark.skipif(not CASES.is_dir(), reason="the collected inputs are not here")
 @pytest.mark.parametrize("case", ["01c-coco-backslash-standard", "04b-pandas-float-ids"])
 def test_files_that_people_had_trouble_with(case: str) -> None:

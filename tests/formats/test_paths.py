@@ -9,7 +9,16 @@ from yolo.data.read import find_dataset, read_split
 from yolo.errors import DataError
 from yolo.formats.csv import is_box_csv
 from yolo.formats.issues import ReadReport
-from yolo.formats.paths import ImageSizes, find_images, is_file, path_id, read_lines, read_text
+from yolo.formats.paths import (
+    ImageSizes,
+    find_images,
+    image_folder,
+    is_file,
+    path_id,
+    read_lines,
+    read_text,
+    split_lines,
+)
 
 
 def test_images_are_found_sorted_in_any_case_of_suffix(tmp_path: Path) -> None:
@@ -48,6 +57,16 @@ def test_text_that_cannot_be_read_names_the_file(tmp_path: Path) -> None:
     (tmp_path / "latin.txt").write_bytes("é".encode("latin-1"))
     with pytest.raises(DataError, match=r"latin.txt: is not UTF-8 text \(byte 0\)"):
         read_text(tmp_path / "latin.txt")
+
+
+@pytest.mark.parametrize("encoding", ["utf-16", "utf-16-le", "utf-16-be", "utf-32"])
+def test_text_that_is_utf_16_is_named_with_what_to_do(tmp_path: Path, encoding: str) -> None:
+    path = tmp_path / "a.txt"
+    path.write_bytes("0 .5 .5 .1 .1\n".encode(encoding))
+    name = "UTF-32" if encoding == "utf-32" else "UTF-16"
+    for read in (read_text, split_lines):
+        with pytest.raises(DataError, match=f"a.txt: is not UTF-8 text but {name}; save it as UTF-8"):
+            read(path)  # type: ignore[operator]
 
 
 @pytest.mark.skipif(not hasattr(os, "mkfifo"), reason="the system has no named pipes")
@@ -133,3 +152,19 @@ def test_auto_reads_small_splits_and_trusts_large_ones(tmp_path: Path, monkeypat
     monkeypatch.setattr("yolo.formats.paths.AUTO_READS", 0)
     assert read_split(descriptor, "train").images[0].size_hw == (20, 40)
     assert read_split(descriptor, "train", sizes="read").images[0].size_hw == (10, 20)
+
+
+def test_auto_trusts_stated_sizes_of_more_than_20000_images(tmp_path: Path) -> None:
+    image = str(put_text(tmp_path / "a.jpg", "no image"))
+    for count, found in ((20_000, None), (20_001, (image, (7, 9)))):
+        sizes = ImageSizes(ReadReport(), "auto")
+        sizes.expect(count)
+        assert sizes.find(image, (7, 9)) == found
+
+
+def test_the_first_fifty_images_are_looked_for(tmp_path: Path) -> None:
+    put_text(tmp_path / "50.jpg", "")
+    names = [f"{number}.jpg" for number in range(1, 60)]
+    assert image_folder(tmp_path / "x.json", names) == tmp_path
+    with pytest.raises(DataError, match="its images are not found"):
+        image_folder(tmp_path / "x.json", ["0.jpg", *names])

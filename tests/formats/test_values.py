@@ -1,9 +1,11 @@
+import math
+
 import numpy as np
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from yolo.formats.values import float32, is_set, number, number_text, plain_id, shortest, shortest_float32
+from yolo.formats.values import float32, is_set, number, number_text, plain_id, shortest, shortest_float32, shown_id
 
 _floats = st.floats(0, 1e9, width=32)
 
@@ -43,3 +45,14 @@ def test_flags_and_numbers_as_text() -> None:
         True, True, True, False, False, False, True, None, None,
     ]  # fmt: skip
     assert [number(text) for text in ("1e3", b" 2 ", "1_0", "x", b"1_0")] == [1000, 2, None, None, None]
+
+
+def test_ids_are_numbers_as_long_as_readers_of_json_keep_them() -> None:
+    assert plain_id(2.0**53 - 1) == 2**53 - 1
+    assert plain_id(2.0**53) is None
+    assert [plain_id(str(value)) for value in (2**64 - 1, 2**64, -(2**63), -(2**63) - 1)] == [
+        2**64 - 1, str(2**64), -(2**63), str(-(2**63) - 1),
+    ]  # fmt: skip
+    assert plain_id("1" * 20) == int("1" * 20)
+    assert shown_id(2**64).startswith("18446744073709551616 (a number of more than 64 bits")
+    assert [shown_id(value) for value in (1.5, math.inf, math.nan, 7)] == ["1.5", "inf", "nan", "7"]

@@ -1,13 +1,17 @@
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import pytest
-from hypothesis import given, settings
+from hypothesis import given
 from hypothesis import strategies as st
 
 from tests.curate.truths import sized_truths
 from tests.data.dataset_trees import HEIGHT, SIZE_HW, WIDTH, put_image, put_text
 from tests.data.reading import cleaned, header_sizes
+from tests.engine.input_files import annotation, coco_truth, kinds, put
+from yolo.engine.detections import DetectionFiles, read_detections, read_problem
+from yolo.engine.inputs import read_ground_truth
 from yolo.errors import DataError
 from yolo.formats.issues import Box, ReadReport
 from yolo.formats.yolo import (
@@ -86,8 +90,7 @@ def test_a_class_id_written_as_a_float_is_whole_enough() -> None:
 @given(st.text(max_size=200))
 def test_no_text_makes_the_parser_raise(text: str) -> None:
     objects, faults = _parse(text)
-    lines = [line for line in text.replace("\r\n", "\n").replace("\r", "\n").split("\n") if line.split()]
-    assert len(objects) + len(faults) == len(lines)
+    assert len(objects) + len(faults) == sum(bool(line.split()) for line in text.split("\n"))
 
 
 _columns = st.one_of(st.integers(-5, 5).map(str), st.floats().map(str), st.text("0123456789.e-nif", max_size=5))
@@ -212,8 +215,9 @@ def test_classes_without_names_reach_up_to_the_largest_id(tmp_path: Path) -> Non
 
 def test_no_objects_or_an_absurd_id_say_no_classes(tmp_path: Path) -> None:
     assert nameless_classes([_entry(tmp_path / "empty", ""), _entry(tmp_path / "absent", None)]) == ()
-    with pytest.raises(DataError, match=r"a.txt, line 1: class id 99999999"):
-        nameless_classes([_entry(tmp_path, "99999999 .5 .5 1 1")])
+    assert len(nameless_classes([_entry(tmp_path, "9999 .5 .5 1 1")])) == 10_000
+    with pytest.raises(DataError, match=r"a.txt, line 1: class id 10000; if it is meant, name"):
+        nameless_classes([_entry(tmp_path, "10000 .5 .5 1 1")])
 
 
 def read_line(line: str, size_hw: tuple[int, int]) -> list[float]:
@@ -231,7 +235,6 @@ def read_line(line: str, size_hw: tuple[int, int]) -> list[float]:
     return [label, *np.array(cut).astype(np.float32).tolist()]
 
 
-@settings(max_examples=400)
 @given(sized_truths())
 def test_every_float32_box_is_read_back_to_the_last_bit(case: tuple[tuple[int, int], GroundTruth]) -> None:
     size_hw, truth = case
@@ -286,3 +289,141 @@ def test_no_number_leaves_the_image_by_more_than_a_whisker(size: int) -> None:
         assert all(0 < number <= 1 for number in (cx, cy, w, h))
         corners = np.array([cx - w / 2, cy - h / 2, 1 - cx - w / 2, 1 - cy - h / 2]) * size
         assert corners.min() > -1e-3
+
+
+def read_results(folder: Path, truth: dict[str, Any] | None = None, **texts: str | bytes) -> DetectionFiles:
+    """Text files for the images a to c of 200 x 100 pixels."""
+    content = truth or truth_of("a.jpg", "b.jpg", "c.jpg")
+    for name, text in texts.items():
+        put(folder / "found" / f"{name}.txt", text)
+    (folder / "found").mkdir(exist_ok=True)
+    return read_detections(folder / "found", read_ground_truth(put(folder / "gt.json", content)), format="yolo")
+
+
+def truth_of(*names: str) -> dict[str, Any]:
+    content = coco_truth([annotation(1, 1, 1, [1, 2, 3, 4])], images=range(1, len(names) + 1))
+    for image, name in zip(content["images"], names, strict=True):
+        image["file_name"] = name
+    return content
+
+
+RESULT_LINE = "0 0.5 0.5 0.25 0.5 0.9\n"
+
+
+def test_lines_by_image_in_their_order(tmp_path: Path) -> None:
+    result = read_results(tmp_path, b=RESULT_LINE, a="1 0.25 0.25 0.1 0.1 0.3\r\n\n 0.0\t0.5 0.5 0.25 0.5 3e-1 ")
+    found = result.detections
+    assert found.image_index.tolist() == [0, 0, 1]
+    assert found.labels.tolist() == [1, 0, 0]
+    assert found.scores.tolist() == [0.3, 0.3, 0.9]
+    assert found.boxes[1].tolist() == [75, 25, 125, 75]
+    assert found.boxes[0].tolist() == pytest.approx([40, 20, 60, 30])
+    assert kinds(result.warnings)["image_without_file"].count == 1
+    assert result.format == "yolo"
+
+
+def test_an_odd_fraction_is_the_same_box_on_both_sides(tmp_path: Path) -> None:
+    put_image(tmp_path / "images" / "a.png", size_hw=(333, 777))
+    put(tmp_path / "labels" / "a.txt", "0 0.3331 0.2717 0.123457 0.0771\n")
+    put(tmp_path / "found" / "labels" / "a.txt", "0 0.3331 0.2717 0.123457 0.0771 0.25\n")
+    problem, _, _ = read_problem(tmp_path / "labels", tmp_path / "found")
+    assert problem.detections.boxes.tolist() == problem.truths.boxes.tolist()
+    assert problem.detections.sizes_wh.tolist() == problem.truths.sizes_wh.tolist()
+
+
+def test_images_are_found_by_folder_and_name_or_by_name_alone(tmp_path: Path) -> None:
+    content = truth_of("x/a.jpg", "x/b.jpg", "c.jpg")
+    put(tmp_path / "found" / "labels" / "c.txt", RESULT_LINE)
+    put(tmp_path / "found" / "classes.txt", "cat\n")
+    assert read_results(tmp_path, content, a=RESULT_LINE).detections.image_index.tolist() == [0, 2]
+    (tmp_path / "found" / "a.txt").unlink()
+    (tmp_path / "found" / "labels" / "c.txt").rename(tmp_path / "found" / "labels" / "b.txt")
+    put(tmp_path / "found" / "run" / "c.txt", RESULT_LINE)
+    (tmp_path / "found" / "labels" / "b.txt").unlink()
+    assert read_results(tmp_path, content).detections.image_index.tolist() == [2]
+
+
+def test_one_image_with_two_files_and_two_images_with_one_name(tmp_path: Path) -> None:
+    put(tmp_path / "found" / "labels" / "a.jpg.txt", RESULT_LINE)
+    with pytest.raises(DataError, match="has several files for the image 1"):
+        read_results(tmp_path, a=RESULT_LINE)
+    with pytest.raises(DataError, match="'a' is the name of several images"):
+        read_results(tmp_path / "other", truth_of("x/a.jpg", "y/a.jpg"), a=RESULT_LINE)
+
+
+def test_unknown_images_and_classes_and_numbers_that_are_not_finite(tmp_path: Path) -> None:
+    bad = "7 .5 .5 .1 .1 .9\n0 nan .5 .1 .1 .9\n0 .5 .5 inf .1 .9\n0 .5 .5 .1 .1 nan\n"
+    result = read_results(tmp_path, a=RESULT_LINE + bad, z=RESULT_LINE)
+    assert len(result.detections) == 1
+    remarks = kinds(result.warnings)
+    assert remarks["unknown_image"].examples == (f"{tmp_path}/found/z.txt, line 1, image 'z'",)
+    assert remarks["unknown_class"].examples == (f"{tmp_path}/found/a.txt, line 2, class 7",)
+    assert remarks["not_finite"].count == 3
+    assert remarks["file_of_unknown_image"].count == 1
+
+
+@pytest.mark.parametrize(
+    ("text", "message"),
+    [
+        (
+            "0 .5 .5 .1 .1\n",
+            "line 2: has 5 columns instead of 6, .*; lines of 5 columns are ground truth: let the detector save",
+        ),
+        ("0 .5 .5 .1\n", "line 2: has 4 columns instead of 6"),
+        ("0 .5 .5 .1 .1 .9 7\n", "line 2: has 7 columns instead of 6"),
+        ("0 .5 .5 x .1 .9\n", r"line 2: '0 .5 .5 x .1 .9' is not"),
+        ("0 .5 .5 1_0 .1 .9\n", "line 2: .* in numbers"),
+        ("cat .5 .5 .1 .1 .9\n", "line 2: 'cat' is not the number of a class, with which a line"),
+        ("0.5 .5 .5 .1 .1 .9\n", "line 2: .* is not the number of a class"),
+        ("nan .5 .5 .1 .1 .9\n", "line 2: .* is not the number of a class"),
+        ("1e99 .5 .5 .1 .1 .9\n", "line 2: .* is not the number of a class"),
+        (b"\xff .5 .5 .1 .1 .9\n", "line 2: .* is not the number of a class"),
+    ],
+)
+def test_a_line_that_is_no_detection_is_an_error(tmp_path: Path, text: str | bytes, message: str) -> None:
+    data = text if isinstance(text, bytes) else text.encode()
+    with pytest.raises(DataError, match=message) as caught:
+        read_results(tmp_path, a=RESULT_LINE.encode() + data)
+    assert str(caught.value).startswith(f"{tmp_path}/found/a.txt, line 2: ")
+
+
+def test_pixels_are_refused_and_single_boxes_far_outside_kept(tmp_path: Path) -> None:
+    with pytest.raises(DataError, match="are not fractions of the image, as in 2 of 3 lines; are these pixels"):
+        read_results(tmp_path, a=RESULT_LINE + "0 50 50 10 10 .9\n0 60 50 10 10 .9\n")
+    result = read_results(tmp_path, a=RESULT_LINE + "0 2.0 .5 .1 .1 .9\n")  # half of them
+    assert len(result.detections) == 2
+    assert kinds(result.warnings)["far_outside"].examples == (f"{tmp_path}/found/a.txt, line 2",)
+
+
+def test_a_byte_order_mark_is_no_part_of_the_first_line(tmp_path: Path) -> None:
+    result = read_results(tmp_path, a=b"\xef\xbb\xbf" + RESULT_LINE.encode())
+    assert len(result.detections) == 1
+
+
+def test_class_numbers_from_one_are_refused(tmp_path: Path) -> None:
+    message = "class numbers are one off: the detections have 1 to 2, the ground truth 0 to 1; subtract 1"
+    with pytest.raises(DataError, match=message):
+        read_results(tmp_path, a="1 .5 .5 .1 .1 .9\n2 .5 .5 .1 .1 .9\n")
+
+
+def test_an_image_of_unknown_size_is_an_error(tmp_path: Path) -> None:
+    content = truth_of("a.jpg", "b.jpg")
+    del content["images"][0]["width"]
+    assert len(read_results(tmp_path, content, b=RESULT_LINE, a="").detections) == 1
+    with pytest.raises(DataError, match=r"a\.txt, line 1: .* the size of image 1 is not known"):
+        read_results(tmp_path, content, a=RESULT_LINE)
+
+
+def test_no_files_and_empty_files_are_no_detections(tmp_path: Path) -> None:
+    result = read_results(tmp_path)
+    assert len(result.detections) == 0
+    assert kinds(result.warnings).keys() == {"no_detections", "image_without_file"}
+    result = read_results(tmp_path, a="", b="\n")
+    assert len(result.detections) == 0
+    assert kinds(result.warnings)["image_without_file"].count == 1
+
+
+def test_the_order_is_that_of_the_images_not_of_the_file_names(tmp_path: Path) -> None:
+    result = read_results(tmp_path, truth_of("c.jpg", "a.jpg"), a=RESULT_LINE, c="1 0.5 0.5 0.25 0.5 0.9\n")
+    assert result.detections.image_index.tolist() == [0, 1]
+    assert result.detections.labels.tolist() == [1, 0]

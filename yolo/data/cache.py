@@ -15,6 +15,7 @@ import hashlib
 import mmap
 import os
 import zlib
+from dataclasses import dataclass
 from functools import cached_property
 from multiprocessing import context, reduction
 from pathlib import Path
@@ -31,19 +32,13 @@ from yolo.images import decode_image, possible_reduction, read_bytes
 from yolo.structures import AnnotatedImage, GroundTruth, ImageGeometry, ImageNote
 
 
+@dataclass(eq=False)
 class ImageFile:
-    """One image file of a dataset, read at most once.
+    """One image file of a dataset, read at most once: its place there, and the size it should have, EXIF applied."""
 
-    Attributes:
-        index: place in the dataset.
-        path: of the file.
-        size_hw: height and width that its image should have, EXIF applied.
-    """
-
-    def __init__(self, index: int, path: Path, size_hw: tuple[int, int]) -> None:
-        self.index = index
-        self.path = path
-        self.size_hw = size_hw
+    index: int
+    path: Path
+    size_hw: tuple[int, int]
 
     @cached_property
     def stamp(self) -> tuple[int, int]:
@@ -61,17 +56,11 @@ class ImageFile:
 
 
 class PlacedImage(NamedTuple):
-    """Pixels on the network's input, and what is needed to put boxes on them.
+    """Pixels on the network's input, and what is needed to put boxes on them."""
 
-    Attributes:
-        pixels: (input_h, input_w, 3), not to be written to.
-        size_hw: height and width of the image in the file, EXIF applied.
-        reduction: by how much it was reduced while it was decoded.
-    """
-
-    pixels: NDArray[Any]
-    size_hw: tuple[int, int]
-    reduction: int
+    pixels: NDArray[Any]  # (input_h, input_w, 3), not to be written to
+    size_hw: tuple[int, int]  # of the image in the file, EXIF applied
+    reduction: int  # by how much it was reduced while it was decoded
 
     def geometry(self, resize: ResizeMode) -> ImageGeometry:
         """How the decoded image was placed; of the image in the file where it was not reduced."""
@@ -134,10 +123,6 @@ def _reduced(size_hw: tuple[int, int], reduction: int) -> tuple[int, int]:
     return -(-height // reduction), -(-width // reduction)
 
 
-# per slot: time stamp and size of the file, height and width of its image, reduction; all 0 where nothing is kept
-_NUM_FACTS = 5
-
-
 class ImageCache(Protocol):
     """Keeps placed images of one dataset, one input and one resize."""
 
@@ -161,25 +146,18 @@ class MemoryCache:
     """
 
     def __init__(self, num_images: int, size_hw: tuple[int, int], *, limit_mb: int) -> None:
-        height, width = size_hw
-        num_slots = min(num_images, limit_mb * 1_000_000 // (height * width * 3 + 8 * _NUM_FACTS))
-        memory = os.memfd_create("image-cache") if hasattr(os, "memfd_create") and num_slots else -1
-        self._map(num_slots, size_hw, memory)
+        num_slots = min(num_images, limit_mb * 1_000_000 // _slot_of(size_hw).itemsize)
+        self._map(num_slots, size_hw, _make_memory(num_slots))
 
     def _map(self, num_slots: int, size_hw: tuple[int, int], memory: int) -> None:
-        height, width = size_hw
         self.num_slots = num_slots
         self._size_hw = size_hw
         self._memory = memory
-        if not num_slots:
-            return
-        facts_bytes = num_slots * 8 * _NUM_FACTS
-        total = facts_bytes + num_slots * height * width * 3
-        if memory >= 0:
-            os.ftruncate(memory, total)
-        buffer = mmap.mmap(memory, total)
-        self._facts: NDArray[np.int64] = np.frombuffer(buffer, np.int64, num_slots * _NUM_FACTS).reshape(-1, _NUM_FACTS)
-        self._images = np.frombuffer(buffer, np.uint8, offset=facts_bytes).reshape(num_slots, height, width, 3)
+        slot = _slot_of(size_hw)
+        if num_slots and memory >= 0:
+            os.ftruncate(memory, num_slots * slot.itemsize)
+        buffer = mmap.mmap(memory, num_slots * slot.itemsize) if num_slots else None
+        self._slots: NDArray[Any] = np.ndarray(num_slots, slot, buffer)
 
     def __del__(self) -> None:
         if getattr(self, "_memory", -1) >= 0:
@@ -189,17 +167,16 @@ class MemoryCache:
         """See `ImageCache`."""
         if file.index >= self.num_slots:
             return None
-        changed, size, height, width, scale = self._facts[file.index].tolist()
-        # scale is 0 where nothing is kept
-        if not scale or (changed, size) != file.stamp:
+        changed, size, height, width, reduction = self._slots["facts"][file.index].tolist()
+        if not reduction or (changed, size) != file.stamp:
             return None
-        return PlacedImage(self._images[file.index], (height, width), scale)
+        return PlacedImage(self._slots["pixels"][file.index], (height, width), reduction)
 
     def put(self, file: ImageFile, placed: PlacedImage) -> None:
         """See `ImageCache`. Two workers that put the same image write the same bytes."""
         if file.index < self.num_slots:
-            self._images[file.index] = placed.pixels
-            self._facts[file.index] = (*file.stamp, *placed.size_hw, placed.reduction)
+            self._slots["pixels"][file.index] = placed.pixels
+            self._slots["facts"][file.index] = (*file.stamp, *placed.size_hw, placed.reduction)
 
     def __reduce__(self) -> tuple[Any, ...]:
         # a process that is being spawned inherits the memory; any other copy is an empty cache
@@ -207,15 +184,19 @@ class MemoryCache:
         return _rebuild, (self.num_slots, self._size_hw, reduction.DupFd(self._memory) if spawning else None)
 
 
+def _slot_of(size_hw: tuple[int, int]) -> np.dtype[Any]:
+    """Time stamp and size of a file, height and width of its image, reduction, all 0 where nothing is kept; pixels."""
+    return np.dtype([("facts", np.int64, 5), ("pixels", np.uint8, (*size_hw, 3))])
+
+
+def _make_memory(num_slots: int) -> int:
+    """A file in memory, -1 where there is no such thing or nothing to keep."""
+    return os.memfd_create("image-cache") if hasattr(os, "memfd_create") and num_slots else -1
+
+
 def _rebuild(num_slots: int, size_hw: tuple[int, int], memory: Any) -> MemoryCache:
-    height, width = size_hw
-    if memory is None:
-        # room for one more than the slots, against rounding; their number limits it
-        return MemoryCache(
-            num_slots, size_hw, limit_mb=num_slots * (height * width * 3 + 8 * _NUM_FACTS) // 1_000_000 + 1
-        )
-    cache = MemoryCache(0, size_hw, limit_mb=0)
-    cache._map(num_slots, size_hw, memory.detach())
+    cache = MemoryCache.__new__(MemoryCache)
+    cache._map(num_slots, size_hw, _make_memory(num_slots) if memory is None else memory.detach())
     return cache
 
 

@@ -8,6 +8,7 @@ from __future__ import annotations
 import difflib
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, field, replace
+from itertools import count
 
 import numpy as np
 
@@ -25,17 +26,11 @@ _MOST_HINTS = 100
 
 @dataclass(frozen=True)
 class ClassRules:
-    """What a dataset YAML says of the classes.
+    """What a dataset YAML says of the classes."""
 
-    Attributes:
-        keep: these, in this order; None for all.
-        rename: new name by old name, None to leave the class out.
-        category_ids: the COCO id of each class.
-    """
-
-    keep: Names | None = None
-    rename: Mapping[str, str | None] = field(default_factory=dict)
-    category_ids: tuple[int, ...] | None = None
+    keep: Names | None = None  # these, in this order; None for all
+    rename: Mapping[str, str | None] = field(default_factory=dict)  # new name by old name, None to leave it out
+    category_ids: tuple[int, ...] | None = None  # the COCO id of each class
 
     def names_for(self, own: Iterable[str]) -> Names:
         """The names of the dataset, for the names in its sources."""
@@ -45,11 +40,7 @@ class ClassRules:
         return tuple(dict.fromkeys(name for name in renamed if name is not None))
 
     def check_rename(self, known: Iterable[str]) -> None:
-        """See that the classes to be renamed exist.
-
-        Raises:
-            DataError: one does not.
-        """
+        """Raise a DataError if a class that is to be renamed does not exist."""
         names = set(known)
         for old in self.rename:
             if old not in names:
@@ -104,6 +95,43 @@ def note_unmatched(own: Iterable[str], names: Sequence[str], rules: ClassRules, 
     if unmatched:
         shown = ", ".join(map(repr, unmatched[:5])) + (", ..." if len(unmatched) > 5 else "")
         report.notes.append(f"{len(unmatched)} classes of the dataset are not among the classes: {shown}")
+
+
+def category_ids_of(
+    rules: ClassRules, own: Names | None, names: Names, sources: Iterable[RawSource]
+) -> tuple[int, ...] | None:
+    """The id of each class: from the YAML where it gives them to these classes, else from the COCO sources.
+
+    Args:
+        rules: of the dataset.
+        own: names that the YAML states.
+        names: the classes.
+        sources: what was read.
+
+    Returns:
+        None where there are none, or the sources do not agree. A merged class has the id of the category that was
+        called so from the start, else of the first; one without a category gets an id beyond all that are in use.
+    """
+    if rules.category_ids is not None:
+        ids = dict(zip(rules.names_for(own or ()), rules.category_ids, strict=True))
+        return _with_unused(names, ids)
+    known = [(source.class_names, source.category_ids) for source in sources if source.category_ids is not None]
+    ids = {}
+    for class_names, category_ids in known:
+        for name, category_id in zip(class_names, category_ids, strict=True):
+            if ids.setdefault(name, category_id) != category_id:
+                return None
+    if not known or len(set(ids.values())) != len(ids):
+        return None
+    renamed = {new: ids[old] for old, new in reversed(list(rules.rename.items())) if new is not None and old in ids}
+    chosen = _with_unused(names, renamed | ids)
+    return chosen if len(set(chosen)) == len(chosen) else None
+
+
+def _with_unused(names: Names, ids: Mapping[str, int]) -> tuple[int, ...]:
+    """The id of each name, beyond all others where it has none, so that it cannot be taken for another class."""
+    unused = count(max(ids.values(), default=0) + 1)
+    return tuple(ids[name] if name in ids else next(unused) for name in names)
 
 
 def unknown_class_message(name: str, known: Sequence[str]) -> str:

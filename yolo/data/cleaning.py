@@ -7,14 +7,13 @@ they stand (engine/inputs.py).
 
 from __future__ import annotations
 
-from collections.abc import Callable
 from typing import Literal
 
 import numpy as np
 
 from yolo.arrays import Bool, Float64, Int64
 from yolo.detection_sets import TruthSet
-from yolo.formats.issues import ReadReport
+from yolo.formats.issues import DataIssue, ReadReport
 from yolo.formats.objects import RawSource, repeated_rows
 from yolo.structures import GroundTruth
 
@@ -39,54 +38,48 @@ def clean_objects(source: RawSource, *, policy: BoxPolicy, report: ReadReport) -
     Returns:
         The objects fit for use in their order, boxes in pixels of their image, and the image each is on.
     """
-    raw = source.objects
-    heights_widths = source.sizes_hw[raw.image_index].astype(np.float64)  # (T, 2)
-    limits = heights_widths[:, [1, 0, 1, 0]]  # (T, 4)
+    raw, left = source.objects, np.ones(len(source.objects), bool)
+    limits = source.sizes_hw[raw.image_index][:, [1, 0, 1, 0]].astype(np.float64)
     with np.errstate(over="ignore", invalid="ignore"):
         inverted, ordered = _in_order(raw.boxes, source.inclusive)
         boxes = np.clip(ordered, 0.0, limits)
         # how far the clip moved a side; NaN and infinity are told as such
         moved = np.abs(boxes - ordered).max(axis=1, initial=0.0) > _SILENT_CLIP
-    open_rows = np.ones(len(raw), bool)
-
-    def drop(kind: str, faulty: Bool, why: Callable[[RawSource, int], str] = _why) -> None:
-        rows = np.flatnonzero(faulty & open_rows)
-        open_rows[rows] = False
-        report.drop_objects(
-            kind, rows.tolist(), lambda row: source.issue(row, kind, f"box {_text(raw.boxes[row])} {why(source, row)}")
-        )
-
-    finite = np.logical_and.reduce(np.isfinite(raw.boxes), axis=1)
-    drop("not_finite", ~finite)
-    if policy == "drop":
-        drop("inverted", inverted)
-    drop("degenerate", _is_stray_click(raw.boxes, source.inclusive), lambda *_: "has equal corners in the file")
-    drop("degenerate", _has_no_area(boxes))
-    if policy == "drop":
-        drop("clipped", moved)
-    rows = np.flatnonzero(open_rows)
+    for kind, faulty, what in (
+        ("not_finite", ~np.logical_and.reduce(np.isfinite(raw.boxes), axis=1), ""),
+        ("inverted", inverted & (policy == "drop"), ""),
+        ("degenerate", _is_stray_click(raw.boxes, source.inclusive), "has equal corners in the file"),
+        ("degenerate", _has_no_area(boxes), ""),
+        ("clipped", moved & (policy == "drop"), ""),
+    ):
+        left = _drop(left, faulty, kind, what, source, report)
     columns = [raw.image_index, raw.labels, raw.iscrowd.astype(np.int64), *ordered.T]
-    duplicates = rows[repeated_rows([column[rows] for column in columns])]
-    open_rows[duplicates] = False
+    repeated = np.zeros(len(raw), bool)
+    repeated[left] = repeated_rows([column[left] for column in columns])
+    left = _drop(left, repeated, "duplicate", "is there already", source, report)
+    _report_repaired("inverted", inverted & left, "put in order:", ordered, source, report)
+    _report_repaired("clipped", moved & left, "cut to", boxes, source, report)
+    return _ground_truth(raw[left], boxes[left]), raw.image_index[left]
+
+
+def _drop(left: Bool, faulty: Bool, kind: str, what: str, source: RawSource, report: ReadReport) -> Bool:
+    """What is left without the faulty ones, which are counted."""
     report.drop_objects(
-        "duplicate",
-        duplicates.tolist(),
-        lambda row: source.issue(row, "duplicate", f"box {_text(raw.boxes[row])} is there already"),
+        kind,
+        np.flatnonzero(left & faulty).tolist(),
+        lambda row: source.issue(row, kind, f"box {_text(source.objects.boxes[row])} {what or _where(source, row)}"),
     )
+    return left & ~faulty
 
-    def repair(kind: str, changed: Bool, become: Float64, verb: str) -> None:
-        report.repair_objects(
-            kind,
-            np.flatnonzero(changed & open_rows).tolist(),
-            lambda row: source.issue(
-                row, kind, f"box {_text(raw.boxes[row])} {verb} {_text(become[row])} {_why(source, row)}"
-            ),
-        )
 
-    repair("inverted", inverted, ordered, "put in order:")
-    repair("clipped", moved, boxes, "cut to")
-    kept = np.flatnonzero(open_rows)
-    return _ground_truth(raw[kept], boxes[kept]), raw.image_index[kept]
+def _report_repaired(
+    kind: str, repaired: Bool, verb: str, become: Float64, source: RawSource, report: ReadReport
+) -> None:
+    def issue(row: int) -> DataIssue:
+        old, new = _text(source.objects.boxes[row]), _text(become[row])
+        return source.issue(row, kind, f"box {old} {verb} {new} {_where(source, row)}")
+
+    report.repair_objects(kind, np.flatnonzero(repaired).tolist(), issue)
 
 
 def _in_order(boxes: Float64, inclusive: float) -> tuple[Bool, Float64]:
@@ -128,7 +121,7 @@ def _ground_truth(raw: TruthSet, boxes: Float64) -> GroundTruth:
     )
 
 
-def _why(source: RawSource, row: int) -> str:
+def _where(source: RawSource, row: int) -> str:
     height, width = source.sizes_hw[source.objects.image_index[row]].tolist()
     return f"in an image of {width} x {height}"
 

@@ -7,6 +7,7 @@ so a sample is the same in any worker. An image that cannot be read becomes a `S
 from __future__ import annotations
 
 from collections.abc import Callable, Sequence
+from dataclasses import KW_ONLY, dataclass
 from typing import NamedTuple, Protocol
 
 import numpy as np
@@ -50,34 +51,17 @@ class Augment(Protocol):
         """Return a changed copy of `sample`; nothing that it is given may be written to."""
 
 
+@dataclass(eq=False)
 class DetectionDataset(Dataset[Sample | SkippedImage]):
-    """Samples of a split.
+    """Samples of a split."""
 
-    Args:
-        images: the annotated images.
-        input_hw: height and width of the network's input.
-        resize: how images are placed on it.
-        augment: changes a placed sample; None for validation, whose images are always decoded in full.
-        seed: of the run.
-        cache: keeps placed images; None to decode every time.
-    """
-
-    def __init__(
-        self,
-        images: Sequence[AnnotatedImage],
-        *,
-        input_hw: tuple[int, int],
-        resize: ResizeMode,
-        augment: Augment | None = None,
-        seed: int = 0,
-        cache: ImageCache | None = None,
-    ) -> None:
-        self.images = images
-        self.input_hw = input_hw
-        self.resize: ResizeMode = resize
-        self.augment = augment
-        self.seed = seed
-        self.cache = cache
+    images: Sequence[AnnotatedImage]
+    _: KW_ONLY
+    input_hw: tuple[int, int]  # height and width of the network's input
+    resize: ResizeMode  # how images are placed on it
+    augment: Augment | None = None  # changes a placed sample; None for validation, whose images are decoded in full
+    seed: int = 0  # of the run
+    cache: ImageCache | None = None  # keeps placed images; None to decode every time
 
     def __len__(self) -> int:
         return len(self.images)

@@ -21,6 +21,7 @@ Nothing in it is ever executed or downloaded. Left out: what the sources hold, a
 from __future__ import annotations
 
 import difflib
+from collections import Counter
 from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any, NamedTuple
@@ -36,15 +37,10 @@ _MOST_CLASSES = 10_000
 
 
 def class_names(content: Mapping[str, Any], root: Path, path: Path) -> tuple[str, ...] | None:
-    """The names, checked: whole, text, each once, as many as `nc` says; None where there are none.
-
-    Args:
-        content: of the YAML, or of one source in it.
-        root: of the dataset.
-        path: of the YAML.
+    """The names of a YAML, or of one source in it: whole, text, each once, as many as `nc` says; None for no names.
 
     Raises:
-        DataError: they are not.
+        DataError: they are not so.
     """
     value, count = content.get("names"), content.get("nc")
     if count is not None and not (type(count) is int and 1 <= count <= _MOST_CLASSES):
@@ -55,28 +51,30 @@ def class_names(content: Mapping[str, Any], root: Path, path: Path) -> tuple[str
         value = _names_in_file(value, root, path)
     if isinstance(value, dict):
         value = _in_order(value, path)
-    if not isinstance(value, list) or not value:
-        raise DataError(f"{printable(path)}: 'names' is {shown(value)}, expected a list or {{0: person, 1: ...}}")
-    names = tuple(_class_name(item, f"names[{number}]", path) for number, item in enumerate(value))
-    _check_once(names, "names", path)
+    names = _names(value, "names", "a list or {0: person, 1: ...}", path)
     if count is not None and count != len(names):
         raise DataError(f"{printable(path)}: 'nc' is {count} but 'names' has {len(names)} entries")
     return names
 
 
-def class_rules(content: Mapping[str, Any], names: tuple[str, ...] | None, path: Path) -> ClassRules:
-    """`classes`, `rename` and `category_ids`, checked.
+def _names(value: Any, key: str, expected: str, path: Path) -> tuple[str, ...]:
+    if not isinstance(value, list) or not value:
+        raise DataError(f"{printable(path)}: '{key}' is {shown(value)}, expected {expected}")
+    names = tuple(_class_name(item, f"{key}[{number}]", path) for number, item in enumerate(value))
+    twice = next((name for name, times in Counter(names).items() if times > 1), None)
+    if twice is not None:
+        raise DataError(f"{printable(path)}: '{key}' has {twice!r} more than once")
+    return names
 
-    Args:
-        content: of the YAML.
-        names: its `names`.
-        path: of the YAML.
+
+def class_rules(content: Mapping[str, Any], names: tuple[str, ...] | None, path: Path) -> ClassRules:
+    """`classes`, `rename` and `category_ids` of a YAML with these `names`.
 
     Raises:
         DataError: one is malformed, or they do not fit together.
     """
     rename = _rename(content.get("rename"), path)
-    keep = _keep(content.get("classes"), path)
+    keep = None if content.get("classes") is None else _names(content["classes"], "classes", "a list of names", path)
     rules = ClassRules(keep, rename)
     if names is not None and keep is not None:
         known = ClassRules(None, rename).names_for(names)
@@ -98,16 +96,6 @@ def _rename(value: Any, path: Path) -> dict[str, str | None]:
         )
         for old, new in value.items()
     }
-
-
-def _keep(value: Any, path: Path) -> tuple[str, ...] | None:
-    if value is None:
-        return None
-    if not isinstance(value, list) or not value:
-        raise DataError(f"{printable(path)}: 'classes' is {shown(value)}, expected a list of names")
-    keep = tuple(_class_name(item, f"classes[{number}]", path) for number, item in enumerate(value))
-    _check_once(keep, "classes", path)
-    return keep
 
 
 def _category_ids(value: Any, names: tuple[str, ...] | None, path: Path) -> tuple[int, ...] | None:
@@ -160,14 +148,6 @@ def _class_name(value: Any, key: str, path: Path) -> str:
     if not isinstance(value, str) or not value.strip():
         raise DataError(f"{printable(path)}: {key} is {shown(value)}, expected text; put the name in quotes")
     return printable(value.strip())
-
-
-def _check_once(names: tuple[str, ...], key: str, path: Path) -> None:
-    seen: set[str] = set()
-    for name in names:
-        if name in seen:
-            raise DataError(f"{printable(path)}: '{key}' has {name!r} more than once")
-        seen.add(name)
 
 
 _SPLIT_KEYS = ("train", "val", "valid", "validation", "test")
@@ -263,7 +243,7 @@ def _parse(path: Path) -> Any:
         # ValueError: a date that is none, a number of thousands of digits
         mark = getattr(error, "problem_mark", None)
         line = f", line {mark.line + 1}" if mark else ""
-        problem = getattr(error, "problem", None) or str(error)[:200]
+        problem = getattr(error, "problem", None) or str(error).partition(";")[0][:200]  # behind it: Python's advice
         raise DataError(f"{printable(path)}{line}: is not YAML ({printable(problem)})") from error
 
 
@@ -274,10 +254,14 @@ def _check_keys(content: Mapping[Any, Any], path: Path) -> list[str]:
         if key in _FOREIGN_KEYS:
             notes.append(f"'{key}' in {path.name} is ignored")
         elif key not in _KEYS:
-            near = difflib.get_close_matches(str(key)[:50], _KEYS, n=1)
-            hint = f"did you mean '{near[0]}'?" if near else f"known keys: {', '.join(_KEYS)}"
-            raise DataError(f"{printable(path)}: unknown key {shown(key)}; {hint}")
+            raise _unknown_key(key, _KEYS, "", path)
     return notes
+
+
+def _unknown_key(key: Any, known: Sequence[str], where: str, path: Path) -> DataError:
+    near = difflib.get_close_matches(str(key)[:50], known, n=1)
+    hint = f"did you mean '{near[0]}'?" if near else f"known keys: {', '.join(known)}"
+    return DataError(f"{printable(path)}: unknown key {shown(key)}{where}; {hint}")
 
 
 def _root(value: Any, path: Path, notes: list[str]) -> Path:
@@ -318,7 +302,11 @@ class _Places(NamedTuple):
 def _source(value: Any, places: _Places) -> YamlSource:
     if isinstance(value, str):
         return YamlSource(places.resolve(value))
-    _check_source_keys(value, places)
+    for key in value:
+        if key not in _SOURCE_KEYS:
+            raise _unknown_key(key, _SOURCE_KEYS, f" in '{places.key}'", places.path)
+    if "path" not in value:
+        raise DataError(f"{printable(places.path)}: a source of '{places.key}' has no 'path'")
     source_format = _format(value, places.path)
     if "names" in value and source_format not in (None, "yolo"):
         raise DataError(f"{printable(places.path)}: '{places.key}.names' is for YOLO sources; others state their names")
@@ -329,16 +317,6 @@ def _source(value: Any, places: _Places) -> YamlSource:
         None if value.get("images") is None else places.inside("images").resolve(value["images"]),
         None if value.get("only") is None else places.inside("only").resolve(value["only"]),
     )
-
-
-def _check_source_keys(value: Mapping[Any, Any], places: _Places) -> None:
-    for key in value:
-        if key not in _SOURCE_KEYS:
-            near = difflib.get_close_matches(str(key)[:50], _SOURCE_KEYS, n=1)
-            hint = f"did you mean '{near[0]}'?" if near else f"known keys: {', '.join(_SOURCE_KEYS)}"
-            raise DataError(f"{printable(places.path)}: unknown key {shown(key)} in '{places.key}'; {hint}")
-    if "path" not in value:
-        raise DataError(f"{printable(places.path)}: a source of '{places.key}' has no 'path'")
 
 
 def _expanded(value: str) -> Path:

@@ -10,22 +10,14 @@ import hashlib
 import os
 from collections import Counter
 from collections.abc import Callable, Collection, Sequence
+from functools import cache
 from pathlib import Path
 from typing import Protocol, TypeVar
 
 from yolo.data.find import SplitSource
 from yolo.errors import printable
-from yolo.formats.coco import (
-    CocoEntry,
-    CocoFile,
-    by_ascending_id,
-    list_coco,
-    load_coco,
-    names_in_coco,
-    read_coco,
-    report_orphans,
-)
-from yolo.formats.csv import CsvEntry, CsvFile, list_csv, load_csv, names_in_csv, read_csv, report_nameless_rows
+from yolo.formats.coco import CocoEntry, by_ascending_id, list_coco, load_coco, read_coco, report_orphans
+from yolo.formats.csv import CsvEntry, list_csv, load_csv, names_in_csv, read_csv, report_nameless_rows
 from yolo.formats.issues import ReadReport
 from yolo.formats.objects import RawSource
 from yolo.formats.paths import ImageSizes, read_text
@@ -81,15 +73,9 @@ def select(sources: Sequence[SplitSource], list_source: Callable[[SplitSource], 
 
 
 def only_listed(entries: list[EntryT], only: Path, report: ReadReport | None) -> list[EntryT]:
-    """The entries whose image is in a list.
+    """The entries of a source whose image is in a list: a text file with one path a line, relative to its folder.
 
-    Args:
-        entries: of one source.
-        only: a text file with one image path a line, absolute or relative to its folder.
-        report: receives the lines that are no image of the source; None to say nothing.
-
-    Raises:
-        DataError: the list cannot be read.
+    `report` receives the lines that are no image of the source; None to say nothing.
     """
     lines = [(number, line.strip()) for number, line in enumerate(read_text(only).split("\n"), start=1)]
     wanted = {os.path.normpath(only.parent / line.replace("\\", "/")): (number, line) for number, line in lines if line}
@@ -146,40 +132,20 @@ E = TypeVar("E")
 
 
 class OpenFiles:
-    """The files that describe many images, each read once as long as this lives.
+    """The files of a dataset that describe many images, each read once as long as this lives.
 
-    Args:
-        root: of the dataset.
-        images_needed: the images have to be there; an evaluation does without.
+    `images_needed` says whether the images have to be there; an evaluation does without.
     """
 
     def __init__(self, root: Path, *, images_needed: bool = True) -> None:
         self.root = root
         self.images_needed = images_needed
-        self._coco: dict[Path, CocoFile] = {}
-        self._csv: dict[Path, CsvFile] = {}
-
-    def coco(self, path: Path) -> CocoFile:
-        """A COCO file."""
-        if path not in self._coco:
-            self._coco[path] = load_coco(path)
-        return self._coco[path]
-
-    def csv(self, path: Path) -> CsvFile:
-        """A CSV file."""
-        if path not in self._csv:
-            self._csv[path] = load_csv(path)
-        return self._csv[path]
+        self.coco = cache(load_coco)
+        self.csv = cache(load_csv)
 
 
 def list_entries(source: SplitSource, files: OpenFiles, *, report: ReadReport | None) -> list[AnyEntry]:
-    """The images of a source.
-
-    Args:
-        source: of a split.
-        files: opens its file.
-        report: receives the images of `only` that it does not have; None to say nothing.
-    """
+    """The images of a source; `report` receives the images of `only` that it does not have, None to say nothing."""
     entries: list[AnyEntry]
     match source.format:
         case "voc":
@@ -187,27 +153,21 @@ def list_entries(source: SplitSource, files: OpenFiles, *, report: ReadReport | 
         case "coco":
             entries = [*list_coco(files.coco(source.path), source.image_dir, needed=files.images_needed)]
         case "csv":
-            entries = [*list_csv(files.csv(source.path), source.image_dir)]
+            entries = [*list_csv(files.csv(source.path), source.image_dir, needed=files.images_needed)]
         case "yolo":
             entries = [*list_yolo(source.path, files.root, source.image_dir)]
     return entries if source.only is None else only_listed(entries, source.only, report)
 
 
 def stated_names(source: SplitSource, files: OpenFiles, entries: Sequence[AnyEntry]) -> tuple[str, ...]:
-    """The class names that the annotations of a source have; of a YOLO source without any, `class0`, `class1`, ...
-
-    Args:
-        source: of a split.
-        files: opens its file.
-        entries: its images.
-    """
+    """The class names that the annotations of a source have; of a YOLO source without any, `class0`, `class1`, ..."""
     match source.format:
         case "voc":
             return names_in_voc(_of(VocEntry, entries))
         case "coco":
-            return names_in_coco([files.coco(source.path)])
+            return tuple(files.coco(source.path).categories.values())
         case "csv":
-            return names_in_csv([files.csv(source.path)])
+            return names_in_csv(files.csv(source.path))
         case "yolo":
             return source.names or nameless_classes(_of(YoloEntry, entries))
 
@@ -221,21 +181,11 @@ def report_lost(source: SplitSource, files: OpenFiles, report: ReadReport) -> No
 
 
 def read_entries(
-    source: SplitSource,
-    entries: Sequence[AnyEntry],
-    files: OpenFiles,
-    *,
-    class_names: Sequence[str],
-    sizes: ImageSizes,
+    source: SplitSource, entries: Sequence[AnyEntry], files: OpenFiles, *, class_names: Sequence[str], sizes: ImageSizes
 ) -> RawSource:
-    """What is annotated on some images of a source.
+    """What is annotated on some images of a source, each given once.
 
-    Args:
-        source: of a split.
-        entries: from `list_entries`, each image once.
-        files: opens its file.
-        class_names: what the class ids of a YOLO source mean; the others know their names.
-        sizes: finds the sizes of images, and has the report.
+    `class_names` are what the class ids of a YOLO source mean; the others know their names.
     """
     match source.format:
         case "voc":

@@ -16,15 +16,15 @@ from yolo.data.classes import ClassRules, Names
 from yolo.data.dataset_yaml import DatasetYaml, YamlSource, is_dataset_yaml, names_in_yaml, read_dataset_yaml
 from yolo.errors import DataError, printable
 from yolo.formats.csv import is_box_csv
-from yolo.formats.paths import Format, canonical_split, is_file, is_image_name, read_lines
+from yolo.formats.paths import Format, around_last, canonical_split, is_file, is_image_name, read_lines
 from yolo.formats.voc import VOC_LISTS, has_voc_annotations
 
 _ROBOFLOW_JSON = "_annotations.coco.json"
 _ROBOFLOW_CSV = "_annotations.csv"
 _SINGLE_CSVS = (_ROBOFLOW_CSV, "annotations.csv", "labels.csv")
 _SINGLE_JSON = frozenset({_ROBOFLOW_JSON, "annotations.json", "labels.json", "instances.json", "coco.json"})
-_YAML_SUFFIXES = frozenset({".yaml", ".yml"})
-_FILE_FORMATS: Mapping[str, Format] = {".json": "coco", ".csv": "csv"}
+YAML_SUFFIXES = frozenset({".yaml", ".yml"})
+FILE_FORMATS: Mapping[str, Format] = {".json": "coco", ".csv": "csv"}
 _LEVELS = 3  # labels/train, labels, and the root of the dataset
 _WORDS = "trainval|train|validation|valid|val|test"
 # In a file such as instances_train2017.json the word may stand anywhere; a folder or a list has to be called so,
@@ -35,25 +35,15 @@ _WORD_ALONE = re.compile(rf"({_WORDS})(?:[-_]?(?:\d+|dev\d*|images|imgs|set))?")
 
 @dataclass(frozen=True, slots=True)
 class SplitSource:
-    """One place that a split is read from.
+    """One place that a split is read from."""
 
-    Attributes:
-        path: VOC: a list in ImageSets/Main or the root of a tree; COCO: the JSON; CSV: the file; YOLO: a folder or a
-            list.
-        format: how its annotations are written.
-        image_dir: where the images are; None to look for them.
-        part: which images of it belong to the split; `held_out` is a fifth, chosen by a hash of the image id,
-            and `remaining` the others.
-        names: YOLO only: what the class ids mean, where the source has its own ones.
-        only: a list of images, one path a line: use these.
-    """
-
-    path: Path
+    path: Path  # VOC: a list in ImageSets/Main or a tree; COCO and CSV: the file; YOLO: a folder or a list
     format: Format
-    image_dir: Path | None = None
+    image_dir: Path | None = None  # None to look for it
+    # which images belong to the split; `held_out` is a fifth, chosen by a hash of the image id, `remaining` the others
     part: Literal["all", "remaining", "held_out"] = "all"
-    names: tuple[str, ...] | None = None
-    only: Path | None = None
+    names: tuple[str, ...] | None = None  # YOLO only: what the class ids mean, where the source has its own ones
+    only: Path | None = None  # a list of images, one path a line: use these
 
 
 Splits = dict[str, tuple[SplitSource, ...]]
@@ -264,7 +254,7 @@ def names_beside(folder: Path) -> tuple[str, ...] | None:
     found = next((place for place in places if is_file(place)), None)
     if found is None:
         return None
-    names = tuple(read_lines(found))
+    names = tuple(map(printable, read_lines(found)))
     if len(set(names)) != len(names):
         raise DataError(f"{printable(found)}: has a class name more than once")
     return names or None
@@ -278,7 +268,7 @@ def stated_class_names(folder: Path) -> Names | None:
     """
     folder = folder.absolute()
     for place in [folder, *folder.parents][:_LEVELS]:
-        yamls = sorted(path for path in place.iterdir() if path.suffix.lower() in _YAML_SUFFIXES)
+        yamls = sorted(path for path in place.iterdir() if path.suffix.lower() in YAML_SUFFIXES)
         named = {names for path in yamls if is_dataset_yaml(path) and (names := names_in_yaml(path))}
         if len(named) > 1:
             raise DataError(f"{printable(place)}: has dataset YAMLs with different class names; name the classes")
@@ -314,23 +304,14 @@ def _grouped(named: Iterable[tuple[str, Path]], source_format: Format) -> Splits
 
 @dataclass(frozen=True)
 class DatasetDescriptor:
-    """Where a dataset is and how it is divided; no annotation has been read yet.
+    """Where a dataset is and how it is divided; no annotation has been read yet."""
 
-    Attributes:
-        root: folder that relative paths refer to.
-        splits: sources by the name of the split; `train`, `val`, `test` and for VOC `trainval`.
-        class_names: where the dataset states them outside of its annotations.
-        notes: what was decided for the user, to be told.
-        rules: which classes are renamed, merged, left out.
-        extra: sidecar with what label files cannot hold.
-    """
-
-    root: Path
-    splits: Mapping[str, tuple[SplitSource, ...]]
-    class_names: Names | None
-    notes: Names
+    root: Path  # that relative paths refer to
+    splits: Mapping[str, tuple[SplitSource, ...]]  # by name: `train`, `val`, `test` and for VOC `trainval`
+    class_names: Names | None  # where the dataset states them outside of its annotations
+    notes: Names  # what was decided for the user, to be told
     rules: ClassRules = field(default_factory=ClassRules)
-    extra: Path | None = None
+    extra: Path | None = None  # sidecar with what label files cannot hold
 
     def sources(self, split: str) -> tuple[SplitSource, ...]:
         """The sources of a split; `valid` and `validation` mean `val`.
@@ -371,16 +352,16 @@ def find_dataset(path: Path) -> DatasetDescriptor:
     if not is_file(path):
         raise DataError(f"dataset not found; tried\n  {printable(path)}")
     suffix = path.suffix.lower()
-    if suffix in _YAML_SUFFIXES:
+    if suffix in YAML_SUFFIXES:
         return _from_yaml(path)
-    if suffix in _FILE_FORMATS:
-        source = SplitSource(path, _FILE_FORMATS[suffix])
+    if suffix in FILE_FORMATS:
+        source = SplitSource(path, FILE_FORMATS[suffix])
         return _describe(path.parent, Layout({split_inside(path.stem) or "train": (source,)}))
     raise DataError(f"{printable(path)}: is neither a dataset YAML, a COCO JSON, a CSV file nor a folder")
 
 
 def _from_folder(folder: Path) -> DatasetDescriptor:
-    files = sorted(child for child in folder.iterdir() if child.suffix.lower() in _YAML_SUFFIXES)
+    files = sorted(child for child in folder.iterdir() if child.suffix.lower() in YAML_SUFFIXES)
     described = [path for path in files if is_dataset_yaml(path)]
     if len(described) > 1:
         names = ", ".join(printable(path.name) for path in described)
@@ -437,11 +418,8 @@ def _split_source(source: YamlSource, content: DatasetYaml) -> SplitSource:
 
 def _names_of_tree(path: Path, root: Path) -> Names | None:
     """The class names that stand in the root of a YOLO tree, where that tree is not the whole dataset."""
-    folders = path.parts
-    if "images" in folders:
-        tree = Path(*folders[: len(folders) - 1 - folders[::-1].index("images")])
-    else:
-        tree = path if path.is_dir() else path.parent
+    around = around_last(path / "x", "images")
+    tree = around[0] if around is not None else path if path.is_dir() else path.parent
     return names_beside(tree) if tree != root and tree.is_relative_to(root) else None
 
 

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import multiprocessing
 from collections.abc import Callable, Iterator
+from dataclasses import KW_ONLY, dataclass
 from itertools import pairwise
 
 import numpy as np
@@ -24,42 +25,23 @@ _GROUP_SIZE = 8
 NUM_PARTNERS = 4
 
 
+@dataclass(eq=False)
 class TrainBatches(Sampler[list[SampleKey]]):
     """Keys of all batches of a training, epoch after epoch, without a pause between epochs.
 
-    Args:
-        num_images: length of the dataset.
-        batch_size: images per step, those of all ranks together; the last step of an epoch may have fewer.
-        seed: of the run.
-        start: (epoch, step in the epoch) to begin with, for a resumed run.
-        with_mosaic: whether samples are mixed with others; asked once per epoch.
-        replacement: draw every image anew, and fill the last batch (darknet), where an epoch otherwise visits each
-            image once.
-        rank: which part of every batch to yield, from 0; the parts of all ranks, one after the other, are the batch
-            of a single rank.
-        num_ranks: how many parts there are. The parts of a short last batch may differ by one image, or be empty.
+    With several ranks each gets a part of every batch; the parts of all, one after the other, are the batch of a single
+    rank. The parts of a short last batch may differ by one image, or be empty.
     """
 
-    def __init__(
-        self,
-        num_images: int,
-        batch_size: int,
-        *,
-        seed: int,
-        start: tuple[int, int] = (0, 0),
-        with_mosaic: Callable[[int], bool],
-        replacement: bool = False,
-        rank: int = 0,
-        num_ranks: int = 1,
-    ) -> None:
-        self.num_images = num_images
-        self.batch_size = batch_size
-        self.seed = seed
-        self.start = start
-        self.with_mosaic = with_mosaic
-        self.replacement = replacement
-        self.rank = rank
-        self.num_ranks = num_ranks
+    num_images: int  # length of the dataset
+    batch_size: int  # images per step, those of all ranks together; the last step of an epoch may have fewer
+    _: KW_ONLY
+    seed: int  # of the run
+    start: tuple[int, int] = (0, 0)  # epoch and step in the epoch to begin with, for a resumed run
+    with_mosaic: Callable[[int], bool]  # whether samples of an epoch are mixed with others
+    replacement: bool = False  # draw every image anew, and fill the last batch (darknet); else visit each image once
+    rank: int = 0  # which part of every batch to yield
+    num_ranks: int = 1
 
     @property
     def steps_per_epoch(self) -> int:
@@ -148,12 +130,12 @@ def _count_before(order: NDArray[np.int64]) -> NDArray[np.int64]:
     return counts
 
 
+@dataclass(eq=False)
 class EvaluationBatches(Sampler[list[SampleKey]]):
     """Keys of every image once, in order."""
 
-    def __init__(self, num_images: int, batch_size: int) -> None:
-        self.num_images = num_images
-        self.batch_size = batch_size
+    num_images: int
+    batch_size: int
 
     def __len__(self) -> int:
         return -(-self.num_images // self.batch_size)
@@ -171,16 +153,17 @@ def make_loader(
     pin_memory: bool = False,
     start_method: str | None = None,
 ) -> DataLoader[Batch]:
-    """A DataLoader over `batches`.
+    """A DataLoader over `batches`, which are the same for any number of workers and any start method.
 
     Args:
         dataset: what is loaded.
         batches: the keys of each batch.
         workers: processes that load; with 0 it loads in this one.
         pin_memory: page-lock batches for the copy to a GPU.
-        start_method: fork, spawn or forkserver; by default fork where there is one, because forked workers start at
-            once and share the dataset. Batches are the same.
+        start_method: fork, spawn or forkserver; None for fork where there is one, because forked workers start at once
+            and share the dataset.
     """
+    default = "fork" if "fork" in multiprocessing.get_all_start_methods() else "spawn"
     return DataLoader(
         dataset,  # type: ignore[arg-type]  # the loader's type is what `collate` makes of samples
         batch_sampler=batches,
@@ -191,7 +174,7 @@ def make_loader(
         pin_memory=pin_memory,
         worker_init_fn=prepare_loader_worker if workers else None,
         persistent_workers=workers > 0,
-        multiprocessing_context=(start_method or _start_method()) if workers else None,
+        multiprocessing_context=(start_method or default) if workers else None,
     )
 
 
@@ -226,7 +209,3 @@ def collate(samples: list[Sample | SkippedImage]) -> Batch:
         skipped=tuple(sample for sample in samples if isinstance(sample, SkippedImage)),
         notes=tuple(sample.note for sample in good if sample.note is not None),
     )
-
-
-def _start_method() -> str:
-    return "fork" if "fork" in multiprocessing.get_all_start_methods() else "spawn"

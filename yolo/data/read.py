@@ -6,14 +6,14 @@ a split has (entries.py), the formats (yolo.formats), decoding pixels (dataset.p
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import NamedTuple
 
 import numpy as np
 
-from yolo.data.classes import ClassRules, Names, note_unmatched, relabel
+from yolo.data.classes import ClassRules, Names, category_ids_of, note_unmatched, relabel
 from yolo.data.cleaning import BoxPolicy, clean_objects
 from yolo.data.entries import (
     AnyEntry,
@@ -28,7 +28,6 @@ from yolo.data.entries import (
 )
 from yolo.data.find import DatasetDescriptor, SplitSource, find_dataset
 from yolo.errors import DataError, printable
-from yolo.formats.coco import category_ids_for
 from yolo.formats.issues import ReadReport
 from yolo.formats.objects import AnnotatedImages, RawSource, StringArray
 from yolo.formats.paths import ImageSizes, SizePolicy, canonical_split
@@ -37,19 +36,14 @@ from yolo.process import return_freed_memory
 from yolo.structures import GroundTruth
 
 
-class DatasetNames(NamedTuple):
-    """The classes of a dataset.
+class _DatasetNames(NamedTuple):
+    """The classes of a dataset."""
 
-    Attributes:
-        names: in the order of the labels.
-        of_ids: what the class ids of YOLO sources mean that have no names of their own.
-    """
-
-    names: Names
-    of_ids: Names
+    names: Names  # in the order of the labels
+    of_ids: Names  # what the class ids of YOLO sources mean that have no names of their own
 
 
-def name_classes(
+def _name_classes(
     descriptor: DatasetDescriptor,
     split: str,
     entries: Sequence[list[AnyEntry]],
@@ -57,16 +51,8 @@ def name_classes(
     wanted: Names | None,
     files: OpenFiles,
     report: ReadReport,
-) -> DatasetNames:
+) -> _DatasetNames:
     """The classes of a dataset, from where they are stated first: `wanted`, the YAML, the annotations of train.
-
-    Args:
-        descriptor: of the dataset.
-        split: that is read; names the classes where there is no train.
-        entries: of its sources.
-        wanted: the names of the labels, where the caller has some.
-        files: opens annotation files.
-        report: receives a note on what was not stated.
 
     Raises:
         DataError: they are not stated, and there is no object.
@@ -86,21 +72,11 @@ def name_classes(
             f"{printable(descriptor.root)}: read as {' and '.join(descriptor.formats)}, no annotation has an object, "
             "so the classes are not known; name them in a dataset YAML"
         )
-    return DatasetNames(names, of_ids)
+    return _DatasetNames(names, of_ids)
 
 
-def check_rename(descriptor: DatasetDescriptor, known: Sequence[str], *, files: OpenFiles, report: ReadReport) -> None:
-    """See that the classes to be renamed exist, in any split.
-
-    Args:
-        descriptor: of the dataset.
-        known: names in the split that was read.
-        files: opens annotation files.
-        report: of that split.
-
-    Raises:
-        DataError: one does not.
-    """
+def _check_rename(descriptor: DatasetDescriptor, known: Sequence[str], files: OpenFiles) -> None:
+    """Raise a DataError if a class that is to be renamed is neither known nor in any split."""
     rename = descriptor.rules.rename
     names = {*known, *(descriptor.class_names or ())}
     for sources in descriptor.splits.values():
@@ -145,21 +121,13 @@ _HARMLESS = frozenset({"label_file_missing"})
 
 @dataclass(frozen=True, eq=False)
 class Split:
-    """One split, read.
-
-    Attributes:
-        name: `train`, `val`, ...
-        images: in the order of the dataset, each id once.
-        class_names: what the labels mean.
-        category_ids: COCO's own id of each class, or the one that the dataset YAML gives it; None where there is none.
-        report: what was found, kept, fixed and dropped.
-    """
+    """One split, read."""
 
     name: str
-    images: AnnotatedImages
-    class_names: Names
-    category_ids: tuple[int, ...] | None
-    report: ReadReport
+    images: AnnotatedImages  # in the order of the dataset, each id once
+    class_names: Names  # what the labels mean
+    category_ids: tuple[int, ...] | None  # COCO's own id of each class, or that of the dataset YAML; None for neither
+    report: ReadReport  # what was found, kept, fixed and dropped
 
 
 def read_split(
@@ -205,40 +173,24 @@ def read_split(
 
 
 class RawSplit(NamedTuple):
-    """A split as its sources have it, before any policy for boxes.
+    """A split as its sources have it, before any policy for boxes."""
 
-    Attributes:
-        sources: labels mean their own names.
-        class_names: of the dataset.
-        category_ids: COCO's id of each of these classes, or None.
-        rules: which classes are renamed and left out.
-        root: of the dataset.
-    """
-
-    sources: list[RawSource]
-    class_names: Names
-    category_ids: tuple[int, ...] | None
-    rules: ClassRules
-    root: Path
+    sources: list[RawSource]  # labels mean their own names
+    class_names: Names  # of the dataset
+    category_ids: tuple[int, ...] | None  # COCO's id of each of these classes
+    rules: ClassRules  # which classes are renamed and left out
+    root: Path  # of the dataset
 
 
 def read_raw(
     descriptor: DatasetDescriptor, split: str, *, class_names: Names | None, files: OpenFiles, sizes: ImageSizes
 ) -> RawSplit:
-    """Read a split as its sources have it; see `read_split`.
-
-    Args:
-        descriptor: from `find_dataset`.
-        split: its name.
-        class_names: the names of the labels, where the caller has some.
-        files: opens annotation files.
-        sizes: finds images and their sizes, and has the report.
-    """
+    """Read a split as its sources have it; see `read_split`. `sizes` has the report."""
     report, rules, sources = sizes.report, descriptor.rules, descriptor.sources(split)
     name = canonical_split(split)
     report.notes += descriptor.notes
     entries = once(select(sources, lambda source: list_entries(source, files, report=report)), report)
-    names = name_classes(descriptor, name, entries, wanted=class_names, files=files, report=report)
+    names = _name_classes(descriptor, name, entries, wanted=class_names, files=files, report=report)
     sizes.expect(sum(map(len, entries)))
     extra = None if descriptor.extra is None else read_extra(descriptor.extra, descriptor.root)
     raw: list[RawSource] = []
@@ -250,7 +202,7 @@ def read_raw(
         raw.append(read)
     sizes.note()
     if rules.rename:
-        check_rename(descriptor, [name for read in raw for name in read.class_names], files=files, report=report)
+        _check_rename(descriptor, [name for read in raw for name in read.class_names], files)
     # names that a source states even where no object has them
     stated = [
         name
@@ -261,29 +213,6 @@ def read_raw(
     note_unmatched(stated, names.names, rules, report)
     category_ids = category_ids_of(rules, descriptor.class_names, names.names, raw)
     return RawSplit(raw, names.names, category_ids, rules, descriptor.root)
-
-
-def category_ids_of(
-    rules: ClassRules, own: Names | None, names: Names, sources: Iterable[RawSource]
-) -> tuple[int, ...] | None:
-    """The id of each class: from the YAML where it gives them to these classes, else from the COCO sources.
-
-    Args:
-        rules: of the dataset.
-        own: names that the YAML states.
-        names: the classes.
-        sources: what was read.
-    """
-    if rules.category_ids is not None:
-        id_of = dict(zip(rules.names_for(own or ()), rules.category_ids, strict=True))
-        unused = max(rules.category_ids) + 1
-        return tuple(id_of.get(name, unused + place) for place, name in enumerate(names))
-    known = [
-        dict(zip(source.class_names, source.category_ids, strict=True))
-        for source in sources
-        if source.category_ids is not None
-    ]
-    return category_ids_for(names, known, rename=rules.rename) if known else None
 
 
 def _clean_and_join(split: RawSplit, *, policy: BoxPolicy, report: ReadReport) -> AnnotatedImages:

@@ -22,12 +22,18 @@ from yolo.engine.inputs import GroundTruthFiles, is_usable, read_ground_truth
 from yolo.errors import ConfigError, DataError, printable
 from yolo.formats.coco_results import read_coco_results
 from yolo.formats.comp4 import class_files, is_class_file, read_comp4
-from yolo.formats.identify import KnownImages, match_class_numbers, match_classes, match_images
 from yolo.formats.issues import InputWarning, ReadReport
 from yolo.formats.paths import find_text_files, is_file, is_folder
-from yolo.formats.results import DetectionFormat, RawDetections
+from yolo.formats.results import (
+    DetectionFormat,
+    KnownImages,
+    RawDetections,
+    match_class_numbers,
+    match_classes,
+    match_images,
+)
 from yolo.formats.values import shown
-from yolo.formats.yolo_results import read_yolo_results
+from yolo.formats.yolo import read_yolo_results
 
 _OWN_RESULTS = "predictions.json"
 _EXPECTED = (
@@ -38,19 +44,12 @@ _EXPECTED = (
 
 @dataclass(frozen=True)
 class DetectionFiles:
-    """Detections as their files have them.
+    """Detections as their files have them."""
 
-    Attributes:
-        detections: of the images and classes of the ground truth, in the order that decides between equal scores.
-        warnings: what was left out or looks odd.
-        format: `coco`, `comp4` or `yolo`.
-        source: the path as given.
-    """
-
-    detections: DetectionSet
-    warnings: tuple[InputWarning, ...]
-    format: str
-    source: str
+    detections: DetectionSet  # of known images and classes, in the order that decides between equal scores
+    warnings: tuple[InputWarning, ...]  # what was left out or looks odd
+    format: str  # `coco`, `comp4` or `yolo`
+    source: str  # the path as given
 
 
 def read_detections(

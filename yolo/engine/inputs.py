@@ -17,21 +17,19 @@ from pathlib import Path
 import numpy as np
 
 from yolo.arrays import Bool, Float64
-from yolo.data.classes import ClassRules, relabel
+from yolo.data.classes import ClassRules, category_ids_of, relabel
 from yolo.data.entries import OpenFiles, once, unique_ids
-from yolo.data.find import find_dataset, stated_class_names
-from yolo.data.read import RawSplit, category_ids_of, read_raw
+from yolo.data.find import FILE_FORMATS, YAML_SUFFIXES, DatasetDescriptor, SplitSource, find_dataset, stated_class_names
+from yolo.data.read import RawSplit, read_raw
 from yolo.detection_sets import ImageTable, TruthSet
 from yolo.engine.format_check import check_truth_boxes
 from yolo.errors import DataError, printable
-from yolo.formats.coco import by_ascending_id, list_coco, load_coco, read_coco, report_orphans
 from yolo.formats.issues import KINDS, InputWarning, ReadReport
 from yolo.formats.objects import RawSource
 from yolo.formats.paths import ImageSizes, canonical_split, is_file, is_folder
 from yolo.formats.voc import list_annotations, names_in_trees, read_voc
 from yolo.formats.yolo import list_labels, nameless_classes, read_yolo
 
-_YAML_SUFFIXES = (".yaml", ".yml")
 # far beyond any image, and its square far from the end of the floats
 _LARGEST_COORDINATE = 1e100
 # left out on purpose, or because other classes were asked for
@@ -40,27 +38,16 @@ _CHOSEN = frozenset({"unwanted_class", "unknown_class"})
 
 @dataclass(frozen=True)
 class GroundTruthFiles:
-    """Ground truth as its files have it.
+    """Ground truth as its files have it."""
 
-    Attributes:
-        images: the images under evaluation, in the order that decides between equal scores.
-        class_names: C names.
-        category_ids: COCO's id of each class; None where there is none.
-        truths: the objects, by image.
-        warnings: what was left out or looks odd.
-        format: `coco`, `voc`, `yolo` or `csv`; several are joined by `+`.
-        source: the path as given.
-        file_names: for each image the name in the files, by which detections may know it.
-    """
-
-    images: ImageTable
+    images: ImageTable  # those under evaluation, in the order that decides between equal scores
     class_names: tuple[str, ...]
-    category_ids: tuple[int, ...] | None
-    truths: TruthSet
-    warnings: tuple[InputWarning, ...]
-    format: str
-    source: str
-    file_names: Sequence[str]
+    category_ids: tuple[int, ...] | None  # COCO's id of each class; None where there is none
+    truths: TruthSet  # by image
+    warnings: tuple[InputWarning, ...]  # what was left out or looks odd
+    format: str  # `coco`, `voc`, `yolo` or `csv`; several are joined by `+`
+    source: str  # the path as given
+    file_names: Sequence[str]  # for each image the name in the files, by which detections may know it
 
 
 def read_ground_truth(
@@ -69,8 +56,8 @@ def read_ground_truth(
     """Read ground truth.
 
     Args:
-        path: a COCO json; a Pascal VOC root or a folder of XML files; a folder of YOLO label files; or a dataset
-            YAML or root, of any format that training takes.
+        path: a COCO json or a CSV file, of which all images are taken; a Pascal VOC root or a folder of XML files; a
+            folder of YOLO label files; or a dataset YAML or root, of any format that training takes.
         split: which images, where the dataset is divided.
         images: folder of the images, where they are not in one of the usual places. Only YOLO's labels need them.
         class_names: what the class numbers of label files mean, where nothing beside them says so; elsewhere the
@@ -99,31 +86,41 @@ def _read(
 ) -> tuple[RawSplit, str]:
     """Everything as its format has it, and the format."""
     sizes = ImageSizes(report, needed=False)
-    if is_file(path):
-        if path.suffix.lower() == ".json":
-            return _read_coco(path, images, names, sizes), "coco"
-        if path.suffix.lower() not in (*_YAML_SUFFIXES, ".csv"):
-            raise DataError(
-                f"{printable(path)}: is not a known kind of ground truth; expected a COCO .json, a folder of VOC XML "
-                "files, a folder of YOLO label files, or a dataset YAML"
-            )
-    elif not any(child.suffix.lower() in _YAML_SUFFIXES for child in path.iterdir()):
-        entries = list_annotations(path, split=split, images=images)
-        if entries is not None:
+    if is_file(path) and (form := FILE_FORMATS.get(path.suffix.lower())) is not None:
+        # measured as a whole, whatever split it is called by
+        whole = {canonical_split(split): (SplitSource(path, form, images),)}
+        return _read_dataset(DatasetDescriptor(path.parent, whole, None, ()), split=split, names=names, sizes=sizes)
+    if is_file(path) and path.suffix.lower() not in YAML_SUFFIXES:
+        raise DataError(
+            f"{printable(path)}: is not a known kind of ground truth; expected a COCO .json, a .csv file of boxes, "
+            "a folder of VOC XML files, a folder of YOLO label files, or a dataset YAML"
+        )
+    if is_folder(path) and not any(child.suffix.lower() in YAML_SUFFIXES for child in path.iterdir()):
+        listed = list_annotations(path, split=split, images=images)
+        if listed is not None:
+            (entries,) = once([listed], report)
             source = read_voc(entries, sizes=sizes)
             own = tuple(sorted({*source.class_names, *names_in_trees(entries)}))
             return _single(source, names or own, path), "voc"
         if _is_label_folder(path):
             return _read_labels(path, split=split, images=images, names=names, sizes=sizes), "yolo"
-    return _read_dataset(path, split=split, images=images, names=names, sizes=sizes)
+    descriptor = find_dataset(path)
+    if images is not None:
+        sources = [
+            replace(one, image_dir=images) if one.format in FILE_FORMATS.values() else one
+            for one in descriptor.sources(split)
+        ]
+        descriptor = replace(descriptor, splits={**descriptor.splits, canonical_split(split): tuple(sources)})
+    return _read_dataset(descriptor, split=split, names=names, sizes=sizes)
 
 
-def _read_coco(path: Path, images: Path | None, names: tuple[str, ...] | None, sizes: ImageSizes) -> RawSplit:
-    file = load_coco(path)
-    report_orphans(file, sizes.report)
-    (entries,) = once([list_coco(file, images, needed=False)], sizes.report)
-    source = read_coco(file, by_ascending_id(file, entries), sizes=sizes)
-    return _single(source, names or source.class_names, path.parent)
+def _read_dataset(
+    descriptor: DatasetDescriptor, *, split: str, names: tuple[str, ...] | None, sizes: ImageSizes
+) -> tuple[RawSplit, str]:
+    """A split of a dataset as training knows it."""
+    form = "+".join(dict.fromkeys(source.format for source in descriptor.sources(split)))
+    files = OpenFiles(descriptor.root, images_needed=False)
+    return read_raw(descriptor, split, class_names=names, files=files, sizes=sizes), form
 
 
 def _read_labels(
@@ -149,22 +146,6 @@ def _read_labels(
 def _single(source: RawSource, names: tuple[str, ...], root: Path) -> RawSplit:
     category_ids = category_ids_of(ClassRules(), None, names, [source])
     return RawSplit([source], names, category_ids, ClassRules(), root)
-
-
-def _read_dataset(
-    path: Path, *, split: str, images: Path | None, names: tuple[str, ...] | None, sizes: ImageSizes
-) -> tuple[RawSplit, str]:
-    """A split of a dataset as training knows it."""
-    descriptor = find_dataset(path)
-    sources = descriptor.sources(split)
-    form = "+".join(dict.fromkeys(source.format for source in sources))
-    first, rules = sources[0], descriptor.rules
-    plain = rules.keep is None and not rules.rename and descriptor.class_names is None
-    if len(sources) == 1 and first.format == "coco" and plain and first.part == "all" and first.only is None:
-        sizes.report.notes += descriptor.notes
-        return _read_coco(first.path, images or first.image_dir, names, sizes), form
-    files = OpenFiles(descriptor.root, images_needed=False)
-    return read_raw(descriptor, split, class_names=names, files=files, sizes=sizes), form
 
 
 def _is_label_folder(path: Path) -> bool:

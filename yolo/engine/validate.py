@@ -35,7 +35,8 @@ from yolo.evaluation.result import EvaluationResult
 from yolo.evaluation.summary import summarise
 from yolo.evaluation.voc import INTERPOLATIONS, VocResult, evaluate_voc
 from yolo.files import new_folder, write_json
-from yolo.formats.coco_write import ground_truth_dict, write_predictions
+from yolo.formats.coco_results import write_predictions
+from yolo.formats.coco_write import ground_truth_dict
 from yolo.formats.comp4 import check_names, write_comp4
 from yolo.formats.issues import ReadReport
 from yolo.geometry import ResizeMode

@@ -10,8 +10,9 @@ left out and counted. Left out: segmentation, key points, captions, writing (coc
 from __future__ import annotations
 
 import os
+from collections import Counter
 from collections.abc import Callable, Iterable, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from itertools import repeat
 from pathlib import Path
 from typing import Any, Final, NamedTuple
@@ -23,13 +24,13 @@ from yolo.arrays import Bool, Int64
 from yolo.detection_sets import TruthSet
 from yolo.errors import DataError, printable
 from yolo.files import without_garbage_collection
-from yolo.formats.coco_frame import CocoImage, check_frame, distinct_names, read_categories, read_images
-from yolo.formats.issues import DataIssue, ReadReport
+from yolo.formats.issues import KINDS, MAX_ISSUES_PER_KIND, DataIssue, ReadReport
 from yolo.formats.json_records import (
     Record,
     boxes,
     column,
     flags,
+    json_type,
     numbers,
     parse_json,
     plain_ids,
@@ -38,43 +39,39 @@ from yolo.formats.json_records import (
 )
 from yolo.formats.objects import RawSource, sizes_array
 from yolo.formats.paths import ImageSizes, image_folder, named_file
-from yolo.formats.values import shown
+from yolo.formats.values import plain_id, shown, shown_id
 
 # What is wrong with an annotation, in the order of looking.
-GOOD, UNKNOWN_IMAGE, UNKNOWN_CLASS, MISSING_BOX = range(4)
+_UNKNOWN_IMAGE, _UNKNOWN_CLASS, _MISSING_BOX = 1, 2, 3
 FAULT_KINDS: Final = ("", "unknown_image", "unknown_class", "missing_box")
-_FAULT_TEXTS = (
-    "",
-    "its image is not among the images",
-    "its category is not among the categories",
-    "its bbox is not [x, y, width, height]",
-)
-_MESSAGES_KEPT = 10_000  # of faults; further ones get the text of their kind
 _NO_ID = np.iinfo(np.int64).min
+
+
+class CocoImage(NamedTuple):
+    """One element of `images`."""
+
+    image_id: int | str
+    file_name: str  # empty where there is none
+    height: Any
+    width: Any
+    position: int  # in the file
 
 
 @dataclass(frozen=True, slots=True, eq=False)
 class CocoAnnotations:
-    """T annotations in the order of the file.
+    """T annotations as columns, in the order of the file.
 
-    Attributes:
-        objects: `labels` is the place of the category and undefined where there is a fault; `image_index` is the place
-            in `images`, -1 for images that are not there; `area` is NaN where no number is stated.
-        ignore: (T,) bool, a key that pycocotools overwrites with `iscrowd`.
-        unclear: (T,) bool, whose flags cannot be understood.
-        faults: (T,) int8, index into `FAULT_KINDS`.
-        ids: (T,) int64, `_NO_ID` where an id is not an ordinary number.
-        other_ids: those others as text.
-        messages: what is wrong with the first faulty ones.
+    Of `objects`, `labels` are places of categories and undefined where there is a fault, `image_index` places in
+    `images` and -1 for images that are not there, `area` NaN where no number is stated.
     """
 
     objects: TruthSet
-    ignore: Bool
-    unclear: Bool
-    faults: NDArray[np.int8]
-    ids: Int64
-    other_ids: Mapping[int, str]
-    messages: Mapping[int, str]
+    ignore: Bool  # (T,) a key that pycocotools overwrites with `iscrowd`
+    unclear: Bool  # (T,) whose flags cannot be understood
+    faults: NDArray[np.int8]  # (T,) index into `FAULT_KINDS`
+    ids: Int64  # (T,) `_NO_ID` where an id is not an ordinary number
+    other_ids: Mapping[int, str]  # those others that are text
+    messages: Mapping[int, str]  # what is wrong with the first ones of each fault
 
     def __len__(self) -> int:
         return len(self.faults)
@@ -88,26 +85,18 @@ class CocoAnnotations:
 
     def message(self, position: int) -> str:
         """What is wrong with an annotation."""
-        return self.messages.get(position) or _FAULT_TEXTS[int(self.faults[position])]
+        return self.messages.get(position) or KINDS[FAULT_KINDS[int(self.faults[position])]]
 
 
 @dataclass(frozen=True, slots=True, eq=False)
 class CocoFile:
-    """A COCO file whose frame has been checked; the parsed JSON is not kept.
-
-    Attributes:
-        path: of the file.
-        images: its `images`.
-        annotations: its annotations as columns.
-        categories: name by category id, in ascending order of the ids.
-        issues: elements that cannot be used, and categories that are not what they seem.
-    """
+    """A COCO file whose frame has been checked; the parsed JSON is not kept."""
 
     path: Path
     images: Sequence[CocoImage]
     annotations: CocoAnnotations
-    categories: Mapping[int, str]
-    issues: Sequence[DataIssue] = ()
+    categories: Mapping[int, str]  # name by category id, in ascending order of the ids
+    issues: Sequence[DataIssue] = ()  # images that cannot be used, and categories that are not what they seem
 
 
 class CocoEntry(NamedTuple):
@@ -125,23 +114,103 @@ def load_coco(path: Path) -> CocoFile:
         DataError: not JSON, a key is missing or of the wrong type, or an id stands for two things.
     """
     with without_garbage_collection():
-        return _load(path)
-
-
-def _load(path: Path) -> CocoFile:
-    content = parse_json(read_json_bytes(path), path)
-    check_frame(content, path)
-    # an element that is not an object has no image
-    records = [one if type(one) is dict else {} for one in content["annotations"]]
-    images, issues = read_images(content["images"], path)
-    categories = read_categories(content["categories"], path)
-    if len(set(categories.values())) < len(categories) or "" in categories.values():
-        categories, odd = distinct_names(categories, set(plain_ids(column(records, "category_id"))), path)
-        issues += odd
-    # the first of an id that is listed twice
-    index_of_image = {image.image_id: len(images) - 1 - back for back, image in enumerate(reversed(images))}
-    annotations = read_annotations(records, index_of_image=index_of_image, category_ids=list(categories))
+        content = parse_json(read_json_bytes(path), path)
+        _check_frame(content, path)
+        # an element that is not an object has no image
+        records = [one if type(one) is dict else {} for one in content["annotations"]]
+        images, issues = _read_images(content["images"], path)
+        categories = _read_categories(content["categories"], path)
+        if len(set(categories.values())) < len(categories) or "" in categories.values():
+            categories, odd = _distinct_names(categories, set(plain_ids(column(records, "category_id"))), path)
+            issues += odd
+        # the first of an id that is listed twice
+        index_of_image = {image.image_id: len(images) - 1 - back for back, image in enumerate(reversed(images))}
+        annotations = read_annotations(records, index_of_image=index_of_image, category_ids=list(categories))
     return CocoFile(path, images, annotations, categories, issues)
+
+
+def _check_frame(content: Any, path: Path) -> None:
+    """Refuse what is not a COCO annotation file."""
+    place, expected = printable(path), "expected an object with images, annotations and categories"
+    if isinstance(content, list) and content and isinstance(content[0], dict) and "score" in content[0]:
+        expected = "these are detections (COCO results), not ground truth; were the two files swapped?"
+    if not isinstance(content, dict):
+        raise DataError(f"{place}: is a JSON {json_type(content)}, {expected}")
+    for key in ("images", "annotations", "categories"):
+        if not isinstance(content.get(key), list):
+            what = f"is a JSON {json_type(content[key])}" if key in content else "is missing"
+            raise DataError(f"{place}: '{key}' {what}, expected an array; is it a COCO annotation file?")
+
+
+def _read_images(elements: Sequence[Any], path: Path) -> tuple[list[CocoImage], list[DataIssue]]:
+    """The images, and the elements that cannot be used as one."""
+    images, malformed = [], []
+    names: dict[int | str, str] = {}
+    for position, element in enumerate(elements):
+        record = element if type(element) is dict else {}
+        image_id, name = plain_id(record.get("id")), record.get("file_name")
+        if image_id is None:
+            what = f"is a JSON {json_type(element)}, expected an object"
+            if type(element) is dict:
+                what = f"its id is {shown_id(record.get('id'))}, expected a number or text"
+            malformed.append(DataIssue(printable(path), f"images[{position}]", "image_malformed", what))
+            continue
+        name = name if type(name) is str else ""
+        images.append(CocoImage(image_id, name, record.get("height"), record.get("width"), position))
+        other = names.setdefault(image_id, name)
+        if other != name:
+            message = f"images[{position}]: id {shown(image_id)} stands for {shown(other)} and for {shown(name)}"
+            raise DataError(printable(f"{printable(path)}: {message}; give each image an id of its own"))
+    return images, malformed
+
+
+def _read_categories(records: Sequence[Any], path: Path) -> dict[int, str]:
+    """Name by id, in ascending order of the ids; empty for those without a name."""
+    categories: dict[int, str] = {}
+    for position, record in enumerate(records):
+        place = f"{printable(path)}: categories[{position}]"
+        if type(record) is not dict:
+            raise DataError(f"{place} is a JSON {json_type(record)}, expected an object")
+        category_id, name = plain_id(record.get("id")), record.get("name")
+        if type(category_id) is not int or abs(category_id) >= 2**62:
+            raise DataError(f"{place}.id is {shown_id(record.get('id'))}, expected a whole number")
+        name = printable(name.strip()) if type(name) is str else ""
+        if category_id in categories:
+            taken = f"id {category_id} is there already, for {categories[category_id]!r}"
+            raise DataError(f"{place}: {taken}; give each category an id of its own")
+        categories[category_id] = name
+    if not categories:
+        raise DataError(f"{printable(path)}: 'categories' is empty, so no class has a name")
+    return dict(sorted(categories.items()))
+
+
+def _distinct_names(
+    categories: Mapping[int, str], used: set[Any], path: Path
+) -> tuple[dict[int, str], list[DataIssue]]:
+    """The categories with a name each, all different.
+
+    Roboflow exports a root category without objects, often with the name of the only class: it goes. Others that share
+    a name are classes of their own, as for pycocotools, with the id added to the name.
+    """
+    issues = []
+
+    def note(category_id: int, kind: str, message: str) -> None:
+        issues.append(DataIssue(printable(path), f"category {category_id}", kind, message))
+
+    names = {category_id: name or str(category_id) for category_id, name in categories.items()}
+    for category_id, name in categories.items():
+        others = [one for one, other in names.items() if other == name and one != category_id]
+        if not name:
+            note(category_id, "nameless_class", "has no name")
+        elif others and category_id not in used:
+            note(category_id, "unused_category", f"has no objects and the name of category {others[0]}, {name!r}")
+            del names[category_id]
+    shared = {name for name, count in Counter(names.values()).items() if count > 1}
+    for category_id, name in names.items():
+        if name in shared:
+            note(category_id, "shared_class_name", f"is called {name!r} like another category")
+            names[category_id] = f"{name} ({category_id})"
+    return names, issues
 
 
 def read_annotations(
@@ -161,15 +230,14 @@ def read_annotations(
     stated_boxes = column(records, "bbox")
     boxes_xywh, usable = boxes(stated_boxes)
     faults = np.zeros(len(records), np.int8)
-    faults[~usable] = MISSING_BOX
-    faults[labels < 0] = UNKNOWN_CLASS
-    faults[image_index < 0] = UNKNOWN_IMAGE
+    faults[~usable] = _MISSING_BOX
+    faults[labels < 0] = _UNKNOWN_CLASS
+    faults[image_index < 0] = _UNKNOWN_IMAGE
     messages: dict[int, Callable[[int], str]] = {
-        UNKNOWN_IMAGE: lambda row: f"image_id {shown(stated_images[row])} is not among the images",
-        UNKNOWN_CLASS: lambda row: f"category_id {shown(stated_categories[row])} is not among the classes",
-        MISSING_BOX: lambda row: f"bbox is {shown(stated_boxes[row])}, expected [x, y, width, height]",
+        _UNKNOWN_IMAGE: lambda row: f"image_id {shown_id(stated_images[row])} is not among the images",
+        _UNKNOWN_CLASS: lambda row: f"category_id {shown_id(stated_categories[row])} is not among the classes",
+        _MISSING_BOX: lambda row: f"bbox is {shown(stated_boxes[row])}, expected [x, y, width, height]",
     }
-    faulty = np.flatnonzero(faults)[:_MESSAGES_KEPT].tolist()
     (iscrowd, clear_crowd), (difficult, clear_difficult) = flags(records, "iscrowd"), flags(records, "difficult")
     area, _ = numbers(column(records, "area"))
     area[~np.isfinite(area)] = np.nan
@@ -182,7 +250,11 @@ def read_annotations(
         faults=faults,
         ids=ids,
         other_ids=other_ids,
-        messages={row: messages[int(faults[row])](row) for row in faulty},
+        messages={
+            row: message(row)
+            for fault, message in messages.items()
+            for row in np.flatnonzero(faults == fault)[:MAX_ISSUES_PER_KIND].tolist()
+        },
     )
 
 
@@ -192,19 +264,19 @@ def _places(values: list[Any], places: Mapping[Any, int]) -> Int64:
 
 
 def _annotation_ids(values: list[Any]) -> tuple[Int64, dict[int, str]]:
-    """Annotation ids, and as text those that are not ordinary numbers."""
+    """Annotation ids, and those that are text."""
     if types_of(values) <= {int}:
         try:
             return np.fromiter(values, np.int64, len(values)), {}
         except OverflowError:
-            pass  # JSON knows integers of any length: these are kept as text
+            pass  # JSON knows integers of any length
     ids = np.full(len(values), _NO_ID, np.int64)
     others = {}
-    for row, value in enumerate(values):
+    for row, value in enumerate(map(plain_id, values)):
         if type(value) is int and abs(value) < 2**62:
             ids[row] = value
         elif value is not None:
-            others[row] = value[:60] if type(value) is str else shown(value)
+            others[row] = str(value)[:60]
     return ids, others
 
 
@@ -227,9 +299,11 @@ def list_coco(file: CocoFile, image_dir: Path | None, *, needed: bool = True) ->
             raise
         folder = ""
     return [
-        CocoEntry(printable(str(image.image_id)), named_file(folder, image.file_name) if folder else "", index)
-        if image.file_name
-        else CocoEntry(printable(str(image.image_id)), "", index)
+        CocoEntry(
+            printable(str(image.image_id)),
+            named_file(folder, image.file_name) if folder and image.file_name else "",
+            index,
+        )
         for index, image in enumerate(file.images)
     ]
 
@@ -250,57 +324,12 @@ def report_orphans(file: CocoFile, report: ReadReport) -> None:
         if issue.kind == "image_malformed":
             report.images_dropped[issue.kind] += 1
         report.add_issues(issue.kind, [0], lambda _, own=issue: own)  # type: ignore[misc]
-    rows = np.flatnonzero(file.annotations.faults == UNKNOWN_IMAGE)
+    rows = np.flatnonzero(file.annotations.faults == _UNKNOWN_IMAGE)
     report.drop_objects("unknown_image", rows.tolist(), lambda row: _fault(file, row, ""))
 
 
-def names_in_coco(files: Iterable[CocoFile]) -> tuple[str, ...]:
-    """The category names in ascending order of their ids; those of further files follow."""
-    return tuple(dict.fromkeys(name for file in files for name in file.categories.values()))
-
-
-def category_ids_for(
-    class_names: Sequence[str], known: Iterable[Mapping[str, int]], *, rename: Mapping[str, str | None] | None = None
-) -> tuple[int, ...] | None:
-    """The original category id of each class.
-
-    Args:
-        class_names: the classes.
-        known: category id by name, of each file.
-        rename: new name of classes that were renamed or merged; a merged class has the id of the category that
-            was called so from the start, else of the first.
-
-    Returns:
-        None if the files do not agree. A class without a category gets an id beyond all that are in use, so
-        that it can not be taken for another one.
-    """
-    ids: dict[str, int] = {}
-    for own in known:
-        for name, category_id in own.items():
-            if ids.setdefault(name, category_id) != category_id:
-                return None
-    if len(set(ids.values())) != len(ids):
-        return None
-    unused = max(ids.values(), default=0)
-    for old, new in (rename or {}).items():
-        if new is not None and old in ids:
-            ids.setdefault(new, ids[old])
-    for name in class_names:
-        if name not in ids:
-            unused += 1
-            ids[name] = unused
-    chosen = tuple(ids[name] for name in class_names)
-    return chosen if len(set(chosen)) == len(chosen) else None
-
-
 def read_coco(file: CocoFile, entries: Sequence[CocoEntry], *, sizes: ImageSizes) -> RawSource:
-    """What is annotated on some images of a file.
-
-    Args:
-        file: from `load_coco`.
-        entries: from `list_coco`; each image once.
-        sizes: finds the size of each image, and has the report.
-    """
+    """What is annotated on some images of a file, each given once; `sizes` has the report."""
     annotations, report = file.annotations, sizes.report
     of_image = annotations.objects.image_index
     counts = np.bincount(of_image[of_image >= 0], minlength=len(file.images))
@@ -333,7 +362,7 @@ def read_coco(file: CocoFile, entries: Sequence[CocoEntry], *, sizes: ImageSizes
         image_ids=[entry.image_id for entry in kept],
         paths=paths,
         sizes_hw=sizes_array(found),
-        objects=_of_images(annotations.objects, rows, image_index),
+        objects=replace(annotations.objects[rows], image_index=image_index[rows]),
         numbers=rows,
         class_names=tuple(file.categories.values()),
         place=lambda _, number: (os.fspath(file.path), annotations.where(number)),
@@ -342,16 +371,11 @@ def read_coco(file: CocoFile, entries: Sequence[CocoEntry], *, sizes: ImageSizes
     )
 
 
-def _of_images(objects: TruthSet, rows: Int64, image_index: Int64) -> TruthSet:
-    own = objects[rows]
-    return TruthSet(own.boxes, own.sizes_wh, own.labels, image_index[rows], own.iscrowd, own.difficult, own.area)
-
-
 def _report_faulty(file: CocoFile, paths: Sequence[str], image_index: Int64, report: ReadReport) -> None:
     """Count the bad annotations of the images that are kept."""
     annotations = file.annotations
     for fault, kind in enumerate(FAULT_KINDS):
-        if kind and fault != UNKNOWN_IMAGE:
+        if kind and fault != _UNKNOWN_IMAGE:
             rows = np.flatnonzero((annotations.faults == fault) & (image_index >= 0))
             report.drop_objects(kind, rows.tolist(), lambda row: _fault(file, row, paths[int(image_index[row])]))
     rows = np.flatnonzero(annotations.unclear & (annotations.faults == 0) & (image_index >= 0))
@@ -373,15 +397,13 @@ def _fault(file: CocoFile, row: int, image: str) -> DataIssue:
 def _warn_of_departures(file: CocoFile, rows: Int64, report: ReadReport) -> None:
     """What an evaluation counts otherwise than pycocotools does."""
     annotations, own = file.annotations, file.annotations.objects[rows]
-    others = annotations.other_ids
-    ids: list[Any] = [
-        others.get(row, number) for row, number in zip(rows.tolist(), annotations.ids[rows].tolist(), strict=True)
+    ids = [
+        annotations.other_ids.get(row, number)
+        for row, number in zip(rows.tolist(), annotations.ids[rows].tolist(), strict=True)
     ]
-    first = dict[Any, int]()
-    for place, annotation_id in enumerate(ids):
-        first.setdefault(annotation_id, place)
-    is_first = np.zeros(len(rows), bool)
-    is_first[list(first.values())] = True
+    places = range(len(ids))
+    is_first = np.zeros(len(ids), bool)
+    is_first[list(dict(zip(reversed(ids), reversed(places), strict=True)).values())] = True
     for kind, text, mask in (
         (
             "area_missing",
@@ -409,7 +431,7 @@ def _warn_of_departures(file: CocoFile, rows: Int64, report: ReadReport) -> None
             "annotation_id_shared",
             "an annotation has the id of an earlier one: pycocotools would put the last of them in the place of all; "
             "here each counts",
-            ~is_first & (np.asarray([one != _NO_ID for one in ids], bool)),
+            ~is_first & np.asarray([one != _NO_ID for one in ids], bool),
         ),
     ):
         report.warn_rows(kind, text, mask, lambda row: printable(annotations.where(int(rows[row]))))

@@ -1,21 +1,26 @@
 """Detections in COCO's results format: a JSON array of `{image_id, category_id, bbox: [x, y, w, h], score}`.
 
 Also read is an annotation file whose annotations have scores. Boxes arrive to the bit, in the order of the file.
-Left out: masks, key points, writing (coco_write.py).
+Left out: masks and key points.
 """
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Sequence
+import json
+from collections.abc import Iterator, Mapping, Sequence
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 
 from yolo.arrays import Float64, Int64
+from yolo.detection_sets import coco_image_ids, xyxy_to_xywh
 from yolo.errors import DataError, printable
+from yolo.files import atomic_write
 from yolo.formats.json_records import Record, array_parts, boxes, column, numbers, parse_json, read_json_bytes, types_of
 from yolo.formats.results import RawDetections, Vocabulary, as_table
 from yolo.formats.values import shown
+from yolo.structures import Detections
 
 _KEYS = ("image_id", "category_id", "bbox", "score")
 _EXPECTED = "expected COCO results: an array of {image_id, category_id, bbox, score}"
@@ -103,3 +108,36 @@ def _hint(record: Record, key: str) -> str:
     if key == "score":
         return "without scores there is no order to evaluate in; is this ground truth?"
     return "correct or remove it"
+
+
+def write_predictions(
+    path: Path, detections: Mapping[str, Detections], *, category_ids: Sequence[int] | None = None
+) -> None:
+    """Write detections in COCO's results format.
+
+    Args:
+        path: JSON file to write.
+        detections: image id -> detections in pixels of that image. Pass all images evaluated, also those
+            without detections, so that the kind of id agrees with `ground_truth_dict`.
+        category_ids: COCO's id of each class; class index + 1 if absent.
+    """
+    ids = coco_image_ids(detections)
+    with atomic_write(path) as temporary, temporary.open("w", encoding="utf-8") as file:
+        file.write("[")
+        separator = "\n"
+        for image_id, found in detections.items():
+            for line in _results(ids[image_id], found, category_ids):
+                file.write(separator + json.dumps(line, allow_nan=False))
+                separator = ",\n"
+        file.write("\n]\n")
+
+
+def _results(image_id: int | str, found: Detections, category_ids: Sequence[int] | None) -> Iterator[dict[str, Any]]:
+    boxes = xyxy_to_xywh(found.boxes.detach().cpu().numpy().astype(np.float32))
+    for box, score, label in zip(boxes.tolist(), found.scores.tolist(), found.labels.tolist(), strict=True):
+        yield {
+            "image_id": image_id,
+            "category_id": int(category_ids[label]) if category_ids else label + 1,
+            "bbox": box,
+            "score": score,
+        }

@@ -1,4 +1,4 @@
-"""Writing COCO's JSON formats: annotation files and results.
+"""Writing COCO annotation files.
 
 Boxes are `[left, top, width, height]` in pixels, from which readers get the float32 corners back to the last bit.
 Annotation ids start at 1, because pycocotools takes the id 0 for "unmatched". `difficult` of Pascal VOC is an
@@ -8,39 +8,12 @@ nothing here reads.
 
 from __future__ import annotations
 
-import json
-from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
-from pathlib import Path
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from typing import Any
 
-import numpy as np
-
 from yolo.detection_sets import coco_image_ids, xyxy_to_xywh
-from yolo.files import atomic_write
 from yolo.formats.values import float32, plain_id, shortest, shortest_float32
-from yolo.structures import AnnotatedImage, Detections, GroundTruth
-
-
-def write_predictions(
-    path: Path, detections: Mapping[str, Detections], *, category_ids: Sequence[int] | None = None
-) -> None:
-    """Write detections in COCO's results format.
-
-    Args:
-        path: JSON file to write.
-        detections: image id -> detections in pixels of that image. Pass all images evaluated, also those
-            without detections, so that the kind of id agrees with `ground_truth_dict`.
-        category_ids: COCO's id of each class; class index + 1 if absent.
-    """
-    ids = coco_image_ids(detections)
-    with atomic_write(path) as temporary, temporary.open("w", encoding="utf-8") as file:
-        file.write("[")
-        separator = "\n"
-        for image_id, found in detections.items():
-            for line in _results(ids[image_id], found, category_ids):
-                file.write(separator + json.dumps(line, allow_nan=False))
-                separator = ",\n"
-        file.write("\n]\n")
+from yolo.structures import AnnotatedImage, GroundTruth
 
 
 def ground_truth_dict(
@@ -171,14 +144,3 @@ def _start_and_length(first: float, last: float) -> tuple[float, float]:
 
 def _tidy(value: float) -> float | int:
     return int(value) if value.is_integer() else value
-
-
-def _results(image_id: int | str, found: Detections, category_ids: Sequence[int] | None) -> Iterator[dict[str, Any]]:
-    boxes = xyxy_to_xywh(found.boxes.detach().cpu().numpy().astype(np.float32))
-    for box, score, label in zip(boxes.tolist(), found.scores.tolist(), found.labels.tolist(), strict=True):
-        yield {
-            "image_id": image_id,
-            "category_id": int(category_ids[label]) if category_ids else label + 1,
-            "bbox": box,
-            "score": score,
-        }

@@ -11,28 +11,20 @@ from __future__ import annotations
 
 import re
 from collections.abc import Iterable, Mapping, Sequence
-from itertools import chain
 from pathlib import Path
-from typing import NamedTuple
 
 import numpy as np
 import torch
 
-from yolo.arrays import Float64, Int64
 from yolo.errors import DataError, printable
 from yolo.files import atomic_write
-from yolo.formats.paths import split_lines
-from yolo.formats.results import RawDetections, Vocabulary, as_table
-from yolo.formats.values import number
+from yolo.formats.results import RawDetections, Vocabulary, as_table, read_result_lines
 from yolo.structures import Detections
 
 PREFIX = "comp4_det_test_"
 _LAYOUT = "'image_id score xmin ymin xmax ymax'"
 # comp3 or comp4, perhaps a word that keeps runs apart, and the image set: comp4_run1_det_test_cat.txt
 _FILE_NAME = re.compile(r"(comp[34](?:_[^_]+)?_det_[^_]+_)(.+)\.txt", re.DOTALL)
-_NUM_FIELDS = 6
-_LONGEST_LINE = 4096  # bytes; a longer line is not a detection
-_SHOWN = 100  # characters of a bad line that a message quotes
 # from the file's box to ours
 _SHIFT = np.array([1.0, 1.0, 0.0, 0.0])
 # bytes; file systems end at 255, and the prefix and a temporary name need room
@@ -123,7 +115,7 @@ def class_files(folder: Path) -> tuple[str, dict[str, Path]]:
     found: dict[str, dict[str, Path]] = {}  # prefix -> class name -> file
     for path in sorted(folder.glob("comp*.txt")):
         if match := _FILE_NAME.fullmatch(path.name):
-            found.setdefault(match[1], {})[match[2]] = path
+            found.setdefault(match[1], {})[printable(match[2])] = path
     if not found:
         raise DataError(f"{printable(folder)}: has no detection files, such as {PREFIX}cat.txt")
     if len(found) > 1:
@@ -135,14 +127,6 @@ def class_files(folder: Path) -> tuple[str, dict[str, Path]]:
     return prefix, files
 
 
-class _Lines(NamedTuple):
-    """The lines of one class file that are not empty, in their order."""
-
-    images: Int64  # (K,) codes of a `Vocabulary`
-    numbers: Float64  # (K, 5) score and box as in the file
-    line_numbers: Int64  # (K,) from 1
-
-
 def read_comp4(files: Mapping[str, Path]) -> RawDetections:
     """Read the files of a set.
 
@@ -150,55 +134,21 @@ def read_comp4(files: Mapping[str, Path]) -> RawDetections:
         files: by class name, in the order in which equal scores are to count.
 
     Raises:
-        DataError: a file cannot be read, or a line does not have six fields of which five are numbers.
+        DataError: a file cannot be read, or a line does not have six columns of which five are numbers.
     """
     images, paths = Vocabulary(), list(files.values())
-    parts = [_read_lines(path, images) for path in paths]
-    counts = [len(one.images) for one in parts]
-    class_codes = np.repeat(np.arange(len(parts)), counts)
+    parts = [read_result_lines(path, _LAYOUT, hint="image ids cannot have spaces") for path in paths]
+    class_codes = np.repeat(np.arange(len(parts)), [len(one.firsts) for one in parts])
+    codes = np.concatenate([np.zeros(0, np.int64), *(images.add(one.firsts) for one in parts)])
     lines = np.concatenate([np.zeros(0, np.int64), *(one.line_numbers for one in parts)])
-    numbers = as_table((one.numbers for one in parts), _NUM_FIELDS - 1)
+    numbers = as_table((one.numbers for one in parts), 5)
     return RawDetections(
         format="comp4",
         boxes=numbers[:, 1:] - _SHIFT,
         scores=numbers[:, 0],
         images=[name.decode("utf-8", "replace") for name in images.values],
-        image_codes=np.concatenate([np.zeros(0, np.int64), *(one.images for one in parts)]),
+        image_codes=codes,
         classes=list(files),
         class_codes=class_codes,
         place=lambda row: f"{printable(paths[class_codes[row]])}, line {lines[row]}",
     )
-
-
-def _read_lines(path: Path, images: Vocabulary) -> _Lines:
-    rows = split_lines(path)
-    fields = list(chain.from_iterable(rows))
-    names = fields[::_NUM_FIELDS]
-    del fields[::_NUM_FIELDS]
-    # float() allows underscores between digits, the devkit does not
-    odd = any(b"_" in field for field in fields) or max(map(len, names), default=0) > _LONGEST_LINE
-    if odd or not set(map(len, rows)) <= {0, _NUM_FIELDS}:
-        raise DataError(_first_fault(path, rows))
-    try:
-        numbers = np.fromiter(map(float, fields), np.float64, len(fields))
-    except ValueError:
-        raise DataError(_first_fault(path, rows)) from None
-    line_numbers = np.flatnonzero(np.fromiter(map(len, rows), np.int64, len(rows))) + 1
-    return _Lines(images.add(names), numbers.reshape(-1, _NUM_FIELDS - 1), line_numbers)
-
-
-def _first_fault(path: Path, rows: Sequence[Sequence[bytes]]) -> str:
-    """What to say of the first line that is not a detection."""
-    for line, fields in enumerate(rows, start=1):
-        where = f"{printable(path)}, line {line}"
-        if sum(map(len, fields)) > _LONGEST_LINE:
-            return f"{where}: is too long for {_LAYOUT}; is this a detection file?"
-        if len(fields) not in (0, _NUM_FIELDS):
-            return (
-                f"{where}: has {len(fields)} instead of 6 fields, {_LAYOUT}; correct or remove the line; "
-                "image ids cannot have spaces"
-            )
-        if None in [number(field) for field in fields[1:]]:
-            text = b" ".join(fields).decode("utf-8", "replace")[:_SHOWN]
-            return f"{where}: {text!r} is not {_LAYOUT} with five numbers; correct or remove the line"
-    return f"{printable(path)}: has a line that is not {_LAYOUT}"

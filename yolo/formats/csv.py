@@ -44,24 +44,20 @@ _SYNONYMS: Mapping[str, tuple[str, ...]] = MappingProxyType(
 _REQUIRED = ("image", "class", "x1", "y1", "x2", "y2")
 # Open Images writes fractions of the image, and only it spells its columns so.
 _FRACTIONS = frozenset({"XMin", "YMin", "XMax", "YMax"})
+_HEADERLESS = ("image", "x1", "y1", "x2", "y2", "class")
 _DELIMITERS = (",", ";", "\t")
+_SIDES = ("x1", "y1", "x2", "y2")
+_FLAGS = ("difficult", "iscrowd")
+_SNIFFED = 4096  # characters, enough for a first line
 
 
 class CsvColumns(NamedTuple):
-    """What the columns of a CSV file mean.
+    """What the columns of a CSV file mean."""
 
-    Attributes:
-        place: number of the column of each field; those of `image`, `class`, `x1`, `y1`, `x2`, `y2` are there.
-        num_columns: how many columns a row has.
-        normalised: boxes are in fractions of the image.
-        has_header: the first row is a header, no object.
-        delimiter: between columns.
-    """
-
-    place: Mapping[str, int]
+    place: Mapping[str, int]  # number of the column of each field; those of `_REQUIRED` are there
     num_columns: int
-    normalised: bool
-    has_header: bool
+    normalised: bool  # boxes are in fractions of the image
+    has_header: bool  # the first row is a header, no object
     delimiter: str
 
 
@@ -81,41 +77,12 @@ def columns_of(first_line: str) -> CsvColumns | None:
         found = next((lowered.index(name) for name in names if name in lowered), None)
         if found is not None:
             place[column] = found
-    if all(field in place for field in _REQUIRED):
+    if place.keys() >= set(_REQUIRED):
         return CsvColumns(place, len(cells), set(cells) >= _FRACTIONS, True, delimiter)
     if len(cells) == len(_HEADERLESS) and is_image_name(cells[0].replace("\\", "/").rpartition("/")[2]):
-        return CsvColumns(
-            dict(zip(_HEADERLESS, range(len(_HEADERLESS)), strict=True)), len(cells), False, False, delimiter
-        )
+        place = {name: column for column, name in enumerate(_HEADERLESS)}
+        return CsvColumns(place, len(cells), False, False, delimiter)
     return None
-
-
-_HEADERLESS = ("image", "x1", "y1", "x2", "y2", "class")
-
-
-def require_columns(first_line: str, path: Path) -> CsvColumns:
-    """Like `columns_of`, for a file that is meant to hold boxes.
-
-    Raises:
-        DataError: it does not; the message says what is expected.
-    """
-    columns = columns_of(first_line)
-    if columns is None:
-        raise DataError(
-            f"{printable(path)}, line 1: is {shown(first_line)}; expected a header with the columns image "
-            "(or filename), class, xmin, ymin, xmax, ymax, or rows of path, x1, y1, x2, y2, class without one"
-        )
-    return columns
-
-
-def cells_by_field(row: Sequence[str], columns: CsvColumns) -> dict[str, str]:
-    """The cells of a row by field, without surrounding spaces."""
-    return {field: row[number].strip() for field, number in columns.place.items()}
-
-
-_SIDES = ("x1", "y1", "x2", "y2")
-_FLAGS = ("difficult", "iscrowd")
-_SNIFFED = 4096  # characters, enough for a first line
 
 
 class CsvFault(NamedTuple):
@@ -151,27 +118,19 @@ class CsvImage:
 
 
 class CsvFile(NamedTuple):
-    """A CSV file of boxes.
-
-    Attributes:
-        path: of the file.
-        normalised: boxes are in fractions of the image.
-        images: by their name, in the order of their first row.
-        faults: rows that name no image.
-    """
+    """A CSV file of boxes."""
 
     path: Path
-    normalised: bool
-    images: dict[str, CsvImage]
-    faults: list[CsvFault]
+    normalised: bool  # boxes are in fractions of the image
+    images: dict[str, CsvImage]  # by their name, in the order of their first row
+    faults: list[CsvFault]  # rows that name no image
 
 
 class CsvEntry(NamedTuple):
     """One image of a CSV file."""
 
     image_id: str
-    image: str
-    file: CsvFile
+    image: str  # empty where its folder is not known
     content: CsvImage
 
 
@@ -193,35 +152,80 @@ def load_csv(path: Path) -> CsvFile:
         DataError: it cannot be read, or its header lacks a column.
     """
     text = read_text(path)
-    columns = require_columns(text.split("\n", 1)[0], path)
+    first_line = text.split("\n", 1)[0]
+    columns = columns_of(first_line)
+    if columns is None:
+        raise DataError(
+            f"{printable(path)}, line 1: is {shown(first_line)}; expected a header with the columns image "
+            "(or filename), class, xmin, ymin, xmax, ymax, or rows of path, x1, y1, x2, y2, class without one"
+        )
     file = CsvFile(path, columns.normalised, {}, [])
-    reader = csv.reader(io.StringIO(text, newline=""), delimiter=columns.delimiter)
-    try:
-        for number, row in enumerate(reader):
-            if any(cell.strip() for cell in row) and not (columns.has_header and number == 0):
-                _add_row(file, row, columns, line=reader.line_num)
-    except csv.Error as error:
-        raise DataError(f"{printable(path)}, line {reader.line_num}: is not CSV ({error})") from error
+    for line, row in _rows(text, columns, path):
+        if row is None:
+            message = "a quote is opened and not closed on this line; close or remove it"
+            file.faults.append(CsvFault(line, "wrong_columns", message))
+        elif any(cell.strip() for cell in row) and not (columns.has_header and line == 1):
+            _add_row(file, row, columns, line=line)
     return file
 
 
-def list_csv(file: CsvFile, image_dir: Path | None) -> list[CsvEntry]:
+def _rows(text: str, columns: CsvColumns, path: Path) -> Iterator[tuple[int, list[str] | None]]:
+    """The line that each row begins in and its cells; None where an open quote would take in the rows after it.
+
+    A cell may hold line breaks. Where what a quote takes in is no good row, it is one that somebody forgot to close:
+    reading goes on with the next line.
+    """
+    lines = [f"{line}\n" for line in text.split("\n")]
+    first = 0
+    while first < len(lines):
+        start, reader = first, csv.reader(map(lines.__getitem__, range(first, len(lines))), delimiter=columns.delimiter)
+        try:
+            for row in reader:
+                own = lines[first : start + reader.line_num]
+                if len(own) > 1 and not (len(row) == columns.num_columns and _is_whole(own, columns.delimiter)):
+                    break
+                yield first + 1, row
+                first += len(own)
+            else:
+                return
+        except csv.Error as error:
+            if start + reader.line_num == first + 1:
+                raise DataError(f"{printable(path)}, line {first + 1}: is not CSV ({error})") from error
+        yield first + 1, None
+        first += 1
+
+
+def _is_whole(lines: Sequence[str], delimiter: str) -> bool:
+    """Whether the lines of a row are CSV by the letter: the quotes are closed, and nothing but a delimiter follows."""
+    try:
+        return len(list(csv.reader(lines, delimiter=delimiter, strict=True))) == 1
+    except csv.Error:
+        return False
+
+
+def list_csv(file: CsvFile, image_dir: Path | None, *, needed: bool = True) -> list[CsvEntry]:
     """The images of a file.
 
     Args:
         file: from `load_csv`.
         image_dir: what names are relative to; None to look for it around the file.
+        needed: the images have to be there, as they always have for boxes in fractions of them.
 
     Raises:
         DataError: none of the places has the images; they are listed.
     """
     names = list(file.images)
-    folder = image_dir or image_folder(file.path, [one for name in names[:50] for one in _with_suffixes(name)])
+    try:
+        folder = image_dir or image_folder(file.path, [one for name in names[:50] for one in _with_suffixes(name)])
+    except DataError:
+        if needed or file.normalised:
+            raise
+        folder = None
     entries = []
     for content in file.images.values():
-        image = _image_file(folder, content.name)
-        image_id = content.image_id or path_id(image, folder)
-        entries.append(CsvEntry(printable(image_id), os.fspath(image), file, content))
+        image = "" if folder is None else os.fspath(_image_file(folder, content.name))
+        image_id = content.image_id or path_id(image or content.name, folder or "")
+        entries.append(CsvEntry(printable(image_id), image, content))
     return entries
 
 
@@ -231,23 +235,14 @@ def report_nameless_rows(file: CsvFile, report: ReadReport) -> None:
         report.drop_object(file.path, f"line {line}", kind, message)
 
 
-def names_in_csv(files: Iterable[CsvFile]) -> tuple[str, ...]:
-    """The distinct class names of each file, sorted; those of further files follow."""
-    names: dict[str, None] = {}
-    for file in files:
-        names.update(dict.fromkeys(sorted({o.class_name for image in file.images.values() for o in image.objects})))
-    return tuple(names)
+def names_in_csv(file: CsvFile) -> tuple[str, ...]:
+    """The distinct class names of a file, sorted."""
+    return tuple(sorted({found.class_name for image in file.images.values() for found in image.objects}))
 
 
 def read_csv(file: CsvFile, entries: Sequence[CsvEntry], *, sizes: ImageSizes) -> RawSource:
-    """What is annotated on some images of a file.
-
-    Args:
-        file: from `load_csv`.
-        entries: from `list_csv`; each image once.
-        sizes: finds the size of each image, and has the report.
-    """
-    names = names_in_csv([file])
+    """What is annotated on some images of a file, each given once; `sizes` has the report."""
+    names = names_in_csv(file)
     labels = {name: label for label, name in enumerate(names)}
     kept: list[CsvEntry] = []
     paths: list[str] = []
@@ -291,7 +286,7 @@ def _add_row(file: CsvFile, row: list[str], columns: CsvColumns, *, line: int) -
         message = f"{len(row)} columns; expected {columns.num_columns}, like the first line"
         file.faults.append(CsvFault(line, "wrong_columns", message))
         return
-    cells = cells_by_field(row, columns)
+    cells = {field: row[column].strip() for field, column in columns.place.items()}
     name = cells["image"].replace("\\", "/")
     if not name:
         file.faults.append(CsvFault(line, "unknown_image", "names no image"))

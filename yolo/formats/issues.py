@@ -69,23 +69,14 @@ _FIXED = MappingProxyType({"clipped": "cut to it", "inverted": "put in order"})
 
 @dataclass(frozen=True, slots=True)
 class DataIssue:
-    """One odd thing in a file.
+    """One odd thing in a file."""
 
-    Attributes:
-        path: the file to look into.
-        line_or_object: where in it, such as `line 3` or `object 2`; empty if the file as a whole is meant.
-        kind: a key of `KINDS`, or another word for programs.
-        message: what is wrong, with the numbers.
-        image: the image file concerned; empty where it is not known.
-        box: xyxy in pixels as annotated, where there is one.
-    """
-
-    path: str
-    line_or_object: str
-    kind: str
-    message: str
-    image: str = ""
-    box: Box | None = None
+    path: str  # the file to look into
+    line_or_object: str  # where in it, such as `line 3` or `object 2`; empty if the file as a whole is meant
+    kind: str  # a key of `KINDS`, or another word for programs
+    message: str  # what is wrong, with the numbers
+    image: str = ""  # the image file concerned; empty where it is not known
+    box: Box | None = None  # xyxy in pixels as annotated, where there is one
 
     def __str__(self) -> str:
         place = ", ".join(part for part in (self.path, self.line_or_object) if part)
@@ -94,19 +85,12 @@ class DataIssue:
 
 @dataclass(frozen=True, slots=True)
 class InputWarning:
-    """All issues of one kind, for people who judge an evaluation of files.
+    """All issues of one kind, for people who judge an evaluation of files."""
 
-    Attributes:
-        kind: as of the issues.
-        count: how many.
-        message: a sentence that is true of each; the number is not in it.
-        examples: some of them: file and line, image or key.
-    """
-
-    kind: str
+    kind: str  # as of the issues
     count: int
-    message: str
-    examples: tuple[str, ...] = ()
+    message: str  # a sentence that is true of each; the number is not in it
+    examples: tuple[str, ...] = ()  # some of them: file and line, image or key
 
     def __str__(self) -> str:
         examples = f" (such as {'; '.join(self.examples)})" if self.examples else ""
@@ -118,34 +102,19 @@ class ReadReport:
     """Counts and issues of what was read. The readers write it, everybody else reads it.
 
     Objects of images that were dropped are not read, so they are not among the objects found.
-
-    Attributes:
-        split: its name; empty where there are no splits.
-        images_kept: images in the split.
-        images_dropped: images left out, by kind.
-        backgrounds: images kept that have no object.
-        objects_kept: objects in the split, fixed ones included.
-        objects_repaired: boxes that were fixed and kept, by kind: cut by more than a pixel, corners put in order.
-        objects_dropped: objects left out, by kind.
-        label_files_missing: images kept that have no label file.
-        counts: how many issues there are, by kind.
-        issues: the first `MAX_ISSUES_PER_KIND` of each kind, in the order of finding.
-        notes: how the split was formed, where that was not the user's own choice.
-        texts: sentences for kinds of issues that are not in `KINDS`, or mean something else here.
     """
 
-    split: str = ""
+    split: str = ""  # its name; empty where there are no splits
     images_kept: int = 0
-    images_dropped: Counter[str] = field(default_factory=Counter)
-    backgrounds: int = 0
-    objects_kept: int = 0
-    objects_repaired: Counter[str] = field(default_factory=Counter)
-    objects_dropped: Counter[str] = field(default_factory=Counter)
-    label_files_missing: int = 0
-    counts: Counter[str] = field(default_factory=Counter)
-    issues: list[DataIssue] = field(default_factory=list)
-    notes: list[str] = field(default_factory=list)
-    texts: dict[str, str] = field(default_factory=dict)
+    images_dropped: Counter[str] = field(default_factory=Counter)  # by kind
+    backgrounds: int = 0  # images kept that have no object
+    objects_kept: int = 0  # fixed ones included
+    objects_repaired: Counter[str] = field(default_factory=Counter)  # kept: cut by more than a pixel, put in order
+    objects_dropped: Counter[str] = field(default_factory=Counter)  # by kind
+    counts: Counter[str] = field(default_factory=Counter)  # issues by kind
+    issues: list[DataIssue] = field(default_factory=list)  # the first `MAX_ISSUES_PER_KIND` of each kind
+    notes: list[str] = field(default_factory=list)  # how the split was formed, where the user did not choose it
+    texts: dict[str, str] = field(default_factory=dict)  # of kinds that are not in `KINDS`, or mean something else here
 
     @property
     def images_found(self) -> int:
@@ -162,18 +131,16 @@ class ReadReport:
         """Objects kept whose box was cut by more than a pixel."""
         return self.objects_repaired["clipped"]
 
+    @property
+    def label_files_missing(self) -> int:
+        """Images kept that have no label file."""
+        return self.counts["label_file_missing"]
+
     def add_issue(
-        self,
-        path: Path | str,
-        line_or_object: str,
-        kind: str,
-        message: str,
-        *,
-        image: Path | str = "",
-        box: Box | None = None,
+        self, path: Path | str, line_or_object: str, kind: str, message: str, *, image: Path | str = ""
     ) -> None:
         """Record an issue that neither drops nor fixes anything by itself."""
-        issue = DataIssue(printable(path), printable(line_or_object), kind, printable(message), printable(image), box)
+        issue = DataIssue(printable(path), printable(line_or_object), kind, printable(message), printable(image))
         self.add_issues(kind, [0], lambda _: issue)
 
     def add_issues(self, kind: str, rows: Iterable[int], make: Callable[[int], DataIssue]) -> int:
@@ -203,15 +170,7 @@ class ReadReport:
         self.objects_kept += objects
 
     def drop_image(self, path: Path | str, kind: str, message: str, *, image: Path | str = "", where: str = "") -> None:
-        """Count and record an image that is left out.
-
-        Args:
-            path: the file to look into.
-            kind: a key of `KINDS`.
-            message: what is wrong.
-            image: the image; default: `path`, unless `where` says a place in that.
-            where: the place in the file.
-        """
+        """Count and record an image that is left out; it is `path`, unless `where` says a place in that."""
         self.add_issue(path, where, kind, message, image=image or ("" if where else path))
         self.images_dropped[kind] += 1
 
@@ -232,19 +191,10 @@ class ReadReport:
         if count := self.add_issues(kind, rows, make):
             self.objects_repaired[kind] += count
 
-    def miss_label_file(self, path: Path | str, *, image: Path | str = "") -> None:
-        """Count and record an image whose label file `path` does not exist."""
-        self.add_issue(path, "", "label_file_missing", "there is no such label file", image=image)
-        self.label_files_missing += 1
-
     def warn(self, kind: str, text: str, *examples: str, count: int | None = None) -> None:
-        """Count something that changes nothing.
+        """Count something that changes nothing: `count` of it, by default one for each example, at least one.
 
-        Args:
-            kind: a word for programs.
-            text: a sentence that is true of each; the first of a kind stays.
-            examples: where, in the files.
-            count: how many there are; default: one for each example, at least one.
+        `text` is a sentence that is true of each; the first of a kind stays.
         """
         self.texts.setdefault(kind, text)
         self.add_issues(kind, range(len(examples)), lambda row: DataIssue("", "", kind, printable(examples[row])))

@@ -10,6 +10,7 @@ from __future__ import annotations
 import json
 import math
 import re
+import sys
 from collections.abc import Iterator, Mapping, Sequence
 from itertools import chain, repeat
 from operator import contains, itemgetter
@@ -22,12 +23,11 @@ import orjson
 from yolo.arrays import Bool, Float64
 from yolo.errors import DataError, printable
 from yolo.files import without_garbage_collection
-from yolo.formats.paths import read_bytes
+from yolo.formats.paths import read_utf8
 from yolo.formats.values import is_set, plain_id
 
 Record = Mapping[str, Any]
 
-_BYTE_ORDER_MARK = b"\xef\xbb\xbf"
 _SPACE = b" \t\r\n"
 _PART_BYTES = 4 << 20
 # Where an array of objects may be cut; whether it was between two elements shows when the parts are parsed.
@@ -40,9 +40,9 @@ def read_json_bytes(path: Path) -> bytes:
     """The bytes of a JSON file without byte order mark and surrounding space.
 
     Raises:
-        DataError: it cannot be read, or there is nothing in it.
+        DataError: it cannot be read, is not UTF-8, or there is nothing in it.
     """
-    data = read_bytes(path).removeprefix(_BYTE_ORDER_MARK).strip(_SPACE)
+    data = read_utf8(path).strip(_SPACE)
     if not data:
         raise DataError(f"{printable(path)}: is empty; write it again, or copy it again")
     return data
@@ -61,10 +61,10 @@ def parse_json(data: bytes, path: Path) -> Any:
             raise DataError(f"{printable(path)}: is not UTF-8 text (byte {error.start}); save it as UTF-8") from error
         except json.JSONDecodeError as error:
             raise DataError(f"{printable(path)}: {_what_breaks(data, error)}") from error
-        except RecursionError as error:
-            raise DataError(f"{printable(path)}: is not JSON that can be read (nested too deeply)") from error
-        except ValueError as error:  # an integer of thousands of digits
-            raise DataError(f"{printable(path)}: is not JSON that can be read ({error})") from error
+        except (RecursionError, ValueError) as error:  # ValueError: Python reads no longer integers
+            digits = f"a number has more than {sys.get_int_max_str_digits():,} digits"
+            what = "it is nested too deeply" if isinstance(error, RecursionError) else digits
+            raise DataError(f"{printable(path)}: is not JSON that can be read ({what}); write it again") from error
 
 
 def array_parts(data: bytes, path: Path, *, part_bytes: int = _PART_BYTES) -> Iterator[list[Any]]:
@@ -114,13 +114,14 @@ def _parse(data: bytes) -> Any:
 def _what_breaks(data: bytes, error: json.JSONDecodeError) -> str:
     place = f"byte {len(error.doc[: error.pos].encode('utf-8', 'surrogatepass')):,}, line {error.lineno:,}"
     problem = error.msg.removesuffix(" at")
-    opened, end = data[:1], data[-1:]
-    if opened in b"[{" and end != {b"[": b"]", b"{": b"}"}[opened]:
+    if problem == "Extra data":
+        return f"is not JSON: there is more after its end, from {place}; remove what does not belong to it"
+    if data[:1] in b"[{" and data[-1:] != {b"[": b"]", b"{": b"}"}[data[:1]]:
         return (
             f"is not JSON: it ends before it is complete, after {len(data):,} bytes in line {data.count(10) + 1:,} "
             f"({problem} at {place}); it was cut off while it was written or copied: write or copy it again"
         )
-    return f"is not JSON ({problem} at {place})"
+    return f"is not JSON ({problem} at {place}); correct it there, or write it again"
 
 
 def json_type(value: Any) -> str:
@@ -160,14 +161,12 @@ def numbers(values: Sequence[Any]) -> tuple[Float64, Bool]:
 
 def boxes(values: Sequence[Any]) -> tuple[Float64, Bool]:
     """(K, 4) boxes, and (K,) which values are four numbers; the others are NaN."""
-    if types_of(values) <= {list} and set(map(len, values)) <= {4}:
-        flat, usable = numbers(list(chain.from_iterable(values)))
-        sides, good = flat.reshape(-1, 4), np.logical_and.reduce(usable.reshape(-1, 4), axis=1)
-        sides[~good] = math.nan
-        return sides, good
-    good = np.fromiter((_is_box(value) for value in values), bool, len(values))
-    rows = [list(map(_number, value)) if usable else [math.nan] * 4 for value, usable in zip(values, good, strict=True)]
-    return np.asarray(rows, np.float64).reshape(-1, 4), good
+    if not (types_of(values) <= {list} and set(map(len, values)) <= {4}):
+        values = [value if type(value) is list and len(value) == 4 else [None] * 4 for value in values]
+    flat, usable = numbers(list(chain.from_iterable(values)))
+    sides, good = flat.reshape(-1, 4), np.logical_and.reduce(usable.reshape(-1, 4), axis=1)
+    sides[~good] = math.nan
+    return sides, good
 
 
 def flags(records: Sequence[Record], key: str) -> tuple[Bool, Bool]:
@@ -197,10 +196,6 @@ def _flag(value: Any) -> bool | None:
     if type(value) in _FLAGS:
         return None if value != value else bool(value)  # NaN is what pandas writes for a missing value
     return is_set(value) if type(value) is str else None
-
-
-def _is_box(value: Any) -> bool:
-    return isinstance(value, list) and len(value) == 4 and types_of(value) <= _NUMBERS
 
 
 def _number(value: Any) -> float:

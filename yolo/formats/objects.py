@@ -41,29 +41,21 @@ class RawObject(NamedTuple):
 class RawSource:
     """The images of one source and the objects on them as they are annotated, before any policy. T objects, n images.
 
-    Attributes:
-        image_ids: n ids.
-        paths: n image files; "" where there is none, which only an evaluation allows.
-        sizes_hw: (n, 2) int32, pixels, EXIF orientation applied; 0 where unknown, which only an evaluation allows.
-        objects: by image; boxes may be anything, NaN included; `area` is NaN where none is stated.
-        numbers: (T,) int64, which object of its file each is, for messages.
-        class_names: what the labels of `objects` mean.
-        place: the annotation file, and the line or object in it, of object `number` of image `image`.
-        file_names: n names in the annotation file, by which detections may name an image; empty for `paths`.
-        category_ids: COCO's id of each class; None where there is none.
-        inclusive: how much the format's lower corners were moved to cover the pixel they name: 1 for VOC, whose
-            corners are the first and the last pixel inside, else 0. Swapped corners are put in order with it.
+    Image files that are not there, and sizes that are not known, are for evaluations only. Of `objects`, boxes may be
+    anything, NaN included, and `area` is NaN where none is stated.
     """
 
     image_ids: Sequence[str]
-    paths: Sequence[str]
-    sizes_hw: Int32
-    objects: TruthSet
-    numbers: Int64
-    class_names: tuple[str, ...]
-    place: Callable[[int, int], tuple[str, str]]
-    file_names: Sequence[str] = ()
-    category_ids: tuple[int, ...] | None = None
+    paths: Sequence[str]  # n image files; "" where there is none
+    sizes_hw: Int32  # (n, 2) pixels, EXIF orientation applied; 0 where unknown
+    objects: TruthSet  # by image
+    numbers: Int64  # (T,) which object of its file each is, for messages
+    class_names: tuple[str, ...]  # what the labels of `objects` mean
+    place: Callable[[int, int], tuple[str, str]]  # (image, number) -> annotation file, and line or object in it
+    file_names: Sequence[str] = ()  # n names by which detections may name an image; empty for `paths`
+    category_ids: tuple[int, ...] | None = None  # COCO's id of each class; None where there is none
+    # How much the format's lower corners were moved to cover the pixel they name: 1 for VOC, whose corners are the
+    # first and the last pixel inside. Swapped corners are put in order with it.
     inclusive: float = 0.0
 
     def issue(self, row: int, kind: str, message: str) -> DataIssue:
@@ -150,21 +142,13 @@ class StringArray(Sequence[str]):
 
 @dataclass(frozen=True, slots=True, eq=False)
 class AnnotatedImages(Sequence[AnnotatedImage]):
-    """A sequence of `AnnotatedImage`, stored flat. T objects on n images.
+    """A sequence of `AnnotatedImage`, stored flat. T objects on n images."""
 
-    Attributes:
-        image_ids: n ids, each once.
-        paths: n image files.
-        sizes_hw: (n, 2) int32, height and width in pixels, EXIF orientation applied.
-        offsets: (n + 1,) int64; the objects of image k are rows offsets[k] to offsets[k + 1] of `objects`.
-        objects: the T objects of all images.
-    """
-
-    image_ids: StringArray
-    paths: StringArray
-    sizes_hw: Int32
-    offsets: Int64
-    objects: GroundTruth
+    image_ids: StringArray  # n ids, each once
+    paths: StringArray  # n image files
+    sizes_hw: Int32  # (n, 2) height and width in pixels, EXIF orientation applied
+    offsets: Int64  # (n + 1,) the objects of image k are rows offsets[k] to offsets[k + 1] of `objects`
+    objects: GroundTruth  # the T objects of all images
 
     def __post_init__(self) -> None:
         count = len(self.image_ids)

@@ -23,11 +23,20 @@ SPLIT_SYNONYMS: Mapping[str, str] = {"valid": "val", "validation": "val"}
 
 # A label file of this size has a million objects; no image has. It is something else, and would fill the memory.
 LARGEST_LABEL_FILE = 64 * 2**20
+NO_LABEL_FILE = "there is no such label file"
 # Fractions may overshoot the border a little; from here on they are something else, most likely pixels.
 LARGEST_FRACTION = 2.0
 # say what classes or settings there are
 _NOT_OF_IMAGES = frozenset({"classes.txt", "labels.txt", "names.txt", "readme.txt", "requirements.txt"})
 _PROBED_IMAGES = 50  # so many are looked for to find an image folder
+# UTF-32 goes first: its mark begins with that of UTF-16
+_WIDE_MARKS = {
+    codecs.BOM_UTF32_LE: "UTF-32",
+    codecs.BOM_UTF32_BE: "UTF-32",
+    codecs.BOM_UTF16_LE: "UTF-16",
+    codecs.BOM_UTF16_BE: "UTF-16",
+}
+_LOOKED_AT = 64  # bytes, even
 
 
 def find_images(folder: Path) -> list[Path]:
@@ -38,8 +47,7 @@ def find_images(folder: Path) -> list[Path]:
 def find_files(folder: Path, is_wanted: Callable[[str], bool]) -> list[Path]:
     """All files below a folder whose names are wanted, sorted; links are followed once, hidden folders skipped.
 
-    Raises:
-        DataError: a folder may not be listed.
+    Raises a DataError if a folder may not be listed.
     """
     found: list[Path] = []
     visited: set[str] = set()
@@ -55,11 +63,7 @@ def find_files(folder: Path, is_wanted: Callable[[str], bool]) -> list[Path]:
 
 
 def find_text_files(folder: Path) -> list[Path]:
-    """All `.txt` files below a folder that may be of images, sorted: not hidden ones, nor lists of names.
-
-    Raises:
-        DataError: a folder may not be listed.
-    """
+    """All `.txt` files below a folder that may be of images, sorted: not hidden ones, nor lists of names."""
     return find_files(
         folder,
         lambda name: name.lower().endswith(".txt") and not name.startswith(".") and name.lower() not in _NOT_OF_IMAGES,
@@ -139,19 +143,11 @@ class Listings:
         self._names: dict[str, dict[str, bool]] = {}
 
     def has(self, path: str) -> bool:
-        """Whether there is a file or a folder of that name.
-
-        Raises:
-            DataError: its folder may not be listed.
-        """
+        """Whether there is a file or a folder of that name; DataError if its folder may not be listed."""
         return self._kind(path) is not None
 
     def has_file(self, path: str) -> bool:
-        """Whether there is a file of that name.
-
-        Raises:
-            DataError: its folder may not be listed.
-        """
+        """Whether there is a file of that name; DataError if its folder may not be listed."""
         return self._kind(path) is True
 
     def _kind(self, path: str) -> bool | None:
@@ -196,14 +192,38 @@ def read_text(path: Path, *, limit: int | None = None) -> str:
         DataError: the file cannot be opened, is too large, or is not UTF-8.
     """
     try:
-        text = read_bytes(path, limit=limit).decode("utf-8-sig")
+        text = read_utf8(path, limit=limit).decode()
     except UnicodeDecodeError as error:
         raise DataError(f"{printable(path)}: is not UTF-8 text (byte {error.start}); save it as UTF-8") from error
     return text.replace("\r\n", "\n").replace("\r", "\n")
 
 
-def read_bytes(path: Path, *, limit: int | None = None) -> bytes:
-    """The bytes of a file; see `read_text`."""
+def split_lines(path: Path) -> list[list[bytes]]:
+    """The fields of each line of a text file, whatever its line ends.
+
+    Raises:
+        DataError: it cannot be read, or is UTF-16 or UTF-32.
+    """
+    data = read_utf8(path)
+    if b"\r" in data:
+        data = data.replace(b"\r\n", b"\n").replace(b"\r", b"\n")
+    return list(map(bytes.split, data.split(b"\n")))
+
+
+def read_utf8(path: Path, *, limit: int | None = None) -> bytes:
+    """The bytes of a text file without byte order mark; DataError also where they are UTF-16 or UTF-32."""
+    data = read_annotation(path, limit=limit)
+    encoding = next((name for mark, name in _WIDE_MARKS.items() if data.startswith(mark)), None)
+    even, odd = data[:_LOOKED_AT:2], data[1:_LOOKED_AT:2]
+    if odd and ((all(even) and not any(odd)) or (all(odd) and not any(even))):
+        encoding = "UTF-16"  # without a mark: every second byte of ASCII text is 0
+    if encoding is not None:
+        raise DataError(f"{printable(path)}: is not UTF-8 text but {encoding}; save it as UTF-8")
+    return data.removeprefix(codecs.BOM_UTF8)
+
+
+def read_annotation(path: Path, *, limit: int | None = None) -> bytes:
+    """The bytes of an annotation file; see `read_text`."""
     try:
         mode = path.stat().st_mode
         if not (stat.S_ISREG(mode) or stat.S_ISDIR(mode)):  # reading a pipe or a device may never end
@@ -216,15 +236,6 @@ def read_bytes(path: Path, *, limit: int | None = None) -> bytes:
     if limit is not None and len(data) > limit:
         raise DataError(f"{printable(path)}: has more than {limit // 2**20} MiB; that is no annotation of one image")
     return data
-
-
-def split_lines(path: Path) -> list[list[bytes]]:
-    """The fields of each line of a file, without the byte order mark that some editors put before the first.
-
-    Raises:
-        DataError: it cannot be read.
-    """
-    return list(map(bytes.split, read_bytes(path).removeprefix(codecs.BOM_UTF8).split(b"\n")))
 
 
 def read_lines(path: Path) -> list[str]:
@@ -243,6 +254,19 @@ def path_id(path: Path | str, folder: Path | str) -> str:
     return printable(f"{head}{slash}{PurePath(name).stem}")
 
 
+def around_last(path: Path, folder: str) -> tuple[Path, Path] | None:
+    """What is before and behind the last folder of that name in the path of a file; None where there is none.
+
+    >>> [part.as_posix() for part in around_last(Path("images/a/images/b/x.jpg"), "images")]
+    ['images/a', 'b/x.jpg']
+    """
+    parts = path.parts
+    if folder not in parts[:-1]:
+        return None
+    last = len(parts) - 2 - parts[-2::-1].index(folder)
+    return Path(*parts[:last]), Path(*parts[last + 1 :])
+
+
 SizePolicy = Literal["read", "stated", "auto"]
 
 # So many headers are read in a second or so; the images of a larger split are trusted where the policy is `auto`.
@@ -251,10 +275,9 @@ _LARGEST_SIDE = 2**31 - 1
 
 
 class ImageSizes:
-    """Finds image files and their height and width.
+    """Finds image files and their height and width; the report receives those that are missing or unreadable.
 
     Args:
-        report: receives the images that are missing or unreadable.
         policy: `read` opens the header of each image; `stated` takes the stated size where there is one, and looks
             whether the file is there; `auto` does so where there are many images.
         needed: images without a file are left out, as training needs; else they stay, with size 0 where none is
@@ -323,15 +346,7 @@ class ImageSizes:
             )
 
     def compare(self, size_hw: tuple[int, int], stated: tuple[Any, Any], *, path: Path, where: str, image: str) -> None:
-        """Record it where the annotation states another size than the file has.
-
-        Args:
-            size_hw: of the file.
-            stated: height and width by the annotation; None where it has none.
-            path: the annotation file.
-            where: the entry in it.
-            image: the image file.
-        """
+        """Record it where the annotation, at `where` in `path`, states another height and width than the image has."""
         if any(side is not None for side in stated) and stated != size_hw and self.needed:
             height, width = size_hw
             message = f"the file says {stated[1]} x {stated[0]} for {Path(image).name}, it is {width} x {height}"

@@ -39,17 +39,11 @@ class ExtraObject(NamedTuple):
 
 
 class Extra(NamedTuple):
-    """A sidecar.
-
-    Attributes:
-        path: of the file.
-        image_ids: id by image file.
-        objects: by image file and number of the object.
-    """
+    """A sidecar."""
 
     path: Path
-    image_ids: Mapping[str, str]
-    objects: Mapping[str, Mapping[int, ExtraObject]]
+    image_ids: Mapping[str, str]  # by image file
+    objects: Mapping[str, Mapping[int, ExtraObject]]  # by image file and number of the object
 
 
 def read_extra(path: Path, root: Path) -> Extra:

@@ -1,7 +1,4 @@
-"""Single values in annotation files: reading numbers, flags and ids that are text, and writing numbers.
-
-Numbers are written with as few decimals as bring the float32 coordinate back.
-"""
+"""Single values in annotation files: reading numbers, flags and ids that are text, and writing numbers."""
 
 from __future__ import annotations
 
@@ -16,7 +13,10 @@ from yolo.errors import printable
 
 _SET = frozenset({"true", "yes"})
 _NOT_SET = frozenset({"", "false", "no"})
-_LONGEST_ID = 20  # digits, for ids of 64 bits; longer ones are not numbers of images
+# JSON readers keep these exactly: whole numbers of 64 bits, with and without sign, and whole floats.
+_LEAST_ID, _LARGEST_ID = -(2**63), 2**64 - 1
+_LARGEST_FLOAT_ID = 2.0**53
+_LONGEST_ID = 20  # digits
 _MOST_DECIMALS = 17
 _SHORT = reprlib.Repr()
 
@@ -64,27 +64,42 @@ def is_set(text: str) -> bool | None:
 def plain_id(value: Any) -> int | str | None:
     """An id in one form: 1.0 and "1" are the number 1, text such as "007" stays text, None for what cannot be an id.
 
-    >>> [plain_id(value) for value in (1, 1.0, "1", "007", True)]
-    [1, 1, 1, '007', None]
+    Numbers that readers of JSON round, which are those beyond 64 bits, cannot be ids: two of them may become one.
+
+    >>> [plain_id(value) for value in (1, 1.0, "1", "007", True, 2**70, 2.0**70)]
+    [1, 1, 1, '007', None, None, None]
     """
     if type(value) is int:
-        return value
+        return value if _LEAST_ID <= value <= _LARGEST_ID else None
     if type(value) is float:
-        return int(value) if value.is_integer() else None
+        return int(value) if value.is_integer() and abs(value) < _LARGEST_FLOAT_ID else None
     if type(value) is not str:
         return None
     digits = value.removeprefix("-")
-    whole = digits.isascii() and digits.isdigit() and len(digits) <= _LONGEST_ID
-    return int(value) if whole and str(int(value)) == value else value
+    if not (digits.isascii() and digits.isdigit() and len(digits) <= _LONGEST_ID):
+        return value
+    found = int(value)
+    return found if str(found) == value and _LEAST_ID <= found <= _LARGEST_ID else value
+
+
+def shown_id(value: Any) -> str:
+    """An id in a few words, and what to do about one that is too large.
+
+    >>> shown_id(2.0**70)
+    '1.1805916207174113e+21 (a number of more than 64 bits, which may be rounded: write it as text)'
+    """
+    is_lost = type(value) in (int, float) and plain_id(value) is None and value == value // 1
+    remedy = " (a number of more than 64 bits, which may be rounded: write it as text)"
+    return shown(value) + (remedy if is_lost else "")
 
 
 def float32(value: float) -> float:
-    """What is left of a number as float32."""
+    """A number rounded to float32."""
     return float(np.float32(value))
 
 
 def shortest(near: float, accepts: Callable[[float], bool]) -> float:
-    """`near`, rounded to the fewest decimals with which it is accepted; `near` itself where no rounding is.
+    """`near` with the fewest decimals that are accepted; all of them where no rounding is.
 
     >>> shortest(0.12345, lambda value: value > 0.12)
     0.123

@@ -29,13 +29,14 @@ from yolo.formats.issues import ReadReport
 from yolo.formats.objects import RawObject, RawSource, object_columns, sizes_array
 from yolo.formats.paths import (
     LARGEST_LABEL_FILE,
+    NO_LABEL_FILE,
     ImageSizes,
     canonical_split,
     find_images,
     is_file,
     is_folder,
     is_image_name,
-    read_bytes,
+    read_annotation,
     read_lines,
 )
 from yolo.formats.values import float32, is_set, number, number_text, shortest, shortest_float32, shown, side
@@ -49,12 +50,13 @@ if TYPE_CHECKING:
 _DANGEROUS = re.compile(rb"<!DOCTYPE|<!ENTITY|\0", re.IGNORECASE)
 _OTHER_ENCODING = re.compile(rb"encoding\s*=\s*[\"'](?!utf-8[\"'])", re.IGNORECASE)
 _DECLARATION = 200  # bytes, in which the encoding stands
+_SIDES = ("xmin", "ymin", "xmax", "ymax")
 
 
 def parse_annotation(path: Path) -> Element:
     """The root of an annotation file, or a DataError that begins with its path."""
     try:
-        root = _root(read_bytes(path, limit=LARGEST_LABEL_FILE))
+        root = _root(read_annotation(path, limit=LARGEST_LABEL_FILE))
     except DefusedXmlException as error:
         raise DataError(
             f"{printable(path)}: declares XML entities, which are refused; an annotation has none"
@@ -75,13 +77,10 @@ def _root(data: bytes) -> Element:
     return ElementTree.fromstring(data)
 
 
-def corners_of(item: Element) -> tuple[float, float, float, float] | None:
-    """xmin, ymin, xmax, ymax as written; None if one is not a number."""
-    found = [number(text_of(item, f"bndbox/{key}")) for key in ("xmin", "ymin", "xmax", "ymax")]
-    if None in found:
-        return None
-    xmin, ymin, xmax, ymax = (value for value in found if value is not None)
-    return xmin, ymin, xmax, ymax
+def sides_of(item: Element) -> tuple[list[float], list[str]]:
+    """xmin, ymin, xmax, ymax as written, and the names of those that are not numbers, which are not among them."""
+    found = {key: number(text_of(item, f"bndbox/{key}")) for key in _SIDES}
+    return [value for value in found.values() if value is not None], [key for key in _SIDES if found[key] is None]
 
 
 def stated_size(annotation: Element) -> tuple[Any, Any]:
@@ -106,21 +105,12 @@ VOC_LISTS = ("train", "val", "trainval", "test")
 
 @dataclass(frozen=True, slots=True)
 class VocFolder:
-    """A VOC tree: where its parts are and which images it has.
+    """A VOC tree: where its parts are and which images it has."""
 
-    Attributes:
-        root: for example `VOCdevkit/VOC2007`.
-        annotations: folder of the XML files.
-        images: folder of the images.
-        image_of: image file by its path below `images` without suffix, in Unicode form NFC.
-        other_of: a second image file of the same name with another suffix, which is not read.
-    """
-
-    root: Path
     annotations: Path
     images: Path
-    image_of: Mapping[str, Path]
-    other_of: Mapping[str, Path]
+    image_of: Mapping[str, Path]  # by its path below `images` without suffix, in Unicode form NFC
+    other_of: Mapping[str, Path]  # a second image file of the same name with another suffix, which is not read
 
 
 @dataclass(frozen=True, slots=True)
@@ -158,10 +148,10 @@ def list_voc(source: Path, image_dir: Path | None = None) -> list[VocEntry]:
     if annotations is None:
         raise DataError(f"{printable(root)}: has no folder Annotations with XML files")
     images = image_dir or next((root / name for name in _IMAGE_FOLDERS if (root / name).is_dir()), root)
-    folder = _tree(root, annotations, images)
+    folder = _tree(annotations, images)
     if source.is_dir():
         return _entries_of_all(folder)
-    stems = [_without_image_suffix(line) for line in read_lines(source)]
+    stems = [_listed_stem(line, annotations) for line in read_lines(source)]
     return [VocEntry(printable(stem), stem, annotations / f"{stem}.xml", folder) for stem in stems]
 
 
@@ -194,17 +184,17 @@ def list_annotations(folder: Path, *, split: str, images: Path | None) -> list[V
         return list_voc(wanted, images)
     bases = (annotations.parent, annotations)
     likely = next((base / name for base in bases for name in _IMAGE_FOLDERS if is_folder(base / name)), annotations)
-    return _entries_of_all(_tree(folder, annotations, images or likely))
+    return _entries_of_all(_tree(annotations, images or likely))
 
 
-def _tree(root: Path, annotations: Path, images: Path) -> VocFolder:
+def _tree(annotations: Path, images: Path) -> VocFolder:
     image_of: dict[str, Path] = {}
     other_of: dict[str, Path] = {}
     for path in find_images(images):
         key = _key(path.relative_to(images).with_suffix("").as_posix())
         if image_of.setdefault(key, path) != path:
             other_of[key] = path
-    return VocFolder(root, annotations, images, image_of, other_of)
+    return VocFolder(annotations, images, image_of, other_of)
 
 
 def _entries_of_all(folder: VocFolder) -> list[VocEntry]:
@@ -231,13 +221,9 @@ def names_in_trees(entries: Iterable[VocEntry]) -> tuple[str, ...]:
 
 
 def read_voc(entries: Sequence[VocEntry], *, sizes: ImageSizes) -> RawSource:
-    """What is annotated on some images.
+    """What is annotated on some images, each given once; `sizes` has the report.
 
     An image whose XML is malformed is left out: what is on it is not known, it must not pass for background.
-
-    Args:
-        entries: from `list_voc`; each once.
-        sizes: finds the size of each image, and has the report.
     """
     report, labels = sizes.report, dict[str, int]()
     rows: list[RawObject] = []
@@ -259,7 +245,7 @@ def read_voc(entries: Sequence[VocEntry], *, sizes: ImageSizes) -> RawSource:
             continue
         image, size_hw = place
         if annotation is None:
-            report.miss_label_file(entry.xml, image=image)
+            report.add_issue(entry.xml, "", "label_file_missing", NO_LABEL_FILE, image=image)
         sizes.compare(size_hw, stated, path=entry.xml, where="", image=image)
         if (other := entry.folder.other_of.get(_key(entry.stem))) is not None:
             message = f"belongs to {Path(image).name} and to {other.name}; the second is not read"
@@ -276,14 +262,19 @@ def _objects(
     """The objects of a file that have a name and a box; the others are counted."""
     index, path = image
     for place, item in enumerate(items, start=1):
-        where, name, corners = f"object {place}", name_of(item), corners_of(item)
-        if not name:
-            report.drop_object(xml, where, "missing_name", "the object has no <name>", image=path)
-        elif corners is None:
-            message = "<bndbox> lacks a number for each corner"
+        where, name, (sides, lacking) = f"object {place}", name_of(item), sides_of(item)
+        twice = next((tag for tag in ("name", "bndbox") if len(item.findall(tag)) > 1), None)
+        if twice is not None:
+            kind = "missing_name" if twice == "name" else "missing_box"
+            message = f"the object has more than one <{twice}>; split it into objects or remove what is wrong"
+            report.drop_object(xml, where, kind, message, image=path)
+        elif not name:
+            report.drop_object(xml, where, "missing_name", "the object has no <name>; name its class", image=path)
+        elif lacking:
+            message = f"<bndbox> has no number for {', '.join(lacking)}; correct or remove the object"
             report.drop_object(xml, where, "missing_box", message, image=path)
         else:
-            xmin, ymin, xmax, ymax = corners
+            xmin, ymin, xmax, ymax = sides
             flag = is_set(text_of(item, "difficult"))
             if flag is None:
                 message = f"difficult is {shown(text_of(item, 'difficult'))}"
@@ -331,6 +322,12 @@ def _root_of_list(source: Path) -> Path:
         if any((parent / name).is_dir() for name in _ANNOTATION_FOLDERS):
             return parent
     raise DataError(f"{printable(source)}: no folder above this list has a folder Annotations")
+
+
+def _listed_stem(line: str, annotations: Path) -> str:
+    """What an image of a list is called, its folders as they are written here."""
+    stem = _without_image_suffix(line)
+    return stem if "\\" not in stem or is_file(annotations / f"{stem}.xml") else stem.replace("\\", "/")
 
 
 def _without_image_suffix(line: str) -> str:

@@ -1,15 +1,15 @@
-"""YOLO text labels: one `.txt` per image, one object per line, `class cx cy w h` as fractions of the image.
+"""YOLO text files: one `.txt` per image, one object per line, `class cx cy w h` as fractions of the image.
 
-A polygon line, `class x1 y1 x2 y2 x3 y3 ...`, gives the box around it. An empty or absent file is a background
-image. Left out: key points, oriented boxes; files of detections (yolo_results.py); what the format has no place for
-(sidecar.py).
+Detections have the score as sixth column. Of ground truth a polygon line, `class x1 y1 x2 y2 x3 y3 ...`, gives the
+box around it, and an empty or absent file is a background image. Left out: key points, oriented boxes, masks of
+detections; what the format has no place for (sidecar.py).
 """
 
 from __future__ import annotations
 
 import math
 import os
-from collections.abc import Iterable, Sequence
+from collections.abc import Callable, Iterable, Sequence
 from pathlib import Path
 from typing import NamedTuple
 
@@ -22,8 +22,10 @@ from yolo.formats.objects import RawSource, object_columns, sizes_array
 from yolo.formats.paths import (
     LARGEST_FRACTION,
     LARGEST_LABEL_FILE,
+    NO_LABEL_FILE,
     ImageSizes,
     Listings,
+    around_last,
     find_images,
     find_text_files,
     is_file,
@@ -33,12 +35,16 @@ from yolo.formats.paths import (
     read_lines,
     read_text,
 )
+from yolo.formats.results import RawDetections, Vocabulary, as_table, read_result_lines
 from yolo.formats.values import float32, number, number_text, shown
 from yolo.structures import GroundTruth
 
 _BOX_COLUMNS, _PREDICTION_COLUMNS, _POLYGON_COLUMNS = 5, 6, 7
 _MOST_NAMELESS_CLASSES = 10_000
 _ANY_CLASS = math.inf
+_RESULT_LAYOUT = "'class cx cy w h score'"
+_RESULT_HINT = "lines of 5 columns are ground truth: let the detector save its scores"
+_LARGEST_CLASS = 2.0**53
 _MOST_DECIMALS = 17
 # Numbers at the border may be off by this many pixels, and are shorter for it.
 _CUT_OFF = 1e-4
@@ -73,16 +79,23 @@ def list_yolo(source: Path, root: Path, image_dir: Path | None = None) -> list[Y
             working directory.
         image_dir: the folder of the images, where `source` is that of the label files.
     """
-    listings = Listings()
     if image_dir is not None:
-        return [_entry_apart(path, image_dir, source) for path in find_images(image_dir)]
+        return [
+            YoloEntry(
+                path_id(path, image_dir), os.fspath(path), source / path.relative_to(image_dir).with_suffix(".txt")
+            )
+            for path in find_images(image_dir)
+        ]
     if source.is_dir():
-        return [_entry(path_id(path, source), path, listings) for path in find_images(source)]
-    lines = read_lines(source)
-    if lines and not any(is_image_name(line.rpartition("/")[2]) for line in lines):
-        raise DataError(f"{printable(source)}: lists no images; its first line is {shown(lines[0])}")
-    images = [_listed_image(line, (source.parent, root, Path.cwd())) for line in lines]
-    return [_entry(_list_id(path, root), path, listings) for path in images]
+        images = [(path_id(path, source), path) for path in find_images(source)]
+    else:
+        lines = read_lines(source)
+        if lines and not any(is_image_name(line.rpartition("/")[2]) for line in lines):
+            raise DataError(f"{printable(source)}: lists no images; its first line is {shown(lines[0])}")
+        listed = [_listed_image(line, (source.parent, root, Path.cwd())) for line in lines]
+        images = [(_list_id(path, root), path) for path in listed]
+    listings = Listings()
+    return [YoloEntry(own, os.fspath(path), label_file_of(path, listings=listings)) for own, path in images]
 
 
 def list_labels(folder: Path, *, images: Path | None, report: ReadReport) -> list[YoloEntry]:
@@ -122,21 +135,10 @@ def list_labels(folder: Path, *, images: Path | None, report: ReadReport) -> lis
 
 
 def _likely_images(folder: Path) -> list[Path]:
-    parts = folder.parts
     places = [folder, folder / "images", folder.parent / "images"]
-    if "labels" in parts:
-        last = len(parts) - 1 - parts[::-1].index("labels")
-        places.insert(0, Path(*parts[:last], "images", *parts[last + 1 :]))
+    if (around := around_last(folder / "x", "labels")) is not None:
+        places.insert(0, around[0] / "images" / around[1].parent)
     return places
-
-
-def _entry(image_id: str, image: Path, listings: Listings) -> YoloEntry:
-    return YoloEntry(image_id, os.fspath(image), label_file_of(image, listings=listings))
-
-
-def _entry_apart(image: Path, images: Path, labels: Path) -> YoloEntry:
-    label_file = labels / image.relative_to(images).with_suffix(".txt")
-    return YoloEntry(path_id(image, images), os.fspath(image), label_file)
 
 
 def label_file_of(image: Path, *, listings: Listings | None = None) -> Path:
@@ -146,24 +148,18 @@ def label_file_of(image: Path, *, listings: Listings | None = None) -> Path:
     'a/labels/train/x.txt'
     """
     beside = image.parent / f"{image.stem}.txt"
-    folders = list(beside.parts[:-1])
-    if "images" not in folders:
+    around = around_last(beside, "images")
+    if around is None:
         return beside
-    last = len(folders) - 1 - folders[::-1].index("images")
-    apart = Path(*folders[:last], "labels", *folders[last + 1 :], beside.name)
+    apart = around[0] / "labels" / around[1]
     has = (listings or Listings()).has_file
     return beside if has(os.fspath(beside)) and not has(os.fspath(apart)) else apart
 
 
 def read_yolo(entries: Sequence[YoloEntry], *, class_names: Sequence[str], sizes: ImageSizes) -> RawSource:
-    """What is annotated on some images.
+    """What is annotated on some images, each given once; `sizes` has the report.
 
     An image whose label file is there but cannot be read is left out: it must not pass for background.
-
-    Args:
-        entries: from `list_yolo`; each image once.
-        class_names: what the class ids of the files mean.
-        sizes: finds the size of each image, and has the report.
     """
     report, listings = sizes.report, Listings()
     kept: list[YoloEntry] = []
@@ -184,7 +180,7 @@ def read_yolo(entries: Sequence[YoloEntry], *, class_names: Sequence[str], sizes
                 continue
             _report_shared(entry, first_image, report)
         else:
-            report.miss_label_file(entry.label_file, image=entry.image)
+            report.add_issue(entry.label_file, "", "label_file_missing", NO_LABEL_FILE, image=entry.image)
         rows, faults = parse_labels(text, num_classes=len(class_names))
         for line, kind, message in faults:
             report.drop_object(entry.label_file, f"line {line}", kind, message, image=entry.image)
@@ -227,7 +223,7 @@ def parse_labels(text: str, *, num_classes: float) -> tuple[Float64, list[LineFa
     """The objects in the text of a label file.
 
     Args:
-        text: of the whole file.
+        text: of the whole file, lines end in line feeds.
         num_classes: class ids are 0 to this, exclusive.
 
     Returns:
@@ -258,12 +254,12 @@ def _parse_plain(text: str, lines: Sequence[tuple[int, list[str]]], num_classes:
         values = np.asarray(list(map(float, text.split())), np.float64).reshape(-1, _BOX_COLUMNS)
     except ValueError:
         return None
-    classes, centres, sides = values[:, 0], values[:, 1:3], values[:, 3:]
+    classes = values[:, 0]
     good = (classes == np.floor(classes)) & (classes >= 0) & (classes < num_classes)
     if not (good.all() and (np.abs(values[:, 1:]) < LARGEST_FRACTION).all()):
         return None
     numbers = np.asarray([number for number, _ in lines], np.float64)
-    return np.column_stack([numbers, classes, centres - sides / 2, centres + sides / 2])
+    return np.column_stack([numbers, classes, _corners(values[:, 1:])])
 
 
 def nameless_classes(entries: Iterable[YoloEntry]) -> tuple[str, ...]:
@@ -288,9 +284,8 @@ def nameless_classes(entries: Iterable[YoloEntry]) -> tuple[str, ...]:
 
 
 def _lines(text: str) -> list[tuple[int, list[str]]]:
-    """Number and columns of each line that is not blank; the same line ends, and numbers, as in an editor."""
-    lines = text.replace("\r\n", "\n").replace("\r", "\n").split("\n")
-    return [(number, columns) for number, line in enumerate(lines, start=1) if (columns := line.split())]
+    """Number and columns of each line that is not blank."""
+    return [(number, columns) for number, line in enumerate(text.split("\n"), start=1) if (columns := line.split())]
 
 
 def _parse_columns(columns: list[str]) -> tuple[float, Box]:
@@ -334,11 +329,82 @@ def _listed_image(line: str, folders: Sequence[Path]) -> Path:
 
 def _list_id(image: Path, root: Path) -> str:
     """Id of a listed image: its path below the last folder `images`, else below the root."""
-    folders = image.parts[:-1]
-    if "images" in folders:
-        last = len(folders) - 1 - folders[::-1].index("images")
-        return path_id(image, Path(*folders[: last + 1]))
-    return path_id(image, root)
+    around = around_last(image, "images")
+    return path_id(image, root if around is None else around[0] / "images")
+
+
+def read_yolo_results(folder: Path, report: ReadReport) -> RawDetections:
+    """Read the text files of detections of a folder.
+
+    Args:
+        folder: that the names of images are relative to, or with a folder `labels` that they are relative to.
+        report: is told of boxes far outside of their image, which stay.
+
+    Returns:
+        `images` are those of all files, also of empty ones.
+
+    Raises:
+        DataError: a line that is not a detection, or files in pixels.
+    """
+    files = find_text_files(folder)
+    parts = [read_result_lines(path, _RESULT_LAYOUT, hint=_RESULT_HINT) for path in files]
+    file_of = np.repeat(np.arange(len(files)), [len(own.firsts) for own in parts])
+    line_of = np.concatenate([np.zeros(0, np.int64), *(own.line_numbers for own in parts)])
+
+    def place(row: int) -> str:
+        return f"{printable(files[int(file_of[row])])}, line {line_of[row]}"
+
+    firsts = Vocabulary()
+    class_codes = np.concatenate([np.zeros(0, np.int64), *(firsts.add(own.firsts) for own in parts)])
+    classes = list(map(_class_number, firsts.values))
+    if None in classes:
+        code = classes.index(None)
+        first = shown(firsts.values[code].decode("utf-8", "replace"))
+        raise DataError(
+            f"{place(int(np.flatnonzero(class_codes == code)[0]))}: {first} is not the number of a class, with which "
+            f"a line, {_RESULT_LAYOUT}, begins; correct or remove the line"
+        )
+    values = as_table((own.numbers for own in parts), 5)
+    _check_fractions(values, report, place)
+    return RawDetections(
+        format="yolo",
+        boxes=_corners(values[:, :4]),
+        scores=values[:, 4],
+        images=[path_id(path, folder).removeprefix("labels/") for path in files],
+        image_codes=file_of,
+        classes=classes,
+        class_codes=class_codes,
+        place=place,
+    )
+
+
+def _class_number(text: bytes) -> int | None:
+    value = number(text)
+    return None if value is None or not value.is_integer() or abs(value) >= _LARGEST_CLASS else int(value)
+
+
+def _check_fractions(values: Float64, report: ReadReport, place: Callable[[int], str]) -> None:
+    """Refuse boxes that are mostly pixels; single ones far outside of their image are reported and stay.
+
+    `values` are the (K, 5) boxes and scores.
+    """
+    boxes = values[:, :4]
+    beyond = np.logical_or.reduce(np.abs(boxes) >= LARGEST_FRACTION, axis=1)
+    if len(beyond) and beyond.mean() > 0.5:
+        row = int(np.flatnonzero(beyond)[0])
+        raise DataError(
+            f"{place(row)}: {boxes[row].tolist()} are not fractions of the image, as in "
+            f"{beyond.sum():,} of {len(beyond):,} lines; are these pixels? Divide by width and height"
+        )
+    text = "a box reaches beyond twice its image: it is kept as it stands"
+    report.warn_rows("far_outside", text, beyond & np.isfinite(values).all(axis=1), place)
+
+
+def _corners(boxes: Float64) -> Float64:
+    """(K, 4) corners of centres and sides."""
+    centres, sides = boxes[:, :2], boxes[:, 2:]
+    with np.errstate(over="ignore", invalid="ignore"):
+        return np.concatenate((centres - sides / 2, centres + sides / 2), axis=1)
 
 
 def label_text(truth: GroundTruth, size_hw: tuple[int, int]) -> str:
