@@ -12,7 +12,7 @@ from yolo.curate.findings import (
     issue_finding,
     kind_of,
 )
-from yolo.formats.issues import KINDS, MAX_ISSUES_PER_KIND, ReadReport
+from yolo.formats.issues import KINDS, MAX_ISSUES_PER_KIND, DataIssue, ReadReport
 
 
 def test_every_kind_of_the_readers_has_a_severity_and_advice() -> None:
@@ -30,7 +30,8 @@ def test_unknown_kinds_are_warnings() -> None:
 
 def test_issues_become_findings_with_what_to_look_at() -> None:
     account = ReadReport("train")
-    account.add_issue("a.txt", "line 3", "clipped", "too large", image="a.jpg", box=(1, 2, 30, 40))
+    clipped = DataIssue("a.txt", "line 3", "clipped", "too large", "a.jpg", (1, 2, 30, 40))
+    account.add_issues("clipped", [0], lambda _: clipped)
     account.add_issue("b.txt", "", "label_file_missing", "none", image="b.jpg")
     account.add_issue("c.json", "", "unknown_image", "what")
     assert list(map(issue_finding, account.issues)) == [
