@@ -20,21 +20,13 @@ from yolo.arrays import Bool, Float64, Int32, Int64
 
 @dataclass(frozen=True, slots=True, eq=False)
 class DetectionSet:
-    """Detections of all images. Their order decides on equal scores: the earlier one goes first.
+    """Detections of all images. Their order decides on equal scores: the earlier one goes first."""
 
-    Attributes:
-        boxes: (K, 4) xyxy in pixels of the image.
-        sizes_wh: (K, 2) width and height. COCO's files state them, and there x2 - x1 can differ in its last bit.
-        scores: (K,) finite.
-        labels: (K,) 0-based class index.
-        image_index: (K,) place of the image in the `ImageTable`.
-    """
-
-    boxes: Float64
-    sizes_wh: Float64
-    scores: Float64
-    labels: Int64
-    image_index: Int64
+    boxes: Float64  # (K, 4) xyxy in pixels of the image
+    sizes_wh: Float64  # (K, 2) width and height; COCO's files state them, and x2 - x1 can differ in its last bit
+    scores: Float64  # (K,) finite
+    labels: Int64  # (K,) 0-based class index
+    image_index: Int64  # (K,) place of the image in the `ImageTable`
 
     def __post_init__(self) -> None:
         _check_columns(self, len(self.scores))
@@ -42,18 +34,14 @@ class DetectionSet:
     @classmethod
     def from_xyxy(cls, boxes: Any, scores: Any, labels: Any, image_index: Any) -> Self:
         """From corners, anything array-like."""
-        boxes = np.asarray(boxes, np.float64).reshape(-1, 4)
-        return cls._of(boxes, boxes[:, 2:] - boxes[:, :2], scores, labels, image_index)
+        boxes = _floats(boxes, 4)
+        return cls(boxes, boxes[:, 2:] - boxes[:, :2], _floats(scores), _integers(labels), _integers(image_index))
 
     @classmethod
     def from_xywh(cls, boxes_xywh: Any, scores: Any, labels: Any, image_index: Any) -> Self:
         """From left, top, width, height, anything array-like."""
-        return cls._of(*_corners_and_sizes(boxes_xywh), scores, labels, image_index)
-
-    @classmethod
-    def _of(cls, boxes: Float64, sizes_wh: Float64, scores: Any, labels: Any, image_index: Any) -> Self:
-        scores = np.asarray(scores, np.float64).reshape(-1)
-        return cls(boxes, sizes_wh, scores, _integers(labels), _integers(image_index))
+        boxes, sizes_wh = _corners_and_sizes(boxes_xywh)
+        return cls(boxes, sizes_wh, _floats(scores), _integers(labels), _integers(image_index))
 
     def __len__(self) -> int:
         return len(self.scores)
@@ -65,62 +53,38 @@ class DetectionSet:
 
 @dataclass(frozen=True, slots=True, eq=False)
 class TruthSet:
-    """Annotated objects of all images.
+    """Annotated objects of all images."""
 
-    Attributes:
-        boxes: (M, 4) xyxy in pixels of the image.
-        sizes_wh: (M, 2) width and height, see `DetectionSet`.
-        labels: (M,) 0-based class index.
-        image_index: (M,) place of the image in the `ImageTable`.
-        iscrowd: (M,) COCO's flag.
-        difficult: (M,) Pascal VOC's flag, and `ignore` of some COCO files.
-        area: (M,) pixels²: what the annotation states, else that of the box.
-    """
-
-    boxes: Float64
-    sizes_wh: Float64
-    labels: Int64
-    image_index: Int64
-    iscrowd: Bool
-    difficult: Bool
-    area: Float64
+    boxes: Float64  # (M, 4) xyxy in pixels of the image
+    sizes_wh: Float64  # (M, 2) width and height, see `DetectionSet`
+    labels: Int64  # (M,) 0-based class index
+    image_index: Int64  # (M,) place of the image in the `ImageTable`
+    iscrowd: Bool  # (M,) COCO's flag
+    difficult: Bool  # (M,) Pascal VOC's flag, and `ignore` of some COCO files
+    area: Float64  # (M,) pixels²: what the annotation states, else that of the box
 
     def __post_init__(self) -> None:
         _check_columns(self, len(self.labels))
 
     @classmethod
     def from_xyxy(
-        cls, boxes: Any, labels: Any, image_index: Any, *, iscrowd: Any = None, difficult: Any = None, area: Any = None
-    ) -> Self:
-        """From corners, anything array-like; absent flags are False, an absent area is the box's own."""
-        boxes = np.asarray(boxes, np.float64).reshape(-1, 4)
-        sizes_wh = boxes[:, 2:] - boxes[:, :2]
-        return cls._of(boxes, sizes_wh, labels, image_index, (iscrowd, difficult), area)
-
-    @classmethod
-    def from_xywh(
-        cls, boxes_xywh: Any, labels: Any, image_index: Any, *, iscrowd: Any = None, difficult: Any = None,
-        area: Any = None,
+        cls, boxes: Any, labels: Any, image_index: Any, *, sizes_wh: Any = None,
+        iscrowd: Any = None, difficult: Any = None, area: Any = None,
     ) -> Self:  # fmt: skip
-        """From left, top, width, height; as `from_xyxy` otherwise."""
-        return cls._of(*_corners_and_sizes(boxes_xywh), labels, image_index, (iscrowd, difficult), area)
+        """From corners, anything array-like; absent flags are False, an absent size or area is the box's own."""
+        boxes = _floats(boxes, 4)
+        sizes_wh = boxes[:, 2:] - boxes[:, :2] if sizes_wh is None else sizes_wh
+        iscrowd, difficult = (
+            np.zeros(len(boxes), bool) if flags is None else np.asarray(flags, bool) for flags in (iscrowd, difficult)
+        )
+        area = sizes_wh[:, 0] * sizes_wh[:, 1] if area is None else _floats(area)
+        return cls(boxes, sizes_wh, _integers(labels), _integers(image_index), iscrowd, difficult, area)
 
     @classmethod
-    def _of(
-        cls, boxes: Float64, sizes_wh: Float64, labels: Any, image_index: Any, flags: tuple[Any, Any], area: Any
-    ) -> Self:
-        count = len(boxes)
-        iscrowd, difficult = (np.zeros(count, bool) if one is None else np.asarray(one, bool) for one in flags)
-        own = sizes_wh[:, 0] * sizes_wh[:, 1]
-        return cls(
-            boxes,
-            sizes_wh,
-            _integers(labels),
-            _integers(image_index),
-            iscrowd,
-            difficult,
-            own if area is None else np.asarray(area, np.float64).reshape(-1),
-        )
+    def from_xywh(cls, boxes_xywh: Any, labels: Any, image_index: Any, **flags_and_area: Any) -> Self:
+        """From left, top, width, height; as `from_xyxy` otherwise."""
+        boxes, sizes_wh = _corners_and_sizes(boxes_xywh)
+        return cls.from_xyxy(boxes, labels, image_index, sizes_wh=sizes_wh, **flags_and_area)
 
     def __len__(self) -> int:
         return len(self.labels)
@@ -131,23 +95,17 @@ class TruthSet:
 
     @property
     def reusable(self) -> Bool:
-        """(M,) crowd regions and difficult objects: need not be found, excuse any number of detections."""
+        """(M,) crowd regions and difficult objects: need not be found, and may be taken by many detections."""
         return self.iscrowd | self.difficult
 
 
 @dataclass(frozen=True, slots=True, eq=False)
 class ImageTable:
-    """The n images under evaluation, with or without anything on them.
+    """The n images under evaluation, with or without anything on them."""
 
-    Attributes:
-        image_ids: n ids, each once.
-        paths: n image files; "" where unknown.
-        sizes_hw: (n, 2) height and width in pixels; 0 where unknown.
-    """
-
-    image_ids: Sequence[str]
-    paths: Sequence[str]
-    sizes_hw: Int32
+    image_ids: Sequence[str]  # n, each once
+    paths: Sequence[str]  # n image files; "" where unknown
+    sizes_hw: Int32  # (n, 2) height and width in pixels; 0 where unknown
 
     def __post_init__(self) -> None:
         count = len(self.image_ids)
@@ -178,19 +136,12 @@ class ImageTable:
 
 @dataclass(frozen=True, slots=True, eq=False)
 class Problem:
-    """Everything that an evaluation is about.
+    """Everything that an evaluation is about."""
 
-    Attributes:
-        images: n images.
-        class_names: C names.
-        truths: M objects.
-        detections: K detections, all that the detector gave.
-    """
-
-    images: ImageTable
-    class_names: tuple[str, ...]
-    truths: TruthSet
-    detections: DetectionSet
+    images: ImageTable  # n
+    class_names: tuple[str, ...]  # C
+    truths: TruthSet  # M objects
+    detections: DetectionSet  # K, all that the detector gave
 
     @property
     def num_classes(self) -> int:
@@ -210,9 +161,13 @@ def xyxy_to_xywh(boxes: NDArray[Any]) -> Float64:
 
 def _corners_and_sizes(boxes_xywh: Any) -> tuple[Float64, Float64]:
     """(K, 4) xyxy and (K, 2) width and height of (K, 4) left, top, width, height."""
-    boxes = np.asarray(boxes_xywh, np.float64).reshape(-1, 4)
+    boxes = _floats(boxes_xywh, 4)
     corner, sizes_wh = boxes[:, :2], boxes[:, 2:]
     return np.concatenate((corner, corner + sizes_wh), axis=1), sizes_wh.copy()
+
+
+def _floats(values: Any, *columns: int) -> Float64:
+    return np.asarray(values, np.float64).reshape(-1, *columns)
 
 
 def _integers(values: Any) -> Int64:

@@ -21,36 +21,25 @@ SCORE_POINTS: Float64 = np.linspace(0.0, 1.0, 101)
 
 @dataclass(frozen=True, slots=True, kw_only=True, eq=False)
 class ChosenThresholds:
-    """One threshold for each class; a detection is kept if it scores as much.
+    """One threshold for each class; a detection is kept if it scores as much."""
 
-    Attributes:
-        values: (C,) 0..1; NaN for classes of which the evaluation says nothing: no objects, no detections, or for F1
-            no right one; infinity for classes of which nothing may be kept.
-        out_of_reach: names of the classes that do not reach what was wanted at any threshold; their value is the one
-            that comes closest, infinity if a precision is wanted and it is 0 at all of them.
-    """
-
+    # (C,) 0..1; NaN for classes of which the evaluation says nothing: no objects, no detections, or for F1 no right
+    # one; infinity for classes of which nothing may be kept
     values: Float64
+    # names of the classes that do not reach what was wanted at any threshold; their value is the one that comes
+    # closest, infinity if a precision is wanted and it is 0 at all of them
     out_of_reach: tuple[str, ...] = ()
 
 
 @dataclass(frozen=True, slots=True, kw_only=True, eq=False)
 class ThresholdTable:
-    """What an evaluation counted at IoU 0.5, by class and score threshold.
+    """What an evaluation counted at IoU 0.5, by class and score threshold."""
 
-    Attributes:
-        class_names: C names.
-        instances: (C,) objects to be found.
-        best: (C,) the threshold with the highest F1, exact; NaN without right detections.
-        true_positives: (C, 101) at the thresholds 0, 0.01, ..., 1.
-        false_positives: (C, 101) likewise.
-    """
-
-    class_names: tuple[str, ...]
-    instances: Int64
-    best: Float64
-    true_positives: Int64
-    false_positives: Int64
+    class_names: tuple[str, ...]  # C
+    instances: Int64  # (C,) objects to be found
+    best: Float64  # (C,) the threshold with the highest F1, exact; NaN without right detections
+    true_positives: Int64  # (C, 101) at the thresholds 0, 0.01, ..., 1
+    false_positives: Int64  # (C, 101) likewise
 
     def to_dict(self) -> dict[str, Any]:
         """Plain values for JSON; NaN becomes None."""

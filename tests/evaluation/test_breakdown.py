@@ -3,7 +3,7 @@ from dataclasses import replace
 
 import numpy as np
 import pytest
-from hypothesis import given, settings
+from hypothesis import given
 from hypothesis import strategies as st
 
 from tests.reference.slow_errors import slow_average_precision
@@ -31,7 +31,6 @@ def random_problem(seed: int, *, scale: float = 1.0) -> Problem:
     )
 
 
-@settings(max_examples=40)
 @given(seed=st.integers(0, 100_000), scale=st.sampled_from([4.0, 8.0, 16.0, 32.0]))
 def test_sizes_are_those_of_coco(seed: int, scale: float) -> None:
     # at scale 8 and 16 some boxes have exactly 32² pixels, at 32 some have 96²
@@ -137,7 +136,6 @@ def test_relative_size_needs_the_sizes_of_all_images_with_something_on_them() ->
     assert tuple(broken_down(elsewhere)) == NAMES
 
 
-@settings(max_examples=40)
 @given(seed=st.integers(0, 100_000))
 def test_every_object_is_in_one_bin_and_recall_is_that_of_all(seed: int) -> None:
     problem = random_problem(seed, scale=3.0)  # no area is exactly 32² or 96²
@@ -152,7 +150,6 @@ def test_every_object_is_in_one_bin_and_recall_is_that_of_all(seed: int) -> None
             assert sum(found) == pytest.approx(total)
 
 
-@settings(max_examples=40)
 @given(seed=st.integers(0, 100_000))
 def test_aspects_equal_the_slow_rule(seed: int) -> None:
     problem = random_problem(seed)

@@ -4,7 +4,7 @@ from dataclasses import replace
 
 import numpy as np
 import pytest
-from hypothesis import given, settings
+from hypothesis import given
 from hypothesis import strategies as st
 
 from tests.reference.coco_arrays import pycocotools_arrays, random_flat_problem
@@ -42,7 +42,6 @@ def assert_equal_to_pycocotools(problem: Problem, protocol: CocoProtocol | None 
     return result
 
 
-@settings(max_examples=60, deadline=None)
 @given(
     seed=SEEDS,
     num_images=st.integers(1, 6),
@@ -65,7 +64,6 @@ def test_random_problems(
     assert_equal_to_pycocotools(problem)
 
 
-@settings(max_examples=60, deadline=None)
 @given(seed=SEEDS, protocol=PROTOCOLS, coarse=st.booleans())
 def test_any_protocol(seed: int, protocol: CocoProtocol, coarse: bool) -> None:
     assert_equal_to_pycocotools(random_flat_problem(seed, num_images=3, num_classes=2, coarse=coarse), protocol)
@@ -121,7 +119,6 @@ def test_no_image_and_no_class() -> None:
     assert evaluate_coco(nothing).precision.shape == (10, 101, 0, 4, 3)
 
 
-@settings(max_examples=20, deadline=None)
 @given(seed=SEEDS, coarse=st.booleans())
 def test_the_order_of_images_in_the_detections_does_not_matter(seed: int, coarse: bool) -> None:
     # but on one image it does, where scores are equal

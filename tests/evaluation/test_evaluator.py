@@ -6,7 +6,7 @@ import numpy as np
 import pytest
 import torch
 import torch.distributed as dist
-from hypothesis import given, settings
+from hypothesis import given
 from hypothesis import strategies as st
 
 from tests.reference.coco_arrays import pycocotools_arrays
@@ -26,7 +26,6 @@ def text(evaluator: Evaluator) -> str:
     return json.dumps(evaluator.compute().to_dict(), allow_nan=False)
 
 
-@settings(max_examples=25, deadline=None)
 @given(seed=st.integers(0, 2**32 - 1))
 def test_perfect_detections_have_map_exactly_one(seed: int) -> None:
     problem = random_problem(seed, num_images=4, num_classes=3, coarse=False)
@@ -41,7 +40,6 @@ def test_perfect_detections_have_map_exactly_one(seed: int) -> None:
         assert np.trace(result.confusion_matrix) == result.confusion_matrix.sum() == result.num_objects
 
 
-@settings(max_examples=25, deadline=None)
 @given(
     seed=st.integers(0, 2**32 - 1),
     num_classes=st.integers(1, 4),
@@ -139,7 +137,6 @@ def test_detections_on_images_without_objects_lower_precision() -> None:
     assert evaluator.compute().map_50 == pytest.approx(0.5)
 
 
-@settings(max_examples=25, deadline=None)
 @given(seed=st.integers(0, 2**32 - 1), shards=st.integers(1, 4))
 def test_merged_shards_equal_one_evaluator(seed: int, shards: int) -> None:
     problem = random_problem(seed, num_images=7, num_classes=2, coarse=True)

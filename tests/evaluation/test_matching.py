@@ -1,6 +1,6 @@
 import numpy as np
 import pytest
-from hypothesis import given, settings
+from hypothesis import given
 from hypothesis import strategies as st
 from hypothesis.extra import numpy as arrays
 
@@ -67,6 +67,11 @@ def test_an_iou_equal_to_the_threshold_is_enough(threshold: float, taken: list[i
     assert taken_by(make_sets(found=[(0.5, [0, 0, 10, 5])], objects=[BOX]), threshold=threshold) == taken
 
 
+@pytest.mark.parametrize(("missing", "taken"), [(0.9e-10, [0]), (1.1e-10, [-1])])
+def test_a_threshold_of_1_admits_what_falls_short_by_rounding(missing: float, taken: list[int]) -> None:
+    assert taken_by(make_sets(found=[(0.5, [0, 0, 10, 10 - 10 * missing])], objects=[BOX]), threshold=1.0) == taken
+
+
 def test_touching_boxes_and_boxes_without_area_do_not_overlap() -> None:
     found = [(0.9, [10.0, 0.0, 10.0, 10.0]), (0.8, [3.0, 3.0, 0.0, 0.0]), (0.7, [9.0, 9.0, -8.0, -8.0])]
     assert taken_by(make_sets(found=found, objects=[BOX, [3.0, 3.0, 0.0, 0.0]])) == [-1, -1, -1]
@@ -87,13 +92,13 @@ def test_an_object_that_counts_goes_before_an_ignored_one_with_higher_iou() -> N
     assert verdicts(sets) == "Ti"
 
 
-def test_a_difficult_object_excuses_any_number_of_detections_by_ordinary_iou() -> None:
-    # the last one lies inside, but with IoU 0.25: unlike a crowd, this does not excuse
+def test_a_difficult_object_may_be_taken_many_times_by_ordinary_iou() -> None:
+    # the last one lies inside, but with IoU 0.25: unlike with a crowd, that is too little
     found = [(0.9, BOX), (0.8, BOX), (0.7, [0.0, 0.0, 5.0, 5.0])]
     assert verdicts(make_sets(found=found, objects=[BOX], difficult=(0,))) == "iiF"
 
 
-def test_an_object_out_of_the_area_range_excuses_one_detection() -> None:
+def test_an_object_out_of_the_area_range_is_taken_once() -> None:
     # area 100 is small. Seen as medium, the second detection finds the object taken, but is small itself; the
     # third one, of 32 by 32, touches nothing and is on the bound of both ranges
     found = [(0.9, BOX), (0.8, BOX), (0.7, [50.0, 50.0, 32.0, 32.0])]
@@ -122,7 +127,6 @@ def test_nothing_to_match() -> None:
     assert verdicts(make_sets(found=[(0.5, BOX)], objects=[])) == "F"
 
 
-@settings(max_examples=150, deadline=None)
 @given(
     seed=st.integers(0, 2**32 - 1),
     num_found=st.integers(0, 25),
@@ -282,7 +286,6 @@ def assert_consistent(matches: Matches, area: int) -> None:
         assert len(set(taken[hit].tolist())) == hit.sum(), "an object was found twice"
 
 
-@settings(max_examples=40, deadline=None)
 @given(seed=st.integers(0, 2**32 - 1), coarse=st.booleans(), max_detections=st.integers(1, 8))
 def test_what_is_matched_agrees_with_itself_and_with_recall(seed: int, coarse: bool, max_detections: int) -> None:
     problem = random_flat_problem(seed, num_images=2, coarse=coarse)
@@ -296,7 +299,6 @@ def test_what_is_matched_agrees_with_itself_and_with_recall(seed: int, coarse: b
                 np.testing.assert_array_equal(result.recall[:, index, area, 0], np.array(found) / instances)
 
 
-@settings(max_examples=20, deadline=None)
 @given(seed=st.integers(0, 2**32 - 1))
 def test_limiting_is_leaving_out(seed: int) -> None:
     # the detections that the limit leaves, given alone, are matched in the same way

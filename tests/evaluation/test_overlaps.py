@@ -13,7 +13,6 @@ from yolo.evaluation.overlaps import (
     Pairs,
     coco_overlap,
     find_pairs,
-    highest_overlap,
     nearest_detections,
     nearest_objects,
     sort_by_group,
@@ -143,7 +142,7 @@ def test_the_detection_that_overlaps_most_need_not_come_last() -> None:
 def test_of_a_crowd_region_the_share_of_the_detection_counts() -> None:
     detections = DetectionSet.from_xywh([[90, 0, 20, 10]], [0.5], [0], [0])
     crowd = TruthSet.from_xywh([[0, 0, 100, 100]], [0], [0], iscrowd=[True])
-    assert highest_overlap(detections, crowd).tolist() == [0.5]
+    assert nearest_objects(detections, crowd, crowd.iscrowd).highest_iou.tolist() == [0.5]
 
 
 def test_nothing_is_nearest() -> None:
@@ -151,7 +150,6 @@ def test_nothing_is_nearest() -> None:
     someone = TruthSet.from_xywh([[0, 0, 1, 1]], [0], [0])
     assert nearest_detections(nothing, someone)[0].tolist() == [-1]
     assert nearest_objects(nothing, nobody, np.zeros(0, np.bool_)).own.shape == (0,)
-    assert highest_overlap(nothing, someone).shape == (0,)
 
 
 def xywh(part: DetectionSet | TruthSet, index: int) -> list[float]:
@@ -169,11 +167,11 @@ def test_equal_to_loops_however_many_pairs_at_once(seed: int, at_once: int) -> N
             table[row, column] = slow_overlap(xywh(detections, row), xywh(truths, column), bool(truths.iscrowd[column]))
     with pytest.MonkeyPatch.context() as patch:
         patch.setattr(overlaps, "_PAIRS_AT_ONCE", at_once)
-        assert highest_overlap(detections, truths).tolist() == table[:-1].max(axis=1).tolist()
         nearest, iou = nearest_detections(detections, truths)
         assert iou.tolist() == table[:, :-1].max(axis=0).tolist()
         assert table[nearest, np.arange(len(truths))].tolist() == iou.tolist()
         own = nearest_objects(detections, truths, np.ones(len(truths), np.bool_))
+        assert own.highest_iou.tolist() == table[:-1].max(axis=1).tolist()
     same = detections.labels[:, None] == truths.labels
     for mask, index, iou in ((same, own.own, own.own_iou), (~same, own.other, own.other_iou)):
         expected = np.where(mask, table[:-1, :-1], 0.0)

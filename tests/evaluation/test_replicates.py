@@ -63,7 +63,7 @@ def check_against_copies(
 
 
 @given(st.integers(0, 10**6), st.booleans())
-@settings(max_examples=40)
+@settings(max_examples=15)
 def test_replicates_are_evaluations_of_the_copied_images(seed: int, distinct: bool) -> None:
     problem = random_problem(seed, distinct_on_image=distinct)
     weights = draw_weights(len(problem.images), replicates=4, seed=seed)
@@ -109,7 +109,7 @@ def test_the_number_of_threads_and_the_size_of_batches_change_nothing(monkeypatc
     matches, weights = match(problem), draw_weights(30, replicates=20, seed=1)
     results = []
     for cores, elements in ((1, 1 << 20), (3, 1 << 20), (2, 1)):
-        monkeypatch.setattr(replicates, "_cores", lambda count=cores: count)
+        monkeypatch.setattr(replicates, "available_cores", lambda count=cores: count)
         monkeypatch.setattr(replicates, "_BATCH_ELEMENTS", elements)
         results.append(class_replicates(matches, weights, score_threshold=0.5))
     for name, values in results[0].items():

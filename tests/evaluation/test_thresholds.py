@@ -4,7 +4,7 @@ import math
 import numpy as np
 import pytest
 import torch
-from hypothesis import given, settings
+from hypothesis import given
 from hypothesis import strategies as st
 
 from yolo.evaluation import Evaluator
@@ -97,7 +97,6 @@ def test_a_table_of_another_shape_is_refused(change: dict[str, object]) -> None:
         ThresholdTable.from_dict(table_of(MIXED, 4).to_dict() | change)
 
 
-@settings(max_examples=50)
 @given(st.lists(st.tuples(st.integers(1, 99), st.booleans()), max_size=12), st.integers(0, 3), st.integers(0, 20))
 def test_no_other_grid_threshold_serves_better(found: list[tuple[int, bool]], more: int, wanted: int) -> None:
     # halves of a hundredth, so that no score lies on a threshold

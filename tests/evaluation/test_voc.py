@@ -71,7 +71,7 @@ def test_the_higher_score_takes_the_object_though_the_lower_fits_better() -> Non
     assert curve(result) == ([1, 1 / 2], [1, 1])
 
 
-def test_a_difficult_object_excuses_any_number_of_detections_and_need_not_be_found() -> None:
+def test_a_difficult_object_may_be_taken_many_times_and_need_not_be_found() -> None:
     result = evaluate((cats([(0.9, BOX), (0.8, BOX), (0.7, FAR)]), cat_truth([BOX, FAR], difficult=(0,))))
     # nothing counts before the third, and then one of one is right
     assert curve(result) == ([0, 0, 1], [0, 0, 1])
@@ -79,7 +79,7 @@ def test_a_difficult_object_excuses_any_number_of_detections_and_need_not_be_fou
     assert result.mean_ap == 1
 
 
-def test_a_difficult_object_missed_by_the_iou_excuses_nothing() -> None:
+def test_a_detection_that_misses_a_difficult_object_by_the_iou_is_false() -> None:
     # IoU 25 / 100, wholly inside
     result = evaluate((cats([(0.9, [0, 0, 5, 5])]), cat_truth([BOX, FAR], difficult=(0,))))
     assert curve(result) == ([0], [0])
@@ -92,7 +92,7 @@ def test_a_difficult_object_that_fits_best_hides_a_free_one() -> None:
 
 
 def test_a_crowd_region_is_treated_as_a_difficult_object() -> None:
-    # the last lies wholly inside, which excuses it by COCO's rule; here its IoU of 0.25 does not
+    # the last lies wholly inside, which is enough by COCO's rule; here its IoU of 0.25 does not
     detections = cats([(0.9, BOX), (0.8, BOX), (0.7, FAR), (0.6, [0, 0, 5, 5])])
     result = evaluate((detections, cat_truth([BOX, FAR], crowd=(0,))))
     assert curve(result) == ([0, 0, 1, 1 / 2], [0, 0, 1, 1])
@@ -223,8 +223,6 @@ def test_result_as_a_dict_is_json() -> None:
         "plus_one": True,
         "strict": True,
     }
-    curves = json.loads(json.dumps(a_result().to_dict(curves=True), allow_nan=False))
-    assert (curves["precision"], curves["recall"]) == ([[1], [0]], [[0.5], [None]])
     assert evaluate().to_dict()["mean_ap"] is None
 
 

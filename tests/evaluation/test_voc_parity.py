@@ -3,7 +3,7 @@ from typing import Any
 
 import numpy as np
 import pytest
-from hypothesis import given, settings
+from hypothesis import given
 from hypothesis import strategies as st
 
 from tests.reference.coco_arrays import random_flat_problem
@@ -77,20 +77,17 @@ OPTIONS = st.fixed_dictionaries(
 )
 
 
-@settings(max_examples=200)
 @given(seed=st.integers(0, 2**32 - 1), options=OPTIONS)
 def test_equal_to_plain_loops_on_small_whole_boxes(seed: int, options: dict[str, Any]) -> None:
     assert_equal_to_loops(*small_problem(seed), ["a", "b", "c"], **options)
 
 
-@settings(max_examples=50)
 @given(seed=st.integers(0, 2**32 - 1), coarse=st.booleans(), options=OPTIONS)
 def test_equal_to_plain_loops_on_boxes_of_any_size(seed: int, coarse: bool, options: dict[str, Any]) -> None:
     problem = random_problem(seed, num_images=6, num_classes=2, coarse=coarse)
     assert_equal_to_loops(problem.detections, problem.truths, problem.class_names, **options)
 
 
-@settings(max_examples=25)
 @given(seed=st.integers(0, 2**32 - 1), interpolation=st.sampled_from(["11-point", "all-point"]))
 def test_perfect_detections_have_ap_exactly_one(seed: int, interpolation: Any) -> None:
     problem = random_problem(seed, num_images=4, num_classes=3, coarse=False)
@@ -103,7 +100,6 @@ def test_perfect_detections_have_ap_exactly_one(seed: int, interpolation: Any) -
     assert result.mean_ap == 1 or not result.npos.any()
 
 
-@settings(max_examples=60)
 @given(seed=st.integers(0, 2**32 - 1), coarse=st.booleans(), options=OPTIONS)
 def test_flat_problems_keep_the_order_of_their_detections(seed: int, coarse: bool, options: dict[str, Any]) -> None:
     # as lines of files: images in any order, equal scores on different images

@@ -4,7 +4,7 @@
 packages know (`imgsz`, `batch`, `conf`, ...). Values may come from a YAML file (`--config`),
 later options win. Front-page help shows the top-level options, `--help-all` every dotted key.
 
-Commands that have commands of their own, such as `gridyolo data check`, choose among them by `run_nested`.
+Commands that have commands of their own, such as `gridyolo data check`, choose among them by `run_action`.
 """
 
 from __future__ import annotations
@@ -203,22 +203,19 @@ def _explain(command: str, message: str, parser: ArgumentParser) -> str:
     return _with_dashes(f"gridyolo {command}: unknown option {word}{hint} (see gridyolo {command} --help-all)")
 
 
-_HELP_WORDS = ("--help", "-h", "help")
-
-
-def run_nested(
-    command: str, actions: Mapping[str, Callable[[Sequence[str]], int]], words: Sequence[str], *, help_text: str
+def run_action(
+    program: str, actions: Mapping[str, Callable[[Sequence[str]], int]], words: Sequence[str], *, help_text: str
 ) -> int:
-    """Run the action that the first word names; the exit code.
+    """Run the action that the first word names, with the other words, and return its exit code.
 
     Raises:
         ConfigError: there is no such action; the nearest one is suggested.
     """
-    if not words or words[0] in _HELP_WORDS:
+    if not words or words[0] in ("--help", "-h", "help"):
         print(help_text)
         return 0
     if words[0] not in actions:
         near = difflib.get_close_matches(words[0], actions, n=1)
         hint = f"; did you mean {near[0]}?" if near else ""
-        raise ConfigError(f"gridyolo {command}: {words[0]!r} is not one of {', '.join(actions)}{hint}")
+        raise ConfigError(f"{program}: {words[0]!r} is not one of {', '.join(actions)}{hint}")
     return actions[words[0]](words[1:])

@@ -1,18 +1,27 @@
-"""One function per command: make the configuration, call the engine, print what it returns."""
+"""One function per command: make the configuration, call what does the work, print what it returns."""
 
 from __future__ import annotations
 
 import json
 from collections.abc import Sequence
+from functools import partial
+from importlib import import_module
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from yolo.cli.arguments import parse, run_nested, value_of
+from yolo.cli.arguments import parse, run_action, value_of
 from yolo.cli.evaluation_commands import print_evaluation
 from yolo.config import (
     DarknetExportConfig,
     DarknetImportConfig,
     DarknetShowConfig,
+    DataCheckConfig,
+    DataConvertConfig,
+    DataDownloadConfig,
+    DataPreviewConfig,
+    DataSplitConfig,
+    DataStatsConfig,
+    DataSynthConfig,
     DemoConfig,
     InfoConfig,
     PredictConfig,
@@ -25,7 +34,7 @@ if TYPE_CHECKING:
 
     from yolo.engine.train import TrainingRun
 
-_SUCCESS, _INTERRUPTED = 0, 130
+_SUCCESS, _DATA_ERRORS, _INTERRUPTED = 0, 3, 130
 _DARKNET_HELP = """\
 gridyolo darknet: show and convert darknet's cfg and weights files
 
@@ -36,6 +45,30 @@ gridyolo darknet: show and convert darknet's cfg and weights files
 CFG is a file or one of yolov1, yolov1-tiny, yolo, yolo-small, yolo-tiny, extraction.
 predict, val and train read darknet's files directly; import keeps them as one file.
 `gridyolo darknet ACTION --help` shows the options of an action."""
+
+_DATA_HELP = """\
+gridyolo data: check, describe, convert and make datasets
+
+  gridyolo data check     --data DATA                  find errors and show them on one page; exit code 3 on errors
+  gridyolo data stats     --data DATA                  numbers and plots, recommended grid and input size
+  gridyolo data preview   --data DATA                  draw training batches as the network will see them
+  gridyolo data convert   --data DATA --output DIR     write it as voc, coco, yolo or csv
+  gridyolo data split     --data DATA --output DIR     lists for train, val and test; no file is moved
+  gridyolo data synth     --output DIR                 draw a synthetic dataset with exact boxes
+  gridyolo data download  --dataset NAME               fetch voc2007, voc2012 or coco2017 and verify the checksums
+
+DATA is a dataset YAML or a folder in Pascal VOC, COCO, YOLO or CSV layout; it is never written to.
+`gridyolo data ACTION --help` shows the options of an action."""
+# action -> its configuration and the module of `yolo.curate` with the function of that name
+_DATA_ACTIONS = {
+    "check": (DataCheckConfig, "check"),
+    "stats": (DataStatsConfig, "stats"),
+    "preview": (DataPreviewConfig, "preview"),
+    "convert": (DataConvertConfig, "write"),
+    "split": (DataSplitConfig, "split"),
+    "synth": (DataSynthConfig, "synthetic"),
+    "download": (DataDownloadConfig, "download"),
+}
 
 
 def train_command(words: Sequence[str]) -> int:
@@ -80,7 +113,7 @@ def info_command(words: Sequence[str]) -> int:
 def darknet_command(words: Sequence[str]) -> int:
     """Show, import or export darknet's files."""
     actions = {"show": _darknet_show, "import": _darknet_import, "export": _darknet_export}
-    return run_nested("darknet", actions, words, help_text=_DARKNET_HELP)
+    return run_action("gridyolo darknet", actions, words, help_text=_DARKNET_HELP)
 
 
 def _darknet_show(words: Sequence[str]) -> int:
@@ -123,6 +156,19 @@ def _cfg_defaults(words: Sequence[str]) -> dict[str, Any]:
     if value_of("epochs", words) is not None:  # the user's measure of length replaces darknet's
         del defaults["max_batches"]
     return defaults
+
+
+def data_command(words: Sequence[str]) -> int:
+    """Check, describe, preview, convert, divide, draw or fetch a dataset."""
+    actions = {action: partial(_run_data_action, action) for action in _DATA_ACTIONS}
+    return run_action("gridyolo data", actions, words, help_text=_DATA_HELP)
+
+
+def _run_data_action(action: str, words: Sequence[str]) -> int:
+    config_class, module = _DATA_ACTIONS[action]
+    config = parse(f"data {action}", config_class, words)
+    outcome = getattr(import_module(f"yolo.curate.{module}"), action)(config, stdout())
+    return _DATA_ERRORS if action == "check" and outcome.has_errors else _SUCCESS
 
 
 def demo_command(words: Sequence[str]) -> int:

@@ -72,23 +72,14 @@ def compare_command(words: Sequence[str]) -> int:
 
 def print_comparison(comparison: Comparison, console: Console) -> None:
     """The differences of all classes together as a table, and how many images changed."""
-    from rich.table import Table
-
     from yolo.report.text import p_value
 
-    table = Table(box=None, pad_edge=False)
-    for place, title in enumerate(("", "A", "B", "B - A", f"{comparison.level:.0%} interval", "p")):
-        table.add_column(title, justify="right" if place else "left", no_wrap=True)
+    rows = [("", "A", "B", "B - A", f"{comparison.level:.0%} interval", "p")]
     for one in comparison.headline:
-        table.add_row(
-            one.name,
-            _number(one.a),
-            _number(one.b),
-            _number(one.b - one.a, "+"),
-            f"{_number(one.interval.low, '+')} to {_number(one.interval.high, '+')}",
-            p_value(one.p_value, comparison.replicates),
-        )
-    console.print(table)
+        difference, low, high = (_number(value, "+") for value in (one.b - one.a, *one.interval))
+        p = p_value(one.p_value, comparison.replicates)
+        rows.append((one.name, _number(one.a), _number(one.b), difference, f"{low} to {high}", p))
+    print_table(console, rows)
     unchanged = comparison.num_images - comparison.num_better - comparison.num_worse
     say(
         console,

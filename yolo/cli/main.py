@@ -5,17 +5,16 @@ Exit codes: 0 success, 1 failure, 2 wrong usage, 3 a data check found errors, 13
 
 from __future__ import annotations
 
-import difflib
 import sys
 from collections.abc import Callable, Sequence
 
 from yolo._version import __version__
-from yolo.errors import ConfigError, GridYoloError
+from yolo.errors import GridYoloError
 
 INTERRUPTED = 130
 
-_HELP = """\
-gridyolo {version}: object detection with a YOLOv1-style grid
+_HELP = f"""\
+gridyolo {__version__}: object detection with a YOLOv1-style grid
 
   gridyolo train    --data DATA                      train a detector on your labelled images
   gridyolo val      --weights W --data DATA          measure a trained detector and explain the result on one page
@@ -40,6 +39,8 @@ def run(words: Sequence[str]) -> int:
     """Run a command line (without the program's name) and return its exit code."""
     try:
         return _run(words)
+    except SystemExit as exit_request:  # --help and --print_config end this way
+        return int(exit_request.code or 0)
     except GridYoloError as error:
         print(f"error: {error}", file=sys.stderr)
         return error.exit_code
@@ -57,15 +58,15 @@ def run(words: Sequence[str]) -> int:
 
 
 def _run(words: Sequence[str]) -> int:
-    command, options = (words[0], words[1:]) if words else ("--help", ())
-    if command in ("--help", "-h", "help"):
-        print(_HELP.format(version=__version__))
+    if not words or words[0] in ("--help", "-h", "help"):
+        print(_HELP)
         return 0
-    if command in ("--version", "version"):
+    if words[0] in ("--version", "version"):
         print(f"gridyolo {__version__}")
         return 0
     # commands are imported here: help needs none of what they import
-    from yolo.cli import commands, data_commands, evaluation_commands
+    from yolo.cli import commands, evaluation_commands
+    from yolo.cli.arguments import run_action
 
     known: dict[str, Callable[[Sequence[str]], int]] = {
         "train": commands.train_command,
@@ -75,14 +76,7 @@ def _run(words: Sequence[str]) -> int:
         "predict": commands.predict_command,
         "info": commands.info_command,
         "demo": commands.demo_command,
-        "data": data_commands.data_command,
+        "data": commands.data_command,
         "darknet": commands.darknet_command,
     }
-    if command not in known:
-        near = difflib.get_close_matches(command, known, n=1)
-        hint = f"; did you mean {near[0]}?" if near else ""
-        raise ConfigError(f"{command!r} is not a command{hint} (gridyolo --help lists them)")
-    try:
-        return known[command](options)
-    except SystemExit as exit_request:  # --help and --print_config end this way
-        return int(exit_request.code or 0)
+    return run_action("gridyolo", known, words, help_text=_HELP)

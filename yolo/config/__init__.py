@@ -3,17 +3,20 @@
 Plain values only, so that `gridyolo --help` need not import torch. Classes elsewhere receive plain arguments;
 only `engine`, `cli` and the transform presets read these.
 
-`training` configures a training, `parts` are its sections; `commands`, `evaluation_commands` and `data_commands`
-configure the other commands. `options` are those that several commands have.
+`training` configures a training, `parts` are its sections; `data_commands` and `commands` configure the other commands.
+`options` are those that several commands have.
 """
 
 from yolo.config.commands import (
+    CompareConfig,
     DarknetExportConfig,
     DarknetImportConfig,
     DarknetShowConfig,
     DemoConfig,
     InfoConfig,
     PredictConfig,
+    ReportConfig,
+    ValConfig,
 )
 from yolo.config.data_commands import (
     DataCheckConfig,
@@ -24,7 +27,6 @@ from yolo.config.data_commands import (
     DataStatsConfig,
     DataSynthConfig,
 )
-from yolo.config.evaluation_commands import CompareConfig, ReportConfig, ValConfig
 from yolo.config.options import BoxPolicy, DatasetFormat, DetectionFormat
 from yolo.config.parts import AugmentConfig, LossConfig, ModelConfig, OptimizerConfig, RateConfig
 from yolo.config.training import TrainConfig

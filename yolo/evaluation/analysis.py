@@ -13,33 +13,21 @@ from yolo.evaluation.examples import Example, error_examples
 from yolo.evaluation.label_errors import find_label_errors
 from yolo.evaluation.matching import Matches, match
 from yolo.evaluation.result import EvaluationResult
-from yolo.evaluation.summary import summarise
+from yolo.evaluation.summary import summarise_matches
 
 
 @dataclass(frozen=True, slots=True, eq=False)
 class Analysis:
-    """An evaluation and what explains it.
-
-    Attributes:
-        result: the numbers.
-        matches: at IoU 0.5 to 0.95, at most 100 detections of each class and image; examples and errors point into
-            its detections and objects.
-        intervals: of the numbers; None where nobody asked for them.
-        errors: by kind, with their cost.
-        breakdowns: by size, aspect and crowding.
-        calibration: of the scores.
-        examples: kind of error -> those to see first, the worst first.
-        label_errors: labels that are probably wrong, the surest first.
-    """
+    """An evaluation and what explains it."""
 
     result: EvaluationResult
-    matches: Matches
-    intervals: Intervals | None
+    matches: Matches  # examples and errors point into its detections and objects
+    intervals: Intervals | None  # of the numbers; None where nobody asked for them
     errors: ErrorAnalysis
-    breakdowns: tuple[Breakdown, ...]
+    breakdowns: tuple[Breakdown, ...]  # by size, aspect and crowding
     calibration: Calibration
-    examples: dict[str, tuple[Example, ...]]
-    label_errors: tuple[Example, ...]
+    examples: dict[str, tuple[Example, ...]]  # kind of error -> those to see first, the worst first
+    label_errors: tuple[Example, ...]  # labels that are probably wrong, the likeliest first
 
 
 def analyse(
@@ -53,8 +41,8 @@ def analyse(
         replicates: of the bootstrap; None to choose by the size of the problem, 0 for no intervals.
         seed: of the bootstrap.
     """
-    result = result or summarise(problem)
     matches = match(problem)
+    result = result or summarise_matches(matches)
     errors = analyse_errors(matches, score_threshold=result.score_threshold)
     return Analysis(
         result=result,

@@ -71,12 +71,7 @@ def precision_envelope(true_positive: Bool, false_positive: Bool) -> Float64:
 
 
 def curves(verdicts: Verdicts, instances: Int64) -> Curves:
-    """Precision and recall of all classes and thresholds.
-
-    Args:
-        verdicts: of all detections.
-        instances: (C,) objects to be found.
-    """
+    """Precision and recall of all classes and thresholds, with (C,) objects to be found."""
     num_thresholds, num_classes = len(verdicts.true_positive), len(instances)
     row, class_index, precision, place = _at_true_positives(verdicts)
     curve = row * num_classes + class_index  # ascending

@@ -15,6 +15,7 @@ Shape letters: C classes, R replicates.
 
 from __future__ import annotations
 
+import math
 from dataclasses import dataclass
 from typing import NamedTuple
 
@@ -38,23 +39,15 @@ class Intervals:
     """Percentile intervals of the bootstrap over images, around the numbers of the evaluation, within 0..1.
 
     A class of which a replicate has no object is left out of that replicate: of the means, and of its own interval.
-
-    Attributes:
-        level: share of the replicates inside, such as 0.95.
-        replicates: how many were drawn.
-        seed: of the draws.
-        headline: name of a number of `EvaluationResult` (map_50_95, map_50, map_75, map_small, ..., ar_100, ...,
-            precision, recall, f1; the last three at the score threshold of the evaluation, which is not drawn anew)
-            -> its interval.
-        class_ap_50: C intervals.
-        class_ap_50_95: C intervals.
     """
 
-    level: float
-    replicates: int
-    seed: int
+    level: float  # share of the replicates inside, such as 0.95
+    replicates: int  # how many were drawn
+    seed: int  # of the draws
+    # name of a number of `EvaluationResult` -> its interval; precision, recall and f1 are at the score threshold of the
+    # evaluation, which is not chosen anew in each replicate
     headline: dict[str, Interval]
-    class_ap_50: tuple[Interval, ...]
+    class_ap_50: tuple[Interval, ...]  # (C,)
     class_ap_50_95: tuple[Interval, ...]
 
 
@@ -63,18 +56,14 @@ def automatic_replicates(num_detections: int) -> int:
 
     By size and not by the clock, so that the same problem always gets the same intervals.
 
-    >>> [automatic_replicates(count) for count in (0, 500_000, 2_000_000, 50_000_000)]
-    [1000, 1000, 500, 200]
+    >>> [automatic_replicates(count) for count in (1_000_000, 1_000_001, 4_000_000, 4_000_001)]
+    [1000, 500, 500, 200]
     """
     return 1000 if num_detections <= 1_000_000 else 500 if num_detections <= 4_000_000 else 200
 
 
 def check_arguments(replicates: int, level: float) -> None:
-    """Refuse what makes no interval.
-
-    Raises:
-        ValueError: no replicate, or a level that is not between 0 and 1.
-    """
+    """ValueError where there is no replicate, or a level that is not between 0 and 1."""
     if replicates < 1:
         raise ValueError(f"replicates must be at least 1, got {replicates}")
     if not 0 < level < 1:
@@ -95,17 +84,16 @@ def centred(values: Float64, estimate: float) -> Float64:
     return values + (estimate - known.mean()) if known.size else values
 
 
-def percentile_interval(values: Float64, level: float, *, bounds: tuple[float, float]) -> tuple[float, float]:
+def percentile_interval(values: Float64, level: float, *, bounds: tuple[float, float]) -> Interval:
     """The middle `level` of the replicates that have a value, not beyond `bounds`; NaN if none has.
 
     >>> percentile_interval(np.array([0.0, 0.1, 0.2, 0.3, np.nan, 0.4]), 0.5, bounds=(0.0, 0.25))
-    (0.1, 0.25)
+    Interval(low=0.1, high=0.25)
     """
     known = values[~np.isnan(values)]
     if not known.size:
-        return float("nan"), float("nan")
-    low, high = np.quantile(known, [(1 - level) / 2, (1 + level) / 2]).clip(*bounds).tolist()
-    return low, high
+        return Interval(math.nan, math.nan)
+    return Interval(*np.quantile(known, [(1 - level) / 2, (1 + level) / 2]).clip(*bounds).tolist())
 
 
 def bootstrap_intervals(
@@ -144,7 +132,7 @@ def bootstrap_intervals(
     )
 
     def interval(values: Float64, estimate: float) -> Interval:
-        return Interval(*percentile_interval(centred(values, estimate), level, bounds=(0.0, 1.0)))
+        return percentile_interval(centred(values, estimate), level, bounds=(0.0, 1.0))
 
     classes = result.per_class
     return Intervals(

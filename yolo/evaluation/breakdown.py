@@ -9,6 +9,7 @@ Shape letters: K detections, M objects, A bins.
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from dataclasses import dataclass
 from itertools import pairwise
 from typing import Final, NamedTuple
@@ -44,42 +45,25 @@ _CROWDINGS: Final = {"1 object": 1.0, "2 to 4": 2.0, "5 to 9": 5.0, "10 to 19": 
 
 @dataclass(frozen=True, slots=True)
 class Bin:
-    """Objects that are alike.
+    """Objects that are alike; rates are NaN without objects."""
 
-    Attributes:
-        label: for people, such as "small (up to 32²)".
-        low: of the property, included.
-        high: not included, infinity for the last.
-        instances: objects to be found.
-        ap_50: mean over classes with objects here, IoU 0.5; NaN without objects.
-        ap_50_95: mean over IoU 0.5 to 0.95 too.
-        recall: share of them that is found at IoU 0.5 and the score threshold of the evaluation.
-    """
-
-    label: str
-    low: float
-    high: float
-    instances: int
-    ap_50: float
-    ap_50_95: float
-    recall: float
+    label: str  # for people, such as "small (up to 32²)"
+    low: float  # of the property, included
+    high: float  # not included, infinity for the last
+    instances: int  # objects to be found
+    ap_50: float  # mean over classes with objects here, IoU 0.5
+    ap_50_95: float  # mean over IoU 0.5 to 0.95 too
+    recall: float  # share of them that is found at IoU 0.5 and the score threshold of the evaluation
 
 
 @dataclass(frozen=True, slots=True)
 class Breakdown:
-    """All objects in bins of one property.
+    """All objects in bins of one property."""
 
-    Attributes:
-        name: "size", "relative_size", "aspect" or "crowding".
-        title: for a heading.
-        meaning: one sentence: how the property is measured, and what is ignored in a bin.
-        bins: ascending.
-    """
-
-    name: str
-    title: str
-    meaning: str
-    bins: tuple[Bin, ...]
+    name: str  # "size", "relative_size", "aspect" or "crowding"
+    title: str  # for a heading
+    meaning: str  # one sentence: how the property is measured, and what is ignored in a bin
+    bins: tuple[Bin, ...]  # ascending
 
 
 class _Subsets(NamedTuple):
@@ -91,6 +75,9 @@ class _Subsets(NamedTuple):
     inside: Bool  # (A, K) detections of each bin
 
 
+_Divide = Callable[[Problem], _Subsets | None]
+
+
 def break_down(problem: Problem, result: EvaluationResult, *, max_detections: int = 100) -> tuple[Breakdown, ...]:
     """Breakdowns by size, by size relative to the image (if the images' sizes are known), by aspect and by crowding.
 
@@ -99,42 +86,12 @@ def break_down(problem: Problem, result: EvaluationResult, *, max_detections: in
         result: of the same problem.
         max_detections: limit on the detections of each class and image, that of `result`.
     """
-    properties = [
-        (
-            "size",
-            "Size",
-            "Annotated area in pixels of the image, in COCO's three ranges; an area of exactly 32² or 96² belongs to "
-            "two of them. Objects of other sizes are ignored, and so are false detections whose box is of another "
-            "size.",
-            _by_size(problem),
-        ),
-        (
-            "relative_size",
-            "Size on the image",
-            "Square root of the annotated area relative to the area of the image. Objects of other sizes are ignored, "
-            "and so are false detections whose box is of another size.",
-            _by_relative_size(problem),
-        ),
-        (
-            "aspect",
-            "Aspect",
-            "Width of the box over its height. Objects of other aspects are ignored, and so are false detections "
-            "whose box has another aspect.",
-            _by_aspect(problem),
-        ),
-        (
-            "crowding",
-            "Crowding",
-            "Objects to be found on the image, of all classes. Each bin evaluates its images alone; false detections "
-            "on images without objects are in no bin.",
-            _by_crowding(problem),
-        ),
-    ]
-    return tuple(
-        Breakdown(name, title, meaning, _measure(problem, subsets, result.score_threshold, max_detections))
-        for name, title, meaning, subsets in properties
-        if subsets is not None
-    )
+    breakdowns = []
+    for name, (title, divide, meaning) in _PROPERTIES.items():
+        if (subsets := divide(problem)) is not None:
+            bins = _measure(problem, subsets, result.score_threshold, max_detections)
+            breakdowns.append(Breakdown(name, title, meaning, bins))
+    return tuple(breakdowns)
 
 
 def _by_size(problem: Problem) -> _Subsets:
@@ -220,3 +177,31 @@ def _measure(problem: Problem, subsets: _Subsets, score_threshold: float, max_de
             )
         )
     return tuple(bins)
+
+
+_PROPERTIES: Final[dict[str, tuple[str, _Divide, str]]] = {
+    "size": (
+        "Size",
+        _by_size,
+        "Annotated area in pixels of the image, in COCO's three ranges; an area of exactly 32² or 96² belongs to "
+        "two of them. Objects of other sizes are ignored, and so are false detections whose box is of another size.",
+    ),
+    "relative_size": (
+        "Size on the image",
+        _by_relative_size,
+        "Square root of the annotated area relative to the area of the image. Objects of other sizes are ignored, and "
+        "so are false detections whose box is of another size.",
+    ),
+    "aspect": (
+        "Aspect",
+        _by_aspect,
+        "Width of the box over its height. Objects of other aspects are ignored, and so are false detections whose box "
+        "has another aspect.",
+    ),
+    "crowding": (
+        "Crowding",
+        _by_crowding,
+        "Objects to be found on the image, of all classes. Each bin evaluates its images alone; false detections on "
+        "images without objects are in no bin.",
+    ),
+}

@@ -36,36 +36,21 @@ class Calibration:
     """Scores against the share of detections that are right at IoU 0.5; those that do not count are left out.
 
     Rates are NaN where there is nothing to measure.
-
-    Attributes:
-        edges: (B+1,) of the bins over scores 0..1.
-        counts: (B,) detections.
-        mean_score: (B,).
-        precision: (B,) share that is right.
-        ece: expected calibration error: mean of |precision - mean score| over detections.
-        mce: the largest such gap of a bin.
-        brier: mean squared difference of score and outcome.
-        temperature: T with the highest likelihood of sigmoid(logit(score) / T); above 1: scores are too sure.
-        ece_after: `ece` with that temperature.
-        num_detections: detections that were used.
-        note: what a reader should know: why something is NaN, that scores had to be clipped; else empty.
-        ece_shown: `ece` of the detections that score at least `SHOWN_SCORE`, 0.05.
-        num_shown: how many these are.
     """
 
-    edges: Float64
-    counts: Int64
-    mean_score: Float64
-    precision: Float64
-    ece: float
-    mce: float
-    brier: float
-    temperature: float
-    ece_after: float
-    num_detections: int
-    note: str
-    ece_shown: float = math.nan
-    num_shown: int = 0
+    edges: Float64  # (B+1,) of the bins over scores 0..1
+    counts: Int64  # (B,) detections
+    mean_score: Float64  # (B,)
+    precision: Float64  # (B,) share that is right
+    ece: float  # expected calibration error: mean of |precision - mean score| over detections
+    mce: float  # the largest such gap of a bin
+    brier: float  # mean squared difference of score and outcome
+    temperature: float  # T with the highest likelihood of sigmoid(logit(score) / T); above 1: overconfident
+    ece_after: float  # `ece` with that temperature
+    num_detections: int  # that were used
+    note: str  # what a reader should know: why something is NaN, that scores had to be clipped; else empty
+    ece_shown: float = math.nan  # `ece` of the detections that score at least `SHOWN_SCORE`
+    num_shown: int = 0  # how many these are
 
 
 class Bins(NamedTuple):
@@ -132,13 +117,7 @@ def calibrate(matches: Matches, *, num_bins: int = 15) -> Calibration:
 
 
 def bin_scores(scores: Float64, right: Bool, edges: Float64) -> Bins:
-    """Sort detections into bins; each has its lower edge, the last has both.
-
-    Args:
-        scores: (K,) 0..1.
-        right: (K,) whether it is a true positive.
-        edges: (B+1,) from 0 to 1.
-    """
+    """Sort (K,) scores from 0 to 1 and their outcomes into B bins; each has its lower edge, the last has both."""
     num_bins = len(edges) - 1
     place = np.minimum(np.searchsorted(edges, scores, side="right") - 1, num_bins - 1)
     counts = np.bincount(place, minlength=num_bins)
@@ -160,14 +139,8 @@ def fit_temperature(scores: Float64, right: Bool) -> tuple[float, str]:
     """The temperature under which the outcomes are most likely, 0.01..100, and what is odd about it.
 
     The likelihood is that of a logistic regression of the outcome on logit(score), with 1 / T its only parameter,
-    so it has one peak: where sum(logit * (sigmoid(logit / T) - right)) is 0, which rises in 1 / T.
-
-    Args:
-        scores: (K,) 0..1.
-        right: (K,) whether it is a true positive.
-
-    Returns:
-        T and a note, empty if nothing is odd. NaN without detections or if all score 0.5.
+    so it has one peak: where sum(logit * (sigmoid(logit / T) - right)) is 0, which rises in 1 / T. T is NaN without
+    detections or if all score 0.5; the note is empty if nothing is odd.
     """
     if not scores.size:
         return math.nan, "no detection counts, so there is nothing to measure"
@@ -179,10 +152,8 @@ def fit_temperature(scores: Float64, right: Bool) -> tuple[float, str]:
     if _slope(logit, right, low)[0] >= 0:
         return hottest, "higher scores are not right more often: no temperature helps"
     if _slope(logit, right, high)[0] <= 0:
-        return (
-            coldest,
-            "scores below and above 0.5 tell wrong from right without a fault: no temperature is cold enough",
-        )
+        text = "scores below and above 0.5 tell wrong from right without a fault: no temperature is cold enough"
+        return coldest, text
     inverse = 1.0
     for _ in range(100):  # bisection alone would need about 60
         slope, curvature = _slope(logit, right, inverse)

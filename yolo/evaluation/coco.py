@@ -17,24 +17,21 @@ import numpy as np
 from yolo.arrays import Float64
 from yolo.detection_sets import Problem
 from yolo.evaluation.average_precision import RECALL_POINTS, curves
-from yolo.evaluation.matching import AREA_RANGES, IOU_THRESHOLDS, AreaRange, Matches, match_ranges
+from yolo.evaluation.matching import AREA_RANGES, IOU_THRESHOLDS, AreaRange, Matches, match
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class CocoProtocol:
     """What is varied in COCO's evaluation; the defaults are COCO's for boxes.
 
-    Attributes:
-        iou_thresholds: T thresholds.
-        area_ranges: name -> smallest and largest area in pixels² that counts, both included.
-        max_detections: L limits on the detections of each class and image, ascending. Matching uses the last one.
-
     Raises:
         ValueError: nothing of one kind, or limits that do not ascend from 1.
     """
 
-    iou_thresholds: tuple[float, ...] = tuple(IOU_THRESHOLDS.tolist())
+    iou_thresholds: tuple[float, ...] = tuple(IOU_THRESHOLDS.tolist())  # T
+    # name -> smallest and largest area in pixels² that counts, both included
     area_ranges: Mapping[str, AreaRange] = field(default_factory=lambda: dict(AREA_RANGES))
+    # L limits on the detections of each class and image, ascending; matching uses the last one
     max_detections: tuple[int, ...] = (1, 10, 100)
 
     def __post_init__(self) -> None:
@@ -49,21 +46,13 @@ class CocoProtocol:
 
 @dataclass(frozen=True, slots=True, eq=False)
 class CocoResult:
-    """The arrays that pycocotools has in `COCOeval.eval`; -1 for classes without objects in an area range.
-
-    Attributes:
-        protocol: how they were made.
-        class_names: C names.
-        precision: (T, R, C, A, L) best precision at a recall or a higher one; 0 if it is not reached.
-        recall: (T, C, A, L) share of the objects that is found.
-        scores: (T, R, C, A, L) lowest score that has to be kept to reach a recall; 0 if it is not reached.
-    """
+    """The arrays that pycocotools has in `COCOeval.eval`; -1 for classes without objects in an area range."""
 
     protocol: CocoProtocol
     class_names: tuple[str, ...]
-    precision: Float64
-    recall: Float64
-    scores: Float64
+    precision: Float64  # (T, R, C, A, L) best precision at a recall or a higher one; 0 if it is not reached
+    recall: Float64  # (T, C, A, L) share of the objects that is found
+    scores: Float64  # (T, R, C, A, L) lowest score that has to be kept to reach a recall; 0 if it is not reached
 
     @property
     def stats(self) -> Float64:
@@ -108,21 +97,17 @@ def evaluate_coco(problem: Problem, protocol: CocoProtocol | None = None) -> Coc
         ValueError: a label or image that the problem does not have, or a score that is not a number.
     """
     protocol = CocoProtocol() if protocol is None else protocol
-    return accumulate(match_by_protocol(problem, protocol), protocol)
-
-
-def match_by_protocol(problem: Problem, protocol: CocoProtocol) -> Matches:
-    """The first half of `evaluate_coco`."""
-    return match_ranges(
+    matches = match(
         problem,
         iou_thresholds=np.array(protocol.iou_thresholds),
         area_ranges=protocol.area_ranges,
         max_detections=protocol.max_detections[-1],
     )
+    return accumulate(matches, protocol)
 
 
 def accumulate(matches: Matches, protocol: CocoProtocol) -> CocoResult:
-    """The second half of `evaluate_coco`."""
+    """The second half of `evaluate_coco`; the protocol is the one that the matches were made by."""
     limits, problem = protocol.max_detections, matches.problem
     shape = (len(matches.areas), len(limits), len(matches.iou_thresholds), problem.num_classes)
     # written part by part, (A, L, T, C, R), and seen in pycocotools' order of axes

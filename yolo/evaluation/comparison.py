@@ -19,16 +19,11 @@ import numpy as np
 
 from yolo.arrays import Float64
 from yolo.detection_sets import Problem
-from yolo.evaluation.bootstrap import (
-    Interval,
-    centred,
-    check_arguments,
-    percentile_interval,
-)
+from yolo.evaluation.bootstrap import Interval, centred, check_arguments, percentile_interval
 from yolo.evaluation.matching import Matches, match
 from yolo.evaluation.replicates import class_replicates, draw_weights, mean_over_classes
 from yolo.evaluation.result import EvaluationResult
-from yolo.evaluation.summary import summarise
+from yolo.evaluation.summary import summarise_matches
 
 HEADLINE = (
     *("map_50_95", "map_50", "map_75", "map_small", "map_medium", "map_large", "ar_100"),
@@ -44,71 +39,40 @@ _ROUNDING = 1e-12
 
 @dataclass(frozen=True, slots=True)
 class Difference:
-    """One number of two detectors, B against A.
+    """One number of two detectors, B against A."""
 
-    Attributes:
-        name: of the number, or of the class.
-        a: of the first.
-        b: of the second.
-        interval: of b - a, by the paired bootstrap over images.
-        p_value: two-sided, of b - a = 0; NaN where there is nothing to measure.
-        p_adjusted: after Holm's correction over the classes; equal to `p_value` for headline numbers.
-    """
-
-    name: str
+    name: str  # of the number, or of the class
     a: float
     b: float
-    interval: Interval
-    p_value: float
-    p_adjusted: float
+    interval: Interval  # of b - a, by the paired bootstrap over images
+    p_value: float  # two-sided, of b - a = 0; NaN where there is nothing to measure
+    p_adjusted: float  # after Holm's correction over the classes; equal to `p_value` for headline numbers
 
 
 @dataclass(frozen=True, slots=True)
 class ImageChange:
-    """What became better or worse on one image, at IoU 0.5, each detector at its own score threshold.
+    """What became better or worse on one image, at IoU 0.5, each detector at its own score threshold."""
 
-    Attributes:
-        image: place in the image table.
-        found: objects found by (A, B).
-        wrong: false positives of (A, B).
-        objects: objects to be found.
-        change: (found - wrong) of B less that of A; positive is better.
-    """
-
-    image: int
-    found: tuple[int, int]
-    wrong: tuple[int, int]
-    objects: int
-    change: int
+    image: int  # place in the image table
+    found: tuple[int, int]  # objects found by A and B
+    wrong: tuple[int, int]  # false positives of A and B
+    objects: int  # to be found
+    change: int  # (found - wrong) of B less that of A; positive is better
 
 
 @dataclass(frozen=True, slots=True)
 class Comparison:
-    """B against A.
+    """B against A."""
 
-    Attributes:
-        headline: map_50_95, map_50, map_75, map_small, map_medium, map_large, ar_100, precision, recall, f1.
-        class_ap_50: for each class.
-        class_ap_50_95: for each class.
-        images: with a change, the largest improvement first, the largest loss last.
-        num_images: all.
-        num_better: images with a positive change.
-        num_worse: images with a negative change.
-        score_thresholds: of A and of B.
-        level: of the intervals.
-        replicates: of the bootstrap.
-        seed: of the bootstrap.
-    """
-
-    headline: tuple[Difference, ...]
-    class_ap_50: tuple[Difference, ...]
+    headline: tuple[Difference, ...]  # the numbers `HEADLINE`
+    class_ap_50: tuple[Difference, ...]  # for each class
     class_ap_50_95: tuple[Difference, ...]
-    images: tuple[ImageChange, ...]
+    images: tuple[ImageChange, ...]  # with a change, the largest improvement first, the largest loss last
     num_images: int
-    num_better: int
+    num_better: int  # images with a positive change
     num_worse: int
-    score_thresholds: tuple[float, float]
-    level: float
+    score_thresholds: tuple[float, float]  # of A and of B
+    level: float  # of the intervals
     replicates: int
     seed: int
 
@@ -126,28 +90,23 @@ def compare(a: Problem, b: Problem, *, replicates: int | None = None, level: flo
     Raises:
         ValueError: classes, images or objects differ, no replicate, or a level that is not between 0 and 1.
     """
-    check_same(a, b)
+    _check_same(a, b)
     if replicates is None:
         replicates = automatic_pairs(max(len(a.detections), len(b.detections)), a.num_classes)
     check_arguments(replicates, level)
-    results = summarise(a), summarise(b)
     matches = match(a), match(b)
+    results = summarise_matches(matches[0]), summarise_matches(matches[1])
+    thresholds = results[0].score_threshold, results[1].score_threshold
     weights = draw_weights(len(a.images), replicates=replicates, seed=seed)
     drawn_a, drawn_b = (
-        class_replicates(
-            one,
-            weights,
-            score_threshold=result.score_threshold,
-            replicates_by_size=_REPLICATES_BY_SIZE,
-        )
-        for one, result in zip(matches, results, strict=True)
+        class_replicates(one, weights, score_threshold=threshold, replicates_by_size=_REPLICATES_BY_SIZE)
+        for one, threshold in zip(matches, thresholds, strict=True)
     )
     headline = []
     for name in HEADLINE:
         difference = mean_over_classes(drawn_b[name]) - mean_over_classes(drawn_a[name])
         headline.append(_difference(name, (getattr(results[0], name), getattr(results[1], name)), difference, level))
-    thresholds = results[0].score_threshold, results[1].score_threshold
-    images = image_changes(matches, thresholds)
+    images = _image_changes(matches, thresholds)
     return Comparison(
         headline=tuple(headline),
         class_ap_50=_of_classes(results, "ap_50", drawn_b["map_50"] - drawn_a["map_50"], level),
@@ -169,19 +128,15 @@ def automatic_pairs(num_detections: int, num_classes: int) -> int:
     1000, but 50 for each class, so that a class can differ "significantly" after the correction for their number;
     fewer where that would take minutes, 200 at least. By size and not by the clock.
 
-    >>> [automatic_pairs(count, classes) for count, classes in ((1000, 2), (500_000, 80), (4_000_000, 1200))]
-    [1000, 4000, 500]
+    >>> [automatic_pairs(count, classes) for count, classes in ((1000, 2), (400_000, 80), (4_000_000, 80), (9, 300))]
+    [1000, 4000, 500, 10000]
     """
     affordable = 2_000_000_000 // max(num_detections, 1)
     return max(200, min(max(1000, 50 * num_classes), affordable, 10_000))
 
 
-def check_same(a: Problem, b: Problem) -> None:
-    """Refuse two problems that differ in more than their detections.
-
-    Raises:
-        ValueError: it says what differs.
-    """
+def _check_same(a: Problem, b: Problem) -> None:
+    """Refuse two problems that differ in more than their detections."""
     for what, of_a, of_b in (
         ("classes", list(a.class_names), list(b.class_names)),
         ("images", list(a.images.image_ids), list(b.images.image_ids)),
@@ -228,13 +183,8 @@ def holm(p_values: list[float]) -> list[float]:
     return adjusted
 
 
-def image_changes(matches: tuple[Matches, Matches], score_thresholds: tuple[float, float]) -> tuple[ImageChange, ...]:
-    """The images that became better or worse, the largest improvement first, in the images' order on ties.
-
-    Args:
-        matches: of A and B, with IoU 0.5 and objects of every size first.
-        score_thresholds: of A and B; NaN keeps nothing.
-    """
+def _image_changes(matches: tuple[Matches, Matches], score_thresholds: tuple[float, float]) -> tuple[ImageChange, ...]:
+    """The images that became better or worse, the largest improvement first, in the images' order on ties."""
     problem, num_images = matches[0].problem, len(matches[0].problem.images)
     objects = np.bincount(problem.truths.image_index[matches[0].counted[0]], minlength=num_images)
     found, wrong = np.zeros((2, num_images), np.int64), np.zeros((2, num_images), np.int64)
@@ -261,7 +211,7 @@ def _difference(name: str, values: tuple[float, float], difference: Float64, lev
     difference = centred(difference, values[1] - values[0])
     difference = np.where(np.abs(difference) < _ROUNDING, 0.0, difference)
     p_value = p_value_of(difference)
-    interval = Interval(*percentile_interval(difference, level, bounds=(-1.0, 1.0)))
+    interval = percentile_interval(difference, level, bounds=(-1.0, 1.0))
     return Difference(name, *values, interval=interval, p_value=p_value, p_adjusted=p_value)
 
 

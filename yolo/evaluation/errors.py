@@ -58,34 +58,22 @@ _CLASS, _LOCATION, _BOTH, _DUPLICATE, _BACKGROUND, _MISSED = range(len(ERROR_KIN
 class ErrorAnalysis:
     """The errors at IoU 0.5, every detection at most one kind. Costs are NaN without objects to be found.
 
-    Attributes:
-        kind: (K,) place in `ERROR_KINDS`, NO_ERROR for true positives and detections that do not count.
-        nearest: (K,) the object that an error is about, -1 for background and for detections without an error.
-        nearest_iou: (K,) IoU with it, else the highest with any object of the image that counts.
-        missed: (M,) objects that count and no detection found, at any score, nor explains as a class or location error.
-        score_threshold: the one behind `counts`; NaN where nothing was detected.
-        counts: errors of each kind at `score_threshold`, those of the detector if it kept no other detections; an
-            object is missed there if nothing that scores as much found it or explains it.
-        all_counts: errors of each kind at any score.
-        ap_cost: kind -> how much mAP at IoU 0.5 would rise if errors of this kind, and only these, were corrected.
-        class_ap_cost: kind -> (C,) likewise for each class.
-        false_positive_cost: the rise if every false positive were gone.
-        false_negative_cost: the rise if every object had been found.
-        class_counts: kind -> (C,) errors at `score_threshold` by class of the detection (of the object: missed).
+    `counts` are the errors of the detector if it kept no other detections than those at `score_threshold`: an object
+    is missed there if nothing that scores as much found it or explains it.
     """
 
-    kind: NDArray[np.int8]
-    nearest: Int64
-    nearest_iou: Float64
-    missed: Bool
-    score_threshold: float
-    counts: dict[str, int]
-    all_counts: dict[str, int]
-    ap_cost: dict[str, float]
-    class_ap_cost: dict[str, Float64]
-    false_positive_cost: float
-    false_negative_cost: float
-    class_counts: dict[str, Int64]
+    kind: NDArray[np.int8]  # (K,) place in `ERROR_KINDS`, NO_ERROR for true positives and what does not count
+    nearest: Int64  # (K,) the object that an error is about, -1 for background and detections without an error
+    nearest_iou: Float64  # (K,) IoU with it, else the highest with any object of the image that counts
+    missed: Bool  # (M,) objects that count and no detection found, at any score, nor explains
+    score_threshold: float  # the one behind `counts`; NaN where nothing was detected
+    counts: dict[str, int]  # of each kind at `score_threshold`
+    all_counts: dict[str, int]  # of each kind at any score
+    ap_cost: dict[str, float]  # rise of mAP at IoU 0.5 if errors of the kind, and only these, were corrected
+    class_ap_cost: dict[str, Float64]  # kind -> (C,) likewise for each class
+    false_positive_cost: float  # the rise if every false positive were gone
+    false_negative_cost: float  # the rise if every object had been found
+    class_counts: dict[str, Int64]  # kind -> (C,) `counts` by class of the detection (of the object: missed)
 
 
 def analyse_errors(matches: Matches, *, score_threshold: float) -> ErrorAnalysis:
@@ -142,7 +130,7 @@ def missed_objects(matches: Matches, kind: NDArray[np.int8], nearest: Int64, kep
 def _kinds(matches: Matches, false_positive: Bool) -> tuple[NDArray[np.int8], Int64, Float64]:
     """`kind`, `nearest` and `nearest_iou` of an `ErrorAnalysis`."""
     near = nearest_objects(matches.problem.detections, matches.problem.truths, matches.counted[0])
-    highest = np.maximum(near.own_iou, near.other_iou)
+    highest = near.highest_iou
     is_good = highest >= FOREGROUND_IOU
     own_is_nearest = near.own_iou >= near.other_iou
     rules = {
@@ -199,18 +187,9 @@ def _costs(
 def _corrected(
     matches: Matches, outcome: Outcome, wrong: Bool, right_labels: Int64, nearest: Int64, found: Bool
 ) -> Float64:
-    """AP of each class if wrong detections found the object that they are about.
+    """(C,) AP if `wrong` (K,) detections were of class `right_labels` (K,) and found their `nearest` object (K,).
 
-    Args:
-        matches: of K detections.
-        outcome: at IoU 0.5.
-        wrong: (K,) false positives to correct.
-        right_labels: (K,) their classes then; only those of `wrong` are read.
-        nearest: (K,) the object that each is about; only those of `wrong` are read.
-        found: (M,) objects that a true positive has.
-
-    Returns:
-        (C,); NaN for classes without objects.
+    `found` (M,) are the objects that a true positive has. NaN for classes without objects.
     """
     detections, instances = matches.problem.detections, matches.instances()
 

@@ -102,8 +102,8 @@ class Evaluator:
     def merge_ranks(self) -> Self:
         """Add the images of all other ranks of a `torch.distributed` group to this one; called by all of them.
 
-        Without a process group nothing happens. No image may be given to two ranks: samplers that repeat some to even
-        out the shares have to be told not to.
+        Without a process group nothing happens. No image may be given to two ranks: samplers must not repeat some to
+        even out the shares.
 
         Returns:
             This evaluator.

@@ -22,40 +22,26 @@ _PER_IMAGE: Final = 3
 
 @dataclass(frozen=True, slots=True)
 class Example:
-    """One thing to look at.
+    """One thing to look at."""
 
-    Attributes:
-        kind: of errors a name of `ERROR_KINDS`; of label errors one of `LABEL_ERROR_KINDS`.
-        image: place in the image table.
-        detection: place in the detections of the matched problem, -1 where it is about an object alone.
-        truth: place in the objects, -1 where it is about a detection alone.
-        score: by which examples of a kind are ranked, the highest first: the score of the detection, or how sure it is
-            that the label is wrong, 0..1.
-        iou: between detection and object, 0 where one is missing.
-        message: one sentence for people, names as they are.
-    """
-
-    kind: str
-    image: int
-    detection: int
-    truth: int
+    kind: str  # of an error a name of `ERROR_KINDS`, else that of a label error
+    image: int  # place in the image table
+    detection: int  # place in the detections of the matched problem, -1 where it is about an object alone
+    truth: int  # place in the objects, -1 where it is about a detection alone
+    # ranks the examples of a kind, the highest first: the score of a wrong detection, the share of the image that a
+    # missed object takes, or the confidence that a label is wrong, 0..1
     score: float
-    iou: float
-    message: str
+    iou: float  # between detection and object, 0 where one is missing
+    message: str  # one sentence for people, names as they are
 
 
 def error_examples(matches: Matches, errors: ErrorAnalysis, *, most: int = 24) -> dict[str, tuple[Example, ...]]:
-    """The errors that a person should see first, of every kind; an empty tuple where there are none.
+    """The errors that a person should see first, at most so many of every kind; an empty tuple where there are none.
 
     Detections that score less than the threshold of `errors` do no harm and are left out. Wrong detections are ranked
-    by score. Missed objects are ranked by how plain they are: by the area of the box relative to that of the image, or
-    to the largest annotated box if the size of an image with a missed object is unknown. After three examples of a kind
-    on one image the other images have their turn.
-
-    Args:
-        matches: what `errors` was made of.
-        errors: from `analyse_errors`.
-        most: examples of each kind.
+    by score, missed objects by the area of the box relative to that of the image, or to the largest annotated box if
+    the size of an image with a missed object is unknown. After three examples of a kind on one image the other images
+    have their turn. `matches` is what `errors` was made of.
     """
     detections, truths = matches.problem.detections, matches.problem.truths
     kept = detections.scores >= errors.score_threshold
@@ -66,9 +52,9 @@ def error_examples(matches: Matches, errors: ErrorAnalysis, *, most: int = 24) -
         chosen = wrong[_take_in_turns(scores, images, most)]
         result[kind] = tuple(_wrong_example(matches, errors, kind, place) for place in chosen.tolist())
     missed = np.flatnonzero(missed_objects(matches, errors.kind, errors.nearest, kept))
-    plainness = _plainness(matches, missed)
-    chosen = _take_in_turns(plainness, truths.image_index[missed], most)
-    result["missed"] = _missed_examples(matches, missed[chosen], plainness[chosen], errors.score_threshold)
+    image_share = _image_share(matches, missed)
+    chosen = _take_in_turns(image_share, truths.image_index[missed], most)
+    result["missed"] = _missed_examples(matches, missed[chosen], image_share[chosen], errors.score_threshold)
     return result
 
 
@@ -115,7 +101,7 @@ def _wrong_example(matches: Matches, errors: ErrorAnalysis, kind: str, place: in
     )
 
 
-def _plainness(matches: Matches, missed: Int64) -> Float64:
+def _image_share(matches: Matches, missed: Int64) -> Float64:
     """Area of missed objects relative to their images, 0..1; to the largest object where an image's size is unknown."""
     truths = matches.problem.truths
     area = np.abs(truths.sizes_wh.prod(axis=1))
@@ -123,12 +109,12 @@ def _plainness(matches: Matches, missed: Int64) -> Float64:
     whole = height * width
     if not whole.all():
         whole = np.full(len(missed), area[matches.counted[0]].max(initial=0.0))
-    plainness: Float64 = np.minimum(area[missed] / np.where(whole > 0, whole, 1.0), 1.0)
-    return plainness
+    image_share: Float64 = np.minimum(area[missed] / np.where(whole > 0, whole, 1.0), 1.0)
+    return image_share
 
 
 def _missed_examples(
-    matches: Matches, missed: Int64, plainness: Float64, score_threshold: float
+    matches: Matches, missed: Int64, image_share: Float64, score_threshold: float
 ) -> tuple[Example, ...]:
     """One example for each missed object, with the detection that overlaps it most."""
     detections, truths = matches.problem.detections, matches.problem.truths
@@ -151,7 +137,7 @@ def _missed_examples(
                 image=int(truths.image_index[truth]),
                 detection=found,
                 truth=truth,
-                score=float(plainness[place]),
+                score=float(image_share[place]),
                 iou=iou,
                 message=f"{name} of {width:.0f} × {height:.0f} pixels not found; {rest}",
             )

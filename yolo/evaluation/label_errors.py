@@ -1,13 +1,14 @@
-"""Labels that are probably wrong: where a detector that is usually right is sure, and the annotation says otherwise.
+"""Labels that are probably wrong: where a detector that is usually right contradicts the annotation confidently.
 
     not_annotated   a detection where nothing is annotated, or nothing near
     wrong_class     a detection on an object of another class that its own class did not find
     inexact_box     a detection of the right class whose box fits the annotated one badly, and no other fits better
     no_object       an annotated object that no detection of any class touches, though low scores are in the file
 
-How sure (0..1) is how far the detection is to be believed (`_reliability`), times how plain the case is. It ranks; it
-is not a probability: a confident mistake of the detector looks the same as a wrong label. A detector that is seldom
-right says nothing about labels. Crowd regions and difficult objects, and whatever overlaps them, are left alone.
+The confidence of a candidate (0..1) is the reliability of the detection (`_reliability`) times how clear the case is.
+It ranks candidates and is no probability: a confident mistake of the detector looks the same as a wrong label. A
+detector that is seldom right says nothing about labels. Crowd regions and difficult objects, and whatever overlaps
+them, are left out.
 
 The limits below are judgement; `tests/evaluation/test_label_errors.py` plants wrong labels and looks for them.
 
@@ -25,11 +26,9 @@ from yolo.detection_sets import DetectionSet
 from yolo.evaluation.errors import BACKGROUND_IOU, FOREGROUND_IOU, ErrorAnalysis
 from yolo.evaluation.examples import Example, describe_detection
 from yolo.evaluation.matching import Matches
-from yolo.evaluation.overlaps import Nearest, highest_overlap, nearest_detections, nearest_objects
+from yolo.evaluation.overlaps import Nearest, nearest_detections, nearest_objects
 
-LABEL_ERROR_KINDS: Final = ("not_annotated", "wrong_class", "inexact_box", "no_object")
-
-_LEAST_SURETY: Final = 0.2  # below it nothing is listed
+_LEAST_CONFIDENCE: Final = 0.2  # below it nothing is listed
 _NEAR_IOU: Final = 0.3  # an object that overlaps as much may be the one that was meant
 _SAME_PLACE_IOU: Final = 0.7  # a box of another class that fits as well is on the object
 _FITS_IOU: Final = 0.6
@@ -61,11 +60,11 @@ class _Candidates(NamedTuple):
     detection: Int64
     truth: Int64
     iou: Float64
-    surety: Float64
+    confidence: Float64
 
 
 def find_label_errors(matches: Matches, errors: ErrorAnalysis, *, most: int = 200) -> tuple[Example, ...]:
-    """Labels that are probably wrong, of all kinds, the surest first; one for each place and each object.
+    """Labels that are probably wrong, of all kinds, the most confident first; one for each place and each object.
 
     Args:
         matches: what `errors` was made of; has IoU 0.5 and 0.75 among its thresholds.
@@ -79,7 +78,7 @@ def find_label_errors(matches: Matches, errors: ErrorAnalysis, *, most: int = 20
     outcome = matches.at(FOREGROUND_IOU)
     hit, miss = outcome.true_positive[places], outcome.false_positive[places]
     reliability = _reliability(detections, hit, hit | miss)
-    reliability[highest_overlap(detections, truths[truths.reusable]) >= BACKGROUND_IOU] = 0.0
+    reliability[nearest_objects(detections, truths, truths.reusable).highest_iou >= BACKGROUND_IOU] = 0.0
     near = nearest_objects(detections, truths, matches.counted[0])
     confident = _Confident(places, detections.labels, outcome.taken[places], hit, miss, near, reliability)
     return _rank(
@@ -95,17 +94,14 @@ def find_label_errors(matches: Matches, errors: ErrorAnalysis, *, most: int = 20
 
 
 def _reliability(detections: DetectionSet, hit: Bool, judged: Bool) -> Float64:
-    """How much each detection is to be believed: how often such are right, times how typical it is.
+    """(k,) the reliability of each detection: how often such are right, times how typical it is.
 
     How often: the lower one of two shares. One is of its class at its score or above. The other is of all classes at
     about its score, because the best detections say little of those that just suffice. How typical: the root of the
     share of right detections of its class that score no more; mistakes, unlike wrong labels, mostly score low.
     Classes are drawn towards the average of all, because some have few detections.
 
-    Args:
-        detections: k of them.
-        hit: (k,) true positives.
-        judged: (k,) true and false positives.
+    `hit` (k,) are the true positives, `judged` (k,) the true and false positives.
     """
     order = np.argsort(-detections.scores, kind="stable")
     labels, hit, judged = detections.labels[order], hit[order], judged[order]
@@ -144,20 +140,19 @@ def _up_to_each(labels: Int64, flags: Bool) -> tuple[Int64, Int64]:
 
 
 def _not_annotated(confident: _Confident) -> _Candidates:
-    highest = np.maximum(confident.near.own_iou, confident.near.other_iou)
-    alone = np.clip((_NEAR_IOU - highest) / (_NEAR_IOU - BACKGROUND_IOU), 0.0, 1.0)
-    surety = confident.reliability * alone * confident.false_positive
-    return _Candidates(confident.places, np.full(len(surety), -1), np.zeros(len(surety)), surety)
+    alone = np.clip((_NEAR_IOU - confident.near.highest_iou) / (_NEAR_IOU - BACKGROUND_IOU), 0.0, 1.0)
+    confidence = confident.reliability * alone * confident.false_positive
+    return _Candidates(confident.places, np.full(len(confidence), -1), np.zeros(len(confidence)), confidence)
 
 
 def _wrong_class(matches: Matches, confident: _Confident) -> _Candidates:
     near = confident.near
     found = np.zeros(matches.counted.shape[1] + 1, np.bool_)  # the last one is what -1 reads
     found[confident.taken] = True
-    doubted = confident.false_positive & (near.other_iou >= _SAME_PLACE_IOU) & ~found[near.other]
-    doubted &= near.own_iou < FOREGROUND_IOU  # on an object of its own class it is but a duplicate
-    rarity = _rarity(matches, confident, np.flatnonzero(doubted))
-    return _Candidates(confident.places, near.other, near.other_iou, confident.reliability * doubted * rarity)
+    candidate = confident.false_positive & (near.other_iou >= _SAME_PLACE_IOU) & ~found[near.other]
+    candidate &= near.own_iou < FOREGROUND_IOU  # on an object of its own class it is but a duplicate
+    rarity = _rarity(matches, confident, np.flatnonzero(candidate))
+    return _Candidates(confident.places, near.other, near.other_iou, confident.reliability * candidate * rarity)
 
 
 def _rarity(matches: Matches, confident: _Confident, rows: Int64) -> Float64:
@@ -181,12 +176,12 @@ def _inexact_box(matches: Matches, confident: _Confident) -> _Candidates:
     tightness = tight.sum() / max(confident.true_positive.sum(), 1)
     best = np.zeros(matches.counted.shape[1] + 1)
     np.maximum.at(best, near.own, near.own_iou)
-    doubted = (near.own >= 0) & (near.own_iou >= _NEAR_IOU) & (near.own_iou == best[near.own])
+    candidate = (near.own >= 0) & (near.own_iou >= _NEAR_IOU) & (near.own_iou == best[near.own])
     # what took another object is about that one
-    doubted &= (confident.taken == near.own) | (confident.taken < 0)
-    plain = np.clip((_FITS_IOU - near.own_iou) / (_FITS_IOU - FOREGROUND_IOU), 0.0, 1.0)
-    surety = confident.reliability * doubted * plain * tightness
-    return _Candidates(confident.places, near.own, near.own_iou, surety)
+    candidate &= (confident.taken == near.own) | (confident.taken < 0)
+    clarity = np.clip((_FITS_IOU - near.own_iou) / (_FITS_IOU - FOREGROUND_IOU), 0.0, 1.0)
+    confidence = confident.reliability * candidate * clarity * tightness
+    return _Candidates(confident.places, near.own, near.own_iou, confidence)
 
 
 def _no_object(matches: Matches, hit: Bool, score_threshold: float) -> _Candidates:
@@ -202,16 +197,16 @@ def _no_object(matches: Matches, hit: Bool, score_threshold: float) -> _Candidat
     labels, num_classes = truths.labels[places], matches.problem.num_classes
     count, hits = (np.bincount(labels, weights, num_classes) for weights in (np.ones(len(labels)), touched))
     share = (hits + _PRIOR * touched.mean()) / (count + _PRIOR)
-    plain = np.minimum(np.sqrt(np.abs(truths.sizes_wh[places].prod(axis=1))) / _SMALL_SIDE, 1.0)
-    return _Candidates(*absent, _NO_OBJECT_WEIGHT * share[labels] * hit.mean() * plain * ~touched)
+    clarity = np.minimum(np.sqrt(np.abs(truths.sizes_wh[places].prod(axis=1))) / _SMALL_SIDE, 1.0)
+    return _Candidates(*absent, _NO_OBJECT_WEIGHT * share[labels] * hit.mean() * clarity * ~touched)
 
 
 def _rank(matches: Matches, kinds: dict[str, _Candidates], most: int) -> tuple[Example, ...]:
     detections, truths = matches.problem.detections, matches.problem.truths
-    kind_of = np.repeat(np.array(list(kinds)), [len(one.surety) for one in kinds.values()])
+    kind_of = np.repeat(np.array(list(kinds)), [len(one.confidence) for one in kinds.values()])
     columns = _Candidates(*(np.concatenate(parts) for parts in zip(*kinds.values(), strict=True)))
-    listed = np.flatnonzero(columns.surety >= _LEAST_SURETY)
-    order = listed[np.argsort(-columns.surety[listed], kind="stable")][: _CANDIDATES_PER_EXAMPLE * most]
+    listed = np.flatnonzero(columns.confidence >= _LEAST_CONFIDENCE)
+    order = listed[np.argsort(-columns.confidence[listed], kind="stable")][: _CANDIDATES_PER_EXAMPLE * most]
     examples: list[Example] = []
     places: dict[int, list[Float64]] = {}  # image -> boxes that are listed
     for row in order.tolist():
@@ -224,9 +219,9 @@ def _rank(matches: Matches, kinds: dict[str, _Candidates], most: int) -> tuple[E
         if before and _highest_iou(box, np.stack(before)) >= FOREGROUND_IOU:
             continue
         before.append(box)
-        kind, iou, surety = str(kind_of[row]), float(columns.iou[row]), float(columns.surety[row])
+        kind, iou, confidence = str(kind_of[row]), float(columns.iou[row]), float(columns.confidence[row])
         message = _message(matches, kind, detection, truth, iou)
-        examples.append(Example(kind, image, detection, truth, surety, iou, message))
+        examples.append(Example(kind, image, detection, truth, confidence, iou, message))
     return tuple(examples)
 
 

@@ -65,6 +65,19 @@ class Ranking(NamedTuple):
     group: Int64  # (k,) class * images + image of each in `by_group`: ascending
     rank: Int32  # (K,) place of every detection among those of its class and image by score, 0 = best
 
+    def select(self, kept: Bool) -> Ranking:
+        """The order of those of the (K,) detections that are kept, as places among them."""
+        place = np.cumsum(kept) - 1
+        in_class, in_group = kept[self.by_class], kept[self.by_group]
+        return Ranking(
+            place[self.by_class[in_class]],
+            self.scores[in_class],
+            np.append(0, np.cumsum(in_class))[self.bounds],
+            place[self.by_group[in_group]],
+            self.group[in_group],
+            self.rank[kept],
+        )
+
 
 class Outcome(NamedTuple):
     """What every detection took and counts for at one IoU threshold; neither flag where it counts for nothing."""
@@ -76,49 +89,18 @@ class Outcome(NamedTuple):
 
 @dataclass(frozen=True, slots=True, eq=False)
 class Matches:
-    """Who found what at each IoU threshold in each area range; only the S detections near an object are stored.
+    """Who found what at each IoU threshold in each area range; only the S detections near an object are stored."""
 
-    Attributes:
-        problem: what was matched.
-        max_detections: limit on the detections of each class and image; others do not take part.
-        iou_thresholds: (T,).
-        areas: names of the A area ranges or other subsets of the objects.
-        ranking: the order of turns. Of equal scores the one on the earlier image goes first.
-        rows: (S,) detections that have a candidate, by class, then by descending score.
-        positions: (S,) their places in `ranking.by_class`, ascending.
-        taken: (A, T, S) the object taken, -1 for none.
-        counted: (A, M) objects that a detector is asked to find.
-        inside: (A, K) detections of an area in the range that take part. Others count for nothing unless they take an
-            object.
-    """
-
-    problem: Problem
-    max_detections: int
-    iou_thresholds: Float64
-    areas: tuple[str, ...]
-    ranking: Ranking
-    rows: Int64
-    positions: Int64
-    taken: Int32
-    counted: Bool
-    inside: Bool
-
-    def limited(self) -> Matches:
-        """The same with only those detections in the problem that take part."""
-        kept = self.ranking.rank < self.max_detections
-        if kept.all():
-            return self
-        place = np.cumsum(kept) - 1
-        ranking = self.ranking
-        return replace(
-            self,
-            problem=replace(self.problem, detections=self.problem.detections[kept]),
-            ranking=ranking._replace(
-                by_class=place[ranking.by_class], by_group=place[ranking.by_group], rank=ranking.rank[kept]
-            ),
-            rows=place[self.rows],
-            inside=self.inside[:, kept],
-        )
+    problem: Problem  # with those of its detections only that take part
+    max_detections: int  # limit on the detections of each class and image; others do not take part
+    iou_thresholds: Float64  # (T,)
+    areas: tuple[str, ...]  # names of the A area ranges or other subsets of the objects
+    ranking: Ranking  # the order of turns; of equal scores the one on the earlier image goes first
+    rows: Int64  # (S,) detections that have a candidate, by class, then by descending score
+    positions: Int64  # (S,) their places in `ranking.by_class`, ascending
+    taken: Int32  # (A, T, S) the object taken, -1 for none
+    counted: Bool  # (A, M) objects that a detector is asked to find
+    inside: Bool  # (A, K) of an area in the range; others count for nothing unless they take an object
 
     def instances(self, area: int = 0) -> Int64:
         """(C,) objects to be found, per class."""
@@ -173,26 +155,17 @@ def match(
     area_ranges: Mapping[str, AreaRange] = AREA_RANGES,
     max_detections: int = 100,
 ) -> Matches:
-    """Match at all IoU thresholds and area ranges; the detections of the result are those that take part.
+    """Match at all IoU thresholds and area ranges.
 
     Args:
         problem: what is evaluated.
         iou_thresholds: (T,) in any order.
         area_ranges: name -> smallest and largest area in pixels² that counts, both included.
-        max_detections: limit on the detections of each class and image.
+        max_detections: limit on the detections of each class and image; the others are not in the result.
 
     Raises:
         ValueError: a label or image that the problem does not have, or a score that is not a number.
     """
-    return match_ranges(
-        problem, iou_thresholds=iou_thresholds, area_ranges=area_ranges, max_detections=max_detections
-    ).limited()
-
-
-def match_ranges(
-    problem: Problem, *, iou_thresholds: Float64, area_ranges: Mapping[str, AreaRange], max_detections: int
-) -> Matches:
-    """As `match`, with all detections in the problem of the result."""
     own_area = problem.detections.sizes_wh[:, 0] * problem.detections.sizes_wh[:, 1]
     ranges = area_ranges.values()
     return match_subsets(
@@ -214,23 +187,21 @@ def match_subsets(
     iou_thresholds: Float64 = IOU_THRESHOLDS,
     max_detections: int = 100,
 ) -> Matches:
-    """As `match_ranges`, with any subsets of the objects in place of area ranges.
+    """As `match`, with any subsets of the objects in place of area ranges.
 
     Args:
         problem: what is evaluated.
         subsets: their A names.
         counted: (A, M) objects that count in each subset, none of them a crowd region or difficult.
         inside: (A, K) detections that are false positives there if they take nothing.
-        iou_thresholds: (T,) in any order.
-        max_detections: limit on the detections of each class and image.
-
-    Raises:
-        ValueError: a label or image that the problem does not have, or a score that is not a number.
+        iou_thresholds: as for `match`, which raises the same errors.
+        max_detections: likewise.
     """
     ranking = rank_detections(problem, ties_by_image=True)
     kept = ranking.rank < max_detections
     if not kept.all():
-        ranking, inside = _keep(ranking, kept), inside & kept
+        problem, inside = replace(problem, detections=problem.detections[kept]), inside[:, kept]
+        ranking = ranking.select(kept)
     truths = problem.truths
     limits = np.minimum(iou_thresholds, _HIGHEST_THRESHOLD)
     pairs = find_pairs(
@@ -314,7 +285,7 @@ def rank_detections(problem: Problem, *, ties_by_image: bool) -> Ranking:
     Raises:
         ValueError: a label or image that the problem does not have, or a score that is not a number.
     """
-    check_indices(problem)
+    _check_indices(problem)
     detections, num_images = problem.detections, max(len(problem.images), 1)
     by_score = _order_by_score(detections.scores, detections.image_index if ties_by_image else None)
     by_class = _reorder(by_score, detections.labels)
@@ -326,20 +297,7 @@ def rank_detections(problem: Problem, *, ties_by_image: bool) -> Ranking:
     return Ranking(by_class, detections.scores[by_class], bounds, by_group, group, rank)
 
 
-def _keep(ranking: Ranking, kept: Bool) -> Ranking:
-    """The order of those of the (K,) detections that are kept."""
-    in_class, in_group = kept[ranking.by_class], kept[ranking.by_group]
-    return Ranking(
-        ranking.by_class[in_class],
-        ranking.scores[in_class],
-        np.append(0, np.cumsum(in_class))[ranking.bounds],
-        ranking.by_group[in_group],
-        ranking.group[in_group],
-        ranking.rank,
-    )
-
-
-def check_indices(problem: Problem) -> None:
+def _check_indices(problem: Problem) -> None:
     """Refuse what would be counted for another class or image.
 
     Raises:

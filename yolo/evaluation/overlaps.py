@@ -51,6 +51,11 @@ class Nearest(NamedTuple):
     other: Int64  # (K,) index of an object of another class
     other_iou: Float64  # (K,)
 
+    @property
+    def highest_iou(self) -> Float64:
+        """(K,) with an object of any class."""
+        return np.maximum(self.own_iou, self.other_iou)
+
 
 def coco_overlap(detections: DetectionSet, truths: TruthSet) -> Overlap:
     """IoU as pycocotools has it; for crowd regions the share of the detection inside."""
@@ -71,10 +76,7 @@ def coco_overlap(detections: DetectionSet, truths: TruthSet) -> Overlap:
 def voc_overlap(detections: DetectionSet, truths: TruthSet, *, plus_one: bool) -> Overlap:
     """IoU as the devkit has it of the boxes in a VOC file: pixels counted from 1, both ends included.
 
-    Args:
-        detections: with our boxes (x1, y1, x2, y2), which are (x1 + 1, y1 + 1, x2, y2) in a file.
-        truths: likewise.
-        plus_one: whether widths and heights of the file's boxes get 1 added.
+    Our box (x1, y1, x2, y2) is (x1 + 1, y1 + 1, x2, y2) in a file; `plus_one` adds 1 to widths and heights there.
     """
     extra = float(plus_one)
     shift = np.array([1.0, 1.0, 0.0, 0.0])
@@ -125,13 +127,7 @@ def find_pairs(detections: Grouped, truths: Grouped, overlap: Overlap, *, least:
 
 
 def nearest_objects(detections: DetectionSet, truths: TruthSet, among: Bool) -> Nearest:
-    """The object on its image that each detection overlaps most, of its class and of others; the last of equal IoUs.
-
-    Args:
-        detections: K detections.
-        truths: M objects.
-        among: (M,) objects to look at.
-    """
+    """Of the objects `among` (M,) the one that each detection overlaps most; the last of equal IoUs."""
     count, places = len(detections), np.flatnonzero(among)
     truths = truths[places]
     nearest = Nearest(np.full(count, -1), np.zeros(count), np.full(count, -1), np.zeros(count))
@@ -151,14 +147,6 @@ def nearest_detections(detections: DetectionSet, truths: TruthSet) -> tuple[Int6
     for detection, truth, overlap in _pairs_on_images(detections, truths):
         _keep_highest(nearest, iou, truth, detection, overlap)
     return nearest, iou
-
-
-def highest_overlap(detections: DetectionSet, truths: TruthSet) -> Float64:
-    """(K,) highest overlap with any object: IoU, of crowd regions the share of the detection inside."""
-    highest = np.zeros(len(detections))
-    for detection, _, overlap in _pairs_on_images(detections, truths):
-        np.maximum.at(highest, detection, overlap)
-    return highest
 
 
 def _keep_highest(best: Int64, highest: Float64, row: Int64, value: Int64, overlap: Float64) -> None:

@@ -22,7 +22,6 @@ positives.
 
 from __future__ import annotations
 
-import os
 from collections.abc import Iterator
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
@@ -33,6 +32,7 @@ from numpy.typing import NDArray
 from yolo.arrays import Bool, Float64, Int32, Int64
 from yolo.evaluation.average_precision import RECALL_POINTS, Verdicts
 from yolo.evaluation.matching import Matches, Outcome
+from yolo.process import available_cores
 
 Weights = NDArray[np.uint16]
 
@@ -64,33 +64,18 @@ class ClassVerdicts:
 
     Whether a detection counts, as a hit or against, hardly depends on the threshold. So one running sum over the
     detections that usually count serves all thresholds, with a few exceptions for each.
-
-    Attributes:
-        truth_images: images of the objects to be found, one entry for each object.
-        usual: images of the detections that count at most thresholds, by descending score.
-        thresholds: T.
-        hit_images: images of the detections that are a true positive at any threshold.
-        hit_ranks: their place among those of their class and image by score.
-        hit_counts: at how many thresholds.
     """
 
-    truth_images: Int64
-    usual: Int64
-    thresholds: tuple[_Threshold, ...]
-    hit_images: Int64
-    hit_ranks: Int64
-    hit_counts: Int64
+    truth_images: Int64  # of the objects to be found, one entry for each object
+    usual: Int64  # images of the detections that count at most thresholds, by descending score
+    thresholds: tuple[_Threshold, ...]  # T
+    hit_images: Int64  # of the detections that are a true positive at any threshold
+    hit_ranks: Int64  # their place among those of their class and image by score
+    hit_counts: Int64  # at how many thresholds
 
 
 def class_verdicts(matches: Matches, verdicts: Verdicts, index: int, area: int = 0) -> ClassVerdicts:
-    """Lay out one class.
-
-    Args:
-        matches: of all classes.
-        verdicts: of `matches` in that area range.
-        index: of the class.
-        area: place of the area range.
-    """
+    """Lay out one class; the verdicts are those of `matches` in that area range."""
     own, first = matches.of_class(index), matches.ranking.bounds[index]
     rows = slice(*np.searchsorted(verdicts.positions, matches.ranking.bounds[index : index + 2]))
     near = verdicts.positions[rows] - first
@@ -141,12 +126,7 @@ def total_weight(weights: Weights, images: Int64) -> Int64:
 
 
 def average_precision(verdicts: ClassVerdicts, weights: Weights) -> Float64:
-    """(R, T) mean of the precision envelope at the 101 recall points; NaN where no object is drawn.
-
-    Args:
-        verdicts: of one class.
-        weights: (R, n) how often each image is there.
-    """
+    """(R, T) mean of the precision envelope at the 101 recall points; NaN where no object is drawn."""
     instances = total_weight(weights, verdicts.truth_images)  # (R,)
     reached = _points_reached(instances)  # (R, H)
     row = np.arange(len(weights), dtype=np.int64)[:, None] * reached.shape[1]
@@ -169,13 +149,7 @@ def average_precision(verdicts: ClassVerdicts, weights: Weights) -> Float64:
 
 
 def recall(verdicts: ClassVerdicts, weights: Weights, limits: tuple[int, ...]) -> Float64:
-    """(R, L) share of the objects that is found, mean over thresholds; NaN where no object is drawn.
-
-    Args:
-        verdicts: of one class.
-        weights: (R, n) how often each image is there.
-        limits: L limits on detections per image.
-    """
+    """(R, L) share of the objects found with L limits on detections, mean over thresholds; NaN without objects."""
     instances = total_weight(weights, verdicts.truth_images)
     counts = verdicts.hit_counts[:, None] * (verdicts.hit_ranks[:, None] < np.array(limits))  # (hits, L)
     # whole numbers, exact in floats
@@ -294,7 +268,7 @@ def class_replicates(
 
     # the largest first, so that no thread is left with it at the end
     largest_first = np.argsort(-np.diff(matches.ranking.bounds), kind="stable").tolist()
-    with ThreadPoolExecutor(_cores()) as pool:
+    with ThreadPoolExecutor(available_cores()) as pool:
         for _ in pool.map(work, largest_first):  # asks for the results: what fails in a thread has to fail here
             pass
     return result
@@ -314,7 +288,3 @@ def mean_over_classes(values: Float64) -> Float64:
     total = np.where(known, values, 0.0).sum(axis=1)
     mean: Float64 = np.where(count > 0, total / np.maximum(count, 1), np.nan)
     return mean
-
-
-def _cores() -> int:
-    return len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1

@@ -8,8 +8,8 @@ more, whatever the class, show other numbers in the matrix than in the table bes
 What is left over then meets across classes: false positives by descending score each take the missed object of
 another class on their image that they overlap most, by IoU of at least 0.5, the last one on equal IoUs. Such a
 pair is one count off the diagonal. False positives without a partner are background taken for something, missed
-objects without one are something taken for background. Crowd regions and difficult objects are no row, and the
-detections that they excuse no column.
+objects without one are something taken for background. Crowd regions and difficult objects are in no row, and
+detections that took one are in no column.
 
 Shape letters: K detections, M objects, C classes, T IoU thresholds, R recall points.
 """
@@ -21,8 +21,8 @@ import numpy as np
 from yolo.arrays import Bool, Float64, Int64
 from yolo.detection_sets import Problem
 from yolo.evaluation.average_precision import mean_known
-from yolo.evaluation.coco import CocoProtocol, accumulate, match_by_protocol
-from yolo.evaluation.matching import Matches, take_turns
+from yolo.evaluation.coco import CocoProtocol, accumulate
+from yolo.evaluation.matching import Matches, match, take_turns
 from yolo.evaluation.overlaps import coco_overlap, find_pairs, sort_by_group
 from yolo.evaluation.result import ClassResult, EvaluationResult
 from yolo.evaluation.thresholds import ScoredVerdicts
@@ -48,9 +48,13 @@ def summarise(problem: Problem, *, max_detections: tuple[int, int, int] = (1, 10
     Raises:
         ValueError: a label or image that the problem does not have, or a score that is not a number.
     """
-    protocol = CocoProtocol(max_detections=max_detections)
-    matches = match_by_protocol(problem, protocol)
-    coco = accumulate(matches, protocol)
+    return summarise_matches(match(problem, max_detections=max_detections[-1]), max_detections=max_detections)
+
+
+def summarise_matches(matches: Matches, *, max_detections: tuple[int, int, int] = (1, 10, 100)) -> EvaluationResult:
+    """As `summarise`, of what `match` made with the last limit and COCO's thresholds and area ranges."""
+    problem = matches.problem
+    coco = accumulate(matches, CocoProtocol(max_detections=max_detections))
     numbers = zip(_COCO_NUMBERS, coco.stats.tolist(), strict=True)
     # (C, T, R), NaN instead of -1 for classes without objects
     precision = coco.precision[..., _ALL, -1].transpose(2, 0, 1)

@@ -22,21 +22,13 @@ from yolo.thresholds import ThresholdTable
 
 @dataclass(frozen=True, slots=True, eq=False)
 class ScoredVerdicts:
-    """The detections of all classes with their verdicts at one IoU threshold.
+    """The detections of all classes with their verdicts at one IoU threshold."""
 
-    Attributes:
-        scores: (K,) descending within each class.
-        bounds: (C+1,) class c owns the detections from bounds[c] to bounds[c+1].
-        true_positive: (K,).
-        false_positive: (K,).
-        instances: (C,) objects to be found.
-    """
-
-    scores: Float64
-    bounds: Int64
-    true_positive: Bool
-    false_positive: Bool
-    instances: Int64
+    scores: Float64  # (K,) descending within each class
+    bounds: Int64  # (C+1,) class c owns the detections from bounds[c] to bounds[c+1]
+    true_positive: Bool  # (K,)
+    false_positive: Bool  # (K,)
+    instances: Int64  # (C,) objects to be found
 
     def counts_at(self, thresholds: Float64) -> tuple[Int64, Int64]:
         """(C, P) true positives and (C, P) false positives of each class at some score thresholds."""
@@ -66,10 +58,8 @@ class ScoredVerdicts:
         """The threshold with the highest F1, averaged over `classes`; exact, not searched on a grid.
 
         Between detections F1 does not change, so the scores of the detections are the only thresholds to try. The
-        highest of equally good ones is returned, NaN if the classes have no detection or no object.
-
-        Args:
-            classes: indices to average over; those without objects are ignored.
+        highest of equally good ones is returned, NaN if the classes have no detection or no object. Classes without
+        objects are ignored.
         """
         classes = classes[self.instances[classes] > 0]
         scores = np.concatenate([np.zeros(0), *(self.scores[self._of_class(index)] for index in classes.tolist())])

@@ -47,35 +47,20 @@ RECALL_POINTS: Float64 = np.array([0.1 * step for step in range(11)])
 
 @dataclass(frozen=True, slots=True, kw_only=True, eq=False)
 class VocResult:
-    """Average precisions by the devkit's rule, and how they were computed.
+    """Average precisions by the devkit's rule, and how they were computed."""
 
-    Attributes:
-        class_names: C names.
-        ap_per_class: (C,) 0..1; 0 without detections, NaN for a class without objects to be found.
-        mean_ap: mean over the classes that have objects to be found; NaN if none has.
-        npos: (C,) objects to be found; difficult objects and crowd regions are not counted.
-        num_detections: (C,) all detections, also those that count neither for nor against.
-        precision: C arrays (k,), after each detection by descending score; 0 before the first one that counts.
-        recall: C arrays (k,), likewise; NaN for a class without objects to be found.
-        num_images: images evaluated.
-        interpolation: "11-point" (VOC2007) or "all-point" (from VOC2010 on, the area under the envelope).
-        match_iou: IoU that a match has to pass.
-        plus_one: whether widths and heights of the VOC file's boxes got 1 added.
-        strict: whether the IoU has to exceed `match_iou` (Python port) or may equal it (MATLAB devkit).
-    """
-
-    class_names: tuple[str, ...]
-    ap_per_class: Float64
-    mean_ap: float
-    npos: Int64
-    num_detections: Int64
-    precision: tuple[Float64, ...]
-    recall: tuple[Float64, ...]
+    class_names: tuple[str, ...]  # C
+    ap_per_class: Float64  # (C,) 0..1; 0 without detections, NaN for a class without objects to be found
+    mean_ap: float  # over the classes that have objects to be found; NaN if none has
+    npos: Int64  # (C,) objects to be found; difficult objects and crowd regions are not counted
+    num_detections: Int64  # (C,) all detections, also those that count neither for nor against
+    precision: tuple[Float64, ...]  # C arrays (k,), after each detection by descending score; 0 before one counts
+    recall: tuple[Float64, ...]  # C arrays (k,), likewise; NaN for a class without objects to be found
     num_images: int
-    interpolation: Interpolation
-    match_iou: float
-    plus_one: bool
-    strict: bool
+    interpolation: Interpolation  # "11-point" (VOC2007) or "all-point" (from VOC2010 on, area under the envelope)
+    match_iou: float  # that a match has to pass
+    plus_one: bool  # whether widths and heights of the VOC file's boxes got 1 added
+    strict: bool  # whether the IoU has to exceed `match_iou` (Python port) or may equal it (MATLAB devkit)
 
     @property
     def left_out(self) -> tuple[str, ...]:
@@ -88,16 +73,11 @@ class VocResult:
         relation, pixels = ">" if self.strict else ">=", "with +1" if self.plus_one else "without +1"
         return f"Pascal VOC, {self.interpolation} AP, IoU {relation} {self.match_iou:g}, pixels {pixels}"
 
-    def to_dict(self, *, curves: bool = False) -> dict[str, Any]:
-        """Field name -> value of JSON's own types, and `left_out`; NaN becomes None.
-
-        Args:
-            curves: include `precision` and `recall`, which have a number for each detection.
-        """
+    def to_dict(self) -> dict[str, Any]:
+        """Field name -> value of JSON's own types, and `left_out`, without the two curves; NaN becomes None."""
         names = (
             *("class_names", "ap_per_class", "mean_ap", "npos", "num_detections", "left_out", "num_images"),
             *("interpolation", "match_iou", "plus_one", "strict"),
-            *(("precision", "recall") if curves else ()),
         )
         return {name: to_json(getattr(self, name)) for name in names}
 
@@ -227,14 +207,9 @@ def _best_of_each(pairs: Pairs) -> Int64:
 
 
 def _judge(nearest: Int64, reusable: Bool) -> tuple[Bool, Bool]:
-    """What each detection counts for, in the order of their turns.
+    """(K,) true positives and (K,) false positives of detections in the order of their turns.
 
-    Args:
-        nearest: (K,) object of each detection, -1 for none.
-        reusable: (M,) difficult objects and crowd regions.
-
-    Returns:
-        (K,) true positive and (K,) false positive; neither where the object is difficult or a crowd region.
+    Neither where the nearest object (K,), -1 for none, is one of the reusable (M,): difficult or a crowd region.
     """
     ignored = np.append(reusable, False)[nearest]  # the flag appended is what index -1 reads
     claims = np.flatnonzero((nearest >= 0) & ~ignored)
