@@ -136,7 +136,7 @@ def test_commands_on_local_data_and_all_imports_are_silent(tmp_path: Path) -> No
     assert "mAP50-95" in printed["val"]
     assert "4 images" in printed["predict"]
     assert len(json.loads((tmp_path / "runs/predict/predictions.json").read_text())) == 4
-    assert json.loads(printed["info"])["input_size"] == 64
+    assert json.loads(printed["info"])["class_names"] == ["class0"]
     # the dataset is as it was, and nothing was written but what was asked for
     assert before == {path: path.read_bytes() for path in (tmp_path / "pets").rglob("*") if path.is_file()}
     assert sorted(path.name for path in tmp_path.iterdir()) == ["converted", "drawn", "lists", "pets", "runs"]

@@ -6,8 +6,9 @@ from dataclasses import replace
 import numpy as np
 import pytest
 
+from tests.evaluation.one_class import one_class
 from tests.reference.slow_bootstrap import SUMMARY_NAMES, random_problem
-from yolo.detection_sets import DetectionSet, ImageTable, Problem, TruthSet
+from yolo.detection_sets import Problem, TruthSet
 from yolo.evaluation.bootstrap import (
     Interval,
     Intervals,
@@ -19,8 +20,6 @@ from yolo.evaluation.matching import match
 from yolo.evaluation.replicates import class_replicates, draw_weights
 from yolo.evaluation.summary import summarise
 
-BOX = [0.0, 0.0, 40.0, 40.0]
-
 
 def intervals_of(problem: Problem, *, replicates: int = 200, level: float = 0.95, seed: int = 0) -> Intervals:
     return bootstrap_intervals(match(problem), summarise(problem), replicates=replicates, level=level, seed=seed)
@@ -28,13 +27,8 @@ def intervals_of(problem: Problem, *, replicates: int = 200, level: float = 0.95
 
 def one_object_each(found: list[bool]) -> Problem:
     """One object on each image; a detection with score 0.9 where it is found."""
-    images = np.flatnonzero(found)
-    return Problem(
-        ImageTable.of_ids([str(index) for index in range(len(found))]),
-        ("thing",),
-        TruthSet.from_xyxy([BOX] * len(found), [0] * len(found), range(len(found))),
-        DetectionSet.from_xyxy([BOX] * len(images), [0.9] * len(images), [0] * len(images), images),
-    )
+    rows = [(image, 0.9, True) for image, is_found in enumerate(found) if is_found]
+    return one_class(rows, range(len(found)), num_images=len(found))
 
 
 def test_the_interval_of_a_share_is_that_of_a_share() -> None:

@@ -8,28 +8,18 @@ from hypothesis import given
 from hypothesis import strategies as st
 from numpy.typing import NDArray
 
+from tests.evaluation.one_class import BOX, one_class
 from tests.reference.slow_bootstrap import random_problem
 from yolo.arrays import Float64
 from yolo.detection_sets import DetectionSet, ImageTable, Problem, TruthSet
 from yolo.evaluation.calibration import Calibration, apply_temperature, bin_scores, calibrate, fit_temperature
 from yolo.evaluation.matching import match
 
-BOX = [0.0, 0.0, 10.0, 10.0]
-AWAY = [50.0, 50.0, 60.0, 60.0]
-
 
 def calibration_of(rows: list[tuple[float, bool]], *, num_bins: int = 15) -> Calibration:
     """Of detections (score, right), each on an image of its own with one object."""
-    places = np.arange(len(rows))
-    problem = Problem(
-        ImageTable.of_ids([str(index) for index in places]),
-        ("thing",),
-        TruthSet.from_xyxy([BOX] * len(rows), 0 * places, places),
-        DetectionSet.from_xyxy(
-            [BOX if right else AWAY for _, right in rows], [score for score, _ in rows], 0 * places, places
-        ),
-    )
-    return calibrate(match(problem), num_bins=num_bins)
+    found = [(image, score, right) for image, (score, right) in enumerate(rows)]
+    return calibrate(match(one_class(found, range(len(rows)), num_images=len(rows))), num_bins=num_bins)
 
 
 def likelihood(scores: Float64, right: NDArray[np.bool_], temperature: float) -> float:
@@ -187,7 +177,7 @@ def test_the_outcome_is_that_at_half_overlap() -> None:
         ImageTable.of_ids(["a"]),
         ("thing",),
         TruthSet.from_xyxy([BOX], [0], [0]),
-        DetectionSet.from_xyxy([[0.0, 0.0, 10.0, 6.0]], [0.9], [0], [0]),
+        DetectionSet.from_xyxy([[0.0, 0.0, 40.0, 24.0]], [0.9], [0], [0]),
     )
     result = calibrate(match(problem, iou_thresholds=np.array([0.75, 0.5])))
     assert np.nanmax(result.precision) == 1

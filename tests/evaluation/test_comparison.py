@@ -6,8 +6,9 @@ from dataclasses import replace
 import numpy as np
 import pytest
 
+from tests.evaluation.one_class import AWAY, BOX, one_class
 from tests.reference.slow_bootstrap import copied, random_problem, slow_replicate
-from yolo.detection_sets import DetectionSet, ImageTable, Problem, TruthSet
+from yolo.detection_sets import ImageTable, Problem, TruthSet
 from yolo.evaluation import comparison as comparison_module
 from yolo.evaluation.bootstrap import bootstrap_intervals
 from yolo.evaluation.comparison import HEADLINE, automatic_pairs, compare, holm, p_value_of
@@ -15,24 +16,11 @@ from yolo.evaluation.matching import AREA_RANGES, match
 from yolo.evaluation.replicates import class_replicates, draw_weights, mean_over_classes
 from yolo.evaluation.summary import summarise
 
-BOX = [0.0, 0.0, 40.0, 40.0]
-AWAY = [500.0, 500.0, 540.0, 540.0]
-
 
 def found_on(images: list[int], num_images: int, *, wrong: tuple[int, ...] = (), score: float = 0.9) -> Problem:
     """One object on each image; it is found on `images`; a false positive of score 0.8 on each of `wrong`."""
-    every = [*images, *wrong]
-    return Problem(
-        ImageTable.of_ids([f"image {index}" for index in range(num_images)]),
-        ("thing",),
-        TruthSet.from_xyxy([BOX] * num_images, [0] * num_images, range(num_images)),
-        DetectionSet.from_xyxy(
-            [BOX] * len(images) + [AWAY] * len(wrong),
-            [score] * len(images) + [0.8] * len(wrong),
-            [0] * len(every),
-            every,
-        ),
-    )
+    found = [(image, score, True) for image in images] + [(image, 0.8, False) for image in wrong]
+    return one_class(found, range(num_images), num_images=num_images)
 
 
 def with_detections_of(problem: Problem, other: Problem) -> Problem:

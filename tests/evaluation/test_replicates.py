@@ -7,6 +7,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
+from tests.evaluation.one_class import one_class
 from tests.reference.slow_bootstrap import (
     SUMMARY_NAMES,
     random_problem,
@@ -138,16 +139,11 @@ def test_a_class_that_is_not_drawn_is_left_out_of_the_mean() -> None:
 
 @pytest.mark.parametrize(("num_images", "num_objects"), [(0, 0), (3, 0), (3, 2)])
 def test_nothing_found(num_images: int, num_objects: int) -> None:
-    problem = Problem(
-        ImageTable.of_ids([str(index) for index in range(num_images)]),
-        ("thing",),
-        TruthSet.from_xyxy(np.tile([0.0, 0.0, 9.0, 9.0], (num_objects, 1)), np.zeros(num_objects), [0] * num_objects),
-        DetectionSet.from_xyxy([], [], [], []),
-    )
+    problem = one_class([], [0] * num_objects, num_images=num_images)
     weights = np.ones((2, num_images), np.uint16)
     drawn = class_replicates(match(problem), weights, score_threshold=math.nan)
     expected = 0.0 if num_objects else math.nan
-    for name in ("map_50_95", "ar_1", "precision", "recall", "f1", "map_small"):
+    for name in ("map_50_95", "ar_1", "precision", "recall", "f1", "map_medium"):
         np.testing.assert_array_equal(drawn[name], np.full((2, 1), expected))
 
 
@@ -186,15 +182,9 @@ def test_more_replicates_begin_with_the_same_ones() -> None:
 def test_replicates_of_average_precision_are_too_high_on_average() -> None:
     """Why they are centred: objects of their own on 60 images, detections right or wrong at random."""
     generator = np.random.default_rng(0)
-    box, away = [0.0, 0.0, 40.0, 40.0], [90.0, 90.0, 99.0, 99.0]
-    right = generator.random(120) < 0.5
-    images = np.arange(120) % 60
-    problem = Problem(
-        ImageTable.of_ids([str(index) for index in range(60)]),
-        ("thing",),
-        TruthSet.from_xyxy([box] * 60, [0] * 60, range(60)),
-        DetectionSet.from_xyxy([box if one else away for one in right], generator.random(120), [0] * 120, images),
-    )
+    right, scores = generator.random(120) < 0.5, generator.random(120)
+    found = [(place % 60, float(scores[place]), bool(right[place])) for place in range(120)]
+    problem = one_class(found, range(60), num_images=60)
     weights = draw_weights(60, replicates=500, seed=0)
     drawn = class_replicates(match(problem), weights, score_threshold=0.5)
     assert drawn["map_50"].mean() > summarise(problem).map_50 + 0.01
@@ -202,26 +192,9 @@ def test_replicates_of_average_precision_are_too_high_on_average() -> None:
     assert drawn["ar_100"].mean() == pytest.approx(summarise(problem).ar_100, abs=0.01)
 
 
-BOX = [0.0, 0.0, 10.0, 10.0]
-AWAY = [50.0, 50.0, 60.0, 60.0]
-
-
-def one_class(rows: list[tuple[int, float, bool]], object_images: list[int], num_images: int) -> Matches:
-    """`rows` holds (image, score, lies on the object)."""
-    return match(
-        Problem(
-            ImageTable.of_ids([str(index) for index in range(num_images)]),
-            ("thing",),
-            TruthSet.from_xyxy([BOX] * len(object_images), [0] * len(object_images), object_images),
-            DetectionSet.from_xyxy(
-                [BOX if right else AWAY for _, _, right in rows],
-                [score for _, score, _ in rows],
-                [0] * len(rows),
-                [image for image, _, _ in rows],
-            ),
-        ),
-        iou_thresholds=np.array([0.5]),
-    )
+def match_half(found: list[tuple[int, float, bool]], objects: list[int], *, num_images: int) -> Matches:
+    """`one_class` matched at IoU 0.5 alone."""
+    return match(one_class(found, objects, num_images=num_images), iou_thresholds=np.array([0.5]))
 
 
 def verdicts_of(matches: Matches) -> ClassVerdicts:
@@ -231,7 +204,7 @@ def verdicts_of(matches: Matches) -> ClassVerdicts:
 
 def test_by_hand() -> None:
     # image 0: found with 0.9; image 1: a false positive with 0.8, then found with 0.7
-    matches = one_class([(0, 0.9, True), (1, 0.8, False), (1, 0.7, True)], [0, 1], 2)
+    matches = match_half([(0, 0.9, True), (1, 0.8, False), (1, 0.7, True)], [0, 1], num_images=2)
     verdicts = verdicts_of(matches)
     weights = np.array([[1, 1], [2, 1], [1, 3], [0, 2], [2, 0]], np.uint16)
     expected = [
@@ -278,7 +251,7 @@ def test_average_precision_of_a_list_that_is_really_repeated(rows: list[tuple[bo
     detections = [(index, 0.5, right) for index, (right, _) in enumerate(rows)]
     objects = [index for index, (right, _) in enumerate(rows) if right] + [len(rows)]
     weight = np.array([count for _, count in rows] + [missed])
-    matches = one_class(detections, objects, len(rows) + 1)
+    matches = match_half(detections, objects, num_images=len(rows) + 1)
     actual = average_precision(verdicts_of(matches), weight[None].astype(np.uint16))[0, 0]
 
     hits = np.array([right for right, _ in rows]).repeat(weight[:-1]).tolist()
@@ -293,7 +266,8 @@ def test_average_precision_of_a_list_that_is_really_repeated(rows: list[tuple[bo
 def test_recall_points_are_reached_as_pycocotools_reaches_them(instances: int) -> None:
     """All detections right, `instances` objects: precision is 1 up to the last hit, so AP counts the points reached."""
     for found in {1, instances // 3, instances // 2, instances - 1, instances} - {0}:
-        matches = one_class([(index, 0.5, True) for index in range(found)], list(range(instances)), instances)
+        rows = [(index, 0.5, True) for index in range(found)]
+        matches = match_half(rows, list(range(instances)), num_images=instances)
         actual = average_precision(verdicts_of(matches), np.ones((1, instances), np.uint16))[0, 0]
         assert actual == pytest.approx(np.count_nonzero(found / instances >= RECALL_POINTS) / 101, abs=1e-15)
 
@@ -313,7 +287,7 @@ def test_few_detections_are_exceptions() -> None:
 
 
 def test_a_class_without_anything() -> None:
-    matches = one_class([], [], 2)
+    matches = match_half([], [], num_images=2)
     verdicts, weights = verdicts_of(matches), np.ones((3, 2), np.uint16)
     assert np.isnan(average_precision(verdicts, weights)).all()
     assert np.isnan(recall(verdicts, weights, (1, 100))).all()
@@ -322,7 +296,7 @@ def test_a_class_without_anything() -> None:
 
 
 def test_detections_without_objects_have_no_numbers() -> None:
-    matches = one_class([(0, 0.5, True)], [], 1)
+    matches = match_half([(0, 0.5, True)], [], num_images=1)
     weights = np.ones((1, 1), np.uint16)
     assert np.isnan(average_precision(verdicts_of(matches), weights)).all()
     assert np.isnan(operating_point(matches, matches.at(0.5), 0, weights, score_threshold=0.1)[0]).all()

@@ -60,7 +60,7 @@ gridyolo data: check, describe, convert and make datasets
 DATA is a dataset YAML or a folder in Pascal VOC, COCO, YOLO or CSV layout; it is never written to.
 `gridyolo data ACTION --help` shows the options of an action."""
 # action -> its configuration and the module of `yolo.curate` with the function of that name
-_DATA_ACTIONS = {
+_DATA_ACTIONS: dict[str, tuple[type[Any], str]] = {
     "check": (DataCheckConfig, "check"),
     "stats": (DataStatsConfig, "stats"),
     "preview": (DataPreviewConfig, "preview"),
