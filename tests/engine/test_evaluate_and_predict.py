@@ -14,8 +14,7 @@ from yolo.engine.train import TrainingRun
 from yolo.engine.validate import validate
 from yolo.errors import ConfigError, DataError, WeightsError
 from yolo.images import read_image, write_image
-from yolo.media.sources import Frame
-from yolo.media.video import VideoWriter
+from yolo.media.frames import Frame, VideoWriter
 from yolo.structures import Detections
 
 

@@ -20,6 +20,8 @@ def test_large_boxes_and_none_give_the_whole_image() -> None:
     assert view_around([(10, 10, 70, 50)], (100, 200), share=0.25, least=8) == (0, 0, 200, 100)
     # 41 / 0.25 = 164 is more than 0.8 of 200: rather all of it
     assert view_around([(10, 10, 51, 50)], (100, 200), share=0.25, least=8) == (0, 0, 200, 100)
+    # 37 / 0.25 = 148 is not
+    assert view_around([(10, 10, 47, 47)], (100, 200), share=0.25, least=8) == (0, 0, 148, 100)
 
 
 def test_small_boxes_are_shown_with_their_surroundings() -> None:

@@ -5,47 +5,24 @@ import json
 import math
 import re
 from dataclasses import replace
-from html.parser import HTMLParser
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 import pytest
 
-from tests.report.made_comparison import HOSTILE_NAMES, main_difference, make_comparison, make_difference, make_problems
+from tests.report.made_analysis import HOSTILE_NAMES
+from tests.report.made_comparison import main_difference, make_comparison, make_difference, make_problems
+from tests.report.parsed_page import ParsedPage
 from yolo.detection_sets import TruthSet
 from yolo.evaluation.bootstrap import Interval
 from yolo.evaluation.comparison import Difference, ImageChange
 from yolo.formats.issues import InputWarning
 from yolo.report.compare import Sides, write_comparison
-from yolo.report.context import CasePicture, ReportContext
+from yolo.report.page import CasePicture, ReportContext
 
 NAN = math.nan
 SIDES = ("first", "second")
-
-
-class Elements(HTMLParser):
-    """The elements of a page, with their attributes, and its text outside of style and script."""
-
-    def __init__(self, page: str) -> None:
-        super().__init__()
-        self.found: list[tuple[str, dict[str, str | None]]] = []
-        self.text = ""
-        self._silent = ""
-        self.feed(page)
-
-    def handle_starttag(self, tag: str, attrs: list[tuple[str, str | None]]) -> None:
-        self.found.append((tag, dict(attrs)))
-        self._silent = tag if tag in ("style", "script") else self._silent
-
-    def handle_endtag(self, tag: str) -> None:
-        self._silent = "" if tag == self._silent else self._silent
-
-    def handle_data(self, data: str) -> None:
-        self.text += "" if self._silent else data
-
-    def all(self, tag: str) -> list[dict[str, str | None]]:
-        return [attributes for name, attributes in self.found if name == tag]
 
 
 class Drawn:
@@ -68,8 +45,8 @@ def write(folder: Path, comparison: Any = None, **options: Any) -> Path:
     return write_comparison(folder, Sides(comparison, *problems, sides), context, pictures=pictures)
 
 
-def page_of(folder: Path, comparison: Any = None, **options: Any) -> Elements:
-    return Elements(write(folder, comparison, **options).read_text(encoding="utf-8"))
+def page_of(folder: Path, comparison: Any = None, **options: Any) -> ParsedPage:
+    return ParsedPage(write(folder, comparison, **options).read_text(encoding="utf-8"))
 
 
 def test_the_page_needs_nothing_but_itself(tmp_path: Path) -> None:
@@ -84,7 +61,7 @@ def test_the_page_needs_nothing_but_itself(tmp_path: Path) -> None:
     text = (tmp_path / "compare.html").read_text(encoding="utf-8")
     assert not re.search(r"(https?:)?//[a-z]", re.sub(r"^\s*//.*$", "", text, flags=re.M))
     anchors = {str(link["href"])[1:] for link in page.all("a")}
-    assert anchors <= {str(attributes.get("id")) for _, attributes in page.found}
+    assert anchors <= {str(attributes.get("id")) for _, attributes in page.elements}
 
 
 def test_headline_classes_and_counts_are_on_the_page(tmp_path: Path) -> None:
@@ -137,8 +114,8 @@ def test_classes_are_judged_by_the_adjusted_p(tmp_path: Path) -> None:
     classes = [make_difference(name, 0.1, p_adjusted=p) for name, p in (("cat", 0.04), ("dog", 0.3), ("bird", 0.3))]
     write(tmp_path, make_comparison(classes=classes))
     text = (tmp_path / "compare.html").read_text(encoding="utf-8")
-    told = re.findall(r'class-name"><bdi>(\w+).*?<span class="tag (\w+)">(\w+)<', text, flags=re.S)
-    assert told[:3] == [("cat", "good", "better"), ("dog", "warning", "borderline"), ("bird", "warning", "borderline")]
+    found = re.findall(r'class-name"><bdi>(\w+).*?<span class="tag (\w+)">(\w+)<', text, flags=re.S)
+    assert found[:3] == [("cat", "good", "better"), ("dog", "warning", "borderline"), ("bird", "warning", "borderline")]
 
 
 def test_nothing_to_measure_is_a_dash(tmp_path: Path) -> None:
@@ -168,9 +145,9 @@ def test_names_are_text_and_nothing_else(tmp_path: Path) -> None:
         environment={"python": evil},
         pictures=Drawn(CasePicture("data:,", 3, 2, f'" onerror="x{evil}', evil), (evil,)),
     )
-    assert len(page.all("script")) == 2
-    assert {tag for tag, _ in page.found}.isdisjoint({"img src=x", "iframe", "object"})
-    assert not any(name.startswith("on") for _, attributes in page.found for name in attributes)
+    assert len(page.all("script")) == 1
+    assert {tag for tag, _ in page.elements}.isdisjoint({"img src=x", "iframe", "object"})
+    assert not any(name.startswith("on") for _, attributes in page.elements for name in attributes)
     assert {str(image["src"]) for image in page.all("img")} == {"data:,"}
     for name in names:
         assert name in page.text
@@ -234,6 +211,7 @@ def test_the_most_changed_images_are_shown_with_their_pictures(tmp_path: Path) -
     text = " ".join(page.text.split())
     assert "Better with B (the 12 that changed most, of 14)" in text
     assert "Worse with B (the 12 that changed most, of 13)" in text
+    assert text.count(" 8 more ") == 2  # 4 of each are not folded
     assert "A note." in text
     assert "found 1 → 6; wrong 0 → 0" in text.replace("\u00a0", " ")
 

@@ -11,12 +11,13 @@ from PIL import Image
 from selenium import webdriver
 
 from tests.report.browser import NEEDS_BROWSER, console, open_browser
-from tests.report.made_comparison import HOSTILE_NAMES, make_comparison, make_problems
+from tests.report.made_analysis import HOSTILE_NAMES
+from tests.report.made_comparison import make_comparison, make_problems
 from yolo.detection_sets import ImageTable, Problem
 from yolo.evaluation.matching import match
 from yolo.formats.issues import InputWarning
 from yolo.report.compare import Sides, write_comparison
-from yolo.report.context import ReportContext
+from yolo.report.page import ReportContext
 from yolo.report.pictures import ChangePictures
 
 pytestmark = NEEDS_BROWSER

@@ -13,9 +13,9 @@ from yolo.detection_sets import DetectionSet, ImageTable, Problem, TruthSet
 from yolo.evaluation.comparison import ImageChange
 from yolo.evaluation.examples import Example
 from yolo.evaluation.matching import match
-from yolo.media.crops import PAPER, decode_reduced
+from yolo.media.crops import PAPER, Decoded, decode_reduced
 from yolo.media.drawing import BLUE, ORANGE
-from yolo.report.context import CasePicture
+from yolo.report.page import CasePicture
 from yolo.report.pictures import CasePictures, ChangePictures, case_caption
 
 NAMES = ("cat", "dog <b>")
@@ -101,8 +101,45 @@ def test_tiny_boxes_are_enlarged(tmp_path: Path) -> None:
     image = pixels(picture)
     x1, y1, x2, y2 = extent(image, BLUE) or (0, 0, 0, 0)
     assert max(image.shape[:2]) == 320
-    assert 0.2 * 320 <= x2 - x1 <= 0.4 * 320
+    assert x2 - x1 == pytest.approx(0.28 * 320, abs=8)
     assert ((x1 + x2) / 2, (y1 + y2) / 2) == pytest.approx((160, 160), abs=6)
+
+
+def test_enlarging_has_limits(tmp_path: Path) -> None:
+    # 4 pixels would take 14 x 14; the view is 32 wide, and shown ten times as large
+    problem = problem_of([photo(tmp_path / "a.png")], truths=[(100, 100, 104, 104, 0, 0)])
+    x1, _, x2, _ = extent(pixels(CasePictures(problem)(case(truth=0))), BLUE) or (0, 0, 0, 0)
+    assert x2 - x1 == pytest.approx(40, abs=4)
+    tiny = problem_of([photo(tmp_path / "b.png", size_hw=(8, 8))], truths=[(1, 1, 7, 7, 0, 0)])
+    assert pixels(CasePictures(tiny)(case(truth=0))).shape == (128, 128, 3)
+
+
+def test_huge_images_are_always_decoded_reduced(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    needs: list[float] = []
+
+    def remember(path: Path, *, needed: float) -> Any:
+        needs.append(needed)
+        return Decoded(np.zeros((6000, 6000, 3), np.uint8), 0.25)
+
+    monkeypatch.setattr("yolo.report.pictures.read_size", lambda path: (24000, 24000))
+    monkeypatch.setattr("yolo.report.pictures.decode_reduced", remember)
+    CasePictures(problem_of(["a"], truths=[(0, 0, 9, 9, 0, 0)]))(case(truth=0))
+    assert needs == [6000]
+
+
+def test_a_picture_has_two_hundred_boxes_at_most(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    numbers: list[int] = []
+
+    def count(image: NDArray[np.uint8], lines: Sequence[Any]) -> NDArray[np.uint8]:
+        numbers.append(len(lines))
+        return image
+
+    monkeypatch.setattr("yolo.report.pictures.draw_outlines", count)
+    rows = [(place, place, place + 9, place + 9, 0, 0) for place in range(300)]
+    problem = problem_of([photo(tmp_path / "a.png")], truths=rows)
+    CasePictures(problem)(case(truth=299))
+    draw_image(match(problem), 0, score_threshold=0.5)
+    assert numbers == [201, 200, 200]
 
 
 def test_tiny_boxes_on_huge_images_are_sharp(tmp_path: Path) -> None:
@@ -196,7 +233,16 @@ def test_boxes_are_scaled_to_a_resized_copy_and_it_is_said_once(tmp_path: Path) 
     assert "000000" in note
 
 
-def test_another_aspect_is_told_as_what_it_may_be(tmp_path: Path) -> None:
+@pytest.mark.parametrize(("width", "noted"), [(658, "another size"), (661, "another aspect")])
+def test_the_aspect_may_differ_by_three_per_cent(tmp_path: Path, width: int, noted: str) -> None:
+    # the file is 320 x 200, so 640 x 400 would be exact
+    problem = problem_of([photo(tmp_path / "a.png")], truths=[(10, 10, 90, 90, 0, 0)], sizes_hw=[(400, width)])
+    pictures = CasePictures(problem)
+    pictures(case(truth=0))
+    assert noted in pictures.notes[0]
+
+
+def test_another_aspect_is_noted_as_what_it_may_be(tmp_path: Path) -> None:
     problem = problem_of([photo(tmp_path / "a.png")], truths=[(10, 10, 90, 90, 0, 0)], sizes_hw=[(320, 200)])
     pictures = CasePictures(problem)
     # x times 320 / 200, y times 200 / 320
@@ -241,7 +287,7 @@ def draw_image(matched: Any, image: int, *, score_threshold: float) -> CasePictu
     return first
 
 
-def test_right_wrong_and_missed_are_told_apart(tmp_path: Path) -> None:
+def test_right_wrong_and_missed_are_drawn_differently(tmp_path: Path) -> None:
     path = photo(tmp_path / "a.png")
     # the first object is found, the second detected as a cat, and one detection scores too little
     matched = matched_scene(
@@ -307,5 +353,5 @@ def test_both_detectors_are_shown_on_the_same_part(tmp_path: Path) -> None:
         "found 0 of 1; missed: cat",
         "found 0 of 1; wrong: cat 0.90; missed: cat",
     )
-    assert ChangePictures(a, b, (0.5, 0.5), most_bytes=100)(change) == (None, None)
+    assert ChangePictures(a, b, (0.5, 0.5), max_bytes=100)(change) == (None, None)
     assert ChangePictures(a, a, (0.5, 0.5))(change) == (None, None)  # no file is known

@@ -1,4 +1,5 @@
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import pytest
@@ -7,7 +8,7 @@ import torch
 from tests.reference.coco_oracle import Problem, random_problem
 from yolo.evaluation import EvaluationResult, Evaluator
 from yolo.images import read_image
-from yolo.report.plots import MAX_LEGEND_CLASSES, plot_confusion, plot_f1_curves, plot_pr_curves
+from yolo.report.plots import plot_confusion, plot_curves
 from yolo.structures import Detections, GroundTruth
 
 
@@ -16,20 +17,19 @@ def check_picture(path: Path) -> None:
     assert 300 < height < 5000
     assert 300 < width < 5000
     assert np.unique(read_image(path)).size > 10  # something is drawn
-    assert [file.name for file in path.parent.iterdir()] == [path.name]  # no temporary file is left
 
 
 def draw_all(result: EvaluationResult, folder: Path) -> None:
-    plot_pr_curves(result, folder / "pr" / "curves.png")
-    plot_f1_curves(result, folder / "f1" / "curves.png")
-    plot_confusion(result, folder / "counts" / "matrix.png", normalise=False)
-    plot_confusion(result, folder / "shares" / "matrix.png", normalise=True)
-    for path in folder.glob("*/*.png"):
+    plot_curves(result, folder)
+    plot_confusion(result, folder / "counts.png", normalise=False)
+    plot_confusion(result, folder / "shares.png", normalise=True)
+    names = {"PR_curve.png", "F1_curve.png", "P_curve.png", "R_curve.png", "counts.png", "shares.png"}
+    assert {path.name for path in folder.iterdir()} == names  # no temporary file is left
+    for path in folder.iterdir():
         check_picture(path)
-    assert len(list(folder.glob("*/*.png"))) == 4
 
 
-@pytest.mark.parametrize("num_classes", [1, MAX_LEGEND_CLASSES, 80])
+@pytest.mark.parametrize("num_classes", [1, 80])
 def test_few_and_many_classes(num_classes: int, tmp_path: Path) -> None:
     problem = random_problem(4, num_images=20, num_classes=num_classes, coarse=False)
     draw_all(problem.evaluate(), tmp_path)
@@ -61,3 +61,30 @@ def test_scores_far_above_one_as_the_linear_coding_may_give(tmp_path: Path) -> N
     found = Detections(box, torch.tensor([1e8]), torch.tensor([0]), (20, 20))
     evaluator.update("image", found, GroundTruth.from_boxes(box.numpy(), [0]))
     draw_all(evaluator.compute(), tmp_path)
+
+
+@pytest.fixture
+def figures(monkeypatch: pytest.MonkeyPatch) -> list[Any]:
+    """The figures that are drawn, in place of files."""
+    drawn: list[Any] = []
+    monkeypatch.setattr("yolo.report.plots._save", lambda figure, path: drawn.append(figure))
+    return drawn
+
+
+@pytest.mark.parametrize(("num_classes", "entries"), [(12, 13), (13, 2)])
+def test_many_classes_share_one_entry_of_the_legend(num_classes: int, entries: int, figures: list[Any]) -> None:
+    problem = random_problem(4, num_images=60, num_classes=num_classes, coarse=False)
+    plot_curves(problem.evaluate(), Path())
+    assert [len(figure.axes[0].get_legend().get_texts()) for figure in figures] == [entries] * 4
+
+
+@pytest.mark.parametrize(
+    ("num_classes", "counts", "names"), [(20, True, True), (21, False, True), (239, False, True), (300, False, False)]
+)
+def test_large_matrices_have_no_counts_and_then_no_names(
+    num_classes: int, counts: bool, names: bool, figures: list[Any]
+) -> None:
+    plot_confusion(Problem({}, {}, num_classes).evaluate(), Path(), normalise=False)
+    axes = figures[0].axes[0]
+    assert bool(axes.texts) is counts
+    assert bool(axes.get_yticklabels()) is names

@@ -22,7 +22,7 @@ from tests.report.browser import NEEDS_BROWSER, console, open_browser
 from yolo.detection_sets import DetectionSet, ImageTable, Problem, TruthSet
 from yolo.evaluation.analysis import analyse
 from yolo.images import write_image
-from yolo.report.context import ReportContext
+from yolo.report.page import ReportContext
 from yolo.report.pictures import CasePictures
 from yolo.report.report import write_report
 
@@ -102,22 +102,6 @@ def test_headline_numbers_are_those_of_the_files(
     assert f"| mAP@0.5 | {metrics['map_50']:.3f} |" in summary
 
 
-def test_the_slider_agrees_with_metrics_json(driver: webdriver.Chrome, metrics: dict[str, Any]) -> None:
-    move = (
-        "const range = document.getElementById('threshold-range'); range.value = arguments[0];"
-        "range.dispatchEvent(new Event('input'))"
-    )
-    for place in (0, 62, 86, 95, 100):
-        driver.execute_script(move, place / 100)
-        right, wrong = (
-            sum(row[place] for row in metrics[name]) for name in ("true_positives", "false_positives")
-        )  # of all classes
-        expected = [str(right), str(wrong), str(metrics["num_objects"] - right)]
-        driver.execute_async_script("requestAnimationFrame(() => requestAnimationFrame(arguments[0]))")
-        cells = driver.find_elements(By.CSS_SELECTOR, "#threshold-totals tbody tr:first-child td")
-        assert [cell.text for cell in cells[:3]] == expected
-
-
 @pytest.mark.parametrize("kind", sorted(WRONG))
 def test_the_worst_error_of_each_kind_is_drawn_with_its_words(driver: webdriver.Chrome, kind: str) -> None:
     image, box, label, score = WRONG[kind]
@@ -141,7 +125,7 @@ def test_the_worst_error_of_each_kind_is_drawn_with_its_words(driver: webdriver.
 
 
 def test_missed_objects_and_the_way_out(driver: webdriver.Chrome, metrics: dict[str, Any]) -> None:
-    # those of the images 50 to 57; what a wrong class or an inexact box explains is told there
+    # those of the images 50 to 57; what a wrong class or an inexact box explains is in the note
     assert driver.find_element(By.CSS_SELECTOR, "#gallery-missed h3").text == "Missed 8"
     note = driver.find_element(By.CSS_SELECTOR, "#errors p.small:last-of-type").text
     assert "At the threshold 10 objects are not found" in note

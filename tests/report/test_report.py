@@ -4,33 +4,29 @@ from __future__ import annotations
 
 import csv
 import json
-import math
 import re
 from dataclasses import replace
-from html.parser import HTMLParser
+from inspect import signature
 from pathlib import Path
-from typing import Any
 
 import numpy as np
 import pytest
 
-from tests.report.made_analysis import HOSTILE_NAMES, make_analysis, make_errors, make_problem
-from tests.report.made_context import PIXEL, make_context
-from yolo.evaluation.analysis import Analysis
+from tests.report.made_analysis import HOSTILE_NAMES, PICTURE, PIXEL, make_analysis, make_context, make_problem
+from tests.report.parsed_page import ParsedPage
+from yolo.evaluation.analysis import Analysis, analyse
 from yolo.evaluation.errors import ERROR_KINDS
-from yolo.evaluation.matching import match
 from yolo.evaluation.result import EvaluationResult
-from yolo.evaluation.summary import summarise
 from yolo.report.advice import make_advice
-from yolo.report.context import ReportContext
-from yolo.report.report import draw_galleries, render_report, write_report
+from yolo.report.files import make_summary, write_errors
+from yolo.report.page import CasePicture, ReportContext
+from yolo.report.report import draw_galleries, payload, render_report, write_report
 
 FILES = {
     "report.html", "metrics.json", "per_class.csv", "errors.csv", "summary.md", "PR_curve.png", "F1_curve.png",
     "P_curve.png", "R_curve.png", "confusion_matrix.png", "confusion_matrix_normalized.png", "errors.png",
     "calibration.png", "sizes.png",
 }  # fmt: skip
-VOID = {"meta", "link", "img", "input", "br", "hr", "wbr"}
 
 
 @pytest.fixture(scope="module")
@@ -45,37 +41,9 @@ def folder(tmp_path_factory: pytest.TempPathFactory, analysis: Analysis) -> Path
     return path
 
 
-class Page(HTMLParser):
-    """Elements and texts of a page; complains about elements that do not nest."""
-
-    def __init__(self, text: str) -> None:
-        super().__init__()
-        self.open: list[str] = []
-        self.elements: list[tuple[str, dict[str, str | None]]] = []
-        self.texts: list[str] = []
-        self.feed(text)
-        self.close()
-        assert not self.open
-
-    def handle_starttag(self, tag: str, attributes: list[tuple[str, str | None]]) -> None:
-        self.elements.append((tag, dict(attributes)))
-        if tag not in VOID:
-            self.open.append(tag)
-
-    def handle_startendtag(self, tag: str, attributes: list[tuple[str, str | None]]) -> None:
-        self.elements.append((tag, dict(attributes)))
-
-    def handle_endtag(self, tag: str) -> None:
-        assert self.open.pop() == tag
-
-    def handle_data(self, data: str) -> None:
-        if data.strip():
-            self.texts.append(data.strip())
-
-
 @pytest.fixture(scope="module")
-def page(folder: Path) -> Page:
-    return Page((folder / "report.html").read_text(encoding="utf-8"))
+def page(folder: Path) -> ParsedPage:
+    return ParsedPage((folder / "report.html").read_text(encoding="utf-8"))
 
 
 def rows_of(path: Path) -> list[dict[str, str]]:
@@ -89,7 +57,7 @@ def test_all_files_are_there_and_nothing_else(folder: Path) -> None:
         assert path.read_bytes().startswith(b"\x89PNG"), path.name
 
 
-def test_the_page_loads_nothing(page: Page) -> None:
+def test_the_page_loads_nothing(page: ParsedPage) -> None:
     sources = [attributes["src"] for _, attributes in page.elements if "src" in attributes]
     assert sources
     assert set(sources) == {PIXEL}
@@ -102,7 +70,7 @@ def test_the_page_loads_nothing(page: Page) -> None:
     assert str(policy[0]["content"]).startswith("default-src 'none'; img-src data:;")
 
 
-def test_names_of_classes_files_and_warnings_are_text(page: Page) -> None:
+def test_names_of_classes_files_and_warnings_are_text(page: ParsedPage) -> None:
     for name in HOSTILE_NAMES:
         assert page.texts.count(name) >= 1, name
     assert "<i>1.jpg</i>" in page.texts
@@ -111,7 +79,7 @@ def test_names_of_classes_files_and_warnings_are_text(page: Page) -> None:
     assert 'a "cat" & <dog>' in [attributes.get("alt") for _, attributes in page.elements]
 
 
-def test_without_scripts_the_numbers_are_there(page: Page, analysis: Analysis) -> None:
+def test_without_scripts_the_numbers_are_there(page: ParsedPage, analysis: Analysis) -> None:
     assert f"{analysis.result.map_50_95:.3f}" in page.texts
     for one in analysis.result.per_class[:-1]:
         assert f"{one.ap_50:.3f}" in page.texts
@@ -142,7 +110,7 @@ def test_metrics_json_holds_the_result_and_the_sections(folder: Path, analysis: 
     assert metrics["remarks"][0]["count"] == 12
     assert metrics["num_suspects"] == len(metrics["suspects"]) == len(analysis.label_errors)
     assert metrics["voc"]["ap_per_class"] == [0.25, None]
-    assert metrics["advice"][0]["anchor"] == "remarks"
+    assert metrics["advice"][0]["anchor"] == "warnings"
 
 
 def test_per_class_csv_has_todays_columns_first(folder: Path, analysis: Analysis) -> None:
@@ -175,15 +143,17 @@ def test_errors_csv_has_every_error_at_the_threshold(folder: Path, analysis: Ana
 
 
 def test_errors_csv_is_bounded_and_says_so(tmp_path: Path, analysis: Analysis) -> None:
-    from yolo.report.files import write_errors
-
-    counts = write_errors(tmp_path / "errors.csv", analysis, most=20)
+    counts = write_errors(tmp_path / "errors.csv", analysis, max_rows=20)
     rows = [row for row in rows_of(tmp_path / "errors.csv") if not row["kind"].startswith("suspect:")]
-    assert (counts.written, len(rows)) == (20, 20)
-    assert counts.errors > 20
+    assert (counts["written"], len(rows)) == (20, 20)
+    assert counts["errors"] > 20
     detections = analysis.matches.problem.detections
     wrong = np.sort(detections.scores[(analysis.errors.kind >= 0)])[::-1][:20]
     assert sorted((float(row["score"]) for row in rows), reverse=True) == wrong.tolist()
+
+
+def test_errors_csv_has_a_hundred_thousand_rows_at_most() -> None:
+    assert signature(write_errors).parameters["max_rows"].default == 100_000
 
 
 def test_the_summary_is_markdown_whose_names_do_nothing(folder: Path, analysis: Analysis) -> None:
@@ -198,8 +168,6 @@ def test_the_summary_is_markdown_whose_names_do_nothing(folder: Path, analysis: 
 
 
 def test_the_summary_keeps_the_largest_classes() -> None:
-    from yolo.report.files import make_summary
-
     made = make_analysis(tuple(f"class {index}" for index in range(90)), num_images=60)
     text = make_summary(made, ReportContext("t", "c"), make_advice(made))
     lines = [line for line in text.split("### Classes")[1].splitlines() if line.startswith("| class ")]
@@ -208,18 +176,53 @@ def test_the_summary_keeps_the_largest_classes() -> None:
 
 
 def test_pictures_stop_at_the_limit_and_kinds_take_turns(analysis: Analysis) -> None:
-    drawn = draw_galleries(analysis, make_context(), most_bytes=20 * len(PIXEL))
-    counts = [len(group["drawn"]) for group in drawn["gallery"]] + [len(drawn["suspects"]["drawn"])]
+    drawn = draw_galleries(analysis, make_context(), max_bytes=20 * len(PIXEL))
+    counts = [len(group["drawn"]) for group in drawn["gallery"].values()] + [len(drawn["label_errors"]["drawn"])]
     assert sum(counts) == 20
     assert min(counts) >= 1
-    for group, kind in zip(drawn["gallery"], ERROR_KINDS, strict=True):
+    for kind, group in drawn["gallery"].items():
         assert len(group["drawn"]) + len(group["undrawn"]) == len(analysis.examples[kind])
-    assert "could not be read, or the room" in drawn["gallery"][0]["reason"]
+    assert "could not be read, or the room" in drawn["reason"]
+
+
+def test_pictures_of_a_page_are_limited_by_their_size(analysis: Analysis) -> None:
+    picture = CasePicture("x" * 1_990_000, 1, 1, "", "")
+    drawn = draw_galleries(analysis, replace(make_context(), pictures=lambda case: picture))
+    assert sum(len(group["drawn"]) for group in drawn["gallery"].values()) == 4  # in 8 MB
+
+
+def test_long_lists_of_the_page_are_folded_or_cut() -> None:
+    many = make_analysis(tuple(f"c{place}" for place in range(15)), num_images=200)
+    assert len(many.label_errors) > 60
+    context = replace(make_context(), pictures=lambda case: PICTURE)
+    text = render_report(many, context, ())
+    assert "<summary>16 more pictures</summary>" in text  # of the 24 of a kind
+    assert "<summary>52 more pictures</summary>" in text  # of the first 60 label errors
+    assert len(re.findall(r"<li>[^\n]* as [^\n]*%\)</li>", text)) == 12
+    assert [one.count("<dt ") for one in re.findall(r'<dl class="numbers.*?</dl>', text, re.DOTALL)][:2] == [5, 10]
+    assert "The first 50 of 60; errors.csv has the others." in render_report(many, ReportContext("", ""), ())
+    assert len(payload(many)["chosen"]) == 2
+    assert payload(make_analysis(tuple("abcdefgh")))["chosen"] == [0, 1, 2, 3, 4, 5, 6]
+
+
+def test_scores_that_are_right_lie_on_the_diagonal(analysis: Analysis) -> None:
+    right = replace(analysis.calibration, precision=analysis.calibration.mean_score)
+    text = render_report(replace(analysis, calibration=right), ReportContext("", ""), ())
+    assert '<line class="ideal" x1="50" y1="230" x2="330" y2="10"/>' in text
+    dots = re.findall(r'<circle class="reliability" cx="([\d.]+)" cy="([\d.]+)"', text)
+    assert len(dots) > 5
+    for x, y in dots:
+        assert (float(x) - 50) / 280 == pytest.approx((230 - float(y)) / 220, abs=1e-3)
+    bars = [tuple(map(float, bar)) for bar in re.findall(
+        r'<rect class="histogram" x="([\d.]+)" width="([\d.]+)" y="([\d.]+)" height="([\d.]+)"', text
+    )]  # fmt: skip
+    assert max(height for _, _, _, height in bars) == 50
+    assert {round(top + height) for _, _, top, height in bars} == {310}
 
 
 def test_without_images_the_cases_are_listed(analysis: Analysis) -> None:
     text = render_report(analysis, ReportContext("title", "command"), make_advice(analysis))
-    page = Page(text)
+    page = ParsedPage(text)
     assert not [tag for tag, _ in page.elements if tag == "img"]
     assert page.texts.count("No pictures, because no images were at hand.") == 7
     assert analysis.matches.problem.images.paths[analysis.examples["class"][0].image] in page.texts
@@ -232,15 +235,9 @@ def test_a_report_of_nothing_is_a_report(tmp_path: Path, what: str) -> None:
         problem = replace(problem, detections=problem.detections[:0])
     if what != "no detections":
         problem = replace(problem, truths=problem.truths[:0])
-    made = make_analysis(("cat", "dog"), num_images=5)
-    result, matched = summarise(problem), match(problem)
-    nothing = dict.fromkeys(ERROR_KINDS, math.nan)
-    errors = replace(make_errors(matched, result), ap_cost=nothing, false_positive_cost=math.nan)
-    calibration = replace(made.calibration, counts=np.zeros(10, np.int64), ece=math.nan, temperature=math.nan, note="")
-    empty: dict[str, Any] = {"examples": {}, "label_errors": (), "breakdowns": (), "intervals": None}
-    analysis = replace(made, result=result, matches=matched, errors=errors, calibration=calibration, **empty)
+    analysis = analyse(problem, replicates=0)
     path = write_report(tmp_path, analysis, ReportContext("nothing", ""))
-    texts = Page(path.read_text(encoding="utf-8")).texts
+    texts = ParsedPage(path.read_text(encoding="utf-8")).texts
     wanted = {"no detections": "The detector found nothing at all."}
     assert wanted.get(what, "There are no objects to be found.") in texts
     assert json.loads((tmp_path / "metrics.json").read_text())["intervals"] is None

@@ -79,21 +79,21 @@ def test_classes_in_the_verdict_go_by_the_adjusted_p() -> None:
     chance = make_difference("bird", 0.2, p_adjusted=0.06)
     nothing = Difference("fish", NAN, NAN, Interval(NAN, NAN), NAN, NAN)
 
-    def told(*classes: Difference) -> str:
+    def last_line(*classes: Difference) -> str:
         return make_verdict(make_comparison(classes=classes), SIDES).lines[-1]
 
-    assert told(clear, loss, chance, nothing) == (
+    assert last_line(clear, loss, chance, nothing) == (
         "second is better in 1 class (cat), and worse in 1 class (dog) (p-values adjusted for 3 classes)."
     )
-    assert told(chance, chance, nothing).startswith("No single one of the 2 classes differs")
+    assert last_line(chance, chance, nothing).startswith("No single one of the 2 classes differs")
     verdict = make_verdict(make_comparison(classes=(clear, loss)), SIDES, [True, False])
     assert verdict.lines[-1] == (
         "second is worse in 1 class (dog) (p-values adjusted for 2 classes). 1 of them is on too few images to say."
     )
     # with one class there is nothing to adjust, and the headline has said it
-    assert "class" not in told(clear, nothing)
+    assert "class" not in last_line(clear, nothing)
     many = [make_difference(f"c{place}", 0.1 + place / 100, p_adjusted=0.01) for place in range(8)]
-    assert "8 classes (c7, c6, c5, c4, c3, ...)" in told(*many)
+    assert "8 classes (c7, c6, c5, c4, c3, ...)" in last_line(*many)
 
 
 def test_numbers_in_words() -> None:

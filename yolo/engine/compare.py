@@ -25,7 +25,7 @@ from yolo.evaluation.matching import match
 from yolo.files import new_folder
 from yolo.formats.issues import InputWarning
 from yolo.report.compare import Sides, write_comparison
-from yolo.report.context import ReportContext
+from yolo.report.page import ReportContext
 from yolo.report.pictures import ChangePictures
 
 _TRUTH, _FOUND, _METRICS = "ground_truth.json", "predictions.json", "metrics.json"

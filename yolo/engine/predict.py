@@ -23,8 +23,7 @@ from yolo.errors import DataError
 from yolo.files import atomic_write, new_folder
 from yolo.images import write_image
 from yolo.media.drawing import draw_detections
-from yolo.media.sources import Frame, Unreadable, open_source
-from yolo.media.video import VideoWriter
+from yolo.media.frames import Frame, Unreadable, VideoWriter, open_source
 from yolo.structures import Detections
 
 

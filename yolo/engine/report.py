@@ -18,7 +18,7 @@ from yolo.evaluation.analysis import Analysis, analyse
 from yolo.evaluation.voc import INTERPOLATIONS, VocResult, evaluate_voc
 from yolo.files import new_folder, write_json
 from yolo.formats.issues import InputWarning
-from yolo.report.context import ReportContext
+from yolo.report.page import ReportContext
 from yolo.report.pictures import CasePictures
 from yolo.report.report import write_report
 
@@ -78,7 +78,7 @@ def report(config: ReportConfig, console: Console | None = None) -> ReportRun:
     context = ReportContext(
         title=config.title or f"{Path(config.detections).name} on {Path(config.ground_truth).name}",
         command=command_of("report", config),
-        data_account=tuple(account),
+        data_summary=tuple(account),
         warnings=warnings,
         configuration=asdict(config),
         environment=describe_environment(),

@@ -45,8 +45,8 @@ from yolo.media.drawing import contact_sheet, draw_detections, draw_ground_truth
 from yolo.models.fusion import fuse
 from yolo.models.network import Spec, grid_on
 from yolo.postprocess.pipeline import PostprocessSettings, postprocess
-from yolo.report.context import ReportContext
 from yolo.report.files import write_result
+from yolo.report.page import ReportContext
 from yolo.report.pictures import CasePictures
 from yolo.report.report import write_report
 from yolo.structures import Batch, Detections, SkippedImage
@@ -285,7 +285,7 @@ def write_evaluation(
     context = ReportContext(
         title=title,
         command=command,
-        data_account=tuple(account),
+        data_summary=tuple(account),
         configuration=dict(configuration),
         environment=describe_environment(device),
         seconds_per_stage=evaluation.seconds,

@@ -167,10 +167,10 @@ def table_rows(result: EvaluationResult) -> list[tuple[str, ...]]:
     return [header, *((*map(str, row[:3]), *map(rate, row[3:])) for row in rows)]
 
 
-def rate(value: float) -> str:
-    """A rate 0..1 with three decimals; a dash for NaN.
+def rate(value: float | None, *, missing: str = "-") -> str:
+    """A rate 0..1 with three decimals; a dash where there is nothing to measure.
 
-    >>> rate(0.5), rate(math.nan)
-    ('0.500', '-')
+    >>> rate(0.41249), rate(math.nan)
+    ('0.412', '-')
     """
-    return "-" if math.isnan(value) else f"{value:.3f}"
+    return missing if value is None or not math.isfinite(value) else f"{value:.3f}"

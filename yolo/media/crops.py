@@ -19,27 +19,21 @@ from PIL import Image
 
 from yolo.images import decode_image, read_bytes, read_size
 
-# seen around images that boxes reach out of
-PAPER = 236
+PAPER = 236  # grey, seen around images that boxes reach out of
 
 Box = tuple[float, float, float, float]
 
-_MOST_OUTSIDE = 0.5  # of the image's side: so far a view follows boxes that reach out of it
+_MAX_OUTSIDE = 0.5  # of the image's side: so far a view follows boxes that reach out of it
 _NEARLY_WHOLE = 0.8  # of the image's longer side: instead of so large a part the whole is shown
-_MARGIN = 2.0
-_FARTHEST = 1e5  # numbers that a picture can have
+_MARGIN = 2.0  # pixels between the edge of a view and a box that reaches out
+_MAX_COORDINATE = 1e5  # pixels; larger numbers are cut
 
 
 class Decoded(NamedTuple):
-    """An image, perhaps reduced.
+    """An image, perhaps reduced."""
 
-    Attributes:
-        image: (H, W, 3) uint8 RGB.
-        scale: pixels of it for one of the file: 1, 1/2, 1/4 or 1/8.
-    """
-
-    image: NDArray[np.uint8]
-    scale: float
+    image: NDArray[np.uint8]  # (H, W, 3) RGB
+    scale: float  # pixels of it for one of the file: 1, 1/2, 1/4 or 1/8
 
 
 def decode_reduced(path: Path, *, needed: float) -> Decoded:
@@ -61,7 +55,7 @@ def ordered(box: Sequence[float], scale_xy: tuple[float, float] = (1.0, 1.0)) ->
     """
     x_scale, y_scale = scale_xy
     x1, y1, x2, y2 = (
-        min(max(float(value) * by, -_FARTHEST), _FARTHEST)
+        min(max(float(value) * by, -_MAX_COORDINATE), _MAX_COORDINATE)
         for value, by in zip(box, (x_scale, y_scale, x_scale, y_scale), strict=True)
     )
     return min(x1, x2), min(y1, y2), max(x1, x2), max(y1, y2)
@@ -92,7 +86,7 @@ def view_around(boxes: Sequence[Box], size_hw: tuple[int, int], *, share: float,
         (min(box[0] for box in boxes), max(box[2] for box in boxes), width),
         (min(box[1] for box in boxes), max(box[3] for box in boxes), height),
     ):
-        first, last = -_MOST_OUTSIDE * size, (1 + _MOST_OUTSIDE) * size
+        first, last = -_MAX_OUTSIDE * size, (1 + _MAX_OUTSIDE) * size
         spans.append((min(max(low, first), last), min(max(high, first), last), size))
     side = max(max(high - low for low, high, _ in spans) / share, least)
     if side >= _NEARLY_WHOLE * max(height, width):

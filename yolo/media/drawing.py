@@ -1,9 +1,10 @@
 """Boxes, names and scores on images, and sheets of images. Every function returns a new image.
 
-Two ways to draw: boxes with names for people who look at images (`draw_detections`, `draw_ground_truth`,
-`draw_targets`), and plain outlines for small pictures on pages (`draw_outlines`). An outline has a dark line outside
-and a light one inside, so that it stands out from dark and from light pixels. Its colours can be told apart by people
-with colour blindness too (after Okabe and Ito, Color Universal Design, 2008), and no meaning is in the colour alone.
+Images are (H, W, 3) uint8 RGB, boxes in their pixels, class names by label. Two ways to draw: boxes with names for
+people who look at images (`draw_detections`, `draw_ground_truth`, `draw_targets`), and plain outlines for pictures on
+pages (`draw_outlines`). An outline has a dark line outside
+and a light one inside, so that it stands out from dark and from light pixels. People with colour blindness can
+distinguish its colours too (after Okabe and Ito, Color Universal Design, 2008), and no meaning is in the colour alone.
 """
 
 from __future__ import annotations
@@ -38,19 +39,18 @@ _PALETTE: tuple[RGB, ...] = (
     (190, 120, 70),
     (110, 140, 160),
 )
-_BLACK, _WHITE = (0, 0, 0), (255, 255, 255)
 _BACKGROUND = (32, 34, 38)
 _IGNORED = (170, 170, 170)
-
+BLACK: RGB = (0, 0, 0)
+WHITE: RGB = (255, 255, 255)
 # of outlines
 ORANGE: RGB = (255, 145, 0)
 BLUE: RGB = (70, 175, 255)
-WHITE: RGB = (255, 255, 255)
 GREY: RGB = (178, 178, 178)
 _DARK, _LIGHT = (16, 18, 22), (250, 250, 250)
 
 _DASH, _PERIOD = 7, 12
-_LEAST_SIDE = 7  # of a box on the picture, pixels: smaller ones would be a blot
+_MIN_SIDE = 7  # of a box on the picture, pixels: smaller ones would be a blot
 _AT_THE_EDGE = 3.0
 
 
@@ -60,13 +60,7 @@ def class_colour(label: int) -> RGB:
 
 
 def draw_detections(image: NDArray[np.uint8], detections: Detections, class_names: Sequence[str]) -> NDArray[np.uint8]:
-    """Draw boxes with class and score, best on top.
-
-    Args:
-        image: (H, W, 3) uint8 RGB.
-        detections: boxes in pixels of `image`.
-        class_names: by label.
-    """
+    """Draw boxes with class and score, best on top."""
     worst_first = range(len(detections) - 1, -1, -1)
     boxes, scores, labels = detections.boxes.tolist(), detections.scores.tolist(), detections.labels.tolist()
     texts = [f"{class_names[labels[k]]} {scores[k]:.2f}" for k in worst_first]
@@ -77,31 +71,18 @@ def draw_detections(image: NDArray[np.uint8], detections: Detections, class_name
 def draw_ground_truth(
     image: NDArray[np.uint8], ground_truth: GroundTruth, class_names: Sequence[str]
 ) -> NDArray[np.uint8]:
-    """Draw annotated boxes, named in outline; difficult and crowd objects say so.
-
-    Args:
-        image: (H, W, 3) uint8 RGB.
-        ground_truth: boxes in pixels of `image`.
-        class_names: by label.
-    """
+    """Draw annotated boxes, named in outline; the names of difficult and crowd objects say so."""
+    rows = zip(ground_truth.labels, ground_truth.difficult, ground_truth.iscrowd, strict=True)
     texts = [
         class_names[label] + " (difficult)" * bool(difficult) + " (crowd)" * bool(crowd)
-        for label, difficult, crowd in zip(
-            ground_truth.labels, ground_truth.difficult, ground_truth.iscrowd, strict=True
-        )
+        for label, difficult, crowd in rows
     ]
     colours = [class_colour(label) for label in ground_truth.labels.tolist()]
     return _draw(image, ground_truth.boxes.tolist(), texts, colours, fill=False)
 
 
 def draw_targets(image: NDArray[np.uint8], targets: Targets, class_names: Sequence[str]) -> NDArray[np.uint8]:
-    """Draw the objects that an image is trained on; ignored objects are grey, in brackets, below the others.
-
-    Args:
-        image: (H, W, 3) uint8 RGB.
-        targets: the objects of this image, boxes in its pixels.
-        class_names: by label.
-    """
+    """Draw the objects that an image is trained on; ignored objects are grey, in brackets, below the others."""
     ignored, labels, boxes = targets.ignored.tolist(), targets.labels.tolist(), targets.boxes.tolist()
     order = sorted(range(len(targets)), key=lambda k: not ignored[k])
     texts = [f"({class_names[labels[k]]})" if ignored[k] else class_names[labels[k]] for k in order]
@@ -110,12 +91,7 @@ def draw_targets(image: NDArray[np.uint8], targets: Targets, class_names: Sequen
 
 
 def with_caption(image: NDArray[np.uint8], caption: str) -> NDArray[np.uint8]:
-    """The image with a line of text below it; of a text that is too long the end is shown.
-
-    Args:
-        image: (H, W, 3) uint8 RGB.
-        caption: the text.
-    """
+    """The image with a line of text below it; of a text that is too long the end is shown."""
     font = _font(12)
     caption = "".join(letter if letter.isprintable() else "?" for letter in caption)  # a line break would not fit
     width = image.shape[1] - 6
@@ -124,7 +100,7 @@ def with_caption(image: NDArray[np.uint8], caption: str) -> NDArray[np.uint8]:
         caption = caption[1:]
         shown = "…" + caption
     strip = Image.new("RGB", (image.shape[1], 18), _BACKGROUND)
-    ImageDraw.Draw(strip).text((3, 2), shown, font=font, fill=_WHITE)
+    ImageDraw.Draw(strip).text((3, 2), shown, font=font, fill=WHITE)
     return np.concatenate([image, np.array(strip)])
 
 
@@ -186,7 +162,7 @@ def _write_name(
     x = min(max(0.0, corners[0]), max(0.0, canvas_w - width))
     y = corners[1] - height if corners[1] >= height else corners[1]
     y = min(max(0.0, y), max(0.0, canvas_h - height))
-    background = colour if fill else _BLACK
+    background = colour if fill else BLACK
     draw.rectangle((x, y, x + width - 1, y + height - 1), fill=background)
     draw.text((x + 3 - left, y + 3 - top), text, font=font, fill=_readable_on(background) if fill else colour)
 
@@ -194,7 +170,7 @@ def _write_name(
 def _readable_on(colour: RGB) -> RGB:
     """Black or white, whichever stands out more."""
     red, green, blue = colour
-    return _BLACK if 0.299 * red + 0.587 * green + 0.114 * blue > 140 else _WHITE
+    return BLACK if 0.299 * red + 0.587 * green + 0.114 * blue > 140 else WHITE
 
 
 @lru_cache(maxsize=8)
@@ -206,32 +182,18 @@ def _font(size: int) -> Any:
 
 
 class Outline(NamedTuple):
-    """How a box is drawn.
+    """How a box is drawn."""
 
-    Attributes:
-        box: xyxy in pixels of the picture, corners in order.
-        colour: of the line.
-        width: of the line in pixels, without its edges.
-        dashed: or solid.
-        edged: with a dark and a light line beside it.
-        opacity: 0..1.
-    """
-
-    box: Box
+    box: Box  # xyxy in pixels of the picture, corners in order
     colour: RGB
-    width: int = 2
-    dashed: bool = False
-    edged: bool = True
-    opacity: float = 1.0
+    width: int = 2  # of the line in pixels, without its edges
+    dashed: bool = False  # or solid
+    edged: bool = True  # with a dark and a light line beside it
+    opacity: float = 1.0  # 0..1
 
 
 def draw_outlines(image: NDArray[np.uint8], outlines: Iterable[Outline]) -> NDArray[np.uint8]:
-    """A new image with boxes, the last on top.
-
-    Args:
-        image: (H, W, 3) uint8 RGB.
-        outlines: may reach out of the image.
-    """
+    """A new image with boxes, the last on top; they may reach out of it."""
     canvas = image.copy()
     for outline in outlines:
         x1, x2 = _ends(outline.box[0], outline.box[2], canvas.shape[1], outline.width)
@@ -245,8 +207,8 @@ def draw_outlines(image: NDArray[np.uint8], outlines: Iterable[Outline]) -> NDAr
 
 def _ends(low: float, high: float, size: int, width: int) -> tuple[int, int]:
     """The first pixel and the one after the last of a frame whose line is centred on the edges of a box."""
-    if (lack := _LEAST_SIDE - (high - low)) > 0:
-        low, high = low - lack / 2, high + lack / 2
+    if (lacking := _MIN_SIDE - (high - low)) > 0:
+        low, high = low - lacking / 2, high + lacking / 2
     first, last = round(low) - width // 2, round(high) + width - width // 2
     # half of a line along the edge of the picture would not be seen
     if low >= -_AT_THE_EDGE:

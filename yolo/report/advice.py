@@ -1,13 +1,15 @@
-"""What to fix first: rules that turn the numbers of an analysis into an ordered list in plain words.
+"""What to fix first: rules that turn the numbers of an analysis into an ordered list of advice.
 
-Each rule is a function that gives at most one piece of advice, and `make_advice` puts them in order: what makes the
-numbers themselves doubtful; then errors, weak classes and suspicious labels by what they cost; then other weaknesses;
-then what is merely uncertain. The thresholds of the rules are the constants below; they are judgements, not statistics.
+Each rule is a function that gives at most one piece of advice for each thing it looks at, and `make_advice` puts them
+in order: what makes the numbers themselves doubtful; then errors, weak classes and label errors by what they cost; then
+other weaknesses; then what is merely uncertain. The thresholds of the rules are the constants below; they are
+judgements, not statistics.
 """
 
 from __future__ import annotations
 
 import math
+from collections import Counter
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from typing import Final
@@ -30,21 +32,23 @@ from yolo.report.text import (
     temperature_advice,
 )
 
-MOST_ERROR_KINDS: Final = 3
-LEAST_COST: Final = 0.01  # of mAP@0.5; cheaper kinds of errors are not told
-LEAST_CONFUSED: Final = 5  # objects, and
-LEAST_CONFUSED_SHARE: Final = 0.1  # of the class, before a pair of classes is told
+MAX_ERROR_KINDS: Final = 3
+MIN_COST: Final = 0.01  # of mAP@0.5; cheaper kinds of errors are not mentioned
+MIN_CONFUSED: Final = 5  # objects, and
+MIN_CONFUSED_SHARE: Final = 0.1  # of the class, before a pair of classes is mentioned
 WEAK_CLASS: Final = 0.6  # of the mean over classes; below it a class is weak
-WEAK_BIN: Final = 0.6  # of the best size; below it a size is weak
-LEAST_BIN_SHARE: Final = 0.05  # of all objects; rarer sizes are not told
+WEAK_SIZE: Final = 0.6  # of the best size; below it a size is weak
+MIN_SIZE_SHARE: Final = 0.05  # of all objects; rarer sizes are not judged
 FEW_INSTANCES: Final = 20
 FEW_IMAGES: Final = 50
 WIDE_INTERVAL: Final = 0.3  # from low to high, of an AP
 MUCH_ECE: Final = 0.05  # of the detections that people get to see, and
-LEAST_CALIBRATED: Final = 100  # such detections, before scores are judged
+MIN_CALIBRATED: Final = 100  # such detections, before scores are judged
 TOO_GOOD: Final = 0.99  # mAP@0.5:0.95 from which on somebody should look for a mistake
-MOST_SUSPECTS: Final = 200  # as many are looked for, so that there may be more
-MOST_NAMES: Final = 4
+MAX_LABEL_ERRORS: Final = 200  # the evaluation looks for no more, so that there may be more
+MAX_NAMES: Final = 4
+MAX_PAIRS: Final = 3
+MAX_CLASSES_HIT: Final = 3
 
 # warnings about files that leave every number as good as it is
 HARMLESS_WARNINGS: Final = frozenset(
@@ -57,25 +61,25 @@ HARMLESS_WARNINGS: Final = frozenset(
         "picture_missing",
     }
 )
-# that are said in better words by `_nothing_to_measure`
+# `_nothing_to_measure` says the same with more detail
 _EXPLAINED_WARNINGS: Final = frozenset({"no_detections", "no_objects"})
+# the kind of error that a wrong label shows up as
+_ERROR_OF_LABEL_ERROR: Final = {
+    "not_annotated": "background",
+    "wrong_class": "class",
+    "inexact_box": "location",
+    "no_object": "missed",
+}
 
 
 @dataclass(frozen=True, slots=True)
 class Confusion:
-    """Objects of one class that were detected as another.
+    """Objects of one class that were detected as another."""
 
-    Attributes:
-        annotated: name of the annotated class.
-        detected: name of the detected class.
-        count: objects.
-        objects: of the annotated class, found or not: the sum of its row.
-    """
-
-    annotated: str
-    detected: str
-    count: int
-    objects: int
+    annotated: str  # class name
+    detected: str  # class name
+    count: int  # objects
+    objects: int  # of the annotated class, found or not: the sum of its row
 
     @property
     def share(self) -> float:
@@ -83,38 +87,29 @@ class Confusion:
         return self.count / self.objects
 
 
-def most_confused(result: EvaluationResult, *, most: int) -> tuple[Confusion, ...]:
+def most_confused(result: EvaluationResult) -> list[Confusion]:
     """Pairs of different classes, the most frequent first, of equal ones the largest share; without the background."""
-    matrix = result.confusion_matrix
-    rows = matrix.sum(axis=1)
-    between = matrix[:-1, :-1].copy()
-    np.fill_diagonal(between, 0)
-    shares = between / np.maximum(rows[:-1, None], 1)
-    order = np.lexsort((-shares.ravel(), -between.ravel()))[:most]
-    pairs = zip(*np.unravel_index(order, between.shape), strict=True)
-    names = result.class_names
-    return tuple(
-        Confusion(names[row], names[column], int(between[row, column]), int(rows[row]))
-        for row, column in pairs
-        if between[row, column]
-    )
+    matrix, names = result.confusion_matrix, result.class_names
+    objects = matrix.sum(axis=1).tolist()
+    pairs = [
+        Confusion(names[row], names[column], int(matrix[row, column]), objects[row])
+        for row, column in np.argwhere(matrix[:-1, :-1]).tolist()
+        if row != column
+    ]
+    return sorted(pairs, key=lambda pair: (-pair.count, -pair.share))
 
 
 @dataclass(frozen=True, slots=True)
 class Advice:
-    """One thing to do.
+    """One thing to do."""
 
-    Attributes:
-        level: "error" (numbers are doubtful), "warning" (worth fixing) or "note".
-        title: what is the matter, a short sentence.
-        text: with the numbers, and what to do.
-        anchor: the section of the report that shows it.
-    """
+    level: str  # "error" (numbers are doubtful), "warning" (worth fixing), "note" or "good"
+    title: str  # what is the matter, a short sentence
+    text: str  # with the numbers, and what to do
+    anchor: str  # the section of the report that shows it
 
-    level: str
-    title: str
-    text: str
-    anchor: str
+
+_Costly = tuple[float, Advice]  # with the mAP@0.5 that is lost or at stake
 
 
 def make_advice(analysis: Analysis, warnings: Sequence[InputWarning] = ()) -> tuple[Advice, ...]:
@@ -122,21 +117,22 @@ def make_advice(analysis: Analysis, warnings: Sequence[InputWarning] = ()) -> tu
     doubts, nothing = _doubtful_input(warnings), _nothing_to_measure(analysis)
     if nothing:
         return (doubts, nothing) if doubts else (nothing,)
-    costly = _costly(analysis)
+    costly = [*_costly_errors(analysis), *_weak_classes(analysis), *_label_errors(analysis)]
+    costly.sort(key=lambda pair: -pair[0])
     urgent = [
         doubts,
-        *(advice for cost, advice in costly if cost >= LEAST_COST),
-        _confused_pair(analysis),
+        *(advice for cost, advice in costly if cost >= MIN_COST),
+        _confused_pair(analysis.result),
         _weak_size(analysis),
-        *(advice for cost, advice in costly if cost < LEAST_COST),
+        *(advice for cost, advice in costly if cost < MIN_COST),
     ]
     notes = [
         _miscalibration(analysis),
-        _few_images(analysis),
+        _few_images(analysis.result.num_images),
         _uncertain_classes(analysis),
-        _classes_without_objects(analysis),
+        _classes_without_objects(analysis.result),
     ]
-    first = [item for item in urgent if item] or [_all_is_well(analysis)]
+    first = [item for item in urgent if item] or [_nothing_stands_out(analysis)]
     return (*first, *(item for item in notes if item))
 
 
@@ -146,11 +142,14 @@ def _doubtful_input(warnings: Sequence[InputWarning]) -> Advice | None:
         return None
     # a file that is read wrongly as a whole is worse than any number of lines left out
     worst = max(grave, key=lambda one: ("_look" in one.kind or "_fit_as" in one.kind, one.count))
-    others = len(grave) - 1
-    more = {0: "", 1: " There is one more warning."}.get(others, f" There are {others} more warnings.")
-    times = "" if worst.count == 1 else f" This happened {worst.count:,} times."
-    text = f"{_capital(_stop(worst.message))}{times}{more}"
-    return Advice("error", "Look at the input files before you trust a number.", text, "remarks")
+    text = _capital(worst.message) + "." * (not worst.message.endswith((".", "!", "?")))
+    if worst.count > 1:
+        text += f" This happened {worst.count:,} times."
+    if len(grave) == 2:
+        text += " There is one more warning."
+    elif len(grave) > 2:
+        text += f" There are {len(grave) - 1} more warnings."
+    return Advice("error", "Look at the input files before you trust a number.", text, "warnings")
 
 
 def _nothing_to_measure(analysis: Analysis) -> Advice | None:
@@ -169,56 +168,45 @@ def _nothing_to_measure(analysis: Analysis) -> Advice | None:
     return None
 
 
-def _costly(analysis: Analysis) -> list[tuple[float, Advice]]:
-    """The dearest kinds of errors, weak classes and suspicious labels, by the mAP@0.5 that is lost or at stake."""
-    found = [*_costly_errors(analysis), *_weak_classes(analysis), *_suspicious_labels(analysis)]
-    return sorted(found, key=lambda pair: -pair[0])
-
-
-def _costly_errors(analysis: Analysis) -> Iterator[tuple[float, Advice]]:
+def _costly_errors(analysis: Analysis) -> Iterator[_Costly]:
     errors = analysis.errors
-    costs = {kind: errors.ap_cost[kind] for kind in ERROR_KINDS if errors.ap_cost[kind] >= LEAST_COST}
-    for kind in sorted(costs, key=lambda name: -costs[name])[:MOST_ERROR_KINDS]:
-        words = ERROR_TEXT[kind]
-        classes = _costliest(errors.class_ap_cost[kind], analysis.result.per_class)
+    costs = {kind: errors.ap_cost[kind] for kind in ERROR_KINDS if errors.ap_cost[kind] >= MIN_COST}
+    for kind in sorted(costs, key=lambda name: -costs[name])[:MAX_ERROR_KINDS]:
+        described = ERROR_TEXT[kind]
+        classes = _hit_hardest(errors.class_ap_cost[kind], analysis.result.per_class)
         at = "" if math.isnan(errors.score_threshold) else f" at the score threshold {errors.score_threshold:.3f}"
         where = f" Hit hardest: {classes}." if classes else ""
-        text = f"{_capital(counted(errors.counts[kind], words))}{at}.{where} {words.action}"
-        yield (
-            costs[kind],
-            Advice("warning", f"{words.problem}: this costs {costs[kind]:.3f} of mAP@0.5.", text, "errors"),
-        )
+        number = counted(errors.counts[kind], described.one, described.many)
+        title = f"{described.problem}: this costs {costs[kind]:.3f} of mAP@0.5."
+        yield costs[kind], Advice("warning", title, f"{number}{at}.{where} {described.action}", "errors")
 
 
-def _costliest(costs: Float64, classes: Sequence[ClassResult]) -> str:
+def _hit_hardest(costs: Float64, classes: Sequence[ClassResult]) -> str:
     """The classes in which a kind costs the most AP, of those with enough objects; empty where there is no choice."""
     enough = np.array([one.instances >= FEW_INSTANCES for one in classes])
     known = np.where(enough, np.nan_to_num(costs, nan=0.0), 0.0)
     if np.count_nonzero(known > 0) < 2:
         return ""
-    ranked = np.argsort(-known, kind="stable")[:3].tolist()
+    ranked = np.argsort(-known, kind="stable")[:MAX_CLASSES_HIT].tolist()
     return _list([f"{isolated_text(classes[place].name)} ({known[place]:.3f})" for place in ranked if known[place] > 0])
 
 
-def _confused_pair(analysis: Analysis) -> Advice | None:
-    def counts(pair: Confusion) -> bool:
-        return pair.count >= LEAST_CONFUSED and pair.share >= LEAST_CONFUSED_SHARE
-
-    pairs = [pair for pair in most_confused(analysis.result, most=10) if counts(pair)]
+def _confused_pair(result: EvaluationResult) -> Advice | None:
+    pairs = [pair for pair in most_confused(result) if pair.count >= MIN_CONFUSED and pair.share >= MIN_CONFUSED_SHARE][
+        :MAX_PAIRS
+    ]
     if not pairs:
         return None
-    first = pairs[0]
-    told = [
+    listed = [
         f"{isolated_text(pair.annotated)} as {isolated_text(pair.detected)} ({pair.count:,} of {pair.objects:,})"
-        for pair in pairs[:3]
+        for pair in pairs
     ]
-    text = f"Taken for another class: {_list(told)}. {ERROR_TEXT['class'].action}"
-    return Advice(
-        "warning", f"{isolated_text(first.annotated)} is taken for {isolated_text(first.detected)}.", text, "confusion"
-    )
+    title = f"{isolated_text(pairs[0].annotated)} is taken for {isolated_text(pairs[0].detected)}."
+    text = f"Taken for another class: {_list(listed)}. {ERROR_TEXT['class'].action}"
+    return Advice("warning", title, text, "confusion")
 
 
-def _weak_classes(analysis: Analysis) -> Iterator[tuple[float, Advice]]:
+def _weak_classes(analysis: Analysis) -> Iterator[_Costly]:
     result = analysis.result
     known = [one for one in result.per_class if one.instances]
     weak = [one for one in known if one.instances >= FEW_INSTANCES and one.ap_50_95 < WEAK_CLASS * result.map_50_95]
@@ -228,11 +216,12 @@ def _weak_classes(analysis: Analysis) -> Iterator[tuple[float, Advice]]:
     weak.sort(key=lambda one: one.ap_50_95)
     usual = float(np.mean(others))
     lost = sum(max(usual - one.ap_50, 0.0) for one in weak) / len(known)
-    told = _list([f"{isolated_text(one.name)} ({one.ap_50_95:.3f}, {one.instances:,} objects)" for one in weak])
-    which = f"The class {isolated_text(weak[0].name)} is" if len(weak) == 1 else f"{len(weak)} classes are"
+    listed = _list([f"{isolated_text(one.name)} ({one.ap_50_95:.3f}, {one.instances:,} objects)" for one in weak])
+    alone = len(weak) == 1
+    which = f"The class {isolated_text(weak[0].name)} is" if alone else f"{len(weak)} classes are"
     text = (
-        f"AP@0.5:0.95 is far below the mean of {result.map_50_95:.3f}: {told}. As good as the others, "
-        f"{'it' if len(weak) == 1 else 'they'} would raise mAP@0.5 by {lost:.3f}. First look at the labels; then add "
+        f"AP@0.5:0.95 is far below the mean of {result.map_50_95:.3f}: {listed}. As good as the others, "
+        f"{'it' if alone else 'they'} would raise mAP@0.5 by {lost:.3f}. First look at the labels; then add "
         "more, and more varied, training images."
     )
     yield lost, Advice("warning", f"{which} much weaker than the others.", text, "classes")
@@ -241,11 +230,11 @@ def _weak_classes(analysis: Analysis) -> Iterator[tuple[float, Advice]]:
 def _weak_size(analysis: Analysis) -> Advice | None:
     bins = [item for one in analysis.breakdowns if one.name == "size" for item in one.bins]
     objects = sum(item.instances for item in bins)
-    usual = [item for item in bins if item.instances >= LEAST_BIN_SHARE * objects and not math.isnan(item.ap_50_95)]
+    usual = [item for item in bins if item.instances >= MIN_SIZE_SHARE * objects and not math.isnan(item.ap_50_95)]
     if len(usual) < 2:
         return None
     worst, best = min(usual, key=lambda item: item.ap_50_95), max(usual, key=lambda item: item.ap_50_95)
-    if worst.ap_50_95 >= WEAK_BIN * best.ap_50_95:
+    if worst.ap_50_95 >= WEAK_SIZE * best.ap_50_95:
         return None
     action = (
         "A larger input size, or cutting images into tiles, is what usually helps."
@@ -262,35 +251,35 @@ def _weak_size(analysis: Analysis) -> Advice | None:
     return Advice("warning", f"{_capital(_bare(worst.label))} objects are the weakest.", text, "breakdowns")
 
 
-def _suspicious_labels(analysis: Analysis) -> Iterator[tuple[float, Advice]]:
+def _label_errors(analysis: Analysis) -> Iterator[_Costly]:
     """With the part of the cost of errors that would be theirs if the detector were right about all of them."""
-    suspects, errors = analysis.label_errors, analysis.errors
-    if not suspects:
+    errors, number = analysis.errors, len(analysis.label_errors)
+    if not number:
         return
-    kinds = {kind: sum(case.kind == kind for case in suspects) for kind in LABEL_ERROR_TEXT}
+    kinds = Counter(case.kind for case in analysis.label_errors)
     stake = 0.0
-    for kind, error in _ERROR_OF_SUSPECT.items():
+    for kind, error in _ERROR_OF_LABEL_ERROR.items():
         cost = errors.ap_cost[error]
         if cost > 0:  # NaN is no cost
             stake += cost * min(kinds[kind] / max(errors.counts[error], 1), 1.0)
-    told = _list([counted(count, LABEL_ERROR_TEXT[kind]) for kind, count in kinds.items() if count])
+    listed = [counted(kinds[kind], text.one, text.many) for kind, text in LABEL_ERROR_TEXT.items() if kinds[kind]]
     text = (
-        f"{_capital(told)}. If the detector were right about all of them, some {stake:.3f} of mAP@0.5 would be lost to "
+        f"{_list(listed)}. If the detector were right about all of them, some {stake:.3f} of mAP@0.5 would be lost to "
         "labels. It will be wrong about many: look at the pictures from the top, correct the labels that are wrong, "
         "and evaluate again. errors.csv lists all."
     )
-    most = "The surest " if len(suspects) >= MOST_SUSPECTS else ""
-    yield stake, Advice("warning", f"{most}{counted(len(suspects), _LABELS)} worth a look.", text, "suspects")
+    title = f"{counted(number, 'label is', 'labels are')} worth a look."
+    if number >= MAX_LABEL_ERRORS:
+        title = f"The {number} labels most likely to be wrong are worth a look."
+    yield stake, Advice("warning", title, text, "labels")
 
 
 def _miscalibration(analysis: Analysis) -> Advice | None:
     found = analysis.calibration
-    if not found.ece_shown >= MUCH_ECE or found.num_shown < LEAST_CALIBRATED:  # NaN is no reason
+    if not found.ece_shown >= MUCH_ECE or found.num_shown < MIN_CALIBRATED:  # NaN is no reason
         return None
-    title = {
-        "high": "Scores are too high.",
-        "low": "Scores are too low.",
-    }.get(score_bias(found), "Scores do not say how likely a detection is right.")
+    bias = score_bias(found)
+    title = f"Scores are too {bias}." if bias else "Scores do not say how likely a detection is right."
     text = (
         f"Score and share of right detections are {found.ece_shown:.3f} apart on average, where the score is "
         f"{SHOWN_SCORE} or more. The order of detections, and so AP, does not suffer, but do not read a score as a "
@@ -299,16 +288,14 @@ def _miscalibration(analysis: Analysis) -> Advice | None:
     return Advice("note", title, text, "calibration")
 
 
-def _few_images(analysis: Analysis) -> Advice | None:
-    number = analysis.result.num_images
+def _few_images(number: int) -> Advice | None:
     if number >= FEW_IMAGES:
         return None
     text = (
         "Every number may be quite different on other images, and intervals from so few are too narrow. Measure on "
         f"{FEW_IMAGES} images at least before you decide anything."
     )
-    title = "Only 1 image was measured." if number == 1 else f"Only {number} images were measured."
-    return Advice("note", title, text, "numbers")
+    return Advice("note", f"Only {counted(number, 'image was', 'images were')} measured.", text, "numbers")
 
 
 def _uncertain_classes(analysis: Analysis) -> Advice | None:
@@ -316,28 +303,31 @@ def _uncertain_classes(analysis: Analysis) -> Advice | None:
     if not shaky:
         return None
     shaky.sort(key=lambda one: one.instances)
-    told = _list([f"{isolated_text(one.name)} ({one.instances:,})" for one in shaky])
+    listed = _list([f"{isolated_text(one.name)} ({one.instances:,})" for one in shaky])
     text = (
-        f"The numbers of these classes could be quite different on other images, by chance alone: {told}. "
+        f"The numbers of these classes could be quite different on other images, by chance alone: {listed}. "
         "Do not decide by them; annotate more validation images that show them."
     )
-    return Advice("note", f"{_classes(len(shaky))} measured on too few objects.", text, "classes")
+    title = f"{counted(len(shaky), 'class is', 'classes are')} measured on too few objects."
+    return Advice("note", title, text, "classes")
 
 
-def _classes_without_objects(analysis: Analysis) -> Advice | None:
-    empty: list[ClassResult] = [one for one in analysis.result.per_class if not one.instances]
-    if not empty or not analysis.result.num_objects:
+def _classes_without_objects(result: EvaluationResult) -> Advice | None:
+    empty = [isolated_text(one.name) for one in result.per_class if not one.instances]
+    if not empty:
         return None
-    told = _list([isolated_text(one.name) for one in empty])
-    text = f"Nothing is said about {told}: no such object is in these images, so detections of them are in no mean."
-    return Advice("note", f"{_classes(len(empty))} not measured.", text, "classes")
+    text = (
+        f"Nothing is said about {_list(empty)}: no such object is in these images, so detections of them are in no "
+        "mean."
+    )
+    return Advice("note", f"{counted(len(empty), 'class is', 'classes are')} not measured.", text, "classes")
 
 
-def _all_is_well(analysis: Analysis) -> Advice:
-    dearest = max(np.nan_to_num(list(analysis.errors.ap_cost.values())), default=0.0)
+def _nothing_stands_out(analysis: Analysis) -> Advice:
+    highest = np.nan_to_num(list(analysis.errors.ap_cost.values())).max(initial=0.0)
     text = (
         "No kind of error, class or size stands out. The costliest kind of error costs "
-        f"{max(float(dearest), 0.0):.3f} of mAP@0.5."
+        f"{float(highest):.3f} of mAP@0.5."
     )
     if analysis.result.map_50_95 >= TOO_GOOD:
         text += (
@@ -358,36 +348,18 @@ def uncertain_classes(analysis: Analysis) -> list[bool]:
     ]
 
 
-# as what kind of error a wrong label shows
-_ERROR_OF_SUSPECT: Final = {
-    "not_annotated": "background",
-    "wrong_class": "class",
-    "inexact_box": "location",
-    "no_object": "missed",
-}
-_LABELS = LABEL_ERROR_TEXT["no_object"]._replace(one="label is", many="labels are")
-
-
 def _list(texts: Sequence[str]) -> str:
     """The first few texts with commas and an "and".
 
     >>> _list(["a", "b", "c"]), _list(["a"]), _list(["a", "b", "c", "d", "e", "f"])
     ('a, b and c', 'a', 'a, b, c, d and 2 more')
     """
-    shown = [*texts[:MOST_NAMES], *[f"{len(texts) - MOST_NAMES} more"][: len(texts) > MOST_NAMES]]
+    shown = [*texts[:MAX_NAMES], *[f"{len(texts) - MAX_NAMES} more"][: len(texts) > MAX_NAMES]]
     return shown[0] if len(shown) == 1 else f"{', '.join(shown[:-1])} and {shown[-1]}"
-
-
-def _classes(count: int) -> str:
-    return "1 class is" if count == 1 else f"{count} classes are"
 
 
 def _capital(text: str) -> str:
     return text[:1].upper() + text[1:]
-
-
-def _stop(text: str) -> str:
-    return text if text.endswith((".", "!", "?")) else f"{text}."
 
 
 def _bare(label: str) -> str:

@@ -1,7 +1,7 @@
 // A line chart of many curves over 101 points from 0 to 1, both axes from 0 to 1. Knows nothing of what they mean.
 //
 // Curves that nobody chose are one faint path together, so that eighty classes cost no more than one. Pointer and
-// arrow keys move a cursor and tell the values.
+// arrow keys move a cursor and read the values.
 "use strict";
 
 const POINTS = 101;
@@ -137,25 +137,25 @@ function lineChart(holder, options) {
     parts.near.setAttribute("d", near === null ? "" : path(curves[near]));
     if (!shown) {
       parts.dots.replaceChildren();
-      tell(element("span", { className: "soft" }, options.hint), chosen.map(
+      write(element("span", { className: "soft" }, options.hint), chosen.map(
         (item) => namedIn(item.style.colour, options.nameOf(item.index), "")));
       return;
     }
     for (const end of ["x1", "x2"]) parts.cursor.setAttribute(end, toX(place / 100));
-    const told = [{ name: "all classes", value: mean[place], colour: "var(--ink)" }];
+    const read = [{ name: "all classes", value: mean[place], colour: "var(--ink)" }];
     for (const item of chosen) {
-      told.push({ name: options.nameOf(item.index), value: curves[item.index][place], colour: item.style.colour });
+      read.push({ name: options.nameOf(item.index), value: curves[item.index][place], colour: item.style.colour });
     }
-    const known = told.filter((one) => one.value !== null);
+    const known = read.filter((one) => one.value !== null);
     parts.dots.replaceChildren(...known.map((one) => dotAt(place / 100, one.value, 4, one.colour)));
     if (near !== null && !chosen.some((item) => item.index === near)) {
-      told.push({ name: options.nameOf(near), value: curves[near][place], colour: "var(--soft)" });
+      read.push({ name: options.nameOf(near), value: curves[near][place], colour: "var(--soft)" });
     }
-    tell(element("span", {}, `${options.xName} ${(place / 100).toFixed(2)}:`), told.map(
+    write(element("span", {}, `${options.xName} ${(place / 100).toFixed(2)}:`), read.map(
       (one) => namedIn(one.colour, one.name, ` ${asRate(one.value)}`)));
   }
 
-  function tell(first, others) {
+  function write(first, others) {
     reading.replaceChildren(first, ...others.flatMap((item) => [" ", item]));
   }
 
@@ -176,7 +176,7 @@ function lineChart(holder, options) {
     const box = parts.svg.getBoundingClientRect();
     const scale = size.width / box.width;
     const x = ((event.clientX - box.left) * scale - margin.left) / (size.width - margin.left - margin.right);
-    const place = Math.round(100 * Math.min(1, Math.max(0, x)));
+    const place = Math.round(100 * clamp(x, 0, 1));
     return { place, near: nearest(place, (event.clientY - box.top) * scale) };
   };
   const follow = oncePerFrame((event) => { const at = placeOf(event); drawCursor(at.place, at.near); });
@@ -189,7 +189,7 @@ function lineChart(holder, options) {
     const target = { Home: 0, End: 100 }[event.key] ?? (step === undefined ? null : (cursor ?? 50) + step);
     if (target === null) return;
     event.preventDefault();
-    drawCursor(Math.min(100, Math.max(0, target)), null);
+    drawCursor(clamp(target, 0, 100), null);
   });
   table.addEventListener("toggle", () => { if (table.open) fillTable(); });
   build();

@@ -7,7 +7,7 @@ Left out: computing the differences (`yolo.evaluation.comparison`), what is said
 from __future__ import annotations
 
 from collections.abc import Callable, Iterator, Sequence
-from dataclasses import asdict, dataclass
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, Final
 
@@ -16,27 +16,24 @@ import numpy as np
 from yolo._version import __version__
 from yolo.arrays import Int64
 from yolo.detection_sets import Problem
-from yolo.errors import printable
 from yolo.evaluation.comparison import Comparison, Difference, ImageChange
 from yolo.files import write_csv, write_json, write_text
 from yolo.report.advice import FEW_INSTANCES
-from yolo.report.context import CasePicture, ReportContext
 from yolo.report.files import escape, plain
-from yolo.report.page import image_name, make_environment
+from yolo.report.page import CasePicture, ReportContext, image_name, render
 from yolo.report.text import HEADLINE_TEXT, p_value, rate, share, signed
-from yolo.report.verdict import definitions, make_verdict, outcome
+from yolo.report.verdict import Verdict, make_verdict, outcome
 
 FEW_CLASS_IMAGES: Final = 10
 
-_MOST_SHOWN, _SHOWN_AT_ONCE = 12, 4
-_TAGS = {"better": "good", "worse": "error", "borderline": "warning"}
+_MAX_SHOWN, _SHOWN_AT_ONCE = 12, 4
 # how `pictures` draws, in the words of the page
 _MARKS = (
     ("right", "thin solid white: right detection"),
     ("wrong", "thick solid orange: wrong detection"),
     ("missed", "thick dashed blue: missed object"),
     ("found", "faint dashed white: annotation of a found object"),
-    ("excused", "grey: counts neither for nor against"),
+    ("neutral", "grey: counts neither for nor against"),
 )
 _CHART_WIDTH, _CHART_MARGIN = 130.0, 5.0
 _DIFFERENCE_COLUMNS = ("a", "b", "difference", "low", "high", "p", "p_adjusted")
@@ -47,19 +44,12 @@ PicturesOfChange = Callable[[ImageChange], tuple[CasePicture | None, CasePicture
 
 @dataclass(frozen=True, slots=True, eq=False)
 class Sides:
-    """A comparison and what was compared.
+    """A comparison and what was compared."""
 
-    Attributes:
-        comparison: B against A.
-        problem_a: with the detections of A; images and classes of the page are its.
-        problem_b: the same images and objects with the detections of B.
-        names: what A and B are called.
-    """
-
-    comparison: Comparison
-    problem_a: Problem
-    problem_b: Problem
-    names: tuple[str, str]
+    comparison: Comparison  # B against A
+    problem_a: Problem  # with the detections of A; images and classes of the page are its
+    problem_b: Problem  # the same images and objects with the detections of B
+    names: tuple[str, str]  # what A and B are called
 
     @property
     def instances(self) -> Int64:
@@ -90,43 +80,41 @@ def write_comparison(
 
     Returns:
         The path of compare.html, which is one file that needs nothing but itself.
+
+    Raises:
+        SaveError: a file could not be written.
     """
     comparison = sides.comparison
-    facts = {"command": context.command, "configuration": context.configuration, "environment": context.environment}
-    write_json(
-        folder / "compare.json", {"title": printable(context.title)} | plain(_to_json(sides, context)) | plain(facts)
-    )
+    verdict = make_verdict(comparison, sides.names, sides.few)
+    write_json(folder / "compare.json", plain(_to_json(sides, context, verdict)))
     columns = (f"{name}_{column}" for name in ("ap_50", "ap_50_95") for column in _DIFFERENCE_COLUMNS)
     classes = zip(comparison.class_ap_50, comparison.class_ap_50_95, sides.instances.tolist(), strict=True)
-    rows = ([one.name, count, *_numbers(one), *_numbers(other)] for one, other, count in classes)
+    rows = ([one.name, count, *_numbers(one).values(), *_numbers(other).values()] for one, other, count in classes)
     write_csv(folder / "per_class.csv", ["class", "objects", *columns], rows)
     write_csv(folder / "images.csv", _IMAGE_COLUMNS, _image_rows(sides))
-    write_text(folder / "summary.md", _summary(sides, context))
+    write_text(folder / "summary.md", _summary(sides, context, verdict))
     path = folder / "compare.html"
-    write_text(path, _page(sides, context, pictures))
+    write_text(path, _page(sides, context, verdict, pictures))
     return path
 
 
-def _numbers(one: Difference) -> tuple[float, ...]:
-    """In the order of _DIFFERENCE_COLUMNS."""
-    return one.a, one.b, one.b - one.a, *one.interval, one.p_value, one.p_adjusted
+def _numbers(one: Difference) -> dict[str, float]:
+    values = (one.a, one.b, one.b - one.a, *one.interval, one.p_value, one.p_adjusted)
+    return dict(zip(_DIFFERENCE_COLUMNS, values, strict=True))
 
 
-def _to_json(sides: Sides, context: ReportContext) -> dict[str, Any]:
+def _to_json(sides: Sides, context: ReportContext, verdict: Verdict) -> dict[str, Any]:
     comparison, ids = sides.comparison, sides.problem_a.images.image_ids
-
-    def named(one: Difference) -> dict[str, float]:
-        return dict(zip(_DIFFERENCE_COLUMNS, _numbers(one), strict=True))
-
     classes = zip(
         comparison.class_ap_50, comparison.class_ap_50_95, sides.instances.tolist(), sides.few, strict=True
     )  # of one class each
     return {
-        "names": {"a": sides.names[0], "b": sides.names[1]},
-        "verdict": make_verdict(comparison, sides.names, sides.few)._asdict(),
-        "headline": {one.name: named(one) for one in comparison.headline},
+        "title": context.title,
+        "names": dict(zip("ab", sides.names, strict=True)),
+        "verdict": verdict._asdict(),
+        "headline": {one.name: _numbers(one) for one in comparison.headline},
         "per_class": [
-            {"name": one.name, "objects": count, "few": few, "ap_50": named(one), "ap_50_95": named(other)}
+            {"name": one.name, "objects": count, "few": few, "ap_50": _numbers(one), "ap_50_95": _numbers(other)}
             for one, other, count, few in classes
         ],
         "num_images": comparison.num_images,
@@ -136,8 +124,8 @@ def _to_json(sides: Sides, context: ReportContext) -> dict[str, Any]:
             {
                 "image_id": ids[one.image],
                 "objects": one.objects,
-                "found": {"a": one.found[0], "b": one.found[1]},
-                "wrong": {"a": one.wrong[0], "b": one.wrong[1]},
+                "found": dict(zip("ab", one.found, strict=True)),
+                "wrong": dict(zip("ab", one.wrong, strict=True)),
                 "change": one.change,
             }
             for one in comparison.images
@@ -146,8 +134,11 @@ def _to_json(sides: Sides, context: ReportContext) -> dict[str, Any]:
         "num_objects": len(sides.problem_a.truths),
         "num_detections": {"a": len(sides.problem_a.detections), "b": len(sides.problem_b.detections)},
         "bootstrap": {"level": comparison.level, "replicates": comparison.replicates, "seed": comparison.seed},
-        "remarks": [asdict(one) for one in context.warnings],
+        "remarks": context.warnings,
         "version": __version__,
+        "command": context.command,
+        "configuration": context.configuration,
+        "environment": context.environment,
     }
 
 
@@ -158,9 +149,8 @@ def _image_rows(sides: Sides) -> Iterator[list[Any]]:
         yield [*place, one.objects, *one.found, *one.wrong, one.change]
 
 
-def _summary(sides: Sides, context: ReportContext) -> str:
+def _summary(sides: Sides, context: ReportContext, verdict: Verdict) -> str:
     comparison = sides.comparison
-    verdict = make_verdict(comparison, sides.names, sides.few)
     a, b = (escape(name) for name in sides.names)
     lines = [f"# {escape(context.title)}", "", f"**{escape(verdict.headline)}**", ""]
     lines += [f"{escape(line)}\n" for line in verdict.lines]
@@ -169,7 +159,7 @@ def _summary(sides: Sides, context: ReportContext) -> str:
     for one in comparison.headline:
         low, high = one.interval
         lines.append(
-            f"| {escape(_label(one))} | {rate(one.a)} | {rate(one.b)} | {signed(one.b - one.a)} | "
+            f"| {escape(HEADLINE_TEXT[one.name][0])} | {rate(one.a)} | {rate(one.b)} | {signed(one.b - one.a)} | "
             f"{signed(low)} to {signed(high)} | {p_value(one.p_value, comparison.replicates)} |"
         )
     lines.append("")
@@ -179,43 +169,35 @@ def _summary(sides: Sides, context: ReportContext) -> str:
     return "\n".join(lines) + "\n"
 
 
-def _label(one: Difference) -> str:
-    """What a headline number is called."""
-    return HEADLINE_TEXT.get(one.name, (one.name, ""))[0]
-
-
-def _page(sides: Sides, context: ReportContext, pictures: PicturesOfChange | None) -> str:
+def _page(sides: Sides, context: ReportContext, verdict: Verdict, pictures: PicturesOfChange | None) -> str:
     comparison = sides.comparison
     better, worse = (_changes(sides, pictures, better=flag) for flag in (True, False))
-    same = comparison.num_images - comparison.num_better - comparison.num_worse
-    return (
-        make_environment()
-        .get_template("compare.html.j2")
-        .render(
-            context=context,
-            names=sides.names,
-            comparison=comparison,
-            verdict=make_verdict(comparison, sides.names, sides.few),
-            headline=_rows(comparison, comparison.headline),
-            class_tables=_class_tables(sides),
-            image_counts=[
-                ("better", comparison.num_better, "better"),
-                ("same", same, "no change"),
-                ("worse", comparison.num_worse, "worse"),
-            ],
-            groups=[("better", comparison.num_better, better), ("worse", comparison.num_worse, worse)],
-            first=_SHOWN_AT_ONCE,
-            marks=_MARKS if pictures is not None else (),
-            # asked for after the pictures have been drawn
-            picture_notes=getattr(pictures, "notes", ()),
-            facts=_facts(sides, context),
-            configuration=[(name, str(value)) for name, value in context.configuration.items()],
-            few_images=FEW_CLASS_IMAGES,
-            few_objects=FEW_INSTANCES,
-            definitions=definitions(comparison),
-            version=__version__,
-        )
-    )
+    values = {
+        "context": context,
+        "names": sides.names,
+        "comparison": comparison,
+        "verdict": verdict,
+        "headline": _rows(comparison, comparison.headline),
+        "headline_text": HEADLINE_TEXT,
+        "class_tables": {
+            "AP@0.5:0.95": _class_rows(sides, comparison.class_ap_50_95),
+            "AP@0.5": _class_rows(sides, comparison.class_ap_50),
+        },
+        "image_counts": [
+            ("better", comparison.num_better, "better"),
+            ("same", comparison.num_images - comparison.num_better - comparison.num_worse, "no change"),
+            ("worse", comparison.num_worse, "worse"),
+        ],
+        "groups": [("better", comparison.num_better, better), ("worse", comparison.num_worse, worse)],
+        "first": _SHOWN_AT_ONCE,
+        "marks": _MARKS if pictures is not None else (),
+        # asked for after the pictures have been drawn
+        "picture_notes": getattr(pictures, "notes", ()),
+        "facts": _facts(sides, context),
+        "few_images": FEW_CLASS_IMAGES,
+        "few_objects": FEW_INSTANCES,
+    }
+    return render("compare.html.j2", values)
 
 
 def _facts(sides: Sides, context: ReportContext) -> list[tuple[str, str]]:
@@ -233,24 +215,16 @@ def _facts(sides: Sides, context: ReportContext) -> list[tuple[str, str]]:
 def _rows(comparison: Comparison, differences: Sequence[Difference], *, adjusted: bool = False) -> list[dict[str, Any]]:
     """What the template needs of each difference, charts on one common scale."""
     ends = np.array([[*one.interval, one.b - one.a] for one in differences])
-    finite = np.abs(ends[np.isfinite(ends)])
-    reach = float(finite.max(initial=0.0)) or 1.0
-    rows = []
-    for one in differences:
-        verdict = outcome(one, comparison.level, adjusted=adjusted)
-        rows.append(
-            {
-                "name": one.name if adjusted else _label(one),
-                "meaning": "" if adjusted else HEADLINE_TEXT.get(one.name, ("", ""))[1],
-                **dict(zip(_DIFFERENCE_COLUMNS, _numbers(one), strict=True)),
-                "p_text": p_value(one.p_value, comparison.replicates),
-                "p_adjusted_text": p_value(one.p_adjusted, comparison.replicates),
-                "outcome": verdict,
-                "tag": _TAGS.get(verdict, ""),
-                "chart": _chart(one, reach),
-            }
-        )
-    return rows
+    reach = float(np.abs(ends[np.isfinite(ends)]).max(initial=0.0)) or 1.0
+    return [
+        {
+            **_numbers(one),
+            "name": one.name,
+            "outcome": outcome(one, comparison.level, adjusted=adjusted),
+            "chart": _chart(one, reach),
+        }
+        for one in differences
+    ]
 
 
 def _chart(difference: Difference, reach: float) -> dict[str, float] | None:
@@ -263,30 +237,23 @@ def _chart(difference: Difference, reach: float) -> dict[str, float] | None:
     return {"low": low, "dot": dot, "high": high}
 
 
-def _class_tables(sides: Sides) -> list[dict[str, Any]]:
-    """By AP over all IoUs, and at 0.5; the largest gain first, classes without objects last."""
-    tables = []
-    for title, differences in (
-        ("AP@0.5:0.95", sides.comparison.class_ap_50_95),
-        ("AP@0.5", sides.comparison.class_ap_50),
-    ):
-        rows = _rows(sides.comparison, differences, adjusted=True)
-        for row, objects, few in zip(rows, sides.instances.tolist(), sides.few, strict=True):
-            row["objects"] = objects
-            if few and row["outcome"] not in ("none", "unclear"):
-                row["outcome"], row["tag"] = "few", ""
-        rows.sort(key=lambda row: (not np.isfinite(row["difference"]), -row["difference"]))
-        tables.append({"title": title, "rows": rows})
-    return tables
+def _class_rows(sides: Sides, differences: Sequence[Difference]) -> list[dict[str, Any]]:
+    """The largest gain first, classes without objects last."""
+    rows = _rows(sides.comparison, differences, adjusted=True)
+    for row, objects, few in zip(rows, sides.instances.tolist(), sides.few, strict=True):
+        row["objects"] = objects
+        if few and row["outcome"] not in ("none", "unclear"):
+            row["outcome"] = "few"
+    return sorted(rows, key=lambda row: (not np.isfinite(row["difference"]), -row["difference"]))
 
 
 def _changes(sides: Sides, pictures: PicturesOfChange | None, *, better: bool) -> list[dict[str, Any]]:
     """The images that changed most, with their pictures."""
     changes = sides.comparison.images
     if better:
-        chosen = [one for one in changes[:_MOST_SHOWN] if one.change > 0]
+        chosen = [one for one in changes[:_MAX_SHOWN] if one.change > 0]
     else:
-        chosen = [one for one in reversed(changes[-_MOST_SHOWN:]) if one.change < 0]
+        chosen = [one for one in reversed(changes[-_MAX_SHOWN:]) if one.change < 0]
     shown = []
     for change in chosen:
         pair = pictures(change) if pictures is not None else (None, None)

@@ -14,7 +14,7 @@
   const STEPS = { ArrowUp: [-1, 0], ArrowDown: [1, 0], ArrowLeft: [0, -1], ArrowRight: [0, 1] };
   let at = null; // row and column of the cell that the keyboard is at
 
-  function words(row, column) {
+  function describe(row, column) {
     const count = matrix[row][column];
     const share = rowSums[row] ? ` (${((100 * count) / rowSums[row]).toFixed(1)} % of the row)` : "";
     if (row === size - 1) return `nothing annotated, detected as ${names[column]}: ${count}`;
@@ -36,14 +36,14 @@
       line.append(heading(names[row], "row"));
       cells.push(counts.map((count, column) => {
         const cell = line.insertCell();
-        if (count) cell.title = words(row, column);
+        if (count) cell.title = describe(row, column);
         cell.dataset.place = `${row} ${column}`;
         return cell;
       }));
     });
     table.addEventListener("pointerover", (event) => {
       const place = event.target.dataset.place;
-      if (place) reading.textContent = words(...place.split(" ").map(Number));
+      if (place) reading.textContent = describe(...place.split(" ").map(Number));
     });
     holder.append(table);
   }
@@ -53,11 +53,11 @@
     if (!step || event.altKey || event.ctrlKey || event.metaKey) return;
     event.preventDefault();
     if (at) cells[at[0]][at[1]].classList.remove("at");
-    at = at ? at.map((place, axis) => Math.min(size - 1, Math.max(0, place + step[axis]))) : [0, 0];
+    at = at ? at.map((place, axis) => clamp(place + step[axis], 0, size - 1)) : [0, 0];
     const cell = cells[at[0]][at[1]];
     cell.classList.add("at");
     cell.scrollIntoView({ block: "nearest", inline: "nearest" });
-    reading.textContent = words(...at);
+    reading.textContent = describe(...at);
   }
 
   // the root keeps rare confusions visible beside a large diagonal

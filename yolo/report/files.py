@@ -11,11 +11,11 @@ import re
 from collections.abc import Iterator, Sequence
 from dataclasses import asdict, is_dataclass
 from pathlib import Path
-from typing import Any, Final, NamedTuple
+from typing import Any, Final
 
 import numpy as np
 
-from yolo.detection_sets import Problem
+from yolo.detection_sets import DetectionSet, Problem, TruthSet
 from yolo.errors import printable
 from yolo.evaluation.analysis import Analysis
 from yolo.evaluation.errors import ERROR_KINDS, missed_objects
@@ -23,12 +23,11 @@ from yolo.evaluation.examples import Example
 from yolo.evaluation.result import ClassResult, EvaluationResult
 from yolo.files import write_csv
 from yolo.report.advice import Advice
-from yolo.report.context import ReportContext
-from yolo.report.text import ERROR_TEXT, HEADLINE_TEXT, rate
+from yolo.report.page import ReportContext
+from yolo.report.text import ERROR_TEXT, HEADLINE_TEXT, NO_NUMBER, rate
 
-MOST_ROWS: Final = 100_000  # of errors.csv, beside the suspicious labels
-MOST_SUSPECTS: Final = 1_000  # in metrics.json
-MOST_CLASSES: Final = 80  # in summary.md
+MAX_ROWS: Final = 100_000  # of errors.csv, beside the label errors
+MAX_CLASSES: Final = 80  # in summary.md
 
 _PER_ITEM = ("kind", "nearest", "nearest_iou", "missed")  # arrays over detections or objects: errors.csv has them
 _SPECIAL = re.compile(r"([\\`*_{}\[\]<>()#+!|~&$@])")
@@ -39,45 +38,42 @@ ERROR_COLUMNS: Final = (
 )  # fmt: skip
 
 
-class RowCounts(NamedTuple):
-    """How many errors there are, and how many of them are in the file."""
-
-    errors: int
-    written: int
-    suspects: int
-
-
 def write_per_class(path: Path, analysis: Analysis) -> None:
     """One row per class: its numbers, their intervals, its errors of each kind at the score threshold."""
-    rows = [_class_row(analysis, index) for index in range(len(analysis.result.per_class))]
-    write_csv(path, list(rows[0]) if rows else ["name"], (row.values() for row in rows))
+    _write_rows(path, [_class_row(analysis, index) for index in range(len(analysis.result.per_class))])
 
 
 def write_result(path: Path, result: EvaluationResult) -> None:
     """One row per class: its numbers alone, for an evaluation that nobody asked to explain."""
-    rows = [asdict(one) for one in result.per_class]
-    write_csv(path, list(rows[0]), (row.values() for row in rows))
+    _write_rows(path, [asdict(one) for one in result.per_class])
 
 
-def write_errors(path: Path, analysis: Analysis, *, most: int = MOST_ROWS) -> RowCounts:
-    """One row per error at the score threshold, then one per suspicious label (kind `suspect:...`).
+def _write_rows(path: Path, rows: Sequence[dict[str, Any]]) -> None:
+    write_csv(path, list(rows[0]) if rows else ["name"], (row.values() for row in rows))
 
-    Of more than `most` errors the detections with the highest scores are written, and missed objects in the room that
-    they leave.
+
+def write_errors(path: Path, analysis: Analysis, *, max_rows: int = MAX_ROWS) -> dict[str, int]:
+    """One row per error at the score threshold, then one per label error (kind `suspect:...`).
+
+    Of more than `max_rows` errors the detections with the highest scores are written, and missed objects in the room
+    that they leave.
+
+    Returns:
+        How many `errors` there are, how many of them are `written`, and how many label errors (`suspects`).
     """
     matches, errors = analysis.matches, analysis.errors
     detections = matches.problem.detections
     kept = detections.scores >= errors.score_threshold
     wrong = np.flatnonzero(kept & (errors.kind >= 0))
     missed = np.flatnonzero(missed_objects(matches, errors.kind, errors.nearest, kept))
-    total = len(wrong) + len(missed)
-    wrong = wrong[np.argsort(-detections.scores[wrong], kind="stable")][:most]
-    missed = missed[: most - len(wrong)]
+    num_errors = len(wrong) + len(missed)
+    wrong = wrong[np.argsort(-detections.scores[wrong], kind="stable")][:max_rows]
+    missed = missed[: max_rows - len(wrong)]
     wrong = wrong[np.argsort(errors.kind[wrong], kind="stable")]
     cases = [*_wrong_cases(analysis, wrong.tolist()), *_missed_cases(analysis, missed.tolist())]
     rows = [(case.kind, case) for case in cases] + [(f"suspect:{case.kind}", case) for case in analysis.label_errors]
-    write_csv(path, ERROR_COLUMNS, (_error_row(analysis, kind, case) for kind, case in rows))
-    return RowCounts(total, len(cases), len(analysis.label_errors))
+    write_csv(path, ERROR_COLUMNS, (_error_row(matches.problem, kind, case) for kind, case in rows))
+    return {"errors": num_errors, "written": len(cases), "suspects": len(analysis.label_errors)}
 
 
 def _class_row(analysis: Analysis, index: int) -> dict[str, Any]:
@@ -114,47 +110,36 @@ def _missed_cases(analysis: Analysis, places: list[int]) -> Iterator[Example]:
         yield Example("missed", image, -1, place, math.nan, math.nan, ERROR_TEXT["missed"].meaning)
 
 
-def _error_row(analysis: Analysis, kind: str, case: Example) -> Iterator[Any]:
-    problem = analysis.matches.problem
-    images, names, absent = problem.images, problem.class_names, [""] * 5
-    yield from (kind, images.image_ids[case.image], images.paths[case.image])
-    if case.detection >= 0:
-        found = problem.detections
-        yield names[found.labels[case.detection]]
-        yield from (case.score, case.iou, *found.boxes[case.detection].tolist())
-    else:
-        yield from ("", case.score, case.iou, *absent[1:])
-    if case.truth >= 0:
-        truths = problem.truths
-        yield from (names[truths.labels[case.truth]], *truths.boxes[case.truth].tolist())
-    else:
-        yield from absent
-    yield case.message
+def _error_row(problem: Problem, kind: str, case: Example) -> list[Any]:
+    images, names = problem.images, problem.class_names
+    name, *box = _class_and_box(problem.detections, case.detection, names)
+    return [
+        *(kind, images.image_ids[case.image], images.paths[case.image], name, case.score, case.iou, *box),
+        *(*_class_and_box(problem.truths, case.truth, names), case.message),
+    ]
 
 
-def metrics_of(analysis: Analysis, context: ReportContext, advice: Sequence[Advice], rows: RowCounts) -> dict[str, Any]:
-    """Everything that metrics.json holds, of JSON's own types.
+def _class_and_box(items: DetectionSet | TruthSet, place: int, names: Sequence[str]) -> list[Any]:
+    return [names[items.labels[place]], *items.boxes[place].tolist()] if place >= 0 else [""] * 5
 
-    Args:
-        analysis: the numbers.
-        context: what else is told.
-        advice: what to fix first.
-        rows: what errors.csv holds.
-    """
+
+def metrics_of(
+    analysis: Analysis, context: ReportContext, advice: Sequence[Advice], rows: dict[str, int]
+) -> dict[str, Any]:
+    """Everything that metrics.json holds, of JSON's own types; `rows` is what `write_errors` returned."""
     problem = analysis.matches.problem
     errors = {key: value for key, value in asdict(analysis.errors).items() if key not in _PER_ITEM}
-    suspects = [_suspect(problem, case) for case in analysis.label_errors[:MOST_SUSPECTS]]
     sections = {
         "intervals": analysis.intervals,
         "errors": errors,
         "breakdowns": analysis.breakdowns,
         "calibration": analysis.calibration,
-        "suspects": suspects,
+        "suspects": [_label_error(problem, case) for case in analysis.label_errors],
         "num_suspects": len(analysis.label_errors),
-        "errors_csv": rows._asdict(),
+        "errors_csv": rows,
         "advice": advice,
         "remarks": context.warnings,
-        "data_account": context.data_account,
+        "data_account": context.data_summary,
         "protocol_notes": context.protocol_notes,
         "seconds_per_stage": context.seconds_per_stage,
         "voc": context.voc,
@@ -166,7 +151,7 @@ def metrics_of(analysis: Analysis, context: ReportContext, advice: Sequence[Advi
     return {**plain(analysis.result.to_dict()), **plain(sections)}
 
 
-def _suspect(problem: Problem, case: Example) -> dict[str, Any]:
+def _label_error(problem: Problem, case: Example) -> dict[str, Any]:
     return {
         "kind": case.kind,
         "image_id": problem.images.image_ids[case.image],
@@ -205,16 +190,16 @@ def plain(value: Any) -> Any:
 def make_summary(analysis: Analysis, context: ReportContext, advice: Sequence[Advice]) -> str:
     """The text: headline numbers with intervals, warnings, what to fix first, classes."""
     result = analysis.result
+    note = escape(context.protocol_notes[0]) if context.protocol_notes else ""
     lines = [
         f"## {escape(context.title)}",
         "",
         f"{result.num_images:,} images, {result.num_objects:,} objects, "
-        f"{len(analysis.matches.problem.detections):,} detections."
-        + (" " + escape(context.protocol_notes[0]) if context.protocol_notes else ""),
+        f"{len(analysis.matches.problem.detections):,} detections. {note}".rstrip(),
         "",
     ]
     lines += [f"- **{one.count:,} ×** {escape(one.message)}" for one in context.warnings]
-    lines += [""] if context.warnings else []
+    lines += [""] * bool(context.warnings)
     lines += _headline(analysis)
     lines += ["", "### What to fix first", ""]
     lines += [f"{place}. **{escape(item.title)}** {escape(item.text)}" for place, item in enumerate(advice, start=1)]
@@ -223,18 +208,17 @@ def make_summary(analysis: Analysis, context: ReportContext, advice: Sequence[Ad
 
 
 def _headline(analysis: Analysis) -> list[str]:
-    intervals = analysis.intervals.headline if analysis.intervals else {}
-    level = f" {analysis.intervals.level:.0%} interval |" if analysis.intervals else ""
+    result, intervals = analysis.result, analysis.intervals
+    level = f" {intervals.level:.0%} interval |" if intervals else ""
     lines = [f"| number | value |{level}", "| --- | ---: |" + (" --- |" if level else "")]
     for name, (label, _) in HEADLINE_TEXT.items():
-        line = f"| {label} | {rate(getattr(analysis.result, name))} |"
-        if level:
-            interval = intervals.get(name)
-            known = interval is not None and interval.low == interval.low
-            line += f" {rate(interval.low)} to {rate(interval.high)} |" if interval and known else " |"
+        line = f"| {label} | {rate(getattr(result, name))} |"
+        if intervals:
+            low, high = intervals.headline.get(name, (None, None))
+            line += " |" if rate(low) == NO_NUMBER else f" {rate(low)} to {rate(high)} |"
         lines.append(line)
-    if analysis.result.score_threshold == analysis.result.score_threshold:
-        lines += ["", f"Precision, recall and F1 at score threshold {analysis.result.score_threshold:.3f}, IoU 0.5."]
+    if not math.isnan(result.score_threshold):
+        lines += ["", f"Precision, recall and F1 at score threshold {result.score_threshold:.3f}, IoU 0.5."]
     return lines
 
 
@@ -242,7 +226,7 @@ def _classes(analysis: Analysis) -> list[str]:
     result = analysis.result
     # the largest classes say most about what was measured
     ranked = sorted(range(len(result.per_class)), key=lambda index: -result.per_class[index].instances)
-    shown = ranked if len(ranked) <= MOST_CLASSES else ranked[:MOST_CLASSES]
+    shown = ranked[:MAX_CLASSES]
     lines = [
         "| class | objects | AP@0.5:0.95 | AP@0.5 | precision | recall | F1 |",
         "| --- | ---: | ---: | ---: | ---: | ---: | ---: |",

@@ -1,81 +1,107 @@
-"""What every page is made with: templates and scripts of this folder, inlined, and text that cannot do harm.
+"""What every page is made with: what it says beside numbers, its templates, styles and scripts, and harmless text.
 
-All text that comes from outside is escaped by Jinja2. Scripts read their data from a JSON block and write it with
-textContent only; a content security policy forbids the page to load anything.
+All text that comes from outside is made printable and escaped. Scripts read their data from a JSON block and write it
+with textContent only; a content security policy forbids the page to load anything.
 """
 
 from __future__ import annotations
 
-import json
 import re
+from collections.abc import Callable
+from dataclasses import dataclass, field
 from importlib import resources
-from typing import Any, Final
+from typing import Any, Final, NamedTuple
 
 from jinja2 import Environment, FunctionLoader, StrictUndefined
 from markupsafe import Markup
 
+from yolo._version import __version__
 from yolo.detection_sets import ImageTable
 from yolo.errors import printable
-from yolo.report.text import NO_NUMBER, count, exact, places, rate, share, signed
+from yolo.evaluation.examples import Example
+from yolo.formats.issues import InputWarning
+from yolo.report.text import NO_NUMBER, exact, p_value, rate, share, signed
 
-NO_OBJECTS: Final = "no objects of this class"
+PROTOCOL_NOTES: Final = (
+    "mAP and AR are COCO's: IoU 0.5 to 0.95, 101 recall points, the best 100 detections of each class and image; "
+    "crowd regions and difficult objects need not be found, and detections on them do not count as wrong.",
+    "Precision, recall and F1 hold at IoU 0.5 and one score threshold, at which the mean F1 of the classes is highest.",
+)
 
-# of JSON within HTML: what could end the script block, and the line ends of older JavaScript
-_UNSAFE = {"<": "\\u003c", ">": "\\u003e", "&": "\\u0026", "\u2028": "\\u2028", "\u2029": "\\u2029"}
+
+class CasePicture(NamedTuple):
+    """A picture for a page."""
+
+    source: str  # data URI of a JPEG
+    width: int  # pixels
+    height: int  # pixels
+    alt: str  # what it shows, for those who cannot see it
+    caption: str  # the same, shorter; names as they are
+
+
+@dataclass(frozen=True, slots=True)
+class ReportContext:
+    """Everything on a page that is not a number of the analysis or of the comparison."""
+
+    title: str  # such as "val of runs/train on blood"
+    command: str  # as typed
+    data_summary: tuple[str, ...] = ()  # lines for people: what was read, fixed, dropped
+    warnings: tuple[InputWarning, ...] = ()  # about the input files; they stand on top
+    configuration: dict[str, Any] = field(default_factory=dict)  # shown as a table
+    environment: dict[str, str] = field(default_factory=dict)  # name -> version and the like
+    protocol_notes: tuple[str, ...] = PROTOCOL_NOTES  # how the numbers were measured, a line each
+    seconds_per_stage: dict[str, float] | None = None  # in all; None where nothing was timed
+    voc: dict[str, Any] | None = None  # `VocResult.to_dict()`, where VOC's protocol was asked for
+    # draws a case, None where it cannot; None where there are no images at hand
+    pictures: Callable[[Example], CasePicture | None] | None = None
+
+
+def render(template: str, values: dict[str, Any]) -> str:
+    """A page made of a template of this folder.
+
+    Templates can use `asset("page.css")`, a file of this folder as it is, and the filters `rate` (0.412), `signed`
+    (+0.412), `share` (41 %), `count` (12,345), `places` (0.41), `exact` (all digits, for data-value and title) and
+    `name` (text from outside, isolated from the direction of what is around it).
+    """
+    return make_environment().get_template(template).render(values, version=__version__)
 
 
 def make_environment() -> Environment:
-    """Jinja2 with the templates of this folder.
-
-    Templates can use `asset("page.css")`, a file of this folder as it is; `json_block(value)`, JSON for a script
-    element; and the filters `rate` (0.412), `signed` (+0.412), `share` (41 %), `count` (12,345), `name` (text from
-    outside, isolated from the direction of what is around it) and `exact` (all digits, for data-value and title).
-    """
+    """Jinja2 with the templates of this folder, see `render`; whatever text they put out is printable."""
     environment = Environment(
         autoescape=True,
+        finalize=_printable,
         undefined=StrictUndefined,
         loader=FunctionLoader(_read),
         trim_blocks=True,
         lstrip_blocks=True,
     )
-    environment.globals.update(asset=asset, json_block=json_block, no_number=NO_NUMBER, no_objects=NO_OBJECTS)
+    environment.policies["json.dumps_kwargs"] = {"allow_nan": False, "separators": (",", ":")}
+    environment.globals.update(
+        asset=lambda file_name: Markup(_read(file_name)),
+        p_value=p_value,
+        no_number=NO_NUMBER,
+        no_objects="no objects of this class",
+    )
     environment.filters.update(
         rate=rate,
         signed=signed,
         share=share,
-        count=count,
-        places=places,
+        count="{:,}".format,
+        places=lambda value, digits=2: f"{value:.{digits}f}",
         exact=exact,
         name=isolated,
-        printable=printable,
     )
     return environment
 
 
-def asset(file_name: str) -> Markup:
-    """A style sheet or script of this folder, as it is."""
-    return Markup(_read(file_name))
-
-
-def json_block(value: Any) -> Markup:
-    r"""JSON that can stand inside a script element, whatever texts are in it.
-
-    >>> str(json_block({"name": "</script>"}))
-    '{"name":"\\u003c/script\\u003e"}'
-    """
-    text = json.dumps(value, ensure_ascii=False, allow_nan=False, separators=(",", ":"))
-    for character, escape in _UNSAFE.items():
-        text = text.replace(character, escape)
-    return Markup(text)
-
-
-def isolated(text: str) -> Markup:
+def isolated(text: Any) -> Markup:
     """A name as it is, kept from turning the text around it to the right.
 
     >>> str(isolated("<b>"))
     '<bdi>&lt;b&gt;</bdi>'
     """
-    return Markup("<bdi>{}</bdi>").format(printable(text))
+    return Markup("<bdi>{}</bdi>").format(printable(str(text)))
 
 
 def image_name(images: ImageTable, place: int) -> str:
@@ -90,6 +116,10 @@ def image_name(images: ImageTable, place: int) -> str:
     if not file_name:
         return f"image {image_id}"
     return file_name if image_id in (file_name, file_name.rpartition(".")[0]) else f"{file_name} (image {image_id})"
+
+
+def _printable(value: Any) -> Any:
+    return printable(value) if isinstance(value, str) and not isinstance(value, Markup) else value
 
 
 def _read(file_name: str) -> str:

@@ -15,6 +15,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 import numpy as np
+from numpy.typing import NDArray
 
 from yolo.arrays import Bool, Float64
 from yolo.errors import printable
@@ -38,12 +39,11 @@ MAX_LEGEND_CLASSES = 12
 _DPI = 150
 _INK, _BLUE, _ORANGE, _GREY, _GRID = "#1a1a1a", "#3f74c0", "#c8691c", "#9aa5b1", "#e3e7ec"
 _DASHES = (0, (4, 3))
-_LONGEST_NAME = 22
-_SMALLEST_FONT = 4.0  # points; names that would be smaller are left out
+_MAX_NAME_LENGTH = 22
+_MIN_FONT = 4.0  # points; names that would be smaller are left out
 _DARK_SHADE = 0.55  # of the colour map, from where on white text reads better than black
 
-# confusion matrices with more rows than this are drawn without the counts in their cells
-_MAX_ROWS_WITH_COUNTS = 21
+_MAX_ROWS_WITH_COUNTS = 21  # larger confusion matrices are drawn without the counts in their cells
 
 
 def write_plots(folder: Path, analysis: Analysis) -> None:
@@ -54,10 +54,7 @@ def write_plots(folder: Path, analysis: Analysis) -> None:
     with warnings.catch_warnings():
         # a name in a script that the font lacks is drawn as boxes; the page, which has the reader's fonts, shows it
         warnings.filterwarnings("ignore", message="Glyph .* missing from", category=UserWarning)
-        plot_pr_curves(result, folder / "PR_curve.png")
-        plot_f1_curves(result, folder / "F1_curve.png")
-        plot_precision_curves(result, folder / "P_curve.png")
-        plot_recall_curves(result, folder / "R_curve.png")
+        plot_curves(result, folder)
         plot_confusion(result, folder / "confusion_matrix.png", normalise=False)
         plot_confusion(result, folder / "confusion_matrix_normalized.png", normalise=True)
         plot_errors(analysis.errors, folder / "errors.png")
@@ -65,37 +62,33 @@ def write_plots(folder: Path, analysis: Analysis) -> None:
         plot_sizes(analysis.breakdowns, folder / "sizes.png")
 
 
-def plot_pr_curves(result: EvaluationResult, path: Path) -> None:
-    """Draw precision against recall at IoU 0.5, one curve per class that has objects, and their mean."""
+def plot_curves(result: EvaluationResult, folder: Path) -> None:
+    """Draw the curves at IoU 0.5, one for each class that has objects, and their mean.
+
+    PR_curve.png is precision against recall. F1_curve.png, P_curve.png and R_curve.png are rates against the score
+    threshold, with a mark at the threshold of the result; precision is 0 where nothing is kept.
+    """
+    classes, hits = result.per_class, result.true_positives
     figure, axes = _figure("Precision and recall, IoU 0.5", (8.6, 5.2))
     axes.set(xlim=(0, 1), ylim=(0, 1.02), xlabel="Recall", ylabel="Precision")
-    numbers = [one.ap_50 for one in result.per_class]
+    numbers = [one.ap_50 for one in classes]
     _draw_curves(axes, RECALL_POINTS, result.precision_curves, result, numbers, result.map_50, title="AP50")
-    _save(figure, path)
-
-
-def plot_f1_curves(result: EvaluationResult, path: Path) -> None:
-    """Draw F1 against the score threshold at IoU 0.5, and mark the threshold that the result uses."""
-    _plot_by_threshold(result, path, "F1", result.f1_curves, [one.f1 for one in result.per_class], result.f1)
-
-
-def plot_precision_curves(result: EvaluationResult, path: Path) -> None:
-    """Draw precision against the score threshold at IoU 0.5; it is 0 where nothing is kept."""
-    numbers = [one.precision for one in result.per_class]
-    curves = result.true_positives / np.maximum(result.true_positives + result.false_positives, 1)
-    _plot_by_threshold(result, path, "Precision", curves, numbers, result.precision)
-
-
-def plot_recall_curves(result: EvaluationResult, path: Path) -> None:
-    """Draw recall against the score threshold at IoU 0.5."""
-    numbers = [one.recall for one in result.per_class]
-    curves = result.true_positives / np.array([max(one.instances, 1) for one in result.per_class])[:, None]
-    _plot_by_threshold(result, path, "Recall", curves, numbers, result.recall)
+    _save(figure, folder / "PR_curve.png")
+    precision = hits / np.maximum(hits + result.false_positives, 1)
+    recall = hits / np.array([max(one.instances, 1) for one in classes])[:, None]
+    for name, title, curves in (
+        ("F1", "F1", result.f1_curves),
+        ("P", "Precision", precision),
+        ("R", "Recall", recall),
+    ):
+        numbers = [getattr(one, title.lower()) for one in classes]
+        figure = _plot_by_threshold(result, title, curves, numbers, getattr(result, title.lower()))
+        _save(figure, folder / f"{name}_curve.png")
 
 
 def _plot_by_threshold(
-    result: EvaluationResult, path: Path, name: str, curves: Float64, numbers: Sequence[float], mean: float
-) -> None:
+    result: EvaluationResult, name: str, curves: Float64, numbers: Sequence[float], mean: float
+) -> Figure:
     """Draw (C, 101) curves over the score threshold; the numbers are those at the threshold of the result."""
     figure, axes = _figure(f"{name} by score threshold, IoU 0.5", (8.6, 5.2))
     axes.set(xlim=(0, 1), ylim=(0, 1.02), xlabel="Score threshold", ylabel=name)
@@ -106,7 +99,7 @@ def _plot_by_threshold(
     if threshold <= 1:
         axes.axvline(threshold, color=_INK, linewidth=1, linestyle=_DASHES)
         axes.plot(threshold, mean, "o", color=_INK, markersize=6, zorder=5, clip_on=False)
-    _save(figure, path)
+    return figure
 
 
 def _draw_curves(
@@ -163,21 +156,17 @@ def plot_confusion(result: EvaluationResult, path: Path, normalise: bool) -> Non
     # the root keeps rare confusions visible beside a large diagonal
     norm = PowerNorm(0.5, vmin=0, vmax=1 if normalise else max(values.max(), 1))
     image = axes.imshow(values, cmap="Blues", norm=norm)
-    axes.set_title(_confusion_title(result, normalise), fontsize=11)
+    title = "Confusion, share of each row" if normalise else "Confusion, counts"
+    threshold = result.score_threshold
+    below = "no detections" if math.isnan(threshold) else f"IoU 0.5, score at least {threshold:.3f}"
+    axes.set_title(f"{title}\n{below}", fontsize=11)
     _label_cells(axes, [_shorten(name) for name in (*result.class_names, "background")], cell)
     if size <= _MAX_ROWS_WITH_COUNTS:
-        texts = [[_cell_text(value, normalise) for value in row] for row in values.tolist()]
+        texts = np.array([[f"{value:.{2 * normalise}f}" if value else "" for value in row] for row in values.tolist()])
         _write_cells(axes, texts, norm(values) > _DARK_SHADE, cell)
     if normalise:
         figure.colorbar(image, ax=axes, shrink=0.6, fraction=0.04, pad=0.02, label="share of the row")
     _save(figure, path)
-
-
-def _confusion_title(result: EvaluationResult, normalise: bool) -> str:
-    kind = "Confusion, share of each row" if normalise else "Confusion, counts"
-    if math.isnan(result.score_threshold):
-        return f"{kind}\nno detections"
-    return f"{kind}\nIoU 0.5, score at least {result.score_threshold:.3f}"
 
 
 def _label_cells(axes: Axes, names: list[str], cell: float) -> None:
@@ -185,7 +174,7 @@ def _label_cells(axes: Axes, names: list[str], cell: float) -> None:
     size = len(names)
     slanted = size <= MAX_LEGEND_CLASSES
     font_size = min(40 * cell, 10.0)
-    places = range(size if font_size >= _SMALLEST_FONT else 0)
+    places = range(size if font_size >= _MIN_FONT else 0)
     axes.set_xticks(places, names[: len(places)], fontsize=font_size, rotation=45 if slanted else 90)
     if slanted:
         for label in axes.get_xticklabels():
@@ -201,26 +190,12 @@ def _label_cells(axes: Axes, names: list[str], cell: float) -> None:
     axes.spines[:].set_visible(False)
 
 
-def _cell_text(value: float, normalise: bool) -> str:
-    if value == 0:
-        return ""
-    return f"{value:.2f}" if normalise else f"{value:.0f}"
-
-
-def _write_cells(axes: Axes, texts: list[list[str]], is_dark: Bool, cell: float) -> None:
-    longest = max(len(text) for row in texts for text in row)
+def _write_cells(axes: Axes, texts: NDArray[np.str_], is_dark: Bool, cell: float) -> None:
     # points: a digit is some 0.65 of the font size wide, and the text should leave a margin
-    font_size = min(10.0, 72 * cell * 0.85 / (0.65 * max(longest, 1)))
-    for row, column in np.ndindex(is_dark.shape):
-        axes.text(
-            column,
-            row,
-            texts[row][column],
-            ha="center",
-            va="center",
-            fontsize=font_size,
-            color="white" if is_dark[row, column] else _INK,
-        )
+    font_size = min(10.0, 72 * cell * 0.85 / (0.65 * max(int(np.char.str_len(texts).max()), 1)))
+    for (row, column), text in np.ndenumerate(texts):
+        colour = "white" if is_dark[row, column] else _INK
+        axes.text(column, row, text, ha="center", va="center", fontsize=font_size, color=colour)
 
 
 def plot_errors(errors: ErrorAnalysis, path: Path) -> None:
@@ -256,21 +231,17 @@ def plot_calibration(found: Calibration, path: Path) -> None:
 
 
 def plot_sizes(breakdowns: Sequence[Breakdown], path: Path) -> None:
-    """Draw average precision by size of the objects; by the first breakdown if there is none by size."""
-    figure, axes = _figure("Average precision by size", (7.6, 4.2))
+    """Draw average precision and recall by size of the objects."""
+    chosen = next(one for one in breakdowns if one.name == "size")
+    figure, axes = _figure(chosen.title, (7.6, 4.2))
     axes.set_xlabel("AP@0.5:0.95 (blue), share found (orange)")
-    chosen = next((one for one in breakdowns if one.name == "size"), breakdowns[0] if breakdowns else None)
-    if chosen is None:
-        axes.text(0.5, 0.5, "nothing to show", ha="center", va="center", transform=axes.transAxes, color="grey")
-    else:
-        axes.set_title(chosen.title, loc="left", fontsize=12)
-        places = np.arange(len(chosen.bins))
-        for offset, name, colour in ((-0.19, "ap_50_95", _BLUE), (0.19, "recall", _ORANGE)):
-            values = np.array([getattr(item, name) for item in chosen.bins], np.float64)
-            bars = axes.barh(places + offset, np.nan_to_num(values), color=colour, height=0.34)
-            axes.bar_label(bars, ["–" if np.isnan(value) else f" {value:.3f}" for value in values], fontsize=9)
-        axes.set_yticks(places, [f"{item.label}\n{item.instances:,} objects" for item in chosen.bins])
-        axes.invert_yaxis()
+    places = np.arange(len(chosen.bins))
+    for offset, name, colour in ((-0.19, "ap_50_95", _BLUE), (0.19, "recall", _ORANGE)):
+        values = np.array([getattr(item, name) for item in chosen.bins], np.float64)
+        bars = axes.barh(places + offset, np.nan_to_num(values), color=colour, height=0.34)
+        axes.bar_label(bars, ["–" if np.isnan(value) else f" {value:.3f}" for value in values], fontsize=9)
+    axes.set_yticks(places, [f"{item.label}\n{item.instances:,} objects" for item in chosen.bins])
+    axes.invert_yaxis()
     axes.set_xlim(0, 1.08)
     _save(figure, path)
 
@@ -292,7 +263,7 @@ def _plain(axes: Axes) -> None:
 
 
 def _shorten(name: str) -> str:
-    shortened = name if len(name) <= _LONGEST_NAME else name[: _LONGEST_NAME - 1] + "…"
+    shortened = name if len(name) <= _MAX_NAME_LENGTH else name[: _MAX_NAME_LENGTH - 1] + "…"
     return shortened.replace("$", r"\$")  # else matplotlib reads a formula between two of them
 
 

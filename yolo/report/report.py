@@ -1,37 +1,45 @@
 """A report: one HTML file that needs nothing but itself, and its numbers for programs, tables and pull requests.
 
 `write_report` leaves report.html, metrics.json, per_class.csv, errors.csv, summary.md and PNG plots in a folder.
-Nothing is measured here; what is drawn and said comes from an `Analysis`.
+Nothing is measured here; what is drawn and said comes from an `Analysis`. Layout and fixed texts are in the templates;
+this makes the values that they show.
 """
 
 from __future__ import annotations
 
+import json
+import math
 from collections import Counter
-from collections.abc import Callable
-from dataclasses import dataclass, field
+from collections.abc import Callable, Iterator, Sequence
 from itertools import zip_longest
 from pathlib import Path
 from typing import Any, Final
 
-from yolo._version import __version__
+import numpy as np
+
 from yolo.evaluation.analysis import Analysis
+from yolo.evaluation.calibration import SHOWN_SCORE, Calibration
 from yolo.evaluation.errors import ERROR_KINDS
 from yolo.evaluation.examples import Example
 from yolo.files import write_json, write_text
-from yolo.report.advice import Advice, make_advice
-from yolo.report.context import CasePicture, ReportContext
-from yolo.report.files import make_summary, metrics_of, write_errors, write_per_class
-from yolo.report.page import image_name, make_environment
+from yolo.report.advice import FEW_INSTANCES, Advice, make_advice, most_confused, uncertain_classes
+from yolo.report.files import make_summary, metrics_of, plain, write_errors, write_per_class
+from yolo.report.page import CasePicture, ReportContext, image_name, render
 from yolo.report.plots import write_plots
-from yolo.report.text import ERROR_TEXT, LABEL_ERROR_TEXT
-from yolo.report.view import class_rows, explanations, numbers, payload
+from yolo.report.text import ERROR_TEXT, HEADLINE_TEXT, LABEL_ERROR_TEXT, calibration_text
 
-MOST_BYTES: Final = 8_000_000  # of all pictures, as they stand in the page
-MOST_OF_A_KIND: Final = 24
-MOST_SUSPECTS: Final = 60
-MOST_OPEN: Final = 8  # pictures of a kind that are not folded
-MOST_LISTED: Final = 50  # cases without a picture
+MAX_BYTES: Final = 8_000_000  # of all pictures, as they stand in the page
+MAX_LABEL_ERRORS: Final = 60
+MAX_OPEN: Final = 8  # pictures of a kind that are not folded
+MAX_LISTED: Final = 50  # cases without a picture
+MAX_CONFUSIONS: Final = 12
+MAX_CHOSEN_FIRST: Final = 8  # classes; of more only the best and the worst are chosen when the page opens
 
+_MAIN_NUMBERS = 5  # of HEADLINE_TEXT, as large cards
+# of the reliability diagram, in the units of its viewBox
+_LEFT, _WIDTH, _BOTTOM, _HEIGHT = 50.0, 280.0, 230.0, 220.0
+_HISTOGRAM_BOTTOM, _HISTOGRAM_HEIGHT = 310.0, 50.0
+_VOC_RULES = {"11-point": "VOC 2007, 11-point", "all-point": "from VOC 2010 on, all-point"}
 _NO_IMAGES = "No pictures, because no images were at hand."
 _NOT_DRAWN = "No picture, because the image could not be read, or the room for pictures on this page was used up."
 
@@ -46,6 +54,9 @@ def write_report(folder: Path, analysis: Analysis, context: ReportContext) -> Pa
 
     Returns:
         Path of report.html.
+
+    Raises:
+        SaveError: a file could not be written.
     """
     advice = make_advice(analysis, context.warnings)
     write_per_class(folder / "per_class.csv", analysis)
@@ -60,87 +71,167 @@ def write_report(folder: Path, analysis: Analysis, context: ReportContext) -> Pa
 
 def render_report(analysis: Analysis, context: ReportContext, advice: tuple[Advice, ...]) -> str:
     """The text of report.html."""
+    result, intervals = analysis.result, analysis.intervals
+    costs = analysis.errors.ap_cost.values()
+    not_found = result.confusion_matrix[:-1].sum() - np.trace(result.confusion_matrix[:-1])
+    configuration = context.configuration.items()
     values: dict[str, Any] = {
         "analysis": analysis,
-        "result": analysis.result,
+        "result": result,
         "context": context,
         "advice": advice,
-        "classes": class_rows(analysis),
-        "payload": payload(analysis),
         "num_detections": len(analysis.matches.problem.detections),
-        "version": __version__,
-        **numbers(analysis),
-        **explanations(analysis, context),
+        "headline": _headline(analysis),
+        "num_main": _MAIN_NUMBERS,
+        "level": intervals.level if intervals else 0.0,
+        "classes": list(
+            zip(
+                result.per_class,
+                intervals.class_ap_50_95 if intervals else [None] * len(result.per_class),
+                uncertain_classes(analysis),
+                strict=True,
+            )
+        ),
+        "few": FEW_INSTANCES,
+        "payload": payload(analysis),
+        "confusions": most_confused(result)[:MAX_CONFUSIONS],
+        "error_text": ERROR_TEXT,
+        "highest_cost": max([cost for cost in costs if cost > 0], default=1.0),
+        "not_found": int(not_found),
+        "found": analysis.calibration,
+        "shown_score": SHOWN_SCORE,
+        "calibration_points": list(_calibration_points(analysis.calibration)),
+        "calibration_text": calibration_text(analysis.calibration),
+        "configuration": [(name, value if isinstance(value, str) else _json(value)) for name, value in configuration],
+        "voc": context.voc,
+        "voc_rules": _VOC_RULES,
         **draw_galleries(analysis, context),
     }
-    return make_environment().get_template("report.html.j2").render(values)
+    return render("report.html.j2", values)
 
 
-@dataclass
-class _Group:
-    """Cases of one kind while they are drawn."""
-
-    cases: tuple[Example, ...]
-    most: int
-    pictures: list[CasePicture | None] = field(default_factory=list)
+def _json(value: Any) -> str:
+    return json.dumps(plain(value), ensure_ascii=False)
 
 
-def draw_galleries(analysis: Analysis, context: ReportContext, *, most_bytes: int = MOST_BYTES) -> dict[str, Any]:
-    """Groups for the templates: `gallery`, one of each kind of error, and `suspects`.
+def _headline(analysis: Analysis) -> list[dict[str, Any]]:
+    """The headline numbers with their intervals, as cards."""
+    intervals = analysis.intervals.headline if analysis.intervals else {}
+    return [
+        {"label": label, "meaning": meaning, "value": getattr(analysis.result, name), "interval": intervals.get(name)}
+        for name, (label, meaning) in HEADLINE_TEXT.items()
+    ]
+
+
+def payload(analysis: Analysis) -> dict[str, Any]:
+    """What the scripts of the page draw: the same numbers as in metrics.json, curves rounded to what can be seen."""
+    result = analysis.result
+    values = {
+        "names": result.class_names,
+        "instances": [one.instances for one in result.per_class],
+        "ap_50": [one.ap_50 for one in result.per_class],
+        "map_50": result.map_50,
+        "score_threshold": result.score_threshold,
+        "precision_curves": np.round(result.precision_curves, 4),
+        "true_positives": result.true_positives,
+        "false_positives": result.false_positives,
+        "confusion_matrix": result.confusion_matrix,
+        "chosen": chosen_first(analysis),
+    }
+    checked: dict[str, Any] = plain(values)
+    return checked
+
+
+def chosen_first(analysis: Analysis) -> list[int]:
+    """The classes whose curves stand out when the page opens: all of a few, else the best and the worst."""
+    classes = analysis.result.per_class
+    known = [index for index, one in enumerate(classes) if one.instances]
+    if len(classes) <= MAX_CHOSEN_FIRST or not known:
+        return known
+    trusted = [index for index in known if classes[index].instances >= FEW_INSTANCES] or known
+    ranked = sorted(trusted, key=lambda index: classes[index].ap_50)
+    return sorted({ranked[0], ranked[-1]})
+
+
+def _calibration_points(found: Calibration) -> Iterator[dict[str, Any]]:
+    """Each bin that has detections: its numbers, and where its dot and its bar are in the reliability diagram."""
+    highest = int(found.counts.max(initial=0))
+    for index in np.flatnonzero((found.counts > 0) & np.isfinite(found.precision)).tolist():
+        score, precision = float(found.mean_score[index]), float(found.precision[index])
+        low, high = float(found.edges[index]), float(found.edges[index + 1])
+        # the root keeps rare scores visible beside the many low ones
+        height = _HISTOGRAM_HEIGHT * math.sqrt(int(found.counts[index]) / highest)
+        yield {
+            "score": score,
+            "precision": precision,
+            "count": int(found.counts[index]),
+            "low": low,
+            "high": high,
+            "x": round(_LEFT + _WIDTH * score, 1),
+            "y": round(_BOTTOM - _HEIGHT * precision, 1),
+            "left": round(_LEFT + _WIDTH * low + 1, 1),
+            "width": round(max(_WIDTH * (high - low) - 2, 1), 1),
+            "top": round(_HISTOGRAM_BOTTOM - height, 1),
+            "height": round(height, 1),
+        }
+
+
+def draw_galleries(analysis: Analysis, context: ReportContext, *, max_bytes: int = MAX_BYTES) -> dict[str, Any]:
+    """Groups for the templates: `gallery`, one of each kind of error, and `label_errors`.
 
     Kinds take turns, so that none is without pictures because another has many.
     """
-    groups = [_Group(analysis.examples.get(kind, ()), MOST_OF_A_KIND) for kind in ERROR_KINDS]
-    groups.append(_Group(analysis.label_errors, MOST_SUSPECTS))
+    groups = [analysis.examples.get(kind, ()) for kind in ERROR_KINDS]
+    groups.append(analysis.label_errors[:MAX_LABEL_ERRORS])
+    pictures: list[list[CasePicture | None]] = [[] for _ in groups]
     if context.pictures is not None:
-        _draw(groups, context.pictures, most_bytes)
-    reason = _NO_IMAGES if context.pictures is None else _NOT_DRAWN
-    shown = [_shown(analysis, group) | {"reason": reason} for group in groups]
-    counts, kinds = analysis.errors.counts, Counter(case.kind for case in analysis.label_errors)
+        pictures = _draw(groups, context.pictures, max_bytes)
+    shown = [_shown(analysis, *group) for group in zip(groups, pictures, strict=True)]
+    kinds = Counter(case.kind for case in analysis.label_errors)
     return {
-        "gallery": [
-            {"kind": kind, "text": ERROR_TEXT[kind], "total": counts[kind], **group}
-            for kind, group in zip(ERROR_KINDS, shown[:-1], strict=True)
-        ],
-        "suspects": {
-            "kinds": [(text, kinds[kind]) for kind, text in LABEL_ERROR_TEXT.items() if kinds[kind]],
-            **shown[-1],
-        },
-        "most_open": MOST_OPEN,
-        "most_listed": MOST_LISTED,
-        "any_drawn": any(any(group.pictures) for group in groups),
+        "gallery": dict(zip(ERROR_KINDS, shown[:-1], strict=True)),
+        "label_errors": shown[-1],
+        "label_error_kinds": [(text, kinds[kind]) for kind, text in LABEL_ERROR_TEXT.items() if kinds[kind]],
+        "reason": _NO_IMAGES if context.pictures is None else _NOT_DRAWN,
+        "max_open": MAX_OPEN,
+        "max_listed": MAX_LISTED,
+        "any_drawn": any(group["drawn"] for group in shown),
         # what was found while drawing, such as images of another size
-        "picture_notes": tuple(getattr(context.pictures, "notes", ())),
+        "picture_notes": getattr(context.pictures, "notes", ()),
     }
 
 
-def _draw(groups: list[_Group], draw: Callable[[Example], CasePicture | None], most_bytes: int) -> None:
-    left = most_bytes
-    for turn in zip_longest(*(group.cases[: group.most] for group in groups)):
-        for group, case in zip(groups, turn, strict=True):
+def _draw(
+    groups: Sequence[tuple[Example, ...]], draw: Callable[[Example], CasePicture | None], max_bytes: int
+) -> list[list[CasePicture | None]]:
+    """For each case of each group its picture; None where it cannot be drawn, or the bytes are spent."""
+    pictures: list[list[CasePicture | None]] = [[] for _ in groups]
+    left = max_bytes
+    for turn in zip_longest(*groups):
+        for drawn, case in zip(pictures, turn, strict=True):
             if case is None:
                 continue
             picture = draw(case) if left > 0 else None
             if picture is not None and len(picture.source) > left:
                 picture = None
             left -= len(picture.source) if picture else 0
-            group.pictures.append(picture)
+            drawn.append(picture)
+    return pictures
 
 
-def _shown(analysis: Analysis, group: _Group) -> dict[str, list[dict[str, Any]]]:
+def _shown(
+    analysis: Analysis, cases: tuple[Example, ...], pictures: Sequence[CasePicture | None]
+) -> dict[str, list[dict[str, Any]]]:
+    """The cases of a group with and without a picture."""
     images = analysis.matches.problem.images
-    drawn, undrawn = [], []
-    for place, (case, picture) in enumerate(zip_longest(group.cases, group.pictures)):
+    drawn: list[dict[str, Any]] = []
+    undrawn: list[dict[str, Any]] = []
+    for case, picture in zip_longest(cases, pictures):
         entry = {
-            "message": case.message,
-            "score": case.score,
-            "iou": case.iou,
-            "called": image_name(images, case.image),
+            "case": case,
+            "image": image_name(images, case.image),
             "file": images.paths[case.image] or images.image_ids[case.image],
             "picture": picture,
         }
-        if picture is not None:
-            drawn.append(entry)
-        elif place < group.most:
-            undrawn.append(entry)
+        (undrawn if picture is None else drawn).append(entry)
     return {"drawn": drawn, "undrawn": undrawn}

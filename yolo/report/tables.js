@@ -1,9 +1,37 @@
-// Tables that sort and filter: any <table class="sortable">, by buttons in its <th>s that it gets here.
+// What the scripts of every page need to make elements, and tables that sort and filter: any <table class="sortable">,
+// by buttons in its <th>s that it gets here.
 //
-// A cell's data-value is what it sorts by, else its text; an empty data-value is "nothing to measure" and goes last in
-// both directions. data-filter="Filter classes" on the table adds a text field that keeps the rows whose first cell
-// has the text. Without scripts the table is a plain table. Rows of equal value keep the order they came in.
+// Texts come from anybody: they become text nodes, never HTML. A cell's data-value is what it sorts by, else its text;
+// an empty data-value is "nothing to measure" and goes last in both directions. data-filter="Filter classes" on the
+// table adds a text field that keeps the rows whose first cell has the text. Without scripts the table is a plain
+// table. Rows of equal value keep the order they came in.
 "use strict";
+
+function element(name, properties = {}, ...children) {
+  const made = document.createElement(name);
+  for (const [key, value] of Object.entries(properties)) {
+    if (key in made) made[key] = value;
+    else made.setAttribute(key, value);
+  }
+  made.append(...children);
+  return made;
+}
+
+// a name that does not turn what is around it to the left
+function isolated(name) {
+  return element("bdi", {}, name);
+}
+
+function clamp(value, low, high) {
+  return Math.min(high, Math.max(low, value));
+}
+
+// hides the items that do not have a text; returns how many are left
+function showMatching(wanted, items, textOf) {
+  const text = wanted.trim().toLocaleLowerCase();
+  for (const item of items) item.hidden = !textOf(item).toLocaleLowerCase().includes(text);
+  return items.filter((item) => !item.hidden).length;
+}
 
 const tables = (() => {
   const collator = new Intl.Collator(undefined, { numeric: true, sensitivity: "base" });
@@ -64,13 +92,9 @@ const tables = (() => {
     const holder = element("div", { className: "filter" }, element("label", {}, `${table.dataset.filter} `, input), status);
     (table.closest(".scroll") || table).before(holder);
     input.addEventListener("input", () => {
-      const wanted = input.value.trim().toLocaleLowerCase();
-      let shown = 0;
-      for (const row of table.tBodies[0].rows) {
-        row.hidden = !row.cells[0].textContent.toLocaleLowerCase().includes(wanted);
-        shown += !row.hidden;
-      }
-      status.textContent = wanted ? `${shown} of ${table.tBodies[0].rows.length} rows` : "";
+      const rows = Array.from(table.tBodies[0].rows);
+      const shown = showMatching(input.value, rows, (row) => row.cells[0].textContent);
+      status.textContent = input.value.trim() ? `${shown} of ${rows.length} rows` : "";
     });
   }
 

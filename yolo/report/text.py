@@ -1,100 +1,101 @@
-"""Texts that pages, advice and summaries share: what numbers, errors and suspicious labels are called and mean.
+"""Texts that pages, advice and summaries share: names and meanings of numbers, of kinds of errors and of label errors.
 
-Also numbers as people read them, and the calibration in a few sentences. Escaping for HTML is in `page`, for Markdown
-in `files`.
+Also how numbers are written, and the calibration in a few sentences. Left out: escaping for HTML (`page`) and for
+Markdown (`files`).
 """
 
 from __future__ import annotations
 
 import math
 import unicodedata
+from functools import partial
 from typing import Final, NamedTuple
 
 import numpy as np
 
 from yolo.evaluation.calibration import SHOWN_SCORE, Calibration
+from yolo.evaluation.result import rate as format_rate
 
 NO_NUMBER: Final = "–"
-ONE_SIDED: Final = 0.5  # share of the error of scores that goes one way, from where on it is named
-WORTH_A_TEMPERATURE: Final = 0.8  # of the error that a temperature may leave, to be worth telling
+ONE_SIDED: Final = 0.5  # share of the calibration error in one direction, above which the direction is named
+MAX_ECE_LEFT: Final = 0.8  # share of the calibration error that a temperature may leave and still be recommended
 SMALL_ECE: Final = 0.02  # below it nothing is said about the direction
 
-_SMALLEST_P = 0.001
+_MIN_P = 0.001
 _MINUS = "\u2212"
 _TURNING = frozenset({"R", "AL", "AN", "RLE", "RLO", "RLI", "LRE", "LRO", "LRI", "FSI"})
 
 
 class ErrorText(NamedTuple):
-    """What is said about one kind of error or of suspicious label."""
+    """What is said about one kind of error or of label error."""
 
     title: str  # for a heading
-    problem: str  # what is wrong, as a sentence without its stop
     one: str  # after "1"
     many: str  # after a number
     meaning: str  # one sentence
     action: str  # what usually helps
+    problem: str = ""  # of errors: what is wrong, as a sentence without its full stop
 
 
 ERROR_TEXT: Final[dict[str, ErrorText]] = {
     "class": ErrorText(
         "Wrong class",
-        "Classes are mixed up",
         "detection with the wrong class",
         "detections with the wrong class",
         "The box is on an object, but the class is another one.",
         "Look at the pairs of classes that are confused: check that they are annotated by one rule, add examples of "
         "both, or merge classes that nobody needs to tell apart.",
+        "Classes are mixed up",
     ),
     "location": ErrorText(
         "Inexact box",
-        "Boxes are inexact",
         "detection with an inexact box",
         "detections with inexact boxes",
         "The class is right, but the box overlaps the object too little (IoU from 0.1 to below 0.5).",
         "Check that boxes are annotated tightly and alike; a larger input size or longer training makes boxes more "
         "exact.",
+        "Boxes are inexact",
     ),
     "both": ErrorText(
         "Wrong class and inexact box",
-        "Class and box are wrong together",
         "detection with wrong class and inexact box",
         "detections with wrong class and inexact box",
         "The box overlaps an object of another class, and too little.",
         "These mostly go away together with wrong classes and inexact boxes.",
+        "Class and box are wrong together",
     ),
     "duplicate": ErrorText(
         "Duplicate",
-        "Objects are found twice",
         "duplicate detection",
         "duplicate detections",
         "The object was found already, by a detection with a higher score.",
         "Lower the IoU threshold of non-maximum suppression, and check for objects that are annotated only once "
         "where there are two.",
+        "Objects are found twice",
     ),
     "background": ErrorText(
         "Background",
-        "Things are detected where nothing is annotated",
         "detection where nothing is annotated",
         "detections where nothing is annotated",
         "No annotated object is near (IoU below 0.1).",
         "Look at them in the gallery: some are objects that were not annotated. For the others add images without "
         "objects that show what is mistaken for one.",
+        "Things are detected where nothing is annotated",
     ),
     "missed": ErrorText(
         "Missed",
-        "Objects are missed",
         "missed object",
         "missed objects",
         "No detection found the object, nor is a wrong class or an inexact box about it.",
         "Look at the misses in the gallery for what they share (small, dark, cut off, rare) and add training images "
         "of that; a larger input size helps small objects.",
+        "Objects are missed",
     ),
 }
 
 LABEL_ERROR_TEXT: Final[dict[str, ErrorText]] = {
     "not_annotated": ErrorText(
         "Not annotated",
-        "Objects are not annotated",
         "object that seems not to be annotated",
         "objects that seem not to be annotated",
         "A detection with a high score where nothing is annotated.",
@@ -102,7 +103,6 @@ LABEL_ERROR_TEXT: Final[dict[str, ErrorText]] = {
     ),
     "wrong_class": ErrorText(
         "Class looks wrong",
-        "Labels have a wrong class",
         "label whose class looks wrong",
         "labels whose class looks wrong",
         "A detection with a high score fits the box, but has another class.",
@@ -110,7 +110,6 @@ LABEL_ERROR_TEXT: Final[dict[str, ErrorText]] = {
     ),
     "inexact_box": ErrorText(
         "Box looks inexact",
-        "Annotated boxes are inexact",
         "box that looks inexact",
         "boxes that look inexact",
         "A detection with a high score of the same class has another extent.",
@@ -118,7 +117,6 @@ LABEL_ERROR_TEXT: Final[dict[str, ErrorText]] = {
     ),
     "no_object": ErrorText(
         "No object there",
-        "Labels have no object",
         "label where no object seems to be",
         "labels where no object seems to be",
         "Nothing was detected at the label, at any score.",
@@ -146,13 +144,16 @@ HEADLINE_TEXT: Final[dict[str, tuple[str, str]]] = {
 }
 
 
-def counted(number: int, text: ErrorText) -> str:
-    """A number of a kind in words.
+rate = partial(format_rate, missing=NO_NUMBER)  # 0.41249 as 0.412
 
-    >>> counted(1, ERROR_TEXT["missed"]), counted(1200, ERROR_TEXT["missed"])
-    ('1 missed object', '1,200 missed objects')
+
+def counted(number: int, one: str, many: str) -> str:
+    """A number and what is counted.
+
+    >>> counted(1, "label is", "labels are"), counted(1200, "label is", "labels are")
+    ('1 label is', '1,200 labels are')
     """
-    return f"{number:,} {text.one if number == 1 else text.many}"
+    return f"{number:,} {one if number == 1 else many}"
 
 
 def isolated_text(text: str) -> str:
@@ -163,15 +164,6 @@ def isolated_text(text: str) -> str:
     """
     turns = any(unicodedata.bidirectional(character) in _TURNING for character in text)
     return f"\u2068{text}\u2069" if turns else text
-
-
-def rate(value: float | None) -> str:
-    """Three decimals, a dash where there is nothing to measure.
-
-    >>> rate(0.41249), rate(float("nan"))
-    ('0.412', '–')
-    """
-    return NO_NUMBER if value is None or not math.isfinite(value) else f"{value:.3f}"
 
 
 def share(value: float) -> str:
@@ -185,31 +177,13 @@ def share(value: float) -> str:
     return f"{100 * value:.0f} %" if value == 0 or abs(value) >= 0.1 else f"{100 * value:.2g} %"
 
 
-def count(value: int) -> str:
-    """With separators of thousands.
-
-    >>> count(36335)
-    '36,335'
-    """
-    return f"{value:,}"
-
-
-def places(value: float, digits: int = 2) -> str:
-    """So many decimals, for the geometry of drawings.
-
-    >>> places(1 / 3)
-    '0.33'
-    """
-    return f"{value:.{digits}f}"
-
-
-def exact(value: float) -> str:
+def exact(value: float | None) -> str:
     """All digits; empty where there is nothing to measure.
 
     >>> exact(0.1), exact(float("nan")), exact(7)
     ('0.1', '', '7')
     """
-    return repr(value) if math.isfinite(value) else ""
+    return "" if value is None or not math.isfinite(value) else repr(value)
 
 
 def signed(value: float) -> str:
@@ -232,7 +206,7 @@ def p_value(value: float, replicates: int) -> str:
     """
     if not math.isfinite(value):
         return NO_NUMBER
-    smallest = max(_SMALLEST_P, 1 / max(replicates, 1))
+    smallest = max(_MIN_P, 1 / max(replicates, 1))
     return f"< {smallest:.3g}" if value < smallest else f"{value:.3f}"
 
 
@@ -264,7 +238,7 @@ def score_bias(found: Calibration) -> str:
 
 def temperature_advice(found: Calibration) -> str:
     """What a temperature would do, as a sentence with a space before it; empty where it would not help."""
-    if not found.ece_after < WORTH_A_TEMPERATURE * found.ece:
+    if not found.ece_after < MAX_ECE_LEFT * found.ece:
         return ""
     return (
         f" Dividing the logits by a temperature of {found.temperature:.2f} brings the error over all detections from "

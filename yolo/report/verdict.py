@@ -1,4 +1,4 @@
-"""The verdict of `gridyolo compare` in plain words: which detector is better, and what the numbers mean.
+"""The verdict of `gridyolo compare` in plain sentences: which detector is better, and how sure that is.
 
 "Better" is said only where both the interval and the p-value say that chance is an unlikely explanation; of single
 classes only after the correction for how many there are, and never of a class on few images: resampling two images
@@ -16,21 +16,15 @@ from yolo.report.text import HEADLINE_TEXT, isolated_text, p_value, share, signe
 
 MAIN_NUMBER: Final = "map_50_95"
 
-_MOST_NAMED = 5
+_MAX_NAMED = 5
 
 
 class Verdict(NamedTuple):
-    """What stands on top of the page.
+    """What stands on top of the page."""
 
-    Attributes:
-        level: good, warning or note, the colour of the card.
-        headline: one sentence.
-        lines: what else has to be known at once.
-    """
-
-    level: str
-    headline: str
-    lines: tuple[str, ...]
+    level: str  # good, warning or note, the colour of the card
+    headline: str  # one sentence
+    lines: tuple[str, ...]  # what else has to be known at once
 
 
 def outcome(difference: Difference, level: float, *, adjusted: bool = False) -> str:
@@ -69,16 +63,20 @@ def make_verdict(comparison: Comparison, names: tuple[str, str], few: Sequence[b
     if main is None or outcome(main, comparison.level) == "none":
         line = "The numbers that could be computed are below."
         return Verdict("warning", "Nothing can be said: there is no mAP to compare.", (line,))
-    images, classes = image_line(comparison, names), class_line(comparison, names, few)
-    level, sentence, line = _main_text(main, comparison, names)
-    others = other_numbers_line(main, comparison)
-    return Verdict(level, sentence, tuple(filter(None, (line, others, images, classes))))
+    level, headline, line = _main_text(main, comparison, names)
+    lines = (
+        line,
+        _other_numbers_line(main, comparison),
+        _image_line(comparison, names),
+        _class_line(comparison, names, few),
+    )
+    return Verdict(level, headline, tuple(filter(None, lines)))
 
 
 def _main_text(main: Difference, comparison: Comparison, names: tuple[str, str]) -> tuple[str, str, str]:
     a, b = names
     called = HEADLINE_TEXT[MAIN_NUMBER][0]
-    numbers = f"{called} {signed(main.b - main.a)} ({evidence(main, comparison)})"
+    numbers = f"{called} {signed(main.b - main.a)} ({_evidence(main, comparison)})"
     from_to = f"{called} is {main.a:.3f} with {a} and {main.b:.3f} with {b}."
     verdict = outcome(main, comparison.level)
     if verdict in ("better", "worse"):
@@ -95,7 +93,7 @@ def _main_text(main: Difference, comparison: Comparison, names: tuple[str, str])
     return "note", f"No difference that could not be chance: {numbers}.", f"{from_to} {line}"
 
 
-def image_line(comparison: Comparison, names: tuple[str, str]) -> str:
+def _image_line(comparison: Comparison, names: tuple[str, str]) -> str:
     """How many images became better and worse."""
     same = comparison.num_images - comparison.num_better - comparison.num_worse
     return (
@@ -104,7 +102,7 @@ def image_line(comparison: Comparison, names: tuple[str, str]) -> str:
     )
 
 
-def other_numbers_line(main: Difference, comparison: Comparison) -> str:
+def _other_numbers_line(main: Difference, comparison: Comparison) -> str:
     """Headline numbers that clearly differ where the main one does not, or the other way; empty where none does."""
     verdicts = {one.name: outcome(one, comparison.level) for one in comparison.headline}
     parts = []
@@ -121,7 +119,7 @@ def other_numbers_line(main: Difference, comparison: Comparison) -> str:
     return f"Each for itself, other numbers do differ by more than chance may explain: {'; '.join(parts)}."
 
 
-def class_line(comparison: Comparison, names: tuple[str, str], few: Sequence[bool] = ()) -> str:
+def _class_line(comparison: Comparison, names: tuple[str, str], few: Sequence[bool]) -> str:
     """Which classes differ by more than chance, after the correction; empty where there is one class only."""
     verdicts = [(one, outcome(one, comparison.level, adjusted=True)) for one in comparison.class_ap_50_95]
     few = few or [False] * len(verdicts)
@@ -144,49 +142,14 @@ def class_line(comparison: Comparison, names: tuple[str, str], few: Sequence[boo
 
 
 def _listed(found: Sequence[Difference]) -> str:
-    largest = sorted(found, key=lambda one: -abs(one.b - one.a))[:_MOST_NAMED]
+    largest = sorted(found, key=lambda one: -abs(one.b - one.a))[:_MAX_NAMED]
     named = ", ".join(isolated_text(one.name) for one in largest) + ", ..." * (len(found) > len(largest))
     return f"{len(found)} {'class' if len(found) == 1 else 'classes'} ({named})"
 
 
-def evidence(difference: Difference, comparison: Comparison) -> str:
+def _evidence(difference: Difference, comparison: Comparison) -> str:
     """`95 % interval +0.012 to +0.050, p = 0.002`, the last part never broken into lines."""
     low, high = difference.interval
     p = p_value(difference.p_value, comparison.replicates)
     p = (p if p.startswith("<") else f"= {p}").replace(" ", "\u00a0")
     return f"{share(comparison.level)} interval {signed(low)} to {signed(high)}, p\u00a0{p}"
-
-
-def definitions(comparison: Comparison) -> tuple[tuple[str, str], ...]:
-    """(term, meaning) for readers who are not statisticians."""
-    rounds, level = f"{comparison.replicates:,}", share(comparison.level)
-    return (
-        ("Difference", "The number of B less that of A, measured on the same images. Positive is better."),
-        (
-            f"{level} interval",
-            f"The images were drawn anew {rounds} times, with repetition, the same draw for A and B (paired bootstrap, "
-            f"seed {comparison.seed}). The interval holds the middle {level} of the differences. If it contains 0, "
-            "images that happen to be in this set could explain the difference.",
-        ),
-        (
-            "p",
-            "How often chance alone would give a difference as large as this, in either direction, if the two were "
-            f"equally good. Below {1 - comparison.level:.3g} is usually called significant. It is not the "
-            "probability that they are equally good.",
-        ),
-        (
-            "p, adjusted",
-            "Among many classes a few small p-values turn up by chance. Holm's correction raises p so that the risk "
-            f"of even one false claim among all classes stays below {1 - comparison.level:.3g}.",
-        ),
-        (
-            "What is not covered",
-            "Interval and p speak of other images of the same kind. Training again with another seed moves the "
-            "numbers too; to compare two recipes rather than two detectors, train each several times.",
-        ),
-        (
-            "Image better or worse",
-            "Objects found less wrong detections at IoU 0.5, each detector at its own score threshold; an image is "
-            "better if B has more of this than A.",
-        ),
-    )
