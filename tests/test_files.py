@@ -18,6 +18,7 @@ from yolo.files import (
     atomic_folder,
     atomic_write,
     new_folder,
+    read_bytes,
     remove_unfinished,
     require_free,
     saving,
@@ -90,10 +91,9 @@ def test_an_error_of_the_system_inside_that_of_a_library_is_the_reason(tmp_path:
         raise RuntimeError("writer failed") from NO_SPACE
 
 
-@pytest.mark.parametrize("library", ["torch", "safetensors", "text"])
-def test_files_that_may_not_grow_are_told_of_in_the_words_of_the_system(tmp_path: Path, library: str) -> None:
+def test_the_reason_for_files_that_may_not_grow_is_the_systems(tmp_path: Path) -> None:
     """torch and safetensors hide the number of the error; what the system says is found out by writing."""
-    code = f"""
+    code = """
 import resource, sys
 from pathlib import Path
 import torch
@@ -102,18 +102,20 @@ from safetensors.torch import save_file
 from yolo.errors import SaveError
 from yolo.files import atomic_write
 resource.setrlimit(resource.RLIMIT_FSIZE, (100_000, 100_000))
-write = {{"torch": lambda path: torch.save(torch.zeros(90_000), path),
-         "safetensors": lambda path: save_file({{"a": torch.zeros(90_000)}}, path),
-         "text": lambda path: path.write_text("x" * 360_000)}}["{library}"]
-try:
-    with atomic_write(Path(sys.argv[1]), errors=(RuntimeError, SafetensorError)) as temporary:
-        write(temporary)
-except SaveError as error:
-    print(error)
+writers = {"torch": lambda path: torch.save(torch.zeros(90_000), path),
+           "safetensors": lambda path: save_file({"a": torch.zeros(90_000)}, path),
+           "text": lambda path: path.write_text("x" * 360_000)}
+for name, write in writers.items():
+    try:
+        with atomic_write(Path(sys.argv[1]) / name, errors=(RuntimeError, SafetensorError)) as temporary:
+            write(temporary)
+    except SaveError as error:
+        print(error)
 """
-    path = tmp_path / "a.bin"
-    ran = subprocess.run([sys.executable, "-c", code, str(path)], capture_output=True, text=True, check=True)
-    assert ran.stdout == f"{path}: could not be saved (File too large); free some space\n"
+    ran = subprocess.run([sys.executable, "-c", code, str(tmp_path)], capture_output=True, text=True, check=True)
+    names = ("torch", "safetensors", "text")
+    reason = "could not be saved (File too large); free some space"
+    assert ran.stdout.splitlines() == [f"{tmp_path / name}: {reason}" for name in names]
     assert list(tmp_path.iterdir()) == []
 
 
@@ -232,3 +234,19 @@ def test_rows_that_fail_leave_the_old_table(tmp_path: Path) -> None:
     with pytest.raises(ZeroDivisionError):
         write_csv(tmp_path / "a.csv", ("a",), ((1 // value,) for value in (1, 0)))
     assert (tmp_path / "a.csv").read_text(encoding="utf-8") == "a\n1\n"
+
+
+@pytest.mark.skipif(not hasattr(os, "mkfifo"), reason="no named pipes here")
+def test_bytes_are_those_of_ordinary_files_of_bounded_size(tmp_path: Path) -> None:
+    path, pipe = tmp_path / "a.txt", tmp_path / "pipe"
+    path.write_bytes(b"12345")
+    os.mkfifo(pipe)
+    assert read_bytes(path) == read_bytes(path, limit=5) == b"12345"
+    with pytest.raises(SaveError, match=r"a\.txt: is too large for a word: it has more than 4 bytes"):
+        read_bytes(path, what="a word", limit=4, error=SaveError)
+    for other, reason in ((tmp_path / "gone", "No such file"), (tmp_path, "Is a directory"), (Path("a\0"), "null")):
+        with pytest.raises(DataError, match=rf"cannot be read \(.*{reason}"):
+            read_bytes(other)
+    for endless in (pipe, Path("/dev/zero")):
+        with pytest.raises(DataError, match=rf"{endless.name}: cannot be read \(it is a pipe or a device"):
+            read_bytes(endless)

@@ -6,7 +6,7 @@ from hypothesis import strategies as st
 
 from tests.reference.golden import golden_npz
 from tests.reference.slow_darknet_images import slow_stretch
-from yolo.geometry import PADDING_GREY, ResizeMode, place_boxes, place_image, plan_resize, plan_resizes, stretch_corners
+from yolo.geometry import ResizeMode, place_boxes, place_image, plan_resize, plan_resizes, stretch_corners
 from yolo.structures import GroundTruth
 
 
@@ -17,14 +17,27 @@ def test_letterbox_keeps_the_aspect_and_centres() -> None:
     placed = place_image(np.full((100, 200, 3), 200, np.uint8), plan, "letterbox")
     assert placed.shape == (64, 64, 3)
     assert (placed[16:48] == 200).all()
-    assert (placed[:16] == PADDING_GREY).all()
-    assert (placed[48:] == PADDING_GREY).all()
+    assert (placed[:16] == 114).all()
+    assert (placed[48:] == 114).all()
 
 
 def test_stretch_fills_the_input() -> None:
     plan = plan_resize((100, 200), (64, 64), "stretch")
     assert plan.scale_xy == (0.32, 0.64)
     assert (place_image(np.full((100, 200, 3), 7, np.uint8), plan, "stretch") == 7).all()
+
+
+def test_from_half_the_size_on_pixels_are_averaged() -> None:
+    # one bright column in four: linear interpolation would miss it or see nothing else
+    image = np.zeros((64, 64, 3), np.uint8)
+    image[:, ::4] = 200
+    averaged = place_image(image, plan_resize((64, 64), (32, 32), "stretch"), "stretch")
+    assert sorted(np.unique(averaged)) == [0, 100]
+    averaged = place_image(image, plan_resize((64, 64), (16, 16), "stretch"), "stretch")
+    assert (averaged == 50).all()
+    wide = plan_resize((64, 64), (32, 33), "stretch")  # one side is more than half
+    interpolated = cv2.resize(image, (33, 32), interpolation=cv2.INTER_LINEAR)
+    assert (place_image(image, wide, "stretch") == interpolated).all()
 
 
 def test_an_image_of_the_input_size_is_left_alone() -> None:

@@ -1,4 +1,6 @@
-from yolo.randomness import epoch_order, sample_generator
+import numpy as np
+
+from yolo.randomness import epoch_order, partner_generator, sample_generator
 
 
 def draws(seed: int, epoch: int, index: int) -> tuple[int, ...]:
@@ -34,3 +36,14 @@ def test_a_repeat_has_draws_of_its_own() -> None:
 
     assert repeated(0) == draws(1, 2, 3)
     assert len({repeated(repeat) for repeat in range(50)} | {draws(1, 2, index) for index in range(50)}) == 99
+
+
+def test_samples_partners_and_orders_of_equal_keys_have_nothing_in_common() -> None:
+    generators = [sample_generator(1, 2, 3), partner_generator(1, 2, 3), np.random.default_rng((1, 2, 3))]
+    assert len({int(generator.integers(2**32)) for generator in generators}) == 3
+    order = epoch_order(1, 2, 50).tolist()
+    assert order not in (
+        sample_generator(1, 2, 0).permutation(50).tolist(),
+        partner_generator(1, 2, 0).permutation(50).tolist(),
+    )
+    assert partner_generator(1, 2, 3).integers(2**32) == partner_generator(1, 2, 3).integers(2**32)

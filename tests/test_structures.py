@@ -1,8 +1,11 @@
+from collections.abc import Callable
+from dataclasses import replace
+
 import numpy as np
 import pytest
 import torch
 
-from yolo.structures import Batch, GroundTruth, ImageGeometry, SkippedImage, Targets
+from yolo.structures import Batch, Detections, GroundTruth, ImageGeometry, SkippedImage, Targets
 
 
 def batch_of(counts: list[int]) -> Batch:
@@ -52,3 +55,40 @@ def test_a_split_changes_nothing() -> None:
     batch = batch_of([1, 1])
     batch.split(2)
     assert batch.targets.image_index.tolist() == [0, 1]
+
+
+def found(boxes: torch.Tensor, num_scores: int, labels: torch.Tensor) -> Detections:
+    return Detections(boxes, torch.zeros(num_scores), labels, (4, 5))
+
+
+@pytest.mark.parametrize(
+    ("make", "message"),
+    [
+        (lambda: GroundTruth.from_boxes(np.zeros((2, 4)), [0]), r"labels must be \(2,\), got \(1,\)"),
+        (
+            lambda: replace(GroundTruth.empty(), boxes=np.zeros((0, 5), np.float32)),
+            r"boxes must be \(M, 4\), got \(0, 5\)",
+        ),
+        (lambda: found(torch.zeros(2, 5), 2, torch.tensor([0, 1])), r"boxes must be \(K, 4\), got \(2, 5\)"),
+        (lambda: found(torch.zeros(2, 4), 1, torch.tensor([0, 1])), r"scores must be \(2,\), got \(1,\)"),
+        (lambda: found(torch.zeros(2, 4), 2, torch.zeros(2)), "labels must be int64, got torch.float32"),
+        (lambda: replace(batch_of([1]).targets, ignored=torch.zeros(2)), r"ignored must be \(1,\), got \(2,\)"),
+        (lambda: replace(batch_of([1]), indices=()), r"images must be \(0, 3, H, W\), got \(1, 3, 4, 5\)"),
+        (lambda: replace(batch_of([1]), geometries=()), "expected 1 geometries, got 0"),
+    ],
+)
+def test_arrays_that_do_not_belong_together_are_refused(make: Callable[[], object], message: str) -> None:
+    with pytest.raises(ValueError, match=message):
+        make()
+
+
+def test_detections_are_chosen_by_index_and_handed_on_as_a_dict() -> None:
+    detections = Detections(torch.arange(8.0).view(2, 4), torch.tensor([0.25, 0.75]), torch.tensor([3, 1]), (4, 5))
+    best = detections[detections.scores.argsort(descending=True)].to("cpu")
+    assert (len(best), best.size_hw) == (2, (4, 5))
+    assert {name: values.tolist() for name, values in best.to_dict().items()} == {
+        "boxes": [[4, 5, 6, 7], [0, 1, 2, 3]],
+        "scores": [0.75, 0.25],
+        "labels": [1, 3],
+    }
+    assert len(Detections.empty((4, 5))) == 0

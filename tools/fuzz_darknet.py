@@ -58,7 +58,7 @@ def main() -> None:
             script=Path(__file__),
             about=(__doc__ or "").partition("\n")[0],
             package="yolo.darknet",
-            modules=("yolo.darknet.plan", "yolo.darknet.net", "yolo.darknet.weights"),
+            modules=("yolo.darknet.plan", "yolo.darknet.net_section", "yolo.darknet.weights"),
             megabytes=1024,
             words=WORDS,
             seeds=seeds,
@@ -109,14 +109,13 @@ def make_test(folder: Path) -> Callable[[bytes], None]:
 
 
 def check_cfg(text: str) -> None:
-    from yolo.darknet.describe import describe
-    from yolo.darknet.net import learning_rate
-    from yolo.darknet.plan import plan_network
+    from yolo.darknet.net_section import learning_rate
+    from yolo.darknet.plan import describe, plan_network
 
     plan = plan_network(text)
     assert len(describe(plan)) == len(plan.layers) + 2
     for batch_number in (0, 1, 1000):
-        learning_rate(plan.net, batch_number)
+        learning_rate(plan.net.rate, batch_number, base=plan.net.learning_rate, max_batches=plan.net.max_batches)
 
 
 def check_weights(source: Path, target: Path, plan: object) -> None:

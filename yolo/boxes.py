@@ -2,7 +2,7 @@
 
 Boxes are `xyxy` in the last axis unless a name says otherwise; units cancel in IoU, so pixels and fractions of
 the image both work. The IoU functions broadcast like arithmetic: (…, 4) with (…, 4) gives (…); for all pairs
-pass `a[:, None]` and `b[None]`. There is no epsilon that would bend small boxes: a quotient with denominator 0
+pass `a[:, None]` and `b[None]`. No epsilon distorts small boxes: a quotient with denominator 0
 is 0. GIoU: Rezatofighi et al. 2019; DIoU and CIoU: Zheng et al. 2020.
 """
 
@@ -20,16 +20,6 @@ def xyxy_to_cxcywh(boxes: Tensor) -> Tensor:
     """
     x1, y1, x2, y2 = boxes.unbind(-1)
     return torch.stack(((x1 + x2) / 2, (y1 + y2) / 2, x2 - x1, y2 - y1), dim=-1)
-
-
-def cxcywh_to_xyxy(boxes_cxcywh: Tensor) -> Tensor:
-    """Centre and size to corners, (…, 4) -> (…, 4).
-
-    >>> cxcywh_to_xyxy(torch.tensor([2.0, 1.0, 4.0, 2.0]))
-    tensor([0., 0., 4., 2.])
-    """
-    cx, cy, w, h = boxes_cxcywh.unbind(-1)
-    return torch.stack((cx - w / 2, cy - h / 2, cx + w / 2, cy + h / 2), dim=-1)
 
 
 def area(boxes: Tensor) -> Tensor:

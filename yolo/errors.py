@@ -5,7 +5,11 @@ The command line prints the message and ends with the class's `exit_code`; no tr
 
 import os
 import re
+import reprlib
 from pathlib import Path
+from typing import Any
+
+_SHORT = reprlib.Repr()
 
 # A terminal obeys these; tabs and line feeds are left.
 _CONTROL_CHARACTERS = re.compile("[\x00-\x08\x0b-\x1f\x7f-\x9f]")
@@ -18,6 +22,18 @@ def printable(path: Path | str) -> str:
     'cat?[31m'
     """
     return _CONTROL_CHARACTERS.sub("?", os.fspath(path)).encode("utf-8", "replace").decode("utf-8")
+
+
+def shown(value: Any) -> str:
+    """A value of a file in a few words: what somebody writes into a file may be endless.
+
+    >>> shown("leaky"), shown("x" * 100)
+    ("'leaky'", "'xxxxxxxxxxxx...xxxxxxxxxxxxx'")
+    """
+    try:
+        return printable(_SHORT.repr(value))
+    except ValueError:  # an integer of thousands of digits
+        return f"a {type(value).__name__}"
 
 
 class GridYoloError(Exception):

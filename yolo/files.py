@@ -1,7 +1,7 @@
-"""Writing files and folders so that no work is lost: under a temporary name first, renamed when whole.
+"""Files and folders, written so that no work is lost: under a temporary name first, renamed when whole.
 
 A full disk and a folder without permission become a SaveError that says what to do, whatever library wrote. CSV files
-are safe to open: lines end in LF, and no cell is a formula to a spreadsheet.
+are safe to open: lines end in LF, and no cell is a formula to a spreadsheet. Reading waits for no pipe or device.
 """
 
 from __future__ import annotations
@@ -15,6 +15,7 @@ import math
 import os
 import re
 import shutil
+import stat
 import tempfile
 import time
 from collections.abc import Iterable, Iterator
@@ -22,7 +23,7 @@ from contextlib import contextmanager, suppress
 from pathlib import Path
 from typing import Any, Final
 
-from yolo.errors import DataError, SaveError, printable
+from yolo.errors import DataError, GridYoloError, SaveError, printable
 
 # What to do about a write that failed, by the system's number of the error.
 _FREE_SPACE, _CHOOSE_PLACE = "free some space", "choose a folder that can be written to"
@@ -63,13 +64,17 @@ def atomic_write(path: Path, *, errors: tuple[type[Exception], ...] = ()) -> Ite
     try:
         with saving(path, temporary, errors=errors):
             yield temporary
-            # mkstemp makes files private; give the result the permissions an ordinary open() would.
-            umask = os.umask(0)
-            os.umask(umask)
-            temporary.chmod(0o666 & ~umask)
+            _share(temporary, 0o666)
             temporary.replace(path)
     finally:
         temporary.unlink(missing_ok=True)
+
+
+def _share(path: Path, mode: int) -> None:
+    """Give what tempfile made, which is private, the permissions of an ordinary file or folder."""
+    umask = os.umask(0)
+    os.umask(umask)
+    path.chmod(mode & ~umask)
 
 
 @contextmanager
@@ -107,7 +112,7 @@ def _system_error(error: BaseException | None) -> OSError | None:
 
 
 def _probe(temporary: Path | None) -> OSError | None:
-    """Why nothing can be added to a file: libraries tell of full disks in words of their own, or not at all."""
+    """Why nothing can be added to a file: libraries hide the number of the system's error, or report none."""
     if temporary is None:
         return None
     try:
@@ -188,10 +193,7 @@ def atomic_folder(folder: Path, *, last: str = "dataset.yaml") -> Iterator[Path]
             for entry in sorted(building.iterdir(), key=lambda entry: entry.name == last):
                 entry.rename(folder / entry.name)
         else:
-            # mkdtemp makes folders private; give the result the permissions of an ordinary one
-            umask = os.umask(0)
-            os.umask(umask)
-            building.chmod(0o777 & ~umask)
+            _share(building, 0o777)
             building.rename(folder)
     finally:
         shutil.rmtree(building, ignore_errors=True)
@@ -251,3 +253,29 @@ def without_garbage_collection() -> Iterator[None]:
     finally:
         if was_enabled:
             gc.enable()
+
+
+def read_bytes(
+    path: Path, *, what: str = "", limit: int | None = None, error: type[GridYoloError] = DataError
+) -> bytes:
+    """The bytes of an ordinary file.
+
+    Args:
+        path: of the file.
+        what: it should be, for the message where it is too large.
+        limit: the most bytes it may have.
+        error: what is raised, naming the path, where it cannot be opened, is a pipe or a device (reading those may
+            never end), or is too large.
+    """
+    try:
+        mode = path.stat().st_mode
+        if not (stat.S_ISREG(mode) or stat.S_ISDIR(mode)):
+            raise error(f"{printable(path)}: cannot be read (it is a pipe or a device, not a file)")
+        with path.open("rb") as file:
+            data = file.read() if limit is None else file.read(limit + 1)
+    except (OSError, ValueError) as cause:
+        reason = getattr(cause, "strerror", None) or cause
+        raise error(f"{printable(path)}: cannot be read ({reason})") from cause
+    if limit is not None and len(data) > limit:
+        raise error(f"{printable(path)}: is too large for {what}: it has more than {limit:,} bytes")
+    return data

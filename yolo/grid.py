@@ -10,7 +10,7 @@ Two codings of the same numbers:
     logistic  the modern one: a sigmoid of the outputs is.
 
 darknet's networks answer with one flat vector of three blocks, each in the order of the cells: all class values,
-all confidences, all boxes. `from_blocks` and `to_blocks` convert between that and `raw`.
+all confidences, all boxes. `from_blocks` makes `raw` of that.
 
 Shape letters: N batch, S grid side, B predictors per cell, C classes, T objects; D = B·5+C.
 Source: Redmon et al. 2016, section 2; darknet src/detection_layer.c.
@@ -52,23 +52,14 @@ class CellTargets(NamedTuple):
 
 @dataclass(frozen=True, kw_only=True)
 class GridSpec:
-    """A grid and its coding.
+    """A grid and its coding."""
 
-    Attributes:
-        grid_size: S, cells along each side.
-        boxes_per_cell: B, predictors per cell.
-        num_classes: C.
-        coding: `linear` or `logistic`, see the head of this file.
-        root_sizes: w and h are square roots (darknet's sqrt=1, the paper) and not the sizes themselves.
-        class_softmax: the class values of a cell pass a softmax (darknet's softmax=1); only with `linear`.
-    """
-
-    grid_size: int
-    boxes_per_cell: int
-    num_classes: int
-    coding: Coding = "logistic"
-    root_sizes: bool = True
-    class_softmax: bool = False
+    grid_size: int  # S, cells along each side
+    boxes_per_cell: int  # B, predictors per cell
+    num_classes: int  # C
+    coding: Coding = "logistic"  # see the head of this file
+    root_sizes: bool = True  # w and h are square roots (darknet's sqrt=1, the paper) and not the sizes themselves
+    class_softmax: bool = False  # the class values of a cell pass a softmax (darknet's softmax=1); only with `linear`
 
     def __post_init__(self) -> None:
         for name in ("grid_size", "boxes_per_cell", "num_classes"):
@@ -123,13 +114,6 @@ class GridSpec:
                 class_probs=class_probs.unflatten(-1, (side, side, self.num_classes)),
             )
         )
-
-    def to_blocks(self, raw: Tensor) -> Tensor:
-        """Inverse of `from_blocks`: raw (…, S, S, D) to (…, K)."""
-        parts = self.split(raw)
-        coordinates = torch.cat((parts.offset_xy, parts.size_wh), dim=-1)
-        blocks = (parts.class_probs.flatten(-3), parts.confidence.flatten(-3), coordinates.flatten(-4))
-        return torch.cat(blocks, dim=-1)
 
     def activate(self, parts: GridParts) -> GridParts:
         """From the network's outputs to the numbers they stand for."""

@@ -9,11 +9,10 @@ Sources: ITU-T T.81, annex B (JPEG); PNG, third edition; EXIF 2.3.
 
 from __future__ import annotations
 
-import os
 import struct
 import warnings
 import zlib
-from io import BytesIO
+from io import BytesIO, FileIO
 from pathlib import Path
 from typing import NamedTuple
 
@@ -23,7 +22,7 @@ from PIL import Image, UnidentifiedImageError
 
 from yolo.arrays import UInt8
 from yolo.errors import ImageReadError
-from yolo.files import atomic_write
+from yolo.files import atomic_write, read_bytes
 
 IMAGE_SUFFIXES = frozenset({".jpg", ".jpeg", ".png", ".bmp", ".webp", ".tif", ".tiff"})
 # A file of a few kilobytes may claim any size; beyond this it is an attack or a mistake (600 MB decoded).
@@ -48,19 +47,12 @@ _ORIENTATION_TAG, _SHORT = 0x0112, 3
 
 
 class JpegHeader(NamedTuple):
-    """The header of a JPEG.
+    """The header of a JPEG."""
 
-    Attributes:
-        size_hw: height and width as stored, before EXIF turns them; (0, 0) where the file does not say.
-        exif: the EXIF block with its signature, which may turn the image; empty if there is none.
-        scan: where in the file the first pixels begin; None if it ends before them.
-        is_usual: the frame is of a common kind, and nothing before it is odd.
-    """
-
-    size_hw: tuple[int, int]
-    exif: bytes
-    scan: int | None
-    is_usual: bool
+    size_hw: tuple[int, int]  # as stored, before EXIF turns them; (0, 0) where the file does not say
+    exif: bytes  # the EXIF block with its signature, which may turn the image; empty if there is none
+    scan: int | None  # where in the file the first pixels begin; None if it ends before them
+    is_usual: bool  # the frame is of a common kind, and nothing before it is odd
 
     def is_truncated(self, data: bytes) -> bool:
         """True if the pixels have no end marker: OpenCV returns such files half grey without an error.
@@ -109,20 +101,17 @@ def header_size(path: Path) -> tuple[int, int] | None:
     Raises:
         OSError: the file cannot be opened.
     """
-    handle = os.open(path, os.O_RDONLY | getattr(os, "O_BINARY", 0))
-    try:
-        data = os.read(handle, _FIRST_BYTES)
+    with path.open("rb", buffering=0) as file:
+        data = file.read(_FIRST_BYTES)
         if (header := read_jpeg_header(data)) is not None:
             if not header.is_usual and header.scan is None:  # the bytes may have ended before the frame
-                header = read_jpeg_header(data + os.read(handle, _MORE_BYTES)) or header
+                header = read_jpeg_header(data + file.read(_MORE_BYTES)) or header
             size_hw = header.size_hw if header.is_usual else (0, 0)
             orientation = _orientation(header.exif.removeprefix(_EXIF))
         elif data.startswith(_PNG_START):
-            size_hw, orientation = _png_size(data), _png_orientation(handle, data)
+            size_hw, orientation = _png_size(data), _png_orientation(file, data)
         else:
             return None
-    finally:
-        os.close(handle)
     if orientation is None or 0 in size_hw:
         return None
     return size_hw[::-1] if orientation in QUARTER_TURNS else size_hw
@@ -136,11 +125,11 @@ def _png_size(data: bytes) -> tuple[int, int]:
     return (height, width) if zlib.crc32(data[12:29]) == checksum else (0, 0)
 
 
-def _png_orientation(handle: int, data: bytes) -> int | None:
+def _png_orientation(file: FileIO, data: bytes) -> int | None:
     """Orientation by the chunk eXIf of a PNG, which may stand before or behind the pixels; None if it is unusual."""
     place, exif = _PNG_HEADER_BYTES, b""
     for _ in range(_MAX_PNG_CHUNKS):
-        head = data[place : place + 8] if place + 8 <= len(data) else _read_at(handle, place, 8)
+        head = data[place : place + 8] if place + 8 <= len(data) else _read_at(file, place, 8)
         if len(head) < 8:
             return None  # cut off: whoever decodes it may say so
         length, kind = int.from_bytes(head[:4], "big"), head[4:]
@@ -149,14 +138,14 @@ def _png_orientation(handle: int, data: bytes) -> int | None:
         if kind == b"eXIf":
             if exif or length > _MORE_BYTES:
                 return None
-            exif = _read_at(handle, place + 8, length)
+            exif = _read_at(file, place + 8, length)
         place += 12 + length
     return None
 
 
-def _read_at(handle: int, place: int, count: int) -> bytes:
-    os.lseek(handle, place, os.SEEK_SET)
-    return os.read(handle, count)
+def _read_at(file: FileIO, place: int, count: int) -> bytes:
+    file.seek(place)
+    return file.read(count)
 
 
 def _orientation(exif: bytes) -> int | None:
@@ -189,16 +178,8 @@ def read_image(path: Path) -> UInt8:
     Raises:
         ImageReadError: the file is missing, not an image, cut off, or of more than 200 million pixels.
     """
-    return decode_image(read_bytes(path), name=str(path))
-
-
-def read_bytes(path: Path) -> bytes:
-    """The bytes of a file; ImageReadError if there is none that can be read."""
-    try:
-        # imread cannot open non-ASCII paths on every system; reading the bytes ourselves can.
-        return path.read_bytes()
-    except OSError as error:
-        raise ImageReadError(f"{path}: cannot be read ({error.strerror or error})") from error
+    # imread cannot open non-ASCII paths on every system; reading the bytes ourselves can.
+    return decode_image(read_bytes(path, error=ImageReadError), name=str(path))
 
 
 def decode_image(data: bytes, *, name: str, reduction: int = 1) -> UInt8:

@@ -20,13 +20,19 @@ from torch import Tensor
 
 from yolo.arrays import Bool, Float32, Int64
 
-
-def _check(condition: bool, message: str) -> None:
-    if not condition:
-        raise ValueError(message)
+_COLUMNS = ("labels", "difficult", "iscrowd", "area")  # of a ground truth, beside the boxes
+_TARGETS = ("boxes", "labels", "image_index", "ignored")
 
 
-_PER_OBJECT = ("labels", "difficult", "iscrowd", "area")
+def _check_rows(owner: Any, count: str, columns: Sequence[str]) -> None:
+    """ValueError unless `boxes` is (n, 4) and each of the columns (n,); `count` is the name of n in messages."""
+    rows = len(owner.boxes)
+    if owner.boxes.shape != (rows, 4):
+        raise ValueError(f"boxes must be ({count}, 4), got {tuple(owner.boxes.shape)}")
+    for name in columns:
+        shape = getattr(owner, name).shape
+        if shape != (rows,):
+            raise ValueError(f"{name} must be ({rows},), got {tuple(shape)}")
 
 
 def _box_areas(boxes: Float32) -> Float32:
@@ -36,41 +42,20 @@ def _box_areas(boxes: Float32) -> Float32:
 
 @dataclass(frozen=True, slots=True, eq=False)
 class GroundTruth:
-    """What is annotated on one image.
+    """What is annotated on one image."""
 
-    Attributes:
-        boxes: (M, 4) float32, xyxy, pixels of the image it belongs to.
-        labels: (M,) int64, 0-based class index.
-        difficult: (M,) bool, the `difficult` flag of Pascal VOC.
-        iscrowd: (M,) bool, the `iscrowd` flag of COCO.
-        area: (M,) float32, pixels²: COCO's `area` field where there is one, else the area of the box.
-    """
-
-    boxes: Float32
-    labels: Int64
-    difficult: Bool
-    iscrowd: Bool
-    area: Float32
+    boxes: Float32  # (M, 4) xyxy, pixels of the image it belongs to
+    labels: Int64  # (M,) 0-based class index
+    difficult: Bool  # (M,) the `difficult` flag of Pascal VOC
+    iscrowd: Bool  # (M,) the `iscrowd` flag of COCO
+    area: Float32  # (M,) pixels²: COCO's `area` field where there is one, else the area of the box
 
     def __post_init__(self) -> None:
-        # made several times for every sample: texts are written for errors only
-        count = len(self.boxes)
-        if self.boxes.shape != (count, 4):
-            raise ValueError(f"boxes must be (M, 4), got {self.boxes.shape}")
-        columns: tuple[NDArray[Any], ...] = (self.labels, self.difficult, self.iscrowd, self.area)
-        for name, values in zip(_PER_OBJECT, columns, strict=True):
-            if values.shape != (count,):
-                raise ValueError(f"{name} must be ({count},), got {values.shape}")
+        _check_rows(self, "M", _COLUMNS)
 
     @classmethod
     def from_boxes(
-        cls,
-        boxes: Any,
-        labels: Any,
-        *,
-        difficult: Any = None,
-        iscrowd: Any = None,
-        area: Any = None,
+        cls, boxes: Any, labels: Any, *, difficult: Any = None, iscrowd: Any = None, area: Any = None
     ) -> GroundTruth:
         """Build from anything array-like; absent flags are False, an absent area is the box's own."""
         boxes = np.asarray(boxes, dtype=np.float32).reshape(-1, 4)
@@ -112,26 +97,17 @@ class GroundTruth:
     def concatenate(parts: list[GroundTruth]) -> GroundTruth:
         """All objects of several ground truths, in order."""
         parts = parts or [GroundTruth.empty()]
-        return GroundTruth(
-            *(np.concatenate([getattr(part, name) for part in parts]) for name in ("boxes", *_PER_OBJECT))
-        )
+        return GroundTruth(*(np.concatenate([getattr(part, name) for part in parts]) for name in ("boxes", *_COLUMNS)))
 
 
 @dataclass(frozen=True, slots=True, eq=False)
 class AnnotatedImage:
-    """One image of a dataset: where it is and what is on it.
+    """One image of a dataset: where it is and what is on it."""
 
-    Attributes:
-        image_id: unique in its dataset; COCO's own id, else the path without suffix below the image folder.
-        path: the image file.
-        size_hw: height and width in pixels, EXIF orientation applied.
-        ground_truth: boxes in pixels of that size.
-    """
-
-    image_id: str
+    image_id: str  # unique in its dataset; COCO's own id, else the path without suffix below the image folder
     path: Path
-    size_hw: tuple[int, int]
-    ground_truth: GroundTruth
+    size_hw: tuple[int, int]  # in pixels, EXIF orientation applied
+    ground_truth: GroundTruth  # in pixels of that size
 
 
 @dataclass(frozen=True, slots=True)
@@ -157,21 +133,13 @@ class ImageNote:
 
 @dataclass(frozen=True, slots=True, eq=False)
 class Sample:
-    """One image as the network will see it.
+    """One image as the network will see it."""
 
-    Attributes:
-        image: (H, W, 3) RGB: uint8, or float32 in [0, 1] from an augmentation that counts in fractions.
-        ground_truth: boxes in pixels of `image`.
-        index: place in the dataset.
-        geometry: how `image` came from the file; None where augmentation mixed several files.
-        note: what was odd about the file, for people; None where nothing was.
-    """
-
-    image: NDArray[Any]
-    ground_truth: GroundTruth
-    index: int
-    geometry: ImageGeometry | None = None
-    note: ImageNote | None = None
+    image: NDArray[Any]  # (H, W, 3) RGB: uint8, or float32 in [0, 1] from an augmentation that counts in fractions
+    ground_truth: GroundTruth  # in pixels of `image`
+    index: int  # place in the dataset
+    geometry: ImageGeometry | None = None  # how `image` came from the file; None where several files were mixed
+    note: ImageNote | None = None  # what was odd about the file
 
     def __post_init__(self) -> None:
         image = self.image
@@ -189,31 +157,21 @@ class SkippedImage:
 
 @dataclass(frozen=True, slots=True, eq=False)
 class Batch:
-    """What one training or validation step receives.
+    """What one training or validation step receives."""
 
-    Attributes:
-        images: (N, 3, H, W) RGB, uint8 or float32 in [0, 1].
-        targets: the objects of all N images.
-        indices: place of each image in the dataset, length N.
-        geometries: how each image was placed, length N.
-        skipped: images that could not be read; they are not among the N.
-        notes: what was odd about some of the N.
-    """
-
-    images: Tensor
-    targets: Targets
-    indices: tuple[int, ...]
-    geometries: tuple[ImageGeometry | None, ...]
-    skipped: tuple[SkippedImage, ...] = ()
-    notes: tuple[ImageNote, ...] = ()
+    images: Tensor  # (N, 3, H, W) RGB, uint8 or float32 in [0, 1]
+    targets: Targets  # the objects of all N images
+    indices: tuple[int, ...]  # place of each image in the dataset, length N
+    geometries: tuple[ImageGeometry | None, ...]  # how each image was placed, length N
+    skipped: tuple[SkippedImage, ...] = ()  # images that could not be read; they are not among the N
+    notes: tuple[ImageNote, ...] = ()  # what was odd about some of the N
 
     def __post_init__(self) -> None:
         count = len(self.indices)
-        _check(
-            self.images.ndim == 4 and self.images.shape[:2] == (count, 3),
-            f"images must be ({count}, 3, H, W), got {tuple(self.images.shape)}",
-        )
-        _check(len(self.geometries) == count, f"expected {count} geometries, got {len(self.geometries)}")
+        if self.images.ndim != 4 or self.images.shape[:2] != (count, 3):
+            raise ValueError(f"images must be ({count}, 3, H, W), got {tuple(self.images.shape)}")
+        if len(self.geometries) != count:
+            raise ValueError(f"expected {count} geometries, got {len(self.geometries)}")
 
     def __len__(self) -> int:
         return len(self.indices)
@@ -254,28 +212,16 @@ class Batch:
 
 @dataclass(frozen=True, slots=True, eq=False)
 class Targets:
-    """The objects of a batch, flat, so that the loss costs what the objects cost.
+    """The objects of a batch, flat, so that the loss costs what the objects cost."""
 
-    Attributes:
-        boxes: (T, 4) float32, xyxy, pixels of the network's input.
-        labels: (T,) int64.
-        image_index: (T,) int64, which of the N images an object is on, ascending.
-        ignored: (T,) bool: crowd regions and difficult objects, in no term of the loss.
-        max_per_image: the most objects on any one image, known on the host so that nobody waits for the device.
-    """
-
-    boxes: Tensor
-    labels: Tensor
-    image_index: Tensor
-    ignored: Tensor
-    max_per_image: int
+    boxes: Tensor  # (T, 4) float32, xyxy, pixels of the network's input
+    labels: Tensor  # (T,) int64
+    image_index: Tensor  # (T,) int64, which of the N images an object is on, ascending
+    ignored: Tensor  # (T,) bool: crowd regions and difficult objects, in no term of the loss
+    max_per_image: int  # the most objects on any one image, known on the host so that nobody waits for the device
 
     def __post_init__(self) -> None:
-        count = len(self.boxes)
-        _check(self.boxes.shape == (count, 4), f"boxes must be (T, 4), got {tuple(self.boxes.shape)}")
-        for name in ("labels", "image_index", "ignored"):
-            shape = tuple(getattr(self, name).shape)
-            _check(shape == (count,), f"{name} must be ({count},), got {shape}")
+        _check_rows(self, "T", _TARGETS[1:])
 
     @classmethod
     def from_ground_truths(cls, ground_truths: Sequence[GroundTruth]) -> Targets:
@@ -296,13 +242,8 @@ class Targets:
     def of_images(self, start: int, stop: int) -> Targets:
         """The objects of the images `start` to `stop` (exclusive), counted from 0 again."""
         own = (self.image_index >= start) & (self.image_index < stop)
-        return Targets(
-            boxes=self.boxes[own],
-            labels=self.labels[own],
-            image_index=self.image_index[own] - start,
-            ignored=self.ignored[own],
-            max_per_image=self.max_per_image,
-        )
+        part = self._mapped(lambda values: values[own])
+        return replace(part, image_index=part.image_index - start)
 
     def to(self, device: torch.device | str, *, non_blocking: bool = False) -> Targets:
         """The same targets on another device."""
@@ -313,34 +254,23 @@ class Targets:
         return self._mapped(torch.Tensor.pin_memory)
 
     def _mapped(self, change: Callable[[Tensor], Tensor]) -> Targets:
-        names = ("boxes", "labels", "image_index", "ignored")
-        changed: dict[str, Any] = {name: change(getattr(self, name)) for name in names}
+        changed: dict[str, Any] = {name: change(getattr(self, name)) for name in _TARGETS}
         return replace(self, **changed)
 
 
 @dataclass(frozen=True, slots=True, eq=False)
 class Detections:
-    """What a detector found on one image.
+    """What a detector found on one image."""
 
-    Attributes:
-        boxes: (K, 4) float32, xyxy, pixels of the image.
-        scores: (K,) float32, confidence x class probability.
-        labels: (K,) int64, 0-based class index.
-        size_hw: height and width of the image the boxes belong to.
-    """
-
-    boxes: Tensor
-    scores: Tensor
-    labels: Tensor
-    size_hw: tuple[int, int]
+    boxes: Tensor  # (K, 4) float32, xyxy, pixels of the image
+    scores: Tensor  # (K,) float32, confidence x class probability
+    labels: Tensor  # (K,) int64, 0-based class index
+    size_hw: tuple[int, int]  # of the image the boxes belong to
 
     def __post_init__(self) -> None:
-        count = len(self.boxes)
-        _check(self.boxes.shape == (count, 4), f"boxes must be (K, 4), got {tuple(self.boxes.shape)}")
-        for name in ("scores", "labels"):
-            shape = tuple(getattr(self, name).shape)
-            _check(shape == (count,), f"{name} must be ({count},), got {shape}")
-        _check(self.labels.dtype == torch.int64, f"labels must be int64, got {self.labels.dtype}")
+        _check_rows(self, "K", ("scores", "labels"))
+        if self.labels.dtype != torch.int64:
+            raise ValueError(f"labels must be int64, got {self.labels.dtype}")
 
     @classmethod
     def empty(cls, size_hw: tuple[int, int]) -> Detections:

@@ -3,8 +3,9 @@
 import re
 import struct
 from collections.abc import Mapping
+from dataclasses import fields, is_dataclass
 from pathlib import Path
-from typing import Any
+from typing import Any, get_type_hints
 
 import numpy as np
 import pytest
@@ -12,37 +13,28 @@ import torch
 from torch import Tensor
 
 from tests.reference.slow_darknet_layers import slow_layer
+from yolo.config import TrainConfig
 from yolo.darknet.load import save_darknet
 from yolo.darknet.lookup import network_cfg
 from yolo.darknet.modules import BatchNormKind, block_tensors
 from yolo.darknet.network import DarknetNetwork, DarknetSpec
 from yolo.darknet.plan import NetworkPlan, plan_network
+from yolo.darknet.recipe import training_defaults
 from yolo.darknet.weights import DarknetWeights, WeightsHeader
 
 Arrays = Mapping[int, Mapping[str, Any]]
 
-
 CURRENT = WeightsHeader.new(seen=2**40 + 3)
-
-
 FORM_2016 = WeightsHeader(major=0, minor=1, revision=0, seen=-5)
-
-
 OLDEST = WeightsHeader.oldest(rate=0.001, momentum=0.9, decay=0.0005, seen=6400)
-
-
 HEADERS = (CURRENT, FORM_2016, OLDEST)
-
-
 for_each_header = pytest.mark.parametrize("header", HEADERS, ids=lambda header: header.form)
-
 
 IMAGE = "[net]\nwidth=10\nheight=8\nchannels=3\n"  # four lines
 
 
 # every kind of layer that has arrays, and every order of them
 SMALL = "[net]\nwidth=6\nheight=4\nchannels=2\n"
-
 
 LAYERS = (
     "[conv]\nfilters=3\nsize=3\npad=1\nbatch_normalize=1\n"
@@ -87,7 +79,6 @@ def assert_equal(weights: DarknetWeights, expected: Arrays) -> None:
 
 
 _NET = {"batch": 4, "width": 32, "height": 32, "channels": 3, "learning_rate": 0.001, "max_batches": 100}
-
 
 BODY = (
     "[convolutional]\nbatch_normalize=1\nfilters=4\nsize=3\nstride=2\npad=1\nactivation=leaky\n\n"
@@ -191,7 +182,6 @@ output = 24
 activation = linear
 """
 
-
 TWO_LAYERS = """
 [convolutional]
 filters = 4
@@ -204,9 +194,7 @@ output = 5
 activation = linear
 """
 
-
 NUM_CONV_FLOATS = 4 * 4 + 4 * 27  # of TWO_LAYERS, for 3 channels
-
 
 DETECTION = "[detection]\nclasses = 1\ncoords = 4\nnum = 1\nside = 2\nsqrt = 1\n"
 
@@ -282,3 +270,23 @@ def relative_error(answer: Tensor, expected: Any) -> float:
     expected = np.asarray(expected)
     assert tuple(answer.shape) == expected.shape
     return float(np.abs(answer.detach().numpy() - expected).max() / max(np.abs(expected).max(), 1e-6))
+
+
+def darknet_train_config(*, cfg: str, **changes: Any) -> TrainConfig:
+    """The configuration with which darknet would train a cfg; options of sections as in `optimizer__lr=0.001`."""
+    values = training_defaults(cfg) | {key.replace("__", "."): value for key, value in changes.items()}
+    if changes.get("epochs") is not None:  # as on the command line
+        del values["max_batches"]
+    made: TrainConfig = _configured(TrainConfig, {"cfg": cfg, **values})
+    return made
+
+
+def _configured(config_class: type[Any], values: dict[str, Any]) -> Any:
+    """A configuration from dotted keys; sections that get none keep their defaults."""
+    hints = get_type_hints(config_class)
+    arguments = {key: value for key, value in values.items() if "." not in key}
+    for field in fields(config_class):
+        own = {key.partition(".")[2]: value for key, value in values.items() if key.startswith(f"{field.name}.")}
+        if own and is_dataclass(hints[field.name]):
+            arguments[field.name] = _configured(hints[field.name], own)
+    return config_class(**arguments)

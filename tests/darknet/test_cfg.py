@@ -156,7 +156,7 @@ def test_missing_keys_have_the_default() -> None:
         ("[]\n", r"^a\.cfg:1: unknown section '\[\]'"),
         ("[net\r]\n", r"^a\.cfg:1: unknown section"),
         ("[net]\n[lrn]\n", r"^a\.cfg:2: \[lrn\] is a section of darknet that gridyolo does not build"),
-        ("[net]\n[" + "x" * 10_000 + "]\n", r"^a\.cfg:2: unknown section '\[x{39}\.\.\.'$"),
+        ("[net]\n[" + "x" * 10_000 + "]\n", r"^a\.cfg:2: unknown section '\[x{11}\.\.\.x{12}\]'$"),
     ],
 )
 def test_what_breaks_the_grammar_is_named_with_its_line(text: str, message: str) -> None:
@@ -196,13 +196,13 @@ def test_files_that_are_no_cfg(tmp_path: Path) -> None:
     zeros.write_bytes(b"[net]\n\0\0")
     with pytest.raises(ConfigError, match=r"a\.weights is not a cfg: byte 2 is not UTF-8"):
         read_cfg(binary)
-    with pytest.raises(ConfigError, match=r"large\.cfg is not a cfg: it has more than 1,000,000 bytes"):
+    with pytest.raises(ConfigError, match=r"large\.cfg: is too large for a cfg: it has more than 1,000,000 bytes"):
         read_cfg(large)
     with pytest.raises(ConfigError, match=r"zeros\.cfg is not a cfg: .*binary data"):
         read_cfg(zeros)
-    with pytest.raises(ConfigError, match=r"missing\.cfg: cannot read this cfg: No such file"):
+    with pytest.raises(ConfigError, match=r"missing\.cfg: cannot be read \(No such file"):
         read_cfg(tmp_path / "missing.cfg")
-    with pytest.raises(ConfigError, match=r"cannot read this cfg: Is a directory"):
+    with pytest.raises(ConfigError, match=r"cannot be read \(Is a directory"):
         read_cfg(tmp_path)
     with pytest.raises(ConfigError, match="more than 1,000,000 characters"):
         parse(" " * (MAX_CFG_BYTES + 1))
@@ -215,7 +215,7 @@ def test_a_file_names_itself_in_messages(tmp_path: Path) -> None:
         read_cfg(path)
 
 
-words = st.text(st.characters(codec="utf-8", exclude_characters=" \t\n\r\0="), max_size=8)
+words = st.text("aZ09_-.,#;[]()/é☃\x0c\u2028", max_size=8)
 
 
 @given(st.lists(st.tuples(words.filter(lambda word: word[:1] not in "#;["), words.filter(bool)), max_size=8))

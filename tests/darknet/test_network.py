@@ -12,6 +12,7 @@ from tests.darknet.networks import (
     small_network,
     spec_of,
 )
+from tests.reference.darknet_layout import to_blocks
 from yolo.darknet.lookup import NETWORKS, network_cfg
 from yolo.darknet.network import DarknetNetwork, DarknetSpec
 from yolo.darknet.plan import check_trainable
@@ -76,7 +77,7 @@ def test_any_grid_can_be_answered_with(side: int, boxes: int, classes: int) -> N
     assert network.grid == network.spec.grid((13, 14))
     # darknet's order of the blocks: classes of all cells, confidences of all cells, boxes of all cells
     flat = network.layers[0](images_for(network, 2)).flatten(1)
-    assert torch.equal(network.grid.to_blocks(raw), flat)
+    assert torch.equal(to_blocks(network.grid, raw), flat)
     assert torch.equal(network.grid.split(raw).class_probs[0].flatten(), flat[0, : side * side * classes])
 
 
@@ -120,12 +121,12 @@ def test_the_grid_of_another_input_size_is_refused() -> None:
     spec = spec_of(EVERY_LAYER + DETECTION)
     assert spec.input_hw == (13, 14)
     assert spec.grid((13, 14)).grid_size == 2
-    with pytest.raises(ValueError, match=r"input is 14x13 \(width x height\), not 13x14"):
+    with pytest.raises(ConfigError, match=r"input is 14x13 \(width x height\), not 13x14"):
         spec.grid((14, 13))
 
 
 def test_a_classifier_has_no_grid() -> None:
-    with pytest.raises(ValueError, match="not a detector"):
+    with pytest.raises(ConfigError, match="not a detector"):
         spec_of(EVERY_LAYER).grid((13, 14))
 
 

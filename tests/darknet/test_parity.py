@@ -10,6 +10,7 @@ from torch import Tensor
 
 from tests.darknet.networks import relative_error, slow_outputs
 from tests.losses.test_darknet_parity import relative_targets
+from tests.reference.darknet_layout import to_blocks
 from tests.reference.golden import golden_npz, golden_path
 from yolo.darknet.load import load_darknet
 from yolo.darknet.network import DarknetNetwork, DarknetSpec
@@ -31,7 +32,7 @@ def test_outputs_equal_darknets(name: str) -> None:
     with torch.no_grad():
         raw = network(images if images.ndim == 4 else images[None])
     assert network.grid is not None
-    flat = network.grid.to_blocks(raw).numpy()
+    flat = to_blocks(network.grid, raw).numpy()
     assert np.abs(flat - golden["output"].reshape(flat.shape)).max() < 1e-5
 
 
@@ -100,8 +101,8 @@ class TwoUpdates:
         terms = loss(grid, raw, relative_targets(rows, count), (1, 1))
         (terms.total * count / self.batch).backward()
         self.costs.append(loss.darknet_cost(terms, count).item())
-        self.outputs.append(grid.to_blocks(raw.detach()).numpy())
-        self.deltas.append(-grid.to_blocks(raw.grad).numpy() * self.batch)
+        self.outputs.append(to_blocks(grid, raw.detach()).numpy())
+        self.deltas.append(-to_blocks(grid, raw.grad).numpy() * self.batch)
 
     def _update(self, rate: float) -> None:
         for group in self._optimizer.param_groups:

@@ -9,11 +9,9 @@ from tests.darknet.networks import IMAGE, detector_cfg, plan_of
 from tests.reference.golden import golden_npz, golden_path
 from yolo.darknet import plan as plan_module
 from yolo.darknet.cfg import Cfg, parse_cfg, read_cfg
-from yolo.darknet.describe import describe
 from yolo.darknet.layers import Layer, Shape
 from yolo.darknet.lookup import NETWORKS, find_cfg, network_cfg
-from yolo.darknet.plan import NetworkPlan, plan_cfg, plan_network, with_classes
-from yolo.darknet.weights import weights_size
+from yolo.darknet.plan import NetworkPlan, describe, plan_cfg, plan_network, with_classes
 from yolo.errors import ConfigError, GridYoloError
 
 
@@ -67,6 +65,22 @@ def test_options_without_effect_are_named_with_their_lines() -> None:
         "line 14: unused key 'dot' in [convolutional]",
     )
     assert made.net.batch == 1
+
+
+def test_the_table_for_people() -> None:
+    made = plan("[conv]\nfilters=16\nsize=3\npad=1\nactivation=leaky\n[max]\nstride=2\n[connected]\noutput=54\n"
+                "[activation]\nactivation=relu\n[detection]\nside=3\ncoords=4\n")  # fmt: skip
+    assert describe(made) == [
+        "   layer          filters  size/stride        input           output  parameters  GFLOP",
+        "0  convolutional       16  3 x 3 / 1     10 x 8 x 3  ->  10 x 8 x 16         448  0.000",
+        "1  maxpool                 2 x 2 / 2    10 x 8 x 16  ->   5 x 4 x 16",
+        "2  connected           54                5 x 4 x 16  ->   1 x 1 x 54      17,334  0.000",
+        "3  activation              relu          1 x 1 x 54  ->   1 x 1 x 54",
+        "4  detection                             1 x 1 x 54  ->   1 x 1 x 54",
+        "5 layers, 17,782 parameters, 0.000 GFLOP per image, 17,782 floats in a weights file",
+    ]
+    assert made.detection is made.layers[-1]
+    assert "5 x 4" in describe(plan("[crop]\ncrop_width=5\ncrop_height=4\n"))[1]
 
 
 def test_a_plan_keeps_its_text_and_source() -> None:
@@ -247,7 +261,6 @@ def test_size_and_cost_are_the_published_ones(name: str) -> None:
     assert plan.num_parameters == parameters
     assert f"{plan.flops / 1e9:.3f}" == gflop
     assert plan.num_floats * 4 == body_bytes
-    assert weights_size(plan, "2016") == body_bytes + 16
     assert plan.out_shape.size == outputs
     assert plan.unused == ()
 
@@ -326,7 +339,7 @@ def test_training_options() -> None:
     )
     assert (yolov1.batch, yolov1.subdivisions, yolov1.sub_batch, yolov1.max_batches) == (64, 8, 8, 40_000)
     assert [yolov1.learning_rate, yolov1.momentum, yolov1.decay] == [0.0005, 0.9, 0.0005]
-    assert list(zip(yolov1.steps, yolov1.scales, strict=True)) == [
+    assert list(zip(yolov1.rate.steps, yolov1.rate.scales, strict=True)) == [
         (200, 2.5),
         (400, 2),
         (600, 2),
@@ -334,12 +347,12 @@ def test_training_options() -> None:
         (30_000, 0.1),
     ]
     assert [yolov1.saturation, yolov1.exposure, yolov1.hue] == [1.5, 1.5, 0.1]
-    assert tiny.steps == (200, 400, 600, 800, 20_000, 30_000)
+    assert tiny.rate.steps == (200, 400, 600, 800, 20_000, 30_000)
     assert [tiny.saturation, tiny.exposure, tiny.hue] == [0.75, 0.75, 0.1]
     assert (paper_tiny.subdivisions, paper_tiny.learning_rate) == (64, 0.0001)
-    assert list(paper_tiny.scales) == [5, 5, 2, 2, 0.1, 0.1]
-    assert (extraction.batch, extraction.subdivisions, extraction.policy, extraction.power) == (128, 4, "poly", 4)
-    assert extraction.max_batches == 1_600_000
+    assert list(paper_tiny.rate.scales) == [5, 5, 2, 2, 0.1, 0.1]
+    assert (extraction.batch, extraction.subdivisions, extraction.max_batches) == (128, 4, 1_600_000)
+    assert (extraction.rate.policy, extraction.rate.power) == ("poly", 4)
 
 
 def test_the_networks_of_2015_begin_with_a_crop_that_moves_values_to_minus_one_to_one() -> None:

@@ -1,13 +1,12 @@
-from dataclasses import asdict
 from pathlib import Path
 from typing import Any
 
 import pytest
 
-from tests.darknet.networks import BODY, detector_cfg
+from tests.darknet.networks import BODY, darknet_train_config, detector_cfg
 from yolo.config import TrainConfig
 from yolo.darknet.lookup import NETWORKS
-from yolo.darknet.recipe import darknet_train_config, training_defaults
+from yolo.darknet.recipe import training_defaults
 from yolo.errors import ConfigError
 
 
@@ -169,30 +168,6 @@ def test_every_shipped_detector_makes_a_configuration(name: str) -> None:
     assert config.optimizer.rate.policy == "steps"
     assert config.optimizer.momentum == 0.9
     assert config.augment.saturation == pytest.approx(1 / 3 if name == "yolov1-tiny" else 0.5)
-
-
-def test_changes_go_before_the_cfg_and_reach_the_sections(tmp_path: Path) -> None:
-    path = tmp_path / "small.cfg"
-    path.write_text(detector_cfg(net={"policy": "steps", "steps": "2", "scales": "3"}))
-    config = darknet_train_config(cfg=str(path), data="d", optimizer__lr=0.5, optimizer__rate__steps=(4,), workers=0)
-    assert (config.optimizer.lr, config.optimizer.rate.steps, config.optimizer.rate.scales) == (0.5, (4,), (3.0,))
-    assert (config.workers, config.max_batches, config.augment.style) == (0, 100, "darknet")
-    assert asdict(config)["loss"]["coord"] == "squared"
-
-
-def test_epochs_take_the_place_of_max_batches() -> None:
-    config = darknet_train_config(cfg="yolov1", data="d", epochs=3)
-    assert (config.epochs, config.max_batches) == (3, None)
-    assert darknet_train_config(cfg="yolov1", data="d", epochs=None).max_batches == 40_000
-    with pytest.raises(ConfigError, match="not both"):
-        darknet_train_config(cfg="yolov1", data="d", epochs=3, max_batches=5)
-
-
-def test_what_is_no_option_is_refused() -> None:
-    with pytest.raises(TypeError, match="learning_rate"):
-        darknet_train_config(cfg="yolov1", data="d", learning_rate=1)
-    with pytest.raises(TypeError, match="rat"):
-        darknet_train_config(cfg="yolov1", data="d", optimizer__rat=1)
 
 
 def test_networks_that_are_no_detectors_have_no_training() -> None:

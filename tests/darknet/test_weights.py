@@ -30,7 +30,6 @@ from yolo.darknet.weights import (
     parse_header,
     read_header,
     read_weights,
-    weights_size,
     write_weights,
 )
 from yolo.errors import GridYoloError, WeightsError
@@ -40,7 +39,7 @@ from yolo.errors import GridYoloError, WeightsError
 def test_blocks_stand_in_the_file_in_darknets_order(tmp_path: Path, header: WeightsHeader) -> None:
     plan, path = plan_of(), tmp_path / "a.weights"
     write_weights(path, plan, numbered(plan), header)
-    assert path.stat().st_size == weights_size(plan, header.form)
+    assert path.stat().st_size == len(header.to_bytes()) + 4 * plan.num_floats
     expected = np.arange(plan.num_floats, dtype=np.float32)
     if header.form == "oldest":
         # all outputs of input 0 come first; a connected layer's matrix stands after its biases
@@ -90,7 +89,7 @@ def test_arrays_are_read_only_views_of_the_file_even_where_it_is_transposed(tmp_
 
 
 def test_large_blocks_are_written_in_pieces(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(weights_module, "_FLOATS_PER_WRITE", 7)
+    monkeypatch.setattr(weights_module, "_FLOATS_AT_ONCE", 7)
     for header in (CURRENT, OLDEST):
         test_blocks_stand_in_the_file_in_darknets_order(tmp_path, header)
         test_what_was_read_is_written_back_byte_for_byte(tmp_path, header)
@@ -101,7 +100,7 @@ def test_layers_with_dontsave_are_left_out_and_those_with_dontload_not_expected(
     unsaved, unloaded = (plan_of(text.format(f"{flag}=1"), "[net]\ninputs=4\n") for flag in ("dontsave", "dontload"))
     path = tmp_path / "a.weights"
     write_weights(path, unsaved, {1: numbered(unsaved)[1]}, CURRENT)
-    assert path.stat().st_size == weights_size(unsaved) == 20 + 4 * 9
+    assert path.stat().st_size == 20 + 4 * 9
     weights = read_weights(path, unloaded)
     assert_equal(weights, {1: numbered(unsaved)[1]})
     assert weights.loaded_layers == 2
@@ -130,7 +129,8 @@ def test_a_partial_file_is_read_on_request_and_refused_with_the_way_otherwise(
     plan, path = plan_of(), tmp_path / "a.weights"
     for upto, covered in {1: 2, 2: 2, 3: 3, 5: 5, 6: 6}.items():  # the pool after layer 0 needs nothing
         write_weights(path, plan, numbered(plan), header, upto=upto)
-        assert path.stat().st_size == weights_size(plan, header.form, upto)
+        num_floats = sum(layer.num_floats for layer in plan.layers[:upto])
+        assert path.stat().st_size == len(header.to_bytes()) + 4 * num_floats
         with pytest.raises(WeightsError, match=rf"covers the first {covered} of 8 layers of a\.cfg .* start for"):
             read_weights(path, plan)
         weights = read_weights(path, plan, partial=True)
@@ -270,7 +270,7 @@ def resident_bytes() -> int:
     return pages * os.sysconf("SC_PAGE_SIZE")
 
 
-@pytest.mark.skipif(not Path("/proc/self/statm").exists(), reason="reads Linux's account of the process's memory")
+@pytest.mark.skipif(not Path("/proc/self/statm").exists(), reason="reads the process's memory from Linux")
 def test_the_weights_of_the_real_network_are_mapped_and_not_read(tmp_path: Path) -> None:
     plan = plan_network(network_cfg("yolov1"))
     path = tmp_path / "yolov1.weights"
@@ -289,31 +289,30 @@ def test_the_three_forms_byte_by_byte() -> None:
     assert CURRENT.to_bytes() == struct.pack("<iiiQ", 0, 2, 0, 2**40 + 3)
     assert FORM_2016.to_bytes() == struct.pack("<iiii", 0, 1, 0, -5)
     assert OLDEST.to_bytes() == struct.pack("<fffi", 0.001, 0.9, 0.0005, 6400)
-    assert [header.size for header in (CURRENT, FORM_2016, OLDEST)] == [20, 16, 16]
     assert OLDEST.hyperparameters == pytest.approx((0.001, 0.9, 0.0005))
     assert CURRENT.hyperparameters is None
 
 
 @pytest.mark.parametrize(
-    ("major", "minor", "form", "transposes"),
+    ("major", "minor", "form"),
     [
-        (0, 0, "2016", False),
-        (0, 1, "2016", False),
-        (0, 2, "current", False),
-        (1, 0, "current", False),
-        (999, 999, "current", False),
-        (1000, 0, "2016", False),  # neither below nor above the limit
-        (0, 1000, "2016", False),
-        (1001, 0, "oldest", True),
-        (0, 1001, "oldest", True),
-        (-1, 12, "current", False),
-        (-1, 11, "2016", False),
-        (-(2**31), 2**31 - 1, "oldest", True),
+        (0, 0, "2016"),
+        (0, 1, "2016"),
+        (0, 2, "current"),
+        (1, 0, "current"),
+        (999, 999, "current"),
+        (1000, 0, "2016"),  # neither below nor above the limit
+        (0, 1000, "2016"),
+        (1001, 0, "oldest"),
+        (0, 1001, "oldest"),
+        (-1, 12, "current"),
+        (-1, 11, "2016"),
+        (-(2**31), 2**31 - 1, "oldest"),
     ],
 )
-def test_the_form_follows_from_the_first_two_numbers(major: int, minor: int, form: str, transposes: bool) -> None:
+def test_the_form_follows_from_the_first_two_numbers(major: int, minor: int, form: str) -> None:
     header = WeightsHeader(major=major, minor=minor, revision=0, seen=7)
-    assert (header.form, header.transposes_connected) == (form, transposes)
+    assert header.form == form
     assert parse_header(header.to_bytes(), source="a") == header
 
 

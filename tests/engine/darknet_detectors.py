@@ -5,12 +5,11 @@ from typing import Any
 
 import torch
 
-from tests.darknet.networks import detector_cfg
+from tests.darknet.networks import darknet_train_config, detector_cfg
 from yolo.config import TrainConfig
 from yolo.darknet.load import save_darknet
 from yolo.darknet.modules import block_tensors
 from yolo.darknet.network import DarknetNetwork, DarknetSpec
-from yolo.darknet.recipe import darknet_train_config
 from yolo.darknet.weights import WeightsHeader
 
 

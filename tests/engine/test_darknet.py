@@ -7,8 +7,7 @@ import torch
 from tests.darknet.networks import HEADERS, detector_cfg
 from tests.engine.darknet_detectors import write_darknet
 from yolo.config import DarknetExportConfig, DarknetImportConfig, DarknetShowConfig
-from yolo.darknet.describe import show
-from yolo.darknet.lookup import find_cfg, read_names
+from yolo.darknet.lookup import find_cfg, read_names, show
 from yolo.darknet.plan import detector_classes, plan_cfg
 from yolo.darknet.weights import WeightsHeader, read_header
 from yolo.engine.darknet import export_darknet, import_darknet, open_darknet, open_detector

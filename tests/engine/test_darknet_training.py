@@ -11,7 +11,7 @@ import torch
 import yaml
 from rich.console import Console
 
-from tests.darknet.networks import BODY, detector_cfg
+from tests.darknet.networks import BODY, darknet_train_config, detector_cfg
 from tests.engine.darknet_detectors import config_of, write_cfg, write_darknet
 from tests.engine.runs import interrupt_after, tensors_of
 from tests.engine.shapes import break_image, draw_shapes
@@ -20,7 +20,6 @@ from yolo.config import DarknetExportConfig, TrainConfig
 from yolo.darknet.load import load_darknet
 from yolo.darknet.network import DarknetSpec
 from yolo.darknet.plan import plan_network
-from yolo.darknet.recipe import darknet_train_config
 from yolo.darknet.weights import read_header
 from yolo.engine.checkpoint import load_detector
 from yolo.engine.darknet import export_darknet, open_darknet

@@ -9,7 +9,7 @@ import pytest
 import torch
 from rich.console import Console
 
-from tests.darknet.networks import BODY, detector_cfg
+from tests.darknet.networks import BODY, darknet_train_config, detector_cfg
 from tests.engine.darknet_detectors import config_of, write_cfg
 from tests.engine.shapes import draw_shapes
 from tests.losses.test_darknet_parity import relative_targets
@@ -17,7 +17,6 @@ from tests.reference.golden import golden_npz, golden_path
 from yolo.darknet.modules import block_tensors
 from yolo.darknet.network import DarknetNetwork, DarknetSpec
 from yolo.darknet.plan import plan_network
-from yolo.darknet.recipe import darknet_train_config
 from yolo.darknet.weights import read_weights
 from yolo.engine.learner import make_loss, make_optimizer
 from yolo.engine.training import Training, prepare

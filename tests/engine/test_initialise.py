@@ -6,11 +6,10 @@ import pytest
 import torch
 from rich.console import Console
 
-from tests.darknet.networks import HEADERS, detector_cfg
+from tests.darknet.networks import HEADERS, darknet_train_config, detector_cfg
 from tests.engine.darknet_detectors import network_from, write_darknet
 from yolo.config import DarknetImportConfig, TrainConfig
 from yolo.darknet.network import DarknetNetwork, DarknetSpec
-from yolo.darknet.recipe import darknet_train_config
 from yolo.darknet.weights import WeightsHeader
 from yolo.engine.checkpoint import load_detector
 from yolo.engine.darknet import import_darknet

@@ -1,3 +1,4 @@
+from dataclasses import asdict
 from typing import Any
 
 import pytest
@@ -5,7 +6,7 @@ import pytest
 from tests.darknet.networks import detector_cfg
 from tests.reference.golden import golden_npz
 from yolo.config import OptimizerConfig, RateConfig, TrainConfig
-from yolo.darknet.net import learning_rate
+from yolo.darknet.net_section import learning_rate
 from yolo.darknet.plan import plan_network
 from yolo.engine.schedule import Schedule
 from yolo.errors import ConfigError
@@ -110,7 +111,7 @@ def test_what_ends_a_darknet_run(options: dict[str, Any], expected: tuple[Any, .
 )
 def test_every_policy_is_the_one_that_a_cfg_means(rate: dict[str, Any]) -> None:
     net = plan_network(detector_cfg(net=rate | {"learning_rate": 1, "max_batches": 20})).net
-    expected = [learning_rate(net, update) for update in range(1, 16)]
+    expected = [learning_rate(net.rate, update, max_batches=20) for update in range(1, 16)]
     assert factors(darknet_plan(rate=rate, max_batches=20), 15) == pytest.approx(expected)
     assert len(set(expected)) > 1 or rate == {"policy": "constant"}
 
@@ -131,12 +132,10 @@ def test_rates_equal_darknets() -> None:
     for case in cases:
         text = str(golden[f"{case}__net_section"])
         net = plan_network(detector_cfg().replace("[net]", f"[net]\n{text}", 1)).net
-        if net.policy == "random":
+        if net.rate.policy == "random":
             continue
-        names = ("policy", "steps", "scales", "step", "scale", "gamma", "power", "burn_in")
-        rate = {name: getattr(net, name) for name in names}
         options = {"max_batches": net.max_batches} if net.max_batches else {}
-        schedule = darknet_plan(rate=rate, **options)
+        schedule = darknet_plan(rate=asdict(net.rate), **options)
         for update, expected in zip(golden[f"{case}__batch_num"].tolist(), golden[f"{case}__rate"], strict=True):
             if update >= 1:
                 factor = schedule.lr_factor(update - 1, 0.0)

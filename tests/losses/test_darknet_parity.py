@@ -8,8 +8,9 @@ import numpy as np
 import pytest
 import torch
 
+from tests.reference.darknet_layout import cxcywh_to_xyxy, to_blocks
 from tests.reference.golden import golden_npz
-from yolo.boxes import cxcywh_to_xyxy, iou, rmse
+from yolo.boxes import iou, rmse
 from yolo.grid import GridSpec
 from yolo.losses.yolo_loss import YoloLoss
 from yolo.structures import GroundTruth, Targets
@@ -69,7 +70,7 @@ def test_cost_and_gradient_equal_darknet(case: str) -> None:
     delta = golden["delta"]
     assert np.abs(-flat.grad.numpy() - delta).max() <= 1e-5 * max(1, np.abs(delta).max())
     if "layer_output" in golden:  # the softmax shows in the layer's output
-        seen = spec.to_blocks(spec.join(spec.activate_raw(spec.from_blocks(flat.detach()))))
+        seen = to_blocks(spec, spec.join(spec.activate_raw(spec.from_blocks(flat.detach()))))
         assert np.abs(seen.numpy() - golden["layer_output"]).max() < 1e-5
 
 

@@ -13,7 +13,8 @@ import pytest
 import torch
 from torch import Tensor
 
-from yolo.boxes import cxcywh_to_xyxy, iou
+from tests.reference.darknet_layout import cxcywh_to_xyxy
+from yolo.boxes import iou
 from yolo.grid import GridParts, GridSpec
 from yolo.losses.yolo_loss import YoloLoss
 from yolo.structures import GroundTruth, Targets

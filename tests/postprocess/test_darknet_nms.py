@@ -5,9 +5,9 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from torch import Tensor
 
+from tests.reference.darknet_layout import cxcywh_to_xyxy
 from tests.reference.darknet_nms import SuppressedList, nms_by_class, nms_by_confidence
 from tests.reference.golden import golden_npz
-from yolo.boxes import cxcywh_to_xyxy
 from yolo.grid import GridSpec
 from yolo.postprocess.pipeline import decode, suppress
 from yolo.structures import Detections

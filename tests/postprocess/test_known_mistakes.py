@@ -10,8 +10,9 @@ import pytest
 import torch
 from torch import Tensor
 
+from tests.reference.darknet_layout import cxcywh_to_xyxy
 from tests.reference.darknet_nms import nms_by_class
-from yolo.boxes import cxcywh_to_xyxy, iou
+from yolo.boxes import iou
 from yolo.grid import GridSpec
 from yolo.postprocess.pipeline import decode, suppress
 from yolo.structures import Detections

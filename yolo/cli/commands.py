@@ -118,11 +118,9 @@ def darknet_command(words: Sequence[str]) -> int:
 
 def _darknet_show(words: Sequence[str]) -> int:
     config = parse("darknet show", DarknetShowConfig, words)
-    from yolo.darknet.describe import show
+    from yolo.darknet.lookup import show
 
-    description = show(config)
-    for line in (*description.table, *description.notes, *description.weights):
-        print(line)
+    print(*show(config), sep="\n")
     return _SUCCESS
 
 

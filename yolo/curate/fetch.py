@@ -22,7 +22,7 @@ from urllib.parse import urlsplit
 
 from yolo._version import __version__
 from yolo.errors import DataError, printable
-from yolo.locks import FileLock
+from yolo.process import FileLock
 
 _CHUNK = 1 << 18
 _RETRY_STATUS = frozenset({408, 416, 425, 429, 500, 502, 503, 504})

@@ -23,6 +23,7 @@ import cv2
 import numpy as np
 from numpy.typing import NDArray
 
+from yolo.arrays import Float32, Int64
 from yolo.errors import ConfigError
 from yolo.geometry import stretch_corners
 from yolo.structures import GroundTruth, Sample
@@ -32,6 +33,8 @@ Pixels = NDArray[Any]
 # Colours are distorted this many pixels at a time, so that what is computed on the way stays in the cache.
 _BLOCK = 1 << 14
 _TINY = np.float32(1e-30)
+# Objects thinner than this share of the image are dropped.
+_MIN_SIDE = 0.005
 
 
 def crop_with_edges(image: Pixels, *, dx: int, dy: int, width: int, height: int) -> Pixels:
@@ -41,17 +44,12 @@ def crop_with_edges(image: Pixels, *, dx: int, dy: int, width: int, height: int)
         image: (H, W, 3) uint8 or float32.
         dx: left edge of the rectangle in pixels of the image; may be negative or beyond the image.
         dy: top edge, likewise.
-        width: of the rectangle, at least 1.
-        height: of the rectangle, at least 1.
+        width: of the rectangle, at least 1, which a jitter below a half ensures.
+        height: likewise.
 
     Returns:
         (height, width, 3), a copy of the type of `image`.
-
-    Raises:
-        ValueError: no pixels in `image` or none asked for.
     """
-    if 0 in image.shape or width < 1 or height < 1:
-        raise ValueError(f"cannot cut width {width} and height {height} out of an image of shape {image.shape}")
     top, rows, bottom = _cut_axis(image.shape[0], dy, height)
     left, cols, right = _cut_axis(image.shape[1], dx, width)
     return np.asarray(cv2.copyMakeBorder(image[rows, cols], top, bottom, left, right, cv2.BORDER_REPLICATE))
@@ -62,7 +60,7 @@ def flip(image: Pixels) -> Pixels:
     return np.asarray(cv2.flip(image, 1))
 
 
-def distort(image: NDArray[np.float32], *, hue: float, saturation: float, exposure: float) -> NDArray[np.float32]:
+def distort(image: Float32, *, hue: float, saturation: float, exposure: float) -> Float32:
     """Change the colours of an image in HSV and clip the result to [0, 1].
 
     Args:
@@ -89,7 +87,7 @@ def _cut_axis(size: int, start: int, length: int) -> tuple[int, slice, int]:
     return before, slice(first, last), length - (last - first) - before
 
 
-def _distort_planes(rgb: NDArray[np.float32], *, hue: float, saturation: float, exposure: float) -> NDArray[np.float32]:
+def _distort_planes(rgb: Float32, *, hue: float, saturation: float, exposure: float) -> Float32:
     """`distort` for planes (3, n)."""
     value = rgb.max(axis=0)
     spread = value - rgb.min(axis=0)
@@ -110,7 +108,7 @@ def _distort_planes(rgb: NDArray[np.float32], *, hue: float, saturation: float, 
     return np.clip(distorted, 0, 1, out=distorted)
 
 
-def _hue(rgb: NDArray[np.float32], value: NDArray[np.float32], spread: NDArray[np.float32]) -> NDArray[np.float32]:
+def _hue(rgb: Float32, value: Float32, spread: Float32) -> Float32:
     """The hue (n,) of planes (3, n), in [0, 1], 0 for greys; of equal channels red leads, then green."""
     red, green, blue = rgb
     is_red, is_green = red == value, green == value
@@ -121,7 +119,7 @@ def _hue(rgb: NDArray[np.float32], value: NDArray[np.float32], spread: NDArray[n
     return np.asarray(hue / 6, np.float32)
 
 
-def _shares(sixths: NDArray[np.float32]) -> NDArray[np.float32]:
+def _shares(sixths: Float32) -> Float32:
     """How much of the colour each channel has at a hue (n,) in [0, 6]: (3, n), 0 to 1."""
     red, green, blue = shares = np.empty((3, *sixths.shape), np.float32)
     for share, turning in ((red, 3), (green, 2), (blue, 4)):
@@ -133,35 +131,19 @@ def _shares(sixths: NDArray[np.float32]) -> NDArray[np.float32]:
     return np.clip(shares, 0, 1, out=shares)
 
 
-# Objects thinner than this share of the image are dropped.
-_MIN_SIDE = 0.005
-
-
 @dataclass(frozen=True, slots=True, kw_only=True)
 class DarknetParams:
-    """Everything drawn for one image, apart from the order of its labels.
+    """Everything drawn for one image, apart from the order of its labels."""
 
-    Attributes:
-        size_hw: height and width of the image.
-        left: pixels that the rectangle's left edge lies inside the image; negative is outside.
-        right: likewise of the right edge.
-        top: likewise of the top edge.
-        bottom: likewise of the bottom edge.
-        flipped: whether left and right are exchanged.
-        hue: added to the hue, as a share of the colour circle.
-        saturation: factor.
-        exposure: factor of the value.
-    """
-
-    size_hw: tuple[int, int]
-    left: int = 0
+    size_hw: tuple[int, int]  # of the image
+    left: int = 0  # pixels that the rectangle's left edge lies inside the image; negative is outside
     right: int = 0
     top: int = 0
     bottom: int = 0
-    flipped: bool = False
-    hue: float = 0.0
-    saturation: float = 1.0
-    exposure: float = 1.0
+    flipped: bool = False  # left and right are exchanged
+    hue: float = 0.0  # added to the hue, as a share of the colour circle
+    saturation: float = 1.0  # factor
+    exposure: float = 1.0  # factor of the value
 
     @property
     def crop_hw(self) -> tuple[int, int]:
@@ -170,47 +152,28 @@ class DarknetParams:
         return height - self.top - self.bottom, width - self.left - self.right
 
 
+@dataclass(frozen=True, slots=True)
 class DarknetAugment:
     """Augmentation of one sample, from the original image to the network's input.
 
-    Args:
-        input_hw: height and width of the input.
-        jitter: largest move of an edge of the rectangle, as a share of the image's side, in [0, 0.5).
-        hue: largest change of hue, as a share of the colour circle, in [0, 1].
-        saturation: largest factor of the saturation, > 0. Half of the draws divide by the factor instead, so that
-            0.75 and 1 / 0.75 mean the same range.
-        exposure: largest factor of the value, > 0, likewise.
-        flip: probability of mirroring, in [0, 1].
-
     Raises:
-        ConfigError: a number outside its range.
+        ConfigError: a factor that is not finite; `AugmentConfig` checks the other ranges.
     """
 
-    # it cuts before it stretches
-    wants_original = True
+    wants_original = True  # it cuts before it stretches
 
-    def __init__(
-        self,
-        input_hw: tuple[int, int],
-        jitter: float,
-        *,
-        hue: float,
-        saturation: float,
-        exposure: float,
-        flip: float = 0.5,
-    ) -> None:
-        _require(min(input_hw) >= 1, f"input_hw must be at least 1, got {input_hw}")
-        _require(0 <= jitter < 0.5, f"jitter must be in [0, 0.5), got {jitter}")
-        _require(0 <= hue <= 1, f"hue must be in [0, 1], got {hue}")
-        _require(0 < saturation < np.inf, f"saturation must be above 0 and finite, got {saturation}")
-        _require(0 < exposure < np.inf, f"exposure must be above 0 and finite, got {exposure}")
-        _require(0 <= flip <= 1, f"flip must be in [0, 1], got {flip}")
-        self.input_hw = input_hw
-        self.jitter = jitter
-        self.hue = hue
-        self.saturation = saturation
-        self.exposure = exposure
-        self.flip = flip
+    input_hw: tuple[int, int]
+    jitter: float  # largest move of an edge of the rectangle, as a share of the image's side, in [0, 0.5)
+    hue: float  # largest change of hue, as a share of the colour circle, in [0, 1]
+    # Largest factor of the saturation, > 0. Half of the draws divide by it instead, so that 0.75 and 1 / 0.75 mean the
+    # same range.
+    saturation: float
+    exposure: float  # largest factor of the value, > 0, likewise
+    flip: float = 0.5  # probability of mirroring
+
+    def __post_init__(self) -> None:
+        if not np.isfinite((self.saturation, self.exposure)).all():
+            raise ConfigError(f"changes of saturation and value must be finite, got {self.saturation}, {self.exposure}")
 
     def __call__(
         self,
@@ -252,7 +215,7 @@ class DarknetAugment:
             exposure=draw_factor(generator, self.exposure),
         )
 
-    def apply(self, sample: Sample, params: DarknetParams, label_order: NDArray[np.int64]) -> Sample:
+    def apply(self, sample: Sample, params: DarknetParams, label_order: Int64) -> Sample:
         """The augmented sample; difficult and crowd objects are left out, as darknet's label files do.
 
         Args:
@@ -278,7 +241,7 @@ def draw_factor(generator: np.random.Generator, largest: float) -> float:
     return factor if generator.uniform() < 0.5 else 1 / factor
 
 
-def draw_label_order(generator: np.random.Generator, count: int) -> NDArray[np.int64]:
+def draw_label_order(generator: np.random.Generator, count: int) -> Int64:
     """A random order of `count` labels: each in turn changes places with any one (not quite even, as in darknet)."""
     order = np.arange(count)
     for place, other in enumerate(generator.integers(count, size=count) if count else ()):
@@ -294,28 +257,15 @@ def _trainable(ground_truth: GroundTruth) -> GroundTruth:
 def move_objects(ground_truth: GroundTruth, params: DarknetParams, input_hw: tuple[int, int]) -> GroundTruth:
     """Ground truth in pixels of the input, from pixels of the image, clamped; without what is then too thin."""
     height, width = params.size_hw
-    edges = _move_edges(ground_truth.boxes / np.array((width, height, width, height), np.float64), params)
-    return ground_truth.with_boxes((edges * np.array(input_hw[::-1] * 2)).astype(np.float32))[_are_visible(edges)]
-
-
-def _move_edges(edges: NDArray[np.float64], params: DarknetParams) -> NDArray[np.float64]:
-    """Boxes (T, 4), xyxy relative to the result, clamped to it, from boxes relative to the image."""
-    height, width = params.size_hw
     crop_h, crop_w = params.crop_hw
     scale = np.array((width, height, width, height)) / (crop_w, crop_h, crop_w, crop_h)
     offset = np.array((params.left, params.top, params.left, params.top)) / (crop_w, crop_h, crop_w, crop_h)
+    # relative to the image, and then to the result
+    edges = ground_truth.boxes / np.array((width, height, width, height), np.float64)
     x1, y1, x2, y2 = (edges * scale - offset).T
     if params.flipped:
         x1, x2 = 1 - x2, 1 - x1
-    return np.stack((x1, y1, x2, y2), axis=1).clip(0, 1)
-
-
-def _are_visible(edges: NDArray[np.float64]) -> NDArray[np.bool_]:
-    """(T,) which of the moved boxes (T, 4) have enough left inside the image."""
+    edges = np.stack((x1, y1, x2, y2), axis=1).clip(0, 1)
     x1, y1, x2, y2 = edges.T
-    return np.asarray((x2 - x1 >= _MIN_SIDE) & (y2 - y1 >= _MIN_SIDE))
-
-
-def _require(condition: bool, message: str) -> None:
-    if not condition:
-        raise ConfigError(message)
+    is_visible = (x2 - x1 >= _MIN_SIDE) & (y2 - y1 >= _MIN_SIDE)
+    return ground_truth.with_boxes((edges * np.array(input_hw[::-1] * 2)).astype(np.float32))[is_visible]

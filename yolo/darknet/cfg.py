@@ -22,7 +22,8 @@ import re
 from dataclasses import dataclass, field
 from pathlib import Path
 
-from yolo.errors import ConfigError
+from yolo.errors import ConfigError, shown
+from yolo.files import read_bytes
 
 MAX_CFG_BYTES = 1_000_000
 MAX_INTEGER = 2**31 - 1
@@ -59,22 +60,15 @@ _ALIASES = {
 _INTEGER_START = re.compile(r"[+-]?[0-9]+")
 _NUMBER_START = re.compile(r"[+-]?(?:[0-9]+\.?[0-9]*|\.[0-9]+)(?:[eE][+-]?[0-9]+)?")
 _UNWANTED_NUMBER = re.compile(r"[+-]?(?:inf|nan|0x)", re.IGNORECASE)
-_LONGEST_SHOWN = 40
 
 
 @dataclass(frozen=True, slots=True)
 class Option:
-    """One `key=value` line.
-
-    Attributes:
-        key: text before the first `=`.
-        value: text after it; None for a line without `=`, which counts as not given.
-        line: 1-based line of the file.
-    """
+    """One `key=value` line, split at the first `=`."""
 
     key: str
-    value: str | None
-    line: int
+    value: str | None  # None for a line without `=`, which counts as not given
+    line: int  # of the file, 1-based
 
 
 @dataclass(frozen=True, slots=True)
@@ -82,18 +76,12 @@ class Section:
     """One section, read key by key; it remembers which keys were asked for.
 
     The readers return the default where `key` is missing or has no value. Their errors name the line.
-
-    Attributes:
-        name: without brackets, aliases resolved: `convolutional` for `[conv]`.
-        line: 1-based line of its head.
-        options: in file order, with duplicates.
-        source: the file, for messages.
     """
 
-    name: str
-    line: int
-    options: tuple[Option, ...]
-    source: str = "cfg"
+    name: str  # without brackets, aliases resolved: `convolutional` for `[conv]`
+    line: int  # of its head, 1-based
+    options: tuple[Option, ...]  # in file order, with duplicates
+    source: str = "cfg"  # the file, for messages
     _asked: set[str] = field(default_factory=set, init=False, repr=False, compare=False)
 
     def find(self, key: str) -> Option | None:
@@ -102,13 +90,13 @@ class Section:
 
     def text(self, key: str, default: str) -> str:
         """The value as it stands."""
-        option = self._ask(key)
-        return default if option is None or option.value is None else option.value
+        given = self._given(key)
+        return default if given is None else given
 
     def integer(self, key: str, default: int, *, least: int | None = None) -> int:
         """The value as C's `atoi` reads it (`0.5` and `abc` are 0); not less than `least`."""
-        option = self._ask(key)
-        value = default if option is None or option.value is None else self._to_integer(option, option.value)
+        given = self._given(key)
+        value = default if given is None else self._to_integer(key, given)
         if least is not None and value < least:
             raise self.error(f"{key} must be at least {least}, not {self._written(key, value)}", key=key)
         return value
@@ -119,8 +107,8 @@ class Section:
 
     def number(self, key: str, default: float, *, least: float | None = None, below: float | None = None) -> float:
         """The value as C's `atof` reads it (`.5`, `1e-3`; `abc` is 0), finite, `least` <= value < `below`."""
-        option = self._ask(key)
-        value = default if option is None or option.value is None else self._to_number(option, option.value)
+        given = self._given(key)
+        value = default if given is None else self._to_number(key, given)
         if least is not None and value < least:
             raise self.error(f"{key} must be at least {least:g}, not {self._written(key, value)}", key=key)
         if below is not None and value >= below:
@@ -129,11 +117,11 @@ class Section:
 
     def integers(self, key: str) -> tuple[int, ...]:
         """The comma-separated value, each part read as by `integer`; empty where the key is missing."""
-        return tuple(self._to_integer(option, part) for option, part in self._parts(key))
+        return tuple(self._to_integer(key, part) for part in self._parts(key))
 
     def numbers(self, key: str) -> tuple[float, ...]:
         """The comma-separated value, each part read as by `number`; empty where the key is missing."""
-        return tuple(self._to_number(option, part) for option, part in self._parts(key))
+        return tuple(self._to_number(key, part) for part in self._parts(key))
 
     def activation(self, default: str) -> str:
         """The name of a known activation."""
@@ -145,9 +133,9 @@ class Section:
 
     def refuse(self, key: str, meaning: str) -> None:
         """Raise where `key` asks for something that gridyolo does not build."""
-        option = self._ask(key)
-        if option is not None and option.value is not None and option.value.lstrip("0.") != "":
-            raise self.error(f"{key}={shown(option.value)}: gridyolo does not build {meaning}", key=key)
+        given = self._given(key)
+        if given is not None and given.lstrip("0.") != "":
+            raise self.error(f"{key}={shown(given)}: gridyolo does not build {meaning}", key=key)
 
     def unused(self) -> list[str]:
         """A sentence for every option that had no effect: one that nobody asked for, or the second of its key."""
@@ -167,51 +155,46 @@ class Section:
         line = self.line if option is None else option.line
         return ConfigError(f"{self.source}:{line}: [{self.name}] {problem}")
 
-    def _ask(self, key: str) -> Option | None:
+    def _given(self, key: str) -> str | None:
+        """The value of a key, from now on one that was asked for; None where it is missing or has no value."""
         self._asked.add(key)
-        return self.find(key)
+        option = self.find(key)
+        return None if option is None else option.value
 
-    def _parts(self, key: str) -> list[tuple[Option, str]]:
-        option = self._ask(key)
-        return [] if option is None or option.value is None else [(option, part) for part in option.value.split(",")]
+    def _parts(self, key: str) -> list[str]:
+        given = self._given(key)
+        return [] if given is None else given.split(",")
 
     def _written(self, key: str, value: float) -> str:
         """The number, and what stands in the file where that reads differently."""
         text = self.text(key, "")
         return f"{value:g}" if text in ("", f"{value:g}") else f"{value:g} (read from {shown(text)})"
 
-    def _to_integer(self, option: Option, text: str) -> int:
+    def _to_integer(self, key: str, text: str) -> int:
         start = _INTEGER_START.match(text)
         digits = start.group().lstrip("+-").lstrip("0") if start else ""
         # the length first: a number of a million digits takes Python minutes, if it takes it at all
         magnitude = int(digits or "0") if len(digits) <= len(str(MAX_INTEGER)) else MAX_INTEGER + 1
         if magnitude > MAX_INTEGER:
-            raise self.error(f"{option.key}={shown(text)} does not fit into 32 bits", key=option.key)
+            raise self.error(f"{key}={shown(text)} does not fit into 32 bits", key=key)
         return -magnitude if text.startswith("-") else magnitude
 
-    def _to_number(self, option: Option, text: str) -> float:
+    def _to_number(self, key: str, text: str) -> float:
         start = _NUMBER_START.match(text)
         value = float(start.group()) if start else 0.0
         if _UNWANTED_NUMBER.match(text) or not math.isfinite(value) or abs(value) > MAX_NUMBER:
-            raise self.error(f"{option.key}={shown(text)} is not a finite decimal number", key=option.key)
+            raise self.error(f"{key}={shown(text)} is not a finite decimal number", key=key)
         return value
 
 
 @dataclass(frozen=True)
 class Cfg:
-    """A parsed file.
+    """A parsed file."""
 
-    Attributes:
-        source: its name, for messages.
-        text: the original text; darknet has no way to write one, so this is kept.
-        sections: in file order, the first one is `net`.
-        notes: lines that were skipped although they are not comments, as sentences.
-    """
-
-    source: str
-    text: str
-    sections: tuple[Section, ...]
-    notes: tuple[str, ...] = field(default=())
+    source: str  # its name, for messages
+    text: str  # as it was written
+    sections: tuple[Section, ...]  # in file order, the first one is `net`
+    notes: tuple[str, ...]  # on lines that were skipped although they are not comments
 
 
 def read_cfg(path: Path) -> Cfg:
@@ -220,13 +203,7 @@ def read_cfg(path: Path) -> Cfg:
     Raises:
         ConfigError: it cannot be read, is larger than `MAX_CFG_BYTES`, is not text, or breaks the grammar.
     """
-    try:
-        with path.open("rb") as file:
-            content = file.read(MAX_CFG_BYTES + 1)
-    except OSError as error:
-        raise ConfigError(f"{path}: cannot read this cfg: {error.strerror or error}") from error
-    if len(content) > MAX_CFG_BYTES:
-        raise ConfigError(f"{path} is not a cfg: it has more than {MAX_CFG_BYTES:,} bytes")
+    content = read_bytes(path, what="a cfg", limit=MAX_CFG_BYTES, error=ConfigError)
     try:
         text = content.decode("utf-8-sig")
     except UnicodeDecodeError as error:
@@ -235,11 +212,7 @@ def read_cfg(path: Path) -> Cfg:
 
 
 def parse_cfg(text: str, *, source: str) -> Cfg:
-    """Sections of a cfg text.
-
-    Args:
-        text: the whole file.
-        source: its name, for messages.
+    """Sections of the text of a cfg; `source` is its name for messages.
 
     Raises:
         ConfigError: `SOURCE:LINE: ...` for everything the grammar does not allow.
@@ -271,15 +244,6 @@ def parse_cfg(text: str, *, source: str) -> Cfg:
     return Cfg(source=source, text=text, sections=sections, notes=tuple(notes))
 
 
-def shown(text: str) -> str:
-    """`text` quoted for a message, its end left out where it is long.
-
-    >>> shown("leaky")
-    "'leaky'"
-    """
-    return repr(text if len(text) <= _LONGEST_SHOWN else text[:_LONGEST_SHOWN] + "...")
-
-
 def _section_name(line: str, *, where: str, first: bool) -> str:
     """Canonical name of the section that `line` opens, or the reason why there is none."""
     written = line[1:-1] if line.endswith("]") else line
@@ -290,7 +254,7 @@ def _section_name(line: str, *, where: str, first: bool) -> str:
             f"its classifiers need: {', '.join(sorted(BUILT_SECTIONS))}"
         )
     if name not in BUILT_SECTIONS:
-        close = difflib.get_close_matches(written.lower()[:_LONGEST_SHOWN], (*BUILT_SECTIONS, *_ALIASES), n=1)
+        close = difflib.get_close_matches(written.lower(), (*BUILT_SECTIONS, *_ALIASES), n=1)
         hint = f"; did you mean [{close[0]}]?" if close else ""
         raise ConfigError(f"{where}: unknown section {shown(line)}{hint}")
     if first != (name == "net"):

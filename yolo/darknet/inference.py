@@ -17,11 +17,9 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
 
-from yolo.darknet import layers
 from yolo.darknet.modules import ACTIVATIONS, LEAKY_SLOPE, BatchNorm, Connected, Convolutional, Local, local
 from yolo.darknet.network import DarknetNetwork, as_answer, check_images
-
-_FLOATS_PER_PIECE = 2_000_000  # 8 MB
+from yolo.darknet.weights import row_slices
 
 # darknet's name of an activation to oneDNN's name and arguments; others follow as a step of their own
 _FUSED_ACTIVATIONS: dict[str, tuple[str, list[float]]] = {
@@ -92,16 +90,11 @@ class DarknetInference(nn.Module):
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Copying:
-    """How tensors get into the copy.
+    """How tensors get into the copy."""
 
-    Attributes:
-        dtype: float32, bfloat16 or float16.
-        packed: use oneDNN's operators, on the CPU.
-        release_pages: of weights in a mapped file: called after each piece that was read; None for weights in memory.
-    """
-
-    dtype: torch.dtype
-    packed: bool
+    dtype: torch.dtype  # float32, bfloat16 or float16
+    packed: bool  # use oneDNN's operators, on the CPU
+    # of weights in a mapped file: called after each piece that was read; None for weights in memory
     release_pages: Callable[[], None] | None = None
 
     def pieces(self, tensor: Tensor, factor: Tensor | None = None) -> Iterator[Tensor]:
@@ -109,11 +102,10 @@ class Copying:
 
         A piece is good until the next one: it may be a view of the original, or of the file.
         """
-        rows = max(1, _FLOATS_PER_PIECE * len(tensor) // max(1, tensor.numel()))
-        for start in range(0, len(tensor), rows):
-            piece = tensor.detach()[start : start + rows]
+        for rows in row_slices(tensor.shape):
+            piece = tensor.detach()[rows]
             if factor is not None:
-                piece = piece * factor[start : start + rows].view(-1, *[1] * (tensor.ndim - 1))
+                piece = piece * factor[rows].view(-1, *[1] * (tensor.ndim - 1))
             yield piece.to(self.dtype)
             if self.release_pages is not None:
                 self.release_pages()
@@ -136,9 +128,7 @@ def inference_layer(layer: nn.Module, copying: Copying) -> nn.Module:
     """What computes the same as `layer` in evaluation mode."""
     match layer:
         case Convolutional():
-            factor, bias = _affine(layer)
-            weights = copying.whole(layer.weights, factor)
-            return FoldedConvolution(layer.layer, weights, copying.whole(bias), packed=copying.packed)
+            return FoldedConvolution(layer, copying)
         case Connected():
             return FoldedConnection(layer, copying)
         case Local():
@@ -157,24 +147,24 @@ def _affine(layer: Convolutional | Connected) -> tuple[Tensor | None, Tensor]:
     return (None, layer.biases) if layer.norm is None else layer.norm.as_affine()
 
 
+def _activations(name: str, *, packed: bool) -> tuple[tuple[str, list[float]], Callable[[Tensor], Tensor]]:
+    """What oneDNN's operators apply themselves, and what is applied to their answer."""
+    fused = _FUSED_ACTIVATIONS.get(name) if packed else None
+    return fused or _FUSED_ACTIVATIONS["linear"], ACTIVATIONS["linear" if fused else name]
+
+
 class FoldedConvolution(nn.Module):
-    """Convolution, bias and activation, for inference.
+    """Convolution, bias and activation; packed for the layer's input shape first of all, but others work as well."""
 
-    Args:
-        layer: its geometry and activation.
-        weights: (out, in / groups, k, k), float32 or bfloat16 where packed.
-        bias: (out,), of the same type.
-        packed: use oneDNN's operators, on the CPU; for `layer`'s input shape first of all, others work as well.
-    """
-
-    def __init__(self, layer: layers.Convolutional, weights: Tensor, bias: Tensor, *, packed: bool) -> None:
+    def __init__(self, module: Convolutional, copying: Copying) -> None:
         super().__init__()
+        layer, (factor, bias) = module.layer, _affine(module)
+        weights = copying.whole(module.weights, factor)
         self.geometry = ([layer.padding] * 2, [layer.stride] * 2, [1, 1], layer.groups)
-        self.bias = nn.Parameter(bias, requires_grad=False)
-        self.fused = _FUSED_ACTIVATIONS.get(layer.activation) if packed else None
-        self.activation = ACTIVATIONS["linear" if self.fused else layer.activation]
-        self.packed = packed
-        if packed:
+        self.bias = nn.Parameter(copying.whole(bias), requires_grad=False)
+        self.packed = copying.packed
+        self.fused, self.activation = _activations(layer.activation, packed=self.packed)
+        if self.packed:
             reorder: Any = torch._C._nn.mkldnn_reorder_conv2d_weight  # its annotation lacks the last argument
             self.weights: Tensor = reorder(weights.to_mkldnn(), *self.geometry, [1, *layer.in_shape])
         else:
@@ -185,47 +175,39 @@ class FoldedConvolution(nn.Module):
         if not self.packed:
             padding, stride, dilation, groups = self.geometry
             return self.activation(F.conv2d(x, self.weights, self.bias, stride, padding, dilation, groups))
-        name, scalars = self.fused or ("none", [])
-        return self.activation(
-            torch.ops.mkldnn._convolution_pointwise(x, self.weights, self.bias, *self.geometry, name, scalars, "")
-        )
+        run = torch.ops.mkldnn._convolution_pointwise
+        return self.activation(run(x, self.weights, self.bias, *self.geometry, *self.fused, ""))
 
 
 class FoldedConnection(nn.Module):
-    """Full connection, bias and activation, for inference.
+    """Full connection, bias and activation.
 
     Packed weights are kept in pieces of some rows, so that packing needs no second copy of what can be most of a
     network.
-
-    Args:
-        layer: with its weights, (out, in).
-        copying: how they are taken over.
     """
 
-    def __init__(self, layer: Connected, copying: Copying) -> None:
+    def __init__(self, module: Connected, copying: Copying) -> None:
         super().__init__()
-        factor, bias = _affine(layer)
-        activation = layer.layer.activation
-        self.packed = copying.packed
+        factor, bias = _affine(module)
         self.bias = nn.Parameter(copying.whole(bias), requires_grad=False)
-        self.fused = _FUSED_ACTIVATIONS.get(activation) if self.packed else None
-        self.activation = ACTIVATIONS["linear" if self.fused else activation]
+        self.packed = copying.packed
+        self.fused, self.activation = _activations(module.layer.activation, packed=self.packed)
         self.pieces: list[tuple[Tensor, Tensor]] = []  # packed weights and bias
         if self.packed:
             start = 0
-            for piece in copying.pieces(layer.weights, factor):
-                bias = self.bias[start : start + len(piece)]
-                self.pieces.append((torch.ops.mkldnn._reorder_linear_weight(piece, 1), bias))
+            for piece in copying.pieces(module.weights, factor):
+                weights = torch.ops.mkldnn._reorder_linear_weight(piece, 1)
+                self.pieces.append((weights, self.bias[start : start + len(piece)]))
                 start += len(piece)
         else:
-            self.weights = nn.Parameter(copying.whole(layer.weights, factor))
+            self.weights = nn.Parameter(copying.whole(module.weights, factor))
 
     def forward(self, x: Tensor) -> Tensor:
         """(N, C, H, W), read in that order, to (N, out, 1, 1)."""
         x = x.flatten(1)
         if self.packed:
-            run, (name, scalars) = torch.ops.mkldnn._linear_pointwise, self.fused or ("none", [])
-            y = torch.cat([run(x, weights, bias, name, scalars, "") for weights, bias in self.pieces], dim=1)
+            run = torch.ops.mkldnn._linear_pointwise
+            y = torch.cat([run(x, weights, bias, *self.fused, "") for weights, bias in self.pieces], dim=1)
         else:
             y = F.linear(x, self.weights, self.bias)
         return self.activation(y)[:, :, None, None]

@@ -36,7 +36,7 @@ class Shape(NamedTuple):
         return f"{self.width} x {self.height} x {self.channels}"
 
 
-@dataclass(frozen=True, kw_only=True, slots=True)
+@dataclass(frozen=True, slots=True)
 class Block:
     """One float32 array of a weights file."""
 
@@ -51,31 +51,24 @@ class Block:
 
 @dataclass(frozen=True, kw_only=True, slots=True)
 class Layer:
-    """What every layer has.
+    """What every layer has."""
 
-    Attributes:
-        index: 0-based, [net] not counted: the number darknet prints and file layouts speak of.
-        line: 1-based line of the section in the cfg.
-        in_shape: what it receives.
-        out_shape: what it answers.
-        dont_save: it is left out of written files.
-        dont_load: it is not expected in files that are read.
-        dont_load_scales: files that are read lack its scales, means and variances.
-        stop_backward: no gradient reaches it or the layers before it: they are not trained.
-    """
-
-    kind: ClassVar[str]
     # whether a convolution, a pool or another layer that needs rows and columns may follow
     outputs_image: ClassVar[bool] = True
 
-    index: int
-    line: int
+    index: int  # 0-based, [net] not counted: the number darknet prints and file layouts speak of
+    line: int  # 1-based line of the section in the cfg
     in_shape: Shape
     out_shape: Shape
-    dont_save: bool
-    dont_load: bool
-    dont_load_scales: bool
-    stop_backward: bool
+    dont_save: bool  # it is left out of written files
+    dont_load: bool  # it is not expected in files that are read
+    dont_load_scales: bool  # files that are read lack its scales, means and variances
+    stop_backward: bool  # no gradient reaches it or the layers before it: they are not trained
+
+    @property
+    def kind(self) -> str:
+        """Name of its section in a cfg: `convolutional`."""
+        return type(self).__name__.lower()
 
     @property
     def blocks(self) -> tuple[Block, ...]:
@@ -90,9 +83,12 @@ class Layer:
     @property
     def loaded_blocks(self) -> tuple[Block, ...]:
         """The arrays that are read from a file, with the shapes they have there."""
+        return self._loaded(self.blocks)
+
+    def _loaded(self, blocks: tuple[Block, ...]) -> tuple[Block, ...]:
         if self.dont_load:
             return ()
-        return tuple(b for b in self.blocks if not (self.dont_load_scales and b.name in NORMALIZATION))
+        return tuple(b for b in blocks if not (self.dont_load_scales and b.name in NORMALIZATION))
 
     @property
     def num_parameters(self) -> int:
@@ -110,39 +106,19 @@ class Layer:
         return 0
 
 
-__all__ = [
-    "Activation", "Avgpool", "Batchnorm", "Block", "Connected", "Convolutional", "Cost", "Crop", "Detection",
-    "Dropout", "Layer", "Local", "Maxpool", "Shape", "Softmax",
-]  # fmt: skip
-
-
 @dataclass(frozen=True, kw_only=True, slots=True)
 class Convolutional(Layer):
-    """Convolution, then batch normalisation or a bias, then the activation.
+    """Convolution, then batch normalisation or a bias, then the activation."""
 
-    Attributes:
-        filters: output channels.
-        size: side of the square kernel.
-        stride: of the kernel, in both directions.
-        padding: zeros on every side.
-        groups: channel groups that do not see each other.
-        batch_normalize: then `biases` are the shift of the normalisation and there is no other bias.
-        activation: name.
-        flipped: the file holds the weights as a (channels * size * size, filters) matrix.
-        num_load: files that are read hold this many of the filters only; 0 for all.
-    """
-
-    kind: ClassVar[str] = "convolutional"
-
-    filters: int
-    size: int
-    stride: int
-    padding: int
-    groups: int
-    batch_normalize: bool
+    filters: int  # output channels
+    size: int  # side of the square kernel
+    stride: int  # in both directions
+    padding: int  # zeros on every side
+    groups: int  # channel groups that do not see each other
+    batch_normalize: bool  # then `biases` are the shift of the normalisation and there is no other bias
     activation: str
-    flipped: bool
-    num_load: int
+    flipped: bool  # the file holds the weights as a (channels * size * size, filters) matrix
+    num_load: int  # files that are read hold this many of the filters only; 0 for all
 
     @property
     def blocks(self) -> tuple[Block, ...]:
@@ -152,10 +128,7 @@ class Convolutional(Layer):
     @property
     def loaded_blocks(self) -> tuple[Block, ...]:
         """As in every layer, but with `num_load` filters."""
-        if self.dont_load:
-            return ()
-        blocks = self._blocks(self.num_load or self.filters)
-        return tuple(b for b in blocks if not (self.dont_load_scales and b.name in NORMALIZATION))
+        return self._loaded(self._blocks(self.num_load or self.filters))
 
     @property
     def flops(self) -> int:
@@ -165,27 +138,17 @@ class Convolutional(Layer):
     def _blocks(self, filters: int) -> tuple[Block, ...]:
         vectors = ("biases", *(NORMALIZATION if self.batch_normalize else ()))
         weights = (filters, self.in_shape.channels // self.groups, self.size, self.size)
-        return (*(Block(name=name, shape=(filters,)) for name in vectors), Block(name="weights", shape=weights))
+        return (*(Block(name, (filters,)) for name in vectors), Block("weights", weights))
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
 class Local(Layer):
-    """A convolution whose weights and biases are different at every output place.
+    """A convolution whose weights and biases differ from place to place."""
 
-    Attributes:
-        filters: output channels.
-        size: side of the square kernel.
-        stride: of the kernel, in both directions.
-        padding: zeros on every side (the key is `pad`, but unlike a convolution's it counts pixels).
-        activation: name.
-    """
-
-    kind: ClassVar[str] = "local"
-
-    filters: int
-    size: int
-    stride: int
-    padding: int
+    filters: int  # output channels
+    size: int  # side of the square kernel
+    stride: int  # in both directions
+    padding: int  # zeros on every side (`pad` in the cfg, where for once it counts pixels)
     activation: str
 
     @property
@@ -193,7 +156,7 @@ class Local(Layer):
         """Biases by channel and place, weights by place."""
         _, height, width = self.out_shape
         weights = (height, width, self.filters, self.in_shape.channels, self.size, self.size)
-        return (Block(name="biases", shape=(self.filters, height, width)), Block(name="weights", shape=weights))
+        return (Block("biases", (self.filters, height, width)), Block("weights", weights))
 
     @property
     def flops(self) -> int:
@@ -203,18 +166,10 @@ class Local(Layer):
 
 @dataclass(frozen=True, kw_only=True, slots=True)
 class Connected(Layer):
-    """Every output sees every input, in the order channels, rows, columns.
-
-    Attributes:
-        outputs: length of the answer.
-        batch_normalize: then `biases` are the shift of the normalisation.
-        activation: name.
-    """
-
-    kind: ClassVar[str] = "connected"
+    """Every output sees every input, in the order channels, rows, columns."""
 
     outputs: int
-    batch_normalize: bool
+    batch_normalize: bool  # then `biases` are the shift of the normalisation
     activation: str
 
     @property
@@ -222,9 +177,9 @@ class Connected(Layer):
         """Biases, weights, and only then the normalisation: another order than a convolution's."""
         vectors = NORMALIZATION if self.batch_normalize else ()
         return (
-            Block(name="biases", shape=(self.outputs,)),
-            Block(name="weights", shape=(self.outputs, self.in_shape.size)),
-            *(Block(name=name, shape=(self.outputs,)) for name in vectors),
+            Block("biases", (self.outputs,)),
+            Block("weights", (self.outputs, self.in_shape.size)),
+            *(Block(name, (self.outputs,)) for name in vectors),
         )
 
     @property
@@ -238,60 +193,39 @@ class Maxpool(Layer):
     """Largest value of each window.
 
     The windows start at `i * stride - padding // 2`, and what they cover outside the image does not count.
-
-    Attributes:
-        size: side of the square window.
-        stride: of the window, in both directions.
-        padding: of both sides together, so that the output side is (in + padding - size) // stride + 1.
     """
 
-    kind: ClassVar[str] = "maxpool"
-
-    size: int
-    stride: int
-    padding: int
+    size: int  # side of the square window
+    stride: int  # in both directions
+    padding: int  # of both sides together: the output side is (in + padding - size) // stride + 1
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
 class Avgpool(Layer):
     """Mean of each channel."""
 
-    kind: ClassVar[str] = "avgpool"
-
 
 @dataclass(frozen=True, kw_only=True, slots=True)
 class Dropout(Layer):
     """In training each value is zeroed with `probability`, the others are divided by 1 - `probability`."""
-
-    kind: ClassVar[str] = "dropout"
 
     probability: float
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
 class Crop(Layer):
-    """A window of the image, of the size of `out_shape`: central, or in training at a random place.
+    """A window of the image, of the size of `out_shape`: central, or in training at a random place."""
 
-    Attributes:
-        flip: in training, mirror half of the images.
-        noadjust: leave values as they are; otherwise x becomes 2x - 1.
-        saturation: largest change of saturation in training, as a factor; 1 for none.
-        exposure: largest change of brightness in training, as a factor; 1 for none.
-    """
-
-    kind: ClassVar[str] = "crop"
-
-    flip: bool
-    noadjust: bool
-    saturation: float
-    exposure: float
+    flip: bool  # in training, mirror half of the images
+    noadjust: bool  # leave values as they are; otherwise x becomes 2x - 1
+    saturation: float  # largest change in training, as a factor; 1 for none
+    exposure: float  # largest change of brightness in training, as a factor; 1 for none
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
 class Softmax(Layer):
     """Softmax over each of `groups` equal parts of the vector, of values divided by `temperature`."""
 
-    kind: ClassVar[str] = "softmax"
     outputs_image: ClassVar[bool] = False
 
     groups: int
@@ -302,7 +236,6 @@ class Softmax(Layer):
 class Cost(Layer):
     """Where darknet measures a classifier's error; the values pass through."""
 
-    kind: ClassVar[str] = "cost"
     outputs_image: ClassVar[bool] = False
 
 
@@ -310,17 +243,10 @@ class Cost(Layer):
 class Batchnorm(Layer):
     """Batch normalisation on its own. darknet neither trains it nor saves its biases."""
 
-    kind: ClassVar[str] = "batchnorm"
-
     @property
     def blocks(self) -> tuple[Block, ...]:
         """Scales and running statistics."""
-        return tuple(Block(name=name, shape=(self.in_shape.channels,)) for name in NORMALIZATION)
-
-    @property
-    def loaded_blocks(self) -> tuple[Block, ...]:
-        """All of them: darknet does not obey `dontloadscales` here."""
-        return () if self.dont_load else self.blocks
+        return tuple(Block(name, (self.in_shape.channels,)) for name in NORMALIZATION)
 
     @property
     def num_parameters(self) -> int:
@@ -332,8 +258,6 @@ class Batchnorm(Layer):
 class Activation(Layer):
     """An activation on its own."""
 
-    kind: ClassVar[str] = "activation"
-
     activation: str
 
 
@@ -342,36 +266,20 @@ class Detection(Layer):
     """YOLOv1's output: decodes nothing, in training it is the loss.
 
     The flat vector holds three blocks, each by row, column of the grid: class probabilities, confidences, boxes.
-
-    Attributes:
-        side: S, cells along each side.
-        boxes_per_cell: B (`num` in the cfg).
-        num_classes: C.
-        softmax: over the class values of each cell.
-        sqrt: width and height are answered as square roots.
-        rescore: the confidence of the responsible box shall be its IoU, otherwise 1.
-        forced: the responsible box is chosen by the object's area, not by IoU.
-        random: the responsible box of the first images is drawn.
-        jitter: largest crop and extension of each border in training, relative to the image.
-        object_scale: weight of the confidence of responsible boxes.
-        noobject_scale: weight of the confidence of the others.
-        class_scale: weight of the class values.
-        coord_scale: weight of the box values.
     """
 
-    kind: ClassVar[str] = "detection"
     outputs_image: ClassVar[bool] = False
 
-    side: int
-    boxes_per_cell: int
-    num_classes: int
-    softmax: bool
-    sqrt: bool
-    rescore: bool
-    forced: bool
-    random: bool
-    jitter: float
-    object_scale: float
-    noobject_scale: float
-    class_scale: float
-    coord_scale: float
+    side: int  # S, cells along each side
+    boxes_per_cell: int  # B (`num` in the cfg)
+    num_classes: int  # C
+    softmax: bool  # over the class values of each cell
+    sqrt: bool  # width and height are answered as square roots
+    rescore: bool  # the confidence of the responsible box shall be its IoU, otherwise 1
+    forced: bool  # the responsible box is chosen by the object's area, not by IoU
+    random: bool  # the responsible box of the first images is drawn
+    jitter: float  # largest crop and extension of each border in training, relative to the image
+    object_scale: float  # weight of the confidence of responsible boxes
+    noobject_scale: float  # weight of the confidence of the others
+    class_scale: float  # weight of the class values
+    coord_scale: float  # weight of the box values

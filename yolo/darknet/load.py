@@ -9,7 +9,7 @@ from pathlib import Path
 
 import numpy as np
 import torch
-from torch import Tensor, nn
+from torch import Tensor
 
 from yolo.darknet.cfg import read_cfg
 from yolo.darknet.modules import block_tensors
@@ -22,11 +22,10 @@ from yolo.darknet.weights import (
     read_header,
     read_weights,
     release_pages,
+    row_slices,
     write_weights,
 )
 from yolo.errors import ConfigError, WeightsError
-
-_FLOATS_AT_ONCE = 1_000_000
 
 
 def load_darknet(
@@ -60,17 +59,14 @@ def load_darknet(
         arrays = weights.arrays.get(index, {})
         for name, tensor in layer.state_dict().items():
             array = arrays[name.rpartition(".")[2]]
-            state[f"layers.{index}.{name}"] = _view(array) if mapped else _copied(array, tensor.shape)
             if mapped:
+                state[f"layers.{index}.{name}"] = _view(array)
                 network.release_pages = partial(release_pages, array)
+            else:
+                state[f"layers.{index}.{name}"] = own = torch.empty(tensor.shape)
+                _copy(array, own)
     network.load_state_dict(state, assign=True)
     return network.eval(), weights.header
-
-
-def _copied(array: np.ndarray, shape: torch.Size) -> Tensor:
-    own = torch.empty(shape)
-    _copy(array, own)
-    return own
 
 
 def _view(array: np.ndarray) -> Tensor:
@@ -148,7 +144,12 @@ def save_darknet(path: Path, network: DarknetNetwork, header: WeightsHeader, *, 
     Raises:
         WeightsError: `upto` is no number of layers.
     """
-    arrays = {index: _arrays(layer) for index, layer in enumerate(network.layers)}
+    arrays = {
+        index: {
+            name: tensor.detach().cpu().float().contiguous().numpy() for name, tensor in block_tensors(layer).items()
+        }
+        for index, layer in enumerate(network.layers)
+    }
     write_weights(path, network.spec.plan, arrays, header, upto=upto)
 
 
@@ -164,17 +165,11 @@ def _fill(network: DarknetNetwork, weights: DarknetWeights, without: tuple[int, 
 
 
 def _copy(array: np.ndarray, into: Tensor) -> None:
-    """Copy a mapped array piece by piece in the order of the file, and let go of each before the next."""
+    """Copy a mapped array piece by piece in the order of the file, and release each before the next."""
     if not array.flags.c_contiguous:  # the file has it with its outputs last
         array, into = np.moveaxis(array, 0, -1), into.movedim(0, -1)
     elif into.is_contiguous():  # its rows can be large: the first of a [local] has a seventh of a network's numbers
         array, into = array.reshape(-1), into.view(-1)
-    rows = max(1, _FLOATS_AT_ONCE * len(array) // array.size)
-    for start in range(0, len(array), rows):
-        into[start : start + rows].copy_(torch.from_numpy(np.array(array[start : start + rows])))
+    for rows in row_slices(array.shape):
+        into[rows].copy_(torch.from_numpy(np.array(array[rows])))
         release_pages(array)
-
-
-def _arrays(layer: nn.Module) -> dict[str, np.ndarray]:
-    tensors = block_tensors(layer).items()
-    return {name: tensor.detach().cpu().float().contiguous().numpy() for name, tensor in tensors}

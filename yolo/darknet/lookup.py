@@ -1,6 +1,6 @@
 """What belongs to a weights file: its cfg, by path, by name or beside it, and the names of its classes.
 
-The shipped networks are those of yolo/recipes/*.cfg.
+`show` tells what is in such files. The shipped networks are those of yolo/recipes/*.cfg.
 """
 
 from __future__ import annotations
@@ -10,8 +10,12 @@ from collections import Counter
 from importlib import resources
 from pathlib import Path
 
-from yolo.darknet.cfg import Cfg, parse_cfg, read_cfg, shown
-from yolo.errors import ConfigError, DataError, WeightsError
+from yolo.config import DarknetShowConfig
+from yolo.darknet.cfg import Cfg, parse_cfg, read_cfg
+from yolo.darknet.plan import NetworkPlan, describe, plan_cfg
+from yolo.darknet.weights import read_weights
+from yolo.errors import ConfigError, DataError, WeightsError, shown
+from yolo.files import read_bytes
 
 WEIGHTS_SUFFIX = ".weights"
 # Files of gridyolo, in which nothing of darknet is to be found.
@@ -88,24 +92,48 @@ def default_names(num_classes: int) -> tuple[str, ...]:
     return VOC_NAMES if num_classes == len(VOC_NAMES) else tuple(f"class {label}" for label in range(num_classes))
 
 
-def read_names(path: Path, num_classes: int) -> tuple[str, ...]:
+def read_names(path: Path, num_classes: int | None = None) -> tuple[str, ...]:
     """Class names from a text file, one in each line; DataError if they are not `num_classes` different ones."""
+    content = read_bytes(path, what="a file of class names", limit=_MAX_NAMES_BYTES)
     try:
-        if path.exists() and not path.is_file() and not path.is_dir():  # a pipe, say, would wait for ever
-            raise DataError(f"{path}: is not a file of class names")
-        with path.open("rb") as file:
-            content = file.read(_MAX_NAMES_BYTES + 1)
-        if len(content) > _MAX_NAMES_BYTES:
-            raise DataError(f"{path}: is too large for a file of class names")
         lines = content.decode("utf-8-sig").splitlines()
     except UnicodeDecodeError as error:
         raise DataError(f"{path}: is not UTF-8 text; a names file has a class name in each line") from error
-    except OSError as error:
-        raise DataError(f"{path}: cannot be read ({error.strerror or error})") from error
     names = tuple(line.strip() for line in lines if line.strip())
-    if len(names) != num_classes:
+    if not names:
+        raise DataError(f"{path}: has no class names; write one in each line")
+    if num_classes is not None and len(names) != num_classes:
         raise DataError(f"{path}: has {len(names)} class names, the network has {num_classes} classes")
     twice = next((name for name, count in Counter(names).items() if count > 1), None)
     if twice is not None:
         raise DataError(f"{path}: {twice!r} is there twice; every class needs a name of its own")
     return names
+
+
+def show(config: DarknetShowConfig) -> list[str]:
+    """Lines on a cfg and on a weights file of it; errors as `open_darknet`, but classifiers are welcome."""
+    if not config.weights:
+        plan = plan_cfg(find_cfg(config.cfg))
+        return [*describe(plan), *plan.unused]
+    weights = Path(config.weights)
+    check_is_darknets(weights)
+    plan = plan_cfg(find_cfg(config.cfg) if config.cfg else cfg_for(weights))
+    return [*describe(plan), *plan.unused, *_describe_weights(weights, plan)]
+
+
+def _describe_weights(path: Path, plan: NetworkPlan) -> list[str]:
+    weights = read_weights(path, plan, partial=True)
+    header = weights.header
+    lines = [
+        f"{path}: header of the form {header.form!r}"
+        + (f", version {header.major}.{header.minor}.{header.revision}" if header.hyperparameters is None else "")
+        + f", {header.seen:,} images seen"
+    ]
+    if header.hyperparameters is not None:
+        rate, momentum, decay = header.hyperparameters
+        lines.append(f"learning rate {rate:g}, momentum {momentum:g}, decay {decay:g}")
+    if weights.loaded_layers == len(plan.layers):
+        lines.append("it holds the whole network")
+    else:
+        lines.append(f"it holds the first {weights.loaded_layers} of {len(plan.layers)} layers: a start for training")
+    return lines

@@ -25,17 +25,13 @@ from yolo.grid import GridSpec
 class DarknetSpec:
     """Everything that is needed to build a darknet network again; saved with its weights.
 
-    Attributes:
-        cfg: text of the cfg.
-        batch_norm: arithmetic of batch norms in training, see `modules.py`.
-
     Raises:
         ConfigError: an unknown arithmetic.
         TypeError: `cfg` is not text.
     """
 
-    cfg: str
-    batch_norm: BatchNormKind = "standard"
+    cfg: str  # the text
+    batch_norm: BatchNormKind = "standard"  # arithmetic of batch norms in training, see `modules.py`
 
     def __post_init__(self) -> None:
         if not isinstance(self.cfg, str):
@@ -60,13 +56,13 @@ class DarknetSpec:
         return self.plan.net.height, self.plan.net.width
 
     def grid(self, input_hw: tuple[int, int]) -> GridSpec:
-        """The grid; ValueError for an input of another size, or where the network is not a detector."""
+        """The grid; ConfigError for an input of another size, or where the network is not a detector."""
         if input_hw != self.input_hw:
             height, width = self.input_hw
-            raise ValueError(f"the cfg's input is {width}x{height} (width x height), not {input_hw[1]}x{input_hw[0]}")
+            raise ConfigError(f"the cfg's input is {width}x{height} (width x height), not {input_hw[1]}x{input_hw[0]}")
         detection = self.plan.detection
         if detection is None:
-            raise ValueError("the cfg has no [detection] layer: the network is not a detector")
+            raise ConfigError("the cfg has no [detection] layer: the network is not a detector")
         return grid_of(detection)
 
     def to_dict(self) -> dict[str, Any]:

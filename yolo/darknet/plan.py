@@ -2,6 +2,7 @@
 
     plan = plan_network(text, source="yolov1.cfg")
     plan.layers[0].blocks    # the arrays that a weights file holds for it
+    describe(plan)           # its table
 
 `with_classes` makes the cfg of the same network for another number of classes: two numbers of its text change.
 Leaves out: networks that are not a chain of layers (route, shortcut) and everything after YOLOv1.
@@ -12,8 +13,8 @@ from __future__ import annotations
 from dataclasses import dataclass
 
 from yolo.darknet.cfg import Cfg, Section, parse_cfg
-from yolo.darknet.layers import Connected, Detection, Layer, Shape
-from yolo.darknet.net import NetOptions, read_net
+from yolo.darknet.layers import Activation, Connected, Convolutional, Crop, Detection, Layer, Local, Maxpool, Shape
+from yolo.darknet.net_section import NetOptions, read_net
 from yolo.darknet.sections import Feed, build_layer
 from yolo.errors import ConfigError
 
@@ -29,21 +30,13 @@ _VALUES_PER_BOX_AND_CONFIDENCE = 5
 
 @dataclass(frozen=True)
 class NetworkPlan:
-    """A network as its cfg describes it.
+    """A network as its cfg describes it."""
 
-    Attributes:
-        source: name of the cfg, for messages.
-        text: the cfg as it was written.
-        net: options of [net].
-        layers: one for every further section, each fed by the one before.
-        unused: sentences on options without effect, `line 12: unused key 'foo' in [maxpool]`.
-    """
-
-    source: str
-    text: str
+    source: str  # name of the cfg, for messages
+    text: str  # the cfg as it was written
     net: NetOptions
-    layers: tuple[Layer, ...]
-    unused: tuple[str, ...]
+    layers: tuple[Layer, ...]  # one for every further section, each fed by the one before
+    unused: tuple[str, ...]  # sentences on options without effect, `line 12: unused key 'foo' in [maxpool]`
 
     @property
     def in_shape(self) -> Shape:
@@ -188,3 +181,35 @@ def check_trainable(plan: NetworkPlan) -> None:
             f"{plan.source}:{last.line}: [{last.kind}] stopbackward=1 leaves nothing to train: no layer after it has "
             "weights. Put it into an earlier section"
         )
+
+
+def describe(plan: NetworkPlan) -> list[str]:
+    """The plan as an aligned table, one line per layer, between a head and a line of totals."""
+    rows = [("", "layer", "filters", "size/stride", "input", "", "output", "parameters", "GFLOP")]
+    for layer in plan.layers:
+        filters, window = _cells(layer)
+        parameters = f"{layer.num_parameters:,}" if layer.num_parameters else ""
+        gflop = f"{layer.flops / 1e9:.3f}" if layer.flops else ""
+        shapes = (str(layer.in_shape), "->", str(layer.out_shape))
+        rows.append((str(layer.index), layer.kind, filters, window, *shapes, parameters, gflop))
+    widths = [max(len(row[column]) for row in rows) for column in range(len(rows[0]))]
+    # numbers and shapes stand right, words left
+    layout = "  ".join(f"{{:{'<' if column in (1, 3) else '>'}{width}}}" for column, width in enumerate(widths))
+    lines = [layout.format(*row).rstrip() for row in rows]
+    total = f"{len(plan.layers)} layers, {plan.num_parameters:,} parameters, {plan.flops / 1e9:.3f} GFLOP per image"
+    return [*lines, f"{total}, {plan.num_floats:,} floats in a weights file"]
+
+
+def _cells(layer: Layer) -> tuple[str, str]:
+    """What `describe` shows of a layer under `filters` and `size/stride`."""
+    if isinstance(layer, Convolutional | Local):
+        return str(layer.filters), f"{layer.size} x {layer.size} / {layer.stride}"
+    if isinstance(layer, Maxpool):
+        return "", f"{layer.size} x {layer.size} / {layer.stride}"
+    if isinstance(layer, Connected):
+        return str(layer.outputs), ""
+    if isinstance(layer, Crop):
+        return "", f"{layer.out_shape.width} x {layer.out_shape.height}"
+    if isinstance(layer, Activation):
+        return "", layer.activation
+    return "", ""

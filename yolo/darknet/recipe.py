@@ -2,11 +2,10 @@
 
 from __future__ import annotations
 
-from dataclasses import fields, is_dataclass
-from typing import Any, get_type_hints
+from dataclasses import asdict
+from typing import Any
 
-from yolo.config import TrainConfig
-from yolo.darknet.layers import Crop
+from yolo.darknet.layers import Crop, Detection
 from yolo.darknet.lookup import find_cfg
 from yolo.darknet.plan import NetworkPlan, detector_classes, plan_cfg
 
@@ -22,17 +21,20 @@ def training_defaults(cfg: str) -> dict[str, Any]:
     """
     plan = plan_cfg(find_cfg(cfg))
     detector_classes(plan)
-    net = plan.net
+    net, detection = plan.net, plan.detection
+    assert detection is not None
     return {
         "input_size": net.width,
-        # 10 images in 4 parts are 4 times 2: darknet divides without a remainder
-        "batch_size": max(1, net.sub_batch) * net.subdivisions,
+        "batch_size": net.sub_batch * net.subdivisions,
         "subdivisions": net.subdivisions,
         "max_batches": net.max_batches or None,
         "sampling": "replacement",
-        **_model(plan),
-        **_loss(plan),
-        **_augment(plan),
+        "model.boxes_per_cell": detection.boxes_per_cell,
+        "model.grid_size": detection.side,
+        "model.coding": "linear",
+        "model.resize": "stretch_corners",
+        **_loss(detection),
+        **_augment(plan, detection),
         "optimizer.name": "sgd",
         "optimizer.lr": net.learning_rate,
         "optimizer.momentum": net.momentum,
@@ -40,41 +42,11 @@ def training_defaults(cfg: str) -> dict[str, Any]:
         "optimizer.weight_decay": net.decay,
         "optimizer.clip_norm": 0.0,
         "optimizer.ema": 0.0,
-        **{f"optimizer.rate.{key}": getattr(net, key) for key in _RATE_KEYS},
+        **{f"optimizer.rate.{key}": value for key, value in asdict(net.rate).items()},
     }
 
 
-def darknet_train_config(*, cfg: str, **changes: Any) -> TrainConfig:
-    """The configuration with which darknet would train a cfg, with some options changed.
-
-    Args:
-        cfg: a cfg file or the name of a shipped network.
-        changes: options of `TrainConfig`, those of its sections with two underscores: `optimizer__lr=0.001`.
-    """
-    values = training_defaults(cfg)
-    if changes.get("epochs") is not None:  # the caller's measure of length replaces darknet's
-        del values["max_batches"]
-    values |= {key.replace("__", "."): value for key, value in changes.items()}
-    made: TrainConfig = _build(TrainConfig, {"cfg": cfg, **values})
-    return made
-
-
-_RATE_KEYS = ("policy", "steps", "scales", "step", "scale", "gamma", "power", "burn_in")
-
-
-def _model(plan: NetworkPlan) -> dict[str, Any]:
-    assert plan.detection is not None
-    return {
-        "model.boxes_per_cell": plan.detection.boxes_per_cell,
-        "model.grid_size": plan.detection.side,
-        "model.coding": "linear",
-        "model.resize": "stretch_corners",
-    }
-
-
-def _loss(plan: NetworkPlan) -> dict[str, Any]:
-    detection = plan.detection
-    assert detection is not None
+def _loss(detection: Detection) -> dict[str, Any]:
     return {
         "loss.lambda_coord": detection.coord_scale,
         "loss.lambda_obj": detection.object_scale,
@@ -91,8 +63,7 @@ def _loss(plan: NetworkPlan) -> dict[str, Any]:
     }
 
 
-def _augment(plan: NetworkPlan) -> dict[str, Any]:
-    assert plan.detection is not None
+def _augment(plan: NetworkPlan, detection: Detection) -> dict[str, Any]:
     # the cfgs of 2015 change colours in the crop layer, later ones while loading
     crop = next((layer for layer in plan.layers if isinstance(layer, Crop)), None)
     saturation, exposure = plan.net.saturation, plan.net.exposure
@@ -100,7 +71,7 @@ def _augment(plan: NetworkPlan) -> dict[str, Any]:
         saturation, exposure = crop.saturation, crop.exposure
     return {
         "augment.style": "darknet",
-        "augment.jitter": plan.detection.jitter,
+        "augment.jitter": detection.jitter,
         "augment.hue": plan.net.hue,
         "augment.saturation": _largest_change(saturation),
         "augment.value": _largest_change(exposure),
@@ -116,14 +87,3 @@ def _augment(plan: NetworkPlan) -> dict[str, Any]:
 def _largest_change(factor: float) -> float:
     """A factor s, which spans 1 / s to s, as a change: .75 and 1.333 are the same."""
     return max(factor, 1 / factor) - 1 if factor > 0 else 0.0
-
-
-def _build(config_class: type[Any], values: dict[str, Any]) -> Any:
-    """A configuration from dotted keys; sections that get none keep their defaults."""
-    hints = get_type_hints(config_class)
-    arguments = {key: value for key, value in values.items() if "." not in key}
-    for field in fields(config_class):
-        own = {key.partition(".")[2]: value for key, value in values.items() if key.startswith(f"{field.name}.")}
-        if own and is_dataclass(hints[field.name]):
-            arguments[field.name] = _build(hints[field.name], own)
-    return config_class(**arguments)

@@ -31,21 +31,14 @@ from yolo.darknet.layers import (
 _VALUES_PER_BOX = 4
 
 
-@dataclass(frozen=True, kw_only=True)
+@dataclass(frozen=True, slots=True, kw_only=True)
 class Feed:
-    """What a section is built on.
+    """What a section is built on."""
 
-    Attributes:
-        index: of the layer to build.
-        shape: of the values that reach it.
-        is_image: whether they have rows and columns; after a softmax, for one, darknet does not know them.
-        previous: name of the section before, for messages.
-    """
-
-    index: int
-    shape: Shape
-    is_image: bool
-    previous: str
+    index: int  # of the layer to build
+    shape: Shape  # of the values that reach it
+    is_image: bool  # they have rows and columns; after a softmax, for one, darknet does not know them
+    previous: str  # name of the section before, for messages
 
 
 def build_layer(section: Section, feed: Feed) -> Layer:
@@ -227,7 +220,8 @@ def _cost(section: Section, feed: Feed) -> Cost:
 
 
 def _batchnorm(section: Section, feed: Feed) -> Batchnorm:
-    return Batchnorm(**_place(section, feed, _image(section, feed)))
+    place = _place(section, feed, _image(section, feed))
+    return Batchnorm(**place | {"dont_load_scales": False})  # darknet does not obey it here
 
 
 def _activation(section: Section, feed: Feed) -> Activation:

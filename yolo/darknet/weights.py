@@ -23,31 +23,31 @@ Source: darknet src/parser.c, load_weights_upto, save_weights_upto and the funct
 
 from __future__ import annotations
 
+import math
 import mmap
 import struct
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, BinaryIO, Literal
 
 import numpy as np
-from numpy.typing import NDArray
 
+from yolo.arrays import Float32
 from yolo.darknet.layers import Block, Connected, Convolutional, Layer
 from yolo.darknet.plan import NetworkPlan
 from yolo.errors import WeightsError
 from yolo.files import atomic_write
 
-Array = NDArray[np.float32]
-LayerArrays = Mapping[str, Array]
+LayerArrays = Mapping[str, Float32]
 Form = Literal["current", "2016", "oldest"]
-HEADER_BYTES: dict[Form, int] = {"current": 20, "2016": 16, "oldest": 16}
 
 _FIRST_CURRENT_VERSION = 2  # major * 10 + minor
 _LARGEST_VERSION = 1000
 _FLOAT = np.dtype("<f4")
-_FLOATS_PER_WRITE = 4_000_000
+_FLOATS_AT_ONCE = 2_000_000  # 8 MB: what is copied, of arrays that can be most of a network
 _NUMBERS, _FLOATS, _SHORT_SEEN, _LONG_SEEN = "<iii", "<fff", "<i", "<Q"
+_SHORT_HEADER, _LONG_HEADER = 16, 20  # bytes
 
 # What people hand over instead. As a header these would say a learning rate that nobody ever used.
 _OTHER_FILES = {
@@ -62,19 +62,12 @@ _OTHER_FILES = {
 
 @dataclass(frozen=True, kw_only=True)
 class WeightsHeader:
-    """The numbers before the first layer.
+    """The numbers before the first layer."""
 
-    Attributes:
-        major: version, as an int32. In the oldest form these three are the bits of three floats.
-        minor: version.
-        revision: version.
-        seen: images the network was trained on; the learning rate continues from here.
-    """
-
-    major: int
+    major: int  # version, as an int32; in the oldest form these three are the bits of three floats
     minor: int
     revision: int
-    seen: int
+    seen: int  # images the network was trained on; the learning rate continues from here
 
     def __post_init__(self) -> None:
         try:
@@ -92,27 +85,17 @@ class WeightsHeader:
 
     @classmethod
     def oldest(cls, *, rate: float, momentum: float, decay: float, seen: int = 0) -> WeightsHeader:
-        """A header of the oldest form; darknet tells it by a rate or a momentum above 0."""
+        """A header of the oldest form; darknet recognises it by a rate or a momentum above 0."""
         major, minor, revision = struct.unpack(_NUMBERS, struct.pack(_FLOATS, rate, momentum, decay))
         return cls(major=major, minor=minor, revision=revision, seen=seen)
 
     @property
     def form(self) -> Form:
         """Which of the three forms darknet would take these numbers for."""
-        if self.transposes_connected:
+        if self.major > _LARGEST_VERSION or self.minor > _LARGEST_VERSION:
             return "oldest"
         below = self.major < _LARGEST_VERSION and self.minor < _LARGEST_VERSION
         return "current" if below and self.major * 10 + self.minor >= _FIRST_CURRENT_VERSION else "2016"
-
-    @property
-    def transposes_connected(self) -> bool:
-        """Whether connected matrices stand in the file as (inputs, outputs)."""
-        return self.major > _LARGEST_VERSION or self.minor > _LARGEST_VERSION
-
-    @property
-    def size(self) -> int:
-        """Bytes of the header."""
-        return HEADER_BYTES[self.form]
 
     @property
     def hyperparameters(self) -> tuple[float, float, float] | None:
@@ -138,7 +121,7 @@ def read_header(path: Path) -> WeightsHeader:
         if path.exists() and not path.is_file():  # a pipe, say, would wait for ever
             raise WeightsError(f"{path} is not a file: weights are read from ordinary files only")
         with path.open("rb") as file:
-            start = file.read(max(*HEADER_BYTES.values(), *map(len, _OTHER_FILES)))
+            start = file.read(max(_LONG_HEADER, *map(len, _OTHER_FILES)))
     except OSError as error:
         raise WeightsError(f"{path}: cannot read these weights: {error.strerror or error}") from error
     return parse_header(start, source=str(path))
@@ -153,14 +136,13 @@ def parse_header(start: bytes, *, source: str) -> WeightsHeader:
     for signature, what in _OTHER_FILES.items():
         if start.startswith(signature):
             raise WeightsError(f"{source} is not a darknet weights file but {what}")
-    short = HEADER_BYTES["2016"]
-    if len(start) < short:
+    if len(start) < _SHORT_HEADER:
         raise WeightsError(f"{source} is not a darknet weights file: {len(start)} bytes are shorter than any header")
     major, minor, revision, seen = struct.unpack_from(_NUMBERS + "i", start)
     # the form does not depend on seen, so 0 may stand in for it
     form = WeightsHeader(major=major, minor=minor, revision=revision, seen=0).form
     if form == "current":
-        if len(start) < HEADER_BYTES[form]:
+        if len(start) < _LONG_HEADER:
             raise WeightsError(f"{source} is not a darknet weights file: it ends inside the header")
         (seen,) = struct.unpack_from(_LONG_SEEN, start, struct.calcsize(_NUMBERS))
     return WeightsHeader(major=major, minor=minor, revision=revision, seen=seen)
@@ -168,20 +150,14 @@ def parse_header(start: bytes, *, source: str) -> WeightsHeader:
 
 @dataclass(frozen=True)
 class DarknetWeights:
-    """What a weights file holds.
+    """What a weights file holds."""
 
-    Attributes:
-        source: its name, for messages.
-        header: its header.
-        arrays: by layer index and block name; read-only views of the file in the shapes that `layers.py` tells.
-            Layers without arrays, and those that the file does not cover, are missing.
-        loaded_layers: how many layers from the start the file covers; all of them unless it is a partial one.
-    """
-
-    source: str
+    source: str  # its name, for messages
     header: WeightsHeader
+    # By layer index and block name: read-only views of the file in the shapes of `Layer.blocks`. Layers without
+    # arrays, and those that the file does not cover, are missing.
     arrays: Mapping[int, LayerArrays]
-    loaded_layers: int
+    loaded_layers: int  # how many layers from the start the file covers; all of them unless it is a partial one
 
 
 def read_weights(path: Path, plan: NetworkPlan, *, partial: bool = False) -> DarknetWeights:
@@ -197,11 +173,12 @@ def read_weights(path: Path, plan: NetworkPlan, *, partial: bool = False) -> Dar
             asked for.
     """
     header = read_header(path)
-    body_bytes = path.stat().st_size - header.size
+    header_bytes = len(header.to_bytes())
+    body_bytes = path.stat().st_size - header_bytes
     loaded_layers = _covered_layers(str(path), plan, body_bytes)
     if loaded_layers < len(plan.layers) and not (partial and body_bytes):
         raise WeightsError(_partial_message(str(path), plan, loaded_layers))
-    body = _map(path, header.size, body_bytes // _FLOAT.itemsize)
+    body = _map(path, header_bytes, body_bytes // _FLOAT.itemsize)
     arrays: dict[int, LayerArrays] = {}
     position = 0
     for layer in plan.layers[:loaded_layers]:
@@ -229,6 +206,17 @@ def check_finite(weights: DarknetWeights) -> None:
             if name == "rolling_variance" and smallest < 0:
                 raise WeightsError(f"{weights.source}: {name} of layer {index} has negative values")
             release_pages(array)
+
+
+def row_slices(shape: Sequence[int]) -> Iterator[slice]:
+    """The first axis of an array in slices of bounded memory, but of one row at least.
+
+    >>> list(row_slices((5, 500_000)))
+    [slice(0, 4, None), slice(4, 8, None)]
+    """
+    rows = max(1, _FLOATS_AT_ONCE // max(1, math.prod(shape[1:])))
+    for start in range(0, shape[0], rows):
+        yield slice(start, start + rows)
 
 
 def release_pages(array: np.ndarray) -> None:
@@ -259,14 +247,16 @@ def write_weights(
     Args:
         path: where to.
         plan: the network; layers with `dontsave` are left out.
-        arrays: float32, by layer index and block name, in the shapes that `layers.py` tells. Others are not looked at.
+        arrays: float32, by layer index and block name, in the shapes of `Layer.blocks`; others are ignored.
         header: decides the form; `WeightsHeader.new(seen)` for today's.
         upto: write only the layers before this index.
 
     Raises:
-        WeightsError: an array is missing or of another shape or type.
+        WeightsError: an array is missing or of another shape or type; there is no layer `upto`.
     """
-    layers = plan.layers[: _checked_upto(plan, upto)]
+    if upto is not None and not 0 <= upto <= len(plan.layers):
+        raise WeightsError(f"upto={upto}: {plan.source} has {len(plan.layers)} layers")
+    layers = plan.layers[:upto]
     for layer in layers:
         _check_arrays(str(path), layer, arrays.get(layer.index, {}))
     with atomic_write(path) as temporary, temporary.open("wb") as file:
@@ -274,18 +264,6 @@ def write_weights(
         for layer in layers:
             for block in layer.saved_blocks:
                 _write_array(file, _to_stored(arrays[layer.index][block.name], layer, block, header))
-
-
-def weights_size(plan: NetworkPlan, form: Form = "current", upto: int | None = None) -> int:
-    """Bytes of a file that `write_weights` makes.
-
-    Args:
-        plan: the network.
-        form: of the header.
-        upto: only the layers before this index.
-    """
-    layers = plan.layers[: _checked_upto(plan, upto)]
-    return HEADER_BYTES[form] + _FLOAT.itemsize * sum(b.size for layer in layers for b in layer.saved_blocks)
 
 
 def _covered_layers(source: str, plan: NetworkPlan, body_bytes: int) -> int:
@@ -322,7 +300,7 @@ def _partial_message(source: str, plan: NetworkPlan, loaded_layers: int) -> str:
     )
 
 
-def _map(path: Path, offset: int, num_floats: int) -> Array:
+def _map(path: Path, offset: int, num_floats: int) -> Float32:
     """The body of the file as a read-only vector that is not in memory."""
     if not num_floats:  # nothing cannot be mapped
         return np.empty(0, _FLOAT)
@@ -338,10 +316,10 @@ def _is_transposed(layer: Layer, block: Block, header: WeightsHeader) -> bool:
         return False
     if isinstance(layer, Convolutional):
         return layer.flipped
-    return isinstance(layer, Connected) and header.transposes_connected
+    return isinstance(layer, Connected) and header.form == "oldest"
 
 
-def _from_stored(stored: Array, layer: Layer, block: Block, header: WeightsHeader) -> Array:
+def _from_stored(stored: Float32, layer: Layer, block: Block, header: WeightsHeader) -> Float32:
     """A view of the file's floats in the shape of `block`."""
     if _is_transposed(layer, block, header):
         outputs, *inner = block.shape
@@ -349,16 +327,15 @@ def _from_stored(stored: Array, layer: Layer, block: Block, header: WeightsHeade
     return stored.reshape(block.shape)
 
 
-def _to_stored(array: Array, layer: Layer, block: Block, header: WeightsHeader) -> Array:
+def _to_stored(array: Float32, layer: Layer, block: Block, header: WeightsHeader) -> Float32:
     """A view of `array` in the order that the file has it. Inverse of `_from_stored`."""
     return np.moveaxis(array, 0, -1) if _is_transposed(layer, block, header) else array
 
 
-def _write_array(file: BinaryIO, array: Array) -> None:
-    """Write in pieces: a transposed array must be copied, and one layer can have most of the network's floats."""
-    rows = max(1, _FLOATS_PER_WRITE * len(array) // array.size)
-    for start in range(0, len(array), rows):
-        file.write(np.ascontiguousarray(array[start : start + rows], dtype=_FLOAT).data)
+def _write_array(file: BinaryIO, array: Float32) -> None:
+    """Write in pieces: a transposed array must be copied."""
+    for rows in row_slices(array.shape):
+        file.write(np.ascontiguousarray(array[rows], dtype=_FLOAT).data)
 
 
 def _check_arrays(source: str, layer: Layer, given: LayerArrays) -> None:
@@ -371,11 +348,3 @@ def _check_arrays(source: str, layer: Layer, given: LayerArrays) -> None:
             raise WeightsError(
                 f"{where}: its {block.name} must be float32 of shape {block.shape}, not {array.dtype} of {array.shape}"
             )
-
-
-def _checked_upto(plan: NetworkPlan, upto: int | None) -> int:
-    if upto is None:
-        return len(plan.layers)
-    if not 0 <= upto <= len(plan.layers):
-        raise WeightsError(f"upto={upto}: {plan.source} has {len(plan.layers)} layers")
-    return upto

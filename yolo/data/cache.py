@@ -26,9 +26,9 @@ import numpy as np
 from numpy.typing import NDArray
 
 from yolo.errors import ImageReadError
-from yolo.files import atomic_write
+from yolo.files import atomic_write, read_bytes
 from yolo.geometry import ResizeMode, place_boxes, place_image, plan_resize
-from yolo.images import decode_image, possible_reduction, read_bytes
+from yolo.images import decode_image, possible_reduction
 from yolo.structures import AnnotatedImage, GroundTruth, ImageGeometry, ImageNote
 
 
@@ -52,7 +52,7 @@ class ImageFile:
     @cached_property
     def data(self) -> bytes:
         """Its bytes; ImageReadError if it cannot be read."""
-        return read_bytes(self.path)
+        return read_bytes(self.path, error=ImageReadError)
 
 
 class PlacedImage(NamedTuple):

@@ -26,9 +26,9 @@ from yolo.darknet.network import DarknetSpec
 from yolo.engine.provenance import VERSIONS_OF
 from yolo.errors import GridYoloError
 from yolo.files import atomic_write, new_folder, remove_unfinished, saving, write_json, write_text
-from yolo.locks import FileLock
 from yolo.losses.yolo_loss import TERM_NAMES
 from yolo.models.network import Spec
+from yolo.process import FileLock
 
 # The names that people's scripts already parse.
 COLUMNS = (

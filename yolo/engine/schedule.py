@@ -6,10 +6,10 @@ darknet's policies count updates, those before a weights file was saved included
 """
 
 import math
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 
-from yolo.config import TrainConfig
-from yolo.darknet.net import NetOptions, learning_rate
+from yolo.config import RateConfig, TrainConfig
+from yolo.darknet.net_section import learning_rate
 from yolo.errors import ConfigError
 from yolo.randomness import sample_generator
 
@@ -29,7 +29,7 @@ class Schedule:
         final_lr: rate at the end as a share of the peak.
         updates: the run ends after this many; None for no limit.
         first_update: updates that the first weights have behind them, which darknet's policies count.
-        policy: one of darknet's policies with its numbers; None for `cosine`.
+        rate: the policy with its numbers; `cosine` is ours, the others darknet's.
         seed: of the policy `random`.
     """
 
@@ -40,7 +40,7 @@ class Schedule:
     final_lr: float
     updates: int | None = None
     first_update: int = 0
-    policy: NetOptions | None = None
+    rate: RateConfig = field(default_factory=RateConfig)
     seed: int = 0
 
     @classmethod
@@ -71,7 +71,7 @@ class Schedule:
             final_lr=config.optimizer.final_lr,
             updates=updates,
             first_update=first_update,
-            policy=_policy(config),
+            rate=config.optimizer.rate,
             seed=config.seed,
         )
 
@@ -89,32 +89,15 @@ class Schedule:
         >>> [round(plan.lr_factor(step, step / 100), 2) for step in (0, 4, 10, 55, 100)]
         [0.0, 0.4, 1.0, 0.5, 0.0]
         """
-        if self.policy is not None:
+        if self.rate.policy != "cosine":
             draw = float(sample_generator(self.seed, step, 0).uniform())
             # darknet counts the running batch: the first update has number 1
-            return learning_rate(self.policy, self.first_update + step + 1, uniform=draw)
+            number = self.first_update + step + 1
+            max_batches = 0 if self.updates is None else self.first_update + self.updates
+            return learning_rate(self.rate, number, max_batches=max_batches, uniform=draw)
         # by whichever comes first: a run that its time budget ends early must not end in its warm-up
         rise = max(progress / self.warmup if self.warmup else 1.0, (step + 1) / _MAX_WARMUP_STEPS)
         if rise < 1:
             return rise
         share = (progress - self.warmup) / (1 - self.warmup) if self.warmup < 1 else 1.0
         return self.final_lr + (1 - self.final_lr) * (1 + math.cos(math.pi * min(1.0, max(0.0, share)))) / 2
-
-
-def _policy(config: TrainConfig) -> NetOptions | None:
-    """The darknet policy of a configuration, of base rate 1."""
-    rate = config.optimizer.rate
-    if rate.policy == "cosine":
-        return None
-    return NetOptions(
-        learning_rate=1.0,
-        policy=rate.policy,
-        steps=tuple(rate.steps),
-        scales=tuple(rate.scales),
-        step=rate.step,
-        scale=rate.scale,
-        gamma=rate.gamma,
-        power=rate.power,
-        burn_in=rate.burn_in,
-        max_batches=config.max_batches or 0,
-    )

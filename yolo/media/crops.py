@@ -17,7 +17,9 @@ import numpy as np
 from numpy.typing import NDArray
 from PIL import Image
 
-from yolo.images import decode_image, read_bytes, read_size
+from yolo.errors import ImageReadError
+from yolo.files import read_bytes
+from yolo.images import decode_image, read_size
 
 PAPER = 236  # grey, seen around images that boxes reach out of
 
@@ -44,7 +46,9 @@ def decode_reduced(path: Path, *, needed: float) -> Decoded:
     """
     longer = max(read_size(path))
     reduction = next((by for by in (8, 4, 2) if longer // by >= needed), 1)
-    return Decoded(decode_image(read_bytes(path), name=str(path), reduction=reduction), 1 / reduction)
+    return Decoded(
+        decode_image(read_bytes(path, error=ImageReadError), name=str(path), reduction=reduction), 1 / reduction
+    )
 
 
 def ordered(box: Sequence[float], scale_xy: tuple[float, float] = (1.0, 1.0)) -> Box:

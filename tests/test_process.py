@@ -6,9 +6,9 @@ from pathlib import Path
 
 import pytest
 
-from yolo.locks import FileLock
+from yolo.process import FileLock
 
-HOLD = "import sys; from pathlib import Path; from yolo.locks import FileLock\nlock = FileLock(Path(sys.argv[1]))\n"
+HOLD = "import sys; from pathlib import Path; from yolo.process import FileLock\nlock = FileLock(Path(sys.argv[1]))\n"
 
 
 def test_a_file_has_one_holder_and_stays_an_ordinary_file(tmp_path: Path) -> None:
