@@ -158,6 +158,13 @@ def test_names_are_text_and_nothing_else(tmp_path: Path) -> None:
     assert json.loads((tmp_path / "compare.json").read_text(encoding="utf-8"))["names"]["a"] == evil
 
 
+def test_names_cannot_command_a_terminal(tmp_path: Path) -> None:
+    awkward = "\x1b[31mred\x07"
+    write(tmp_path, make_comparison(class_names=(awkward, "dog")), class_names=(awkward, "dog"), names=(awkward, "b"))
+    for path in tmp_path.iterdir():
+        assert not set(path.read_text(encoding="utf-8")) & {"\x1b", "\x07"}, path.name
+
+
 def test_csv_cells_are_no_formulas(tmp_path: Path) -> None:
     names = ("=1+1", "+a", "-b", "@c", "\td", "plain, with comma")
     write(tmp_path, make_comparison(class_names=names), class_names=names)
