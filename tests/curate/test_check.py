@@ -306,7 +306,7 @@ def test_a_real_dataset_with_its_defects(tmp_path: Path) -> None:
     bccd = Path(__file__).parents[2].parent / "shared" / "data" / "bccd"
     if not bccd.is_dir():
         pytest.skip(f"the dataset {bccd.name!r} is not on this machine")
-    report = run(bccd, tmp_path, workers=2)
+    report = run(bccd, tmp_path)
     found = {
         kind: sorted({int(re.findall(r"\d{5}", file)[0]) for file in files})
         for kind, files in files_by_kind(report, bccd).items()

@@ -264,7 +264,6 @@ def test_a_failing_disk_is_not_a_connection_error(server: FileServer, tmp_path: 
 
 
 def test_two_runs_do_not_write_one_file(tmp_path: Path) -> None:
-    pytest.importorskip("fcntl", reason="there is no such lock on this system")
     folder = tmp_path / "new"
     with exclusive(folder), pytest.raises(DataError, match="another download is running"), exclusive(folder):
         pytest.fail("both are in")

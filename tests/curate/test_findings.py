@@ -29,12 +29,12 @@ def test_unknown_kinds_are_warnings() -> None:
 
 
 def test_issues_become_findings_with_what_to_look_at() -> None:
-    account = ReadReport("train")
+    report = ReadReport("train")
     clipped = DataIssue("a.txt", "line 3", "clipped", "too large", "a.jpg", (1, 2, 30, 40))
-    account.add_issues("clipped", [0], lambda _: clipped)
-    account.add_issue("b.txt", "", "label_file_missing", "none", image="b.jpg")
-    account.add_issue("c.json", "", "unknown_image", "what")
-    assert list(map(issue_finding, account.issues)) == [
+    report.add_issues("clipped", [0], lambda _: clipped)
+    report.add_issue("b.txt", "", "label_file_missing", "none", image="b.jpg")
+    report.add_issue("c.json", "", "unknown_image", "what")
+    assert list(map(issue_finding, report.issues)) == [
         Finding("clipped", "a.txt", "line 3", "too large", (FindingImage("a.jpg", ((1, 2, 30, 40),), ("clipped",)),)),
         Finding("label_file_missing", "b.txt", "", "none", (FindingImage("b.jpg"),)),
         Finding("unknown_image", "c.json", "", "what"),

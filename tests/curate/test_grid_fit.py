@@ -5,7 +5,16 @@ from hypothesis import strategies as st
 
 from tests.curate.annotated import annotated, centred, random_images
 from tests.reference import slow_grid_limits
-from yolo.curate.grid_fit import INPUT_SIZES, MAX_BOXES, GridLimits, Visibility, measure_grids, recommend, visibility
+from yolo.curate.grid_fit import (
+    INPUT_SIZES,
+    MAX_BOXES,
+    GridLimits,
+    Recommendation,
+    Visibility,
+    measure_grids,
+    recommend,
+    visibility,
+)
 from yolo.formats.objects import AnnotatedImages
 from yolo.geometry import ResizeMode
 from yolo.structures import GroundTruth
@@ -84,7 +93,7 @@ def check_parity(images: AnnotatedImages, input_size: int, grid_size: int, resiz
 
 
 @pytest.mark.parametrize("resize", ["letterbox", "stretch", "stretch_corners"])
-@pytest.mark.parametrize(("input_size", "grid_size"), [(224, 7), (320, 10), (320, 20), (416, 26), (64, 16)])
+@pytest.mark.parametrize(("input_size", "grid_size"), [(224, 7), (416, 26)])
 def test_parity_with_training_s_own_placing(input_size: int, grid_size: int, resize: ResizeMode) -> None:
     check_parity(random_images(grid_size, num_images=60), input_size, grid_size, resize)
 
@@ -147,14 +156,19 @@ def grid_of_squares(side: float, *, spacing: int = 320) -> GroundTruth:
     return centred([(x, y) for x in places for y in places], side=side)
 
 
+def recommended(images: AnnotatedImages, *, input_size: int | None = None) -> Recommendation:
+    found = recommend(images, NAMES, resize="letterbox", input_size=input_size)
+    assert found is not None
+    return found
+
+
 def on_640(*truths: GroundTruth) -> AnnotatedImages:
     return annotated(*truths, sizes_hw=[(640, 640)] * len(truths))
 
 
 def test_large_objects_get_the_original_grid() -> None:
     # 224 px is 0.35 of 640: squares of 200 become 70 px, two cells of stride 32
-    found = recommend(on_640(grid_of_squares(200)), NAMES, resize="letterbox")
-    assert found is not None
+    found = recommended(on_640(grid_of_squares(200)))
     assert (found.input_size, found.grid_size, found.boxes_per_cell) == (224, 7, 2)
     assert found.lost_share == 0
     assert "the smallest that is tried" in found.reasons[0]
@@ -167,8 +181,7 @@ def test_large_objects_get_the_original_grid() -> None:
     [(45.8, 224), (45.6, 256), (32, 320), (31.9, 352), (16, 640), (10, 640)],
 )
 def test_the_input_grows_until_a_square_is_a_cell(side: float, input_size: int) -> None:
-    found = recommend(on_640(grid_of_squares(side)), NAMES, resize="letterbox")
-    assert found is not None
+    found = recommended(on_640(grid_of_squares(side)))
     assert found.input_size == input_size
     assert found.grid_size == input_size // 16
     assert ("Even at 640 px" in found.reasons[0]) == (side < 16)
@@ -177,10 +190,8 @@ def test_the_input_grows_until_a_square_is_a_cell(side: float, input_size: int) 
 def test_a_rare_class_of_small_objects_decides_and_a_very_rare_one_does_not() -> None:
     large = [grid_of_squares(200, spacing=160)] * 20  # 320 objects
     small = GroundTruth.from_boxes([[10, 10, 42, 42]], [1])  # 32 px: a cell of stride 16 at 320
-    four = recommend(on_640(*large, *[small] * 4), NAMES, resize="letterbox")
-    three = recommend(on_640(*large, *[small] * 3), NAMES, resize="letterbox")
-    assert four is not None
-    assert three is not None
+    four = recommended(on_640(*large, *[small] * 4))
+    three = recommended(on_640(*large, *[small] * 3))
     assert (four.input_size, four.visibility.worst_class) == (320, 1)
     assert "dog" in four.reasons[0]
     assert (three.input_size, three.visibility.worst_class) == (224, 0)
@@ -193,8 +204,7 @@ def test_a_tenth_of_the_objects_may_be_tiny() -> None:
         boxes = np.concatenate(
             [centred(large, side=100).boxes, centred([(620, 620 - 90 * k) for k in range(tiny)], side=10).boxes]
         )
-        found = recommend(on_640(GroundTruth.from_boxes(boxes, [0] * len(boxes))), NAMES, resize="letterbox")
-        assert found is not None
+        found = recommended(on_640(GroundTruth.from_boxes(boxes, [0] * len(boxes))))
         assert found.input_size == input_size
 
 
@@ -210,8 +220,7 @@ def test_how_many_objects_must_be_large_enough(share: float, class_share: float,
 def test_a_hundredth_of_the_objects_may_be_lost(num_objects: int, boxes_per_cell: int) -> None:
     # with two boxes one of three equal centres is lost, with three none
     three, one = centred([(320, 320)] * 3, side=150), centred([(320, 320)], side=150)
-    found = recommend(on_640(three, *[one] * (num_objects - 3)), NAMES, resize="letterbox")
-    assert found is not None
+    found = recommended(on_640(three, *[one] * (num_objects - 3)))
     assert (found.grid_size, found.boxes_per_cell) == (7, boxes_per_cell)
 
 
@@ -220,8 +229,7 @@ def test_where_no_grid_is_good_one_about_as_good_as_the_best_is_taken() -> None:
     # none at stride 8. That 1 is 10 of 2050 objects in the first dataset, below 1 %, and 10 of 90 in the second.
     same, near = centred([(320, 320)] * 10, side=150), centred([(100 + 9 * k, 100) for k in range(5)], side=150)
     for crowded, grid_size in ((200, 7), (4, 28)):
-        found = recommend(on_640(*[same] * crowded, *[near] * 10), NAMES, resize="letterbox")
-        assert found is not None
+        found = recommended(on_640(*[same] * crowded, *[near] * 10))
         assert found.boxes_per_cell == MAX_BOXES
         assert found.grid_size == grid_size
 
@@ -231,33 +239,28 @@ def test_crowded_cells_ask_for_finer_grids_or_more_boxes() -> None:
     # not help; in twos B = 2.
     for together in (2, 3, 4):
         truth = centred([(100 + k, 100) for k in range(together)] + [(500, 500)], side=150)
-        found = recommend(on_640(truth), NAMES, resize="letterbox")
-        assert found is not None
+        found = recommended(on_640(truth))
         assert (found.grid_size, found.boxes_per_cell) == (7, together)
 
 
 def test_more_in_a_cell_than_any_grid_holds_is_mentioned() -> None:
     truth = centred([(100, 100)] * 10, side=150)
-    found = recommend(on_640(truth), NAMES, resize="letterbox")
-    assert found is not None
+    found = recommended(on_640(truth))
     assert (found.grid_size, found.boxes_per_cell) == (7, MAX_BOXES)
     assert found.lost_share == 0.6
     assert "no grid that is tried loses less than 1 %, the best 60.00%" in found.reasons[1]
 
 
 def test_the_input_size_that_is_given_is_kept() -> None:
-    found = recommend(on_640(grid_of_squares(45)), NAMES, resize="letterbox", input_size=96)
-    assert found is not None
+    found = recommended(on_640(grid_of_squares(45)), input_size=96)
     assert found.input_size == 96
     assert found.grid_size == 6
     assert found.reasons[0].startswith("At the input size that you gave, 96 px: ")
 
 
 def test_images_smaller_than_the_input_are_mentioned() -> None:
-    small = recommend(annotated(centred([(50, 50)], side=50)), NAMES, resize="letterbox")
-    large = recommend(on_640(grid_of_squares(200)), NAMES, resize="letterbox")
-    assert small is not None
-    assert large is not None
+    small = recommended(annotated(centred([(50, 50)], side=50)))
+    large = recommended(on_640(grid_of_squares(200)))
     assert "The images are smaller (100 px at the median)" in small.reasons[2]
     assert "about 0.5 times" in large.reasons[2]
     assert "smaller" not in large.reasons[2]

@@ -43,7 +43,7 @@ def test_what_lists_cannot_hold_is_replaced(name: str, fitting: str) -> None:
     assert FileNames(apart_by_stem=True).name_for(name) == fitting
 
 
-@given(st.lists(_names, max_size=8), st.booleans())
+@given(st.lists(_names, max_size=6), st.booleans())
 def test_every_name_is_fit_and_its_own(originals: list[str], apart_by_stem: bool) -> None:
     names = FileNames(apart_by_stem=apart_by_stem)
     found = [names.name_for(name, suffix=".png" if len(name) % 2 else "") for name in originals]

@@ -50,9 +50,11 @@ def test_the_batches_are_those_of_a_training(shapes: Path, tmp_path: Path, resiz
         Console(quiet=True),
     )
     shown = batches_of(config_for(shapes, tmp_path, seed=7, batches=4, resize=resize, augment=augment))
-    taught = list(islice(training.data.train_batches((64, 64), "cpu", start=(0, 0), with_mosaic=lambda epoch: True), 4))
+    trained = list(
+        islice(training.data.train_batches((64, 64), "cpu", start=(0, 0), with_mosaic=lambda epoch: True), 4)
+    )
     assert len(shown) == 4
-    for one, other in zip(shown, taught, strict=True):
+    for one, other in zip(shown, trained, strict=True):
         assert one.indices == other.indices
         assert torch.equal(one.images, other.images)
         assert torch.equal(one.targets.boxes, other.targets.boxes)

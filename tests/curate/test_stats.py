@@ -16,7 +16,6 @@ from yolo.console import table_text
 from yolo.curate.grid_fit import measure_grids, recommend
 from yolo.curate.measures import DatasetStatistics, measure_dataset
 from yolo.curate.stats import (
-    MAX_BARS,
     MAX_ROWS,
     DataStatsRun,
     class_table,
@@ -228,13 +227,15 @@ def assert_drawn(pictures: dict[str, NDArray[np.uint8]]) -> None:
         assert np.unique(picture).size > 10  # something is drawn
 
 
-def test_more_classes_than_a_picture_has_bars_and_names_that_are_hard_to_draw(tmp_path: Path) -> None:
-    awkward = ("$5_{bill", "a$b_$", "_hidden", "猫 und 犬", "two\nlines\t", "a name that goes on and on and on", "")
-    names = (*awkward, *(f"class {k}" for k in range(MAX_BARS)))
+def test_more_classes_than_a_picture_has_bars_and_names_that_are_hard_to_draw(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("yolo.curate.stats.MAX_BARS", 6)
+    names = ("$5_{bill", "a$b_$", "_hidden", "猫 und 犬", "two\nlines\t", "a name that goes on and on and on", "")
     pictures = pictures_of(random_images(0, num_images=20, num_classes=len(names)), names, tmp_path)
     assert_drawn(pictures)
-    # 100 bars of 0.19 inches, and 1.5 around them, at 40 dots per inch
-    assert pictures["classes.png"].shape[0] == round((1.5 + 0.19 * MAX_BARS) * 40)
+    # 6 bars of 0.3 inches, and 1.5 around them, at 40 dots per inch
+    assert pictures["classes.png"].shape[0] == (1.5 + 0.3 * 6) * 40
 
 
 @pytest.mark.parametrize("truths", [[], [centred([(50, 50)], side=0.25)]], ids=["nothing", "a tiny object"])

@@ -62,12 +62,12 @@ def test_box_of_counts_to_the_outer_edge_of_the_last_pixel() -> None:
 
 
 def test_there_are_all_classes_and_some_images_without_any() -> None:
-    drawn = scenes(120, size_hw=(48, 48))
+    drawn = scenes(60, size_hw=(48, 48))
     empty = [scene for scene in drawn if len(scene.labels) == 0]
 
     counts = np.bincount(np.concatenate([scene.labels for scene in drawn]), minlength=len(CLASS_NAMES))
     assert counts.min() > 0.5 * counts.mean()
-    assert 1 <= len(empty) <= 20
+    assert 1 <= len(empty) <= 10
     assert label_text(empty[0]) == ""
     assert empty[0].boxes.shape == (0, 4)
     assert empty[0].masks.shape == (0, 48, 48)
@@ -155,7 +155,7 @@ def test_a_fish_is_drawn_where_the_label_says_fish(monkeypatch: pytest.MonkeyPat
 
 
 def test_difficulties_are_what_they_say() -> None:
-    size_hw = (160, 160)
+    size_hw = (96, 96)
 
     def drawn(difficulty: Difficulty) -> list[Scene]:
         return [draw_scene(size_hw, sample_generator(1, 0, index), difficulty=difficulty) for index in range(12)]

@@ -92,8 +92,8 @@ def assert_same_truth(one: GroundTruth, other: GroundTruth) -> None:
     # areas that are those of the boxes are known as exactly as the corners
     _, _, x2, y2 = other.boxes.astype(np.float64).T
     width, height = (other.boxes[:, 2:].astype(np.float64) - other.boxes[:, :2]).T
-    doubt = (np.spacing(x2.astype(np.float32)) * (height + 1) + np.spacing(y2.astype(np.float32)) * (width + 1)) * 2
-    assert (np.abs(one.area.astype(np.float64) - other.area) <= doubt + 2 * np.spacing(other.area)).all()
+    tolerance = (np.spacing(x2.astype(np.float32)) * (height + 1) + np.spacing(y2.astype(np.float32)) * (width + 1)) * 2
+    assert (np.abs(one.area.astype(np.float64) - other.area) <= tolerance + 2 * np.spacing(other.area)).all()
 
 
 @pytest.mark.parametrize("file_format", FORMATS)
@@ -168,7 +168,7 @@ def test_no_sidecar_is_written_where_nothing_would_be_lost(tmp_path: Path) -> No
 _ids = st.lists(st.integers(0, 10**9).map(str), min_size=1, max_size=4, unique=True)
 
 
-@settings(max_examples=25, suppress_health_check=[HealthCheck.function_scoped_fixture, HealthCheck.too_slow])
+@settings(max_examples=12, suppress_health_check=[HealthCheck.function_scoped_fixture, HealthCheck.too_slow])
 @given(_ids, st.data(), st.permutations(FORMATS))
 def test_a_round_through_all_formats_changes_nothing(
     tmp_path_factory: pytest.TempPathFactory, ids: list[str], data: st.DataObject, order: list[DatasetFormat]

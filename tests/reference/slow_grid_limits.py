@@ -13,7 +13,7 @@ from yolo.structures import AnnotatedImage
 def labels_by_cell(
     images: Iterable[AnnotatedImage], *, input_size: int, grid_size: int, resize: ResizeMode
 ) -> list[list[int]]:
-    """The labels of the trained objects of every cell that has any."""
+    """The labels of the trainable objects of every cell that has any."""
     grid = GridSpec(grid_size=grid_size, boxes_per_cell=1, num_classes=1)
     cells: list[list[int]] = []
     for image in images:
