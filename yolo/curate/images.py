@@ -15,10 +15,12 @@ import re
 import signal
 import tempfile
 import warnings
+from collections import deque
 from collections.abc import Callable, Iterator, Sequence
-from concurrent.futures import Future, ProcessPoolExecutor
+from concurrent.futures import ProcessPoolExecutor
 from concurrent.futures.process import BrokenProcessPool
 from contextlib import contextmanager
+from itertools import islice
 from pathlib import Path
 from typing import NamedTuple
 
@@ -250,58 +252,36 @@ def inspect_images(
     Raises:
         DataError: no process can be started.
     """
-    chunks = [list(paths[start : start + _CHUNK]) for start in range(0, len(paths), _CHUNK)]
-    count = _num_processes(workers, len(chunks))
-    facts: dict[int, list[ImageFacts]] = {}  # by chunk
-
-    def arrived(chunk: int, found: list[ImageFacts]) -> None:
-        facts[chunk] = found
-        progress(sum(map(len, facts.values())))
-
-    while len(facts) < len(chunks):
-        waiting = [chunk for chunk in range(len(chunks)) if chunk not in facts]
-        if not _finish([(chunk, chunks[chunk]) for chunk in waiting], count, inspect, arrived):
-            # a process died: those that were under way are looked at one by one, then all goes on as before
-            for chunk in [chunk for chunk in waiting if chunk not in facts][: 2 * count]:
-                arrived(chunk, _one_by_one(chunks[chunk], inspect))
-    return [one for chunk in range(len(chunks)) for one in facts[chunk]]
-
-
-def _finish(
-    chunks: Sequence[tuple[int, list[str]]],
-    count: int,
-    inspect: Inspect,
-    arrived: Callable[[int, list[ImageFacts]], None],
-) -> bool:
-    """Work through numbered chunks in order; False if a process dies before all are done."""
-    waiting = iter(chunks)
-    under_way: dict[Future[list[ImageFacts]], int] = {}
-    with _pool(count) as pool:
-        try:
-            while True:
-                # few at a time: memory stays flat, and little has to be done again after a death
-                while len(under_way) < 2 * count and (numbered := next(waiting, None)) is not None:
-                    under_way[pool.submit(_inspect_chunk, numbered[1], inspect)] = numbered[0]
-                if not under_way:
-                    return True
-                future = next(iter(under_way))
-                found = future.result()
-                arrived(under_way.pop(future), found)
-        except BrokenProcessPool:
-            return False
-
-
-def _one_by_one(paths: list[str], inspect: Inspect) -> list[ImageFacts]:
-    """The facts about files that are sent to a process singly, so that it is known which one ends it."""
+    count = _num_processes(workers, -(-len(paths) // _CHUNK))
     facts: list[ImageFacts] = []
+    singly_until = 0
     while len(facts) < len(paths):
-        with _pool(1) as pool:
-            try:
-                for path in paths[len(facts) :]:
-                    facts += pool.submit(_inspect_chunk, [path], inspect).result()
-            except BrokenProcessPool:
+        singly = len(facts) < singly_until
+        size, stop = (1, singly_until) if singly else (_CHUNK, len(paths))
+        tasks = [list(paths[start : min(start + size, stop)]) for start in range(len(facts), stop, size)]
+        processes, ahead = (1, 1) if singly else (count, 2 * count)
+        try:
+            for found in _in_order(tasks, inspect, processes=processes, ahead=ahead):
+                facts += found
+                progress(len(facts))
+        except BrokenProcessPool:
+            if singly:  # so it is known which file ended the process
                 facts.append(_crashed())
+            else:  # those that were under way are inspected one by one, then all goes on as before
+                singly_until = min(len(facts) + ahead * _CHUNK, len(paths))
     return facts
+
+
+def _in_order(
+    tasks: Sequence[list[str]], inspect: Inspect, *, processes: int, ahead: int
+) -> Iterator[list[ImageFacts]]:
+    """The facts of each task; only so many are under way that memory stays flat and little is lost with a process."""
+    waiting = iter(tasks)
+    with _pool(processes) as pool:
+        under_way = deque(pool.submit(_inspect_chunk, task, inspect) for task in islice(waiting, ahead))
+        while under_way:
+            yield under_way.popleft().result()
+            under_way.extend(pool.submit(_inspect_chunk, task, inspect) for task in islice(waiting, 1))
 
 
 def _crashed() -> ImageFacts:
