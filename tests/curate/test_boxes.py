@@ -1,3 +1,4 @@
+import tracemalloc
 from pathlib import Path
 
 import numpy as np
@@ -193,6 +194,17 @@ def test_sizes_say_nothing_where_they_vary() -> None:
     street = split_of({"a": cars, "b": boxes_of(1, 300, 40, 1), "c": [(0, (0, 0, 300, 300))]})
     for splits in ([street], [], [split_of({"a": []})], [split_of({"a": []}, class_names=())]):
         assert list(class_size_findings(splits)) == []
+
+
+def test_many_classes_do_not_take_memory_for_each_object() -> None:
+    names = tuple(f"class {k}" for k in range(2000))
+    split = split_of({"a": [(k % 2000, (0, 0, 10, 10 + k)) for k in range(2500)]}, class_names=names)
+    tracemalloc.start()
+    try:
+        assert list(class_size_findings([split])) == []
+        assert tracemalloc.get_traced_memory()[1] < 5_000_000  # 2500 x 2000 numbers would be 40 megabytes
+    finally:
+        tracemalloc.stop()
 
 
 BOX = (10.0, 10.0, 110.0, 110.0)

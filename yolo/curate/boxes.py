@@ -110,11 +110,13 @@ def class_size_findings(splits: Sequence[Split]) -> Iterator[Finding]:
     areas, labels = [_log_areas(split) for split in splits], [split.images.objects.labels for split in splits]
     centres, spreads = _usual_sizes(np.concatenate(areas), np.concatenate(labels), len(splits[0].class_names))
     for split, area, label in zip(splits, areas, labels, strict=True):
-        off = np.abs(area[:, None] - centres) / spreads  # (T, C); NaN for classes that are left out
-        off = np.where(np.isnan(off), np.inf, off)
-        own, nearest = off[np.arange(len(area)), label], off.argmin(axis=1)
-        for row in np.flatnonzero(np.isfinite(own) & (own > _FAR) & (off.min(axis=1) < _USUAL)).tolist():
-            name, other = split.class_names[label[row]], split.class_names[nearest[row]]
+        own = np.abs(area - centres[label]) / spreads[label]  # (T,); NaN for classes that are left out
+        for row in np.flatnonzero(own > _FAR).tolist():  # few: a table of all objects and classes would be large
+            off = np.abs(area[row] - centres) / spreads  # (C,)
+            nearest = int(np.nanargmin(off))
+            if off[nearest] >= _USUAL:
+                continue
+            name, other = split.class_names[label[row]], split.class_names[nearest]
             ratio = float(np.exp(area[row] - centres[label[row]]))
             relation = f"{ratio:.1f} times as large as" if ratio > 1 else f"{1 / ratio:.0f} times smaller than"
             yield _finding(split, "unlike_its_class", [row], f"{relation} the median {name}, like a {other}")
