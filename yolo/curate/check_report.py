@@ -19,6 +19,7 @@ from collections.abc import Callable, Collection, Iterator, Sequence
 from dataclasses import dataclass
 from functools import partial
 from importlib import resources
+from itertools import zip_longest
 from pathlib import Path
 from typing import Any, NamedTuple
 
@@ -234,8 +235,8 @@ def draw_findings(
 def _in_turns(by_kind: Sequence[Sequence[Finding]], readable: Collection[str]) -> Iterator[tuple[int, Finding]]:
     """The first finding of each kind, the second of each, ...; those with a picture only."""
     queues = [[item for item in findings if _can_be_drawn(item, readable)][:_MAX_PER_KIND] for findings in by_kind]
-    for turn in range(_MAX_PER_KIND):
-        yield from ((kind, queue[turn]) for kind, queue in enumerate(queues) if turn < len(queue))
+    for turn in zip_longest(*queues):
+        yield from ((kind, finding) for kind, finding in enumerate(turn) if finding is not None)
 
 
 def _can_be_drawn(finding: Finding, readable: Collection[str]) -> bool:

@@ -31,7 +31,7 @@ from yolo.console import clock, say
 from yolo.curate.archives import Unpacked, unpack
 from yolo.curate.fetch import Archive, RetryPolicy, bytes_there, exclusive, fetch
 from yolo.errors import ConfigError, DataError, printable
-from yolo.files import atomic_write, write_json
+from yolo.files import write_json, write_text
 from yolo.formats.paths import read_text
 
 MARKER = ".gridyolo-download"
@@ -255,7 +255,7 @@ def _missing_folders(dataset: DownloadableDataset, output: Path) -> dict[str, Ar
         place = output / folder
         if not os.path.lexists(place):
             missing[folder] = archives
-        elif _noted_sums(place) != _sums(archives):
+        elif not _is_made_of(place, archives):
             raise DataError(
                 f"{printable(place)}: is there already, and not as this download would leave it. Use it as it is "
                 f"(gridyolo train --data ...), move it away, or choose another --output"
@@ -263,16 +263,16 @@ def _missing_folders(dataset: DownloadableDataset, output: Path) -> dict[str, Ar
     return missing
 
 
-def _sums(archives: Sequence[Archive]) -> dict[str, str]:
-    return {archive.name: archive.sha256 for archive in archives}
+def _marker(archives: Sequence[Archive]) -> dict[str, dict[str, str]]:
+    """What is written into a folder that this command has made of some archives."""
+    return {"sha256": {archive.name: archive.sha256 for archive in archives}}
 
 
-def _noted_sums(folder: Path) -> object:
-    """The sums noted in a folder that this command has made; None in any other."""
+def _is_made_of(folder: Path, archives: Sequence[Archive]) -> bool:
     try:
-        return json.loads((folder / MARKER).read_text(encoding="utf-8"))["sha256"]
-    except (OSError, ValueError, KeyError, TypeError):
-        return None
+        return bool(json.loads((folder / MARKER).read_text(encoding="utf-8")) == _marker(archives))
+    except (OSError, ValueError):
+        return False
 
 
 def _require_space(missing: Mapping[str, Archives], output: Path, *, keep: bool) -> None:
@@ -318,7 +318,7 @@ def _install(
         how = "is there" if one.was_there else f"fetched in {clock(time.monotonic() - began)}"
         say(bar.console, f"{archive.name}: {how}, {archive.num_bytes / 1e6:.1f} MB, its SHA-256 is right")
         fetched.append(one)
-    unpacked = _unpack_all([one.path for one in fetched], archives, output, folder, bar)
+    unpacked = _unpack_all([one.path for one in fetched], archives, output / folder, bar)
     say(bar.console, f"{printable(output / folder)}: {unpacked.num_files} files, {unpacked.num_bytes / 1e6:.1f} MB")
     if unpacked.num_skipped:
         say(bar.console, f"  {unpacked.num_skipped} files of the archives belong to something else and were skipped")
@@ -327,19 +327,20 @@ def _install(
             one.path.unlink()
 
 
-def _unpack_all(paths: Sequence[Path], archives: Archives, output: Path, folder: str, bar: Progress) -> Unpacked:
-    """Unpack into a temporary folder, which becomes `folder` when all is well and is removed if not."""
+def _unpack_all(paths: Sequence[Path], archives: Archives, place: Path, bar: Progress) -> Unpacked:
+    """Unpack into a temporary folder, which becomes `place` when all is well and is removed if not."""
     counts = []
-    with tempfile.TemporaryDirectory(prefix=".unpacking-", dir=output) as temporary:
+    above = next(parent for parent in place.parents if parent.is_dir())  # on the same disk, even behind a link
+    with tempfile.TemporaryDirectory(prefix=".unpacking-", dir=above) as temporary:
         whole = Path(temporary) / "whole"
         whole.mkdir()
         for path, archive in zip(paths, archives, strict=True):
             limits = {"max_bytes": archive.max_bytes, "max_files": archive.max_files}
             with _task(bar, f"unpacking {archive.name}", None) as advance:
                 counts.append(unpack(path, whole, inside=archive.inside, **limits, advance=advance))
-        write_json(whole / MARKER, {"sha256": _sums(archives)})
-        (output / folder).parent.mkdir(parents=True, exist_ok=True)
-        whole.rename(output / folder)
+        write_json(whole / MARKER, _marker(archives))
+        place.parent.mkdir(parents=True, exist_ok=True)
+        whole.rename(place)
     return Unpacked(*(sum(column) for column in zip(*counts, strict=True)))
 
 
@@ -351,8 +352,6 @@ def _write_yaml(dataset: DownloadableDataset, output: Path, console: Console) ->
         if yaml.safe_load(read_text(path)) != content:
             say(console, f"{printable(path)}: was there, differs from what would be written, and is left as it is")
         return path
-    output.mkdir(parents=True, exist_ok=True)
-    with atomic_write(path) as temporary:
-        text = yaml.safe_dump(content, sort_keys=False, width=120)
-        temporary.write_text(f"# Written by gridyolo data download --dataset {dataset.name}\n{text}", encoding="utf-8")
+    text = yaml.safe_dump(content, sort_keys=False, width=120)
+    write_text(path, f"# Written by gridyolo data download --dataset {dataset.name}\n{text}")
     return path
