@@ -231,7 +231,7 @@ def test_train_predict_and_export_with_a_cfg(tmp_path: Path, monkeypatch: pytest
     part = write_darknet(tmp_path / "start", detector_cfg(classes=20), header=WeightsHeader.new(0), upto=2)
     out = succeed(
         capsys, "train", "--cfg", "own.cfg", "--data", "data/shapes.yaml", "--weights", str(part),
-        "max_batches=2", "workers=0", "device=cpu", "validations=1",
+        "max_batches=2", "workers=0", "device=cpu", "validations=1", "--no-report",
     )  # fmt: skip
     assert "own.cfg has 20 classes, the data 2: its last layer was changed" in out
     assert "2 of 5 layers" in out
@@ -246,13 +246,9 @@ def test_train_predict_and_export_with_a_cfg(tmp_path: Path, monkeypatch: pytest
     assert read_header(Path("out/shapes.weights")).seen == 8
     assert Path("out/shapes.names").read_text() == "red\nblue\n"
     val = ("val", "--weights", "out/shapes.weights", "--names", "out/shapes.names", "--data", "data/shapes.yaml")
-    out = succeed(capsys, *val, "--protocol", "voc07", "workers=0")
+    out = succeed(capsys, *val, "--protocol", "voc07", "workers=0", "--no-report")
     assert "mAP50-95" in out
     assert "Pascal VOC, 11-point AP" in out
-    files = ("--detections", "runs/val/comp4", "--ground-truth", "data/shapes.yaml", "--protocol", "voc07")
-    assert "Pascal VOC, 11-point AP" in succeed(capsys, "report", *files)
-    first, second = (json.loads(Path(f"runs/{name}/voc.json").read_text()) for name in ("val", "report"))
-    assert first["ap_per_class"] == second["ap_per_class"]
     # what a run has written can be read as a recipe
     again = printed(capsys, "--config", "runs/train/config.yaml")
     assert again == config

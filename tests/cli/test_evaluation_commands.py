@@ -27,7 +27,8 @@ def state(folder: Path) -> dict[str, tuple[bytes, int]]:
 
 def test_report(folder: Path, capsys: pytest.CaptureFixture[str]) -> None:
     before = state(folder)
-    assert run(["report", "--ground-truth", "truth.json", "detections=good.json", "--bootstrap", "0"]) == 0
+    words = ["report", "--ground-truth", "truth.json", "detections=good.json", "--bootstrap", "0"]
+    assert run([*words, "--protocol", "voc07", "--no-plus-one"]) == 0
     captured = capsys.readouterr()
     assert "ground truth (coco): 2 images, 2 classes, 2 objects to be found" in captured.out
     assert "detections (coco): 3" in captured.out
@@ -39,11 +40,8 @@ def test_report(folder: Path, capsys: pytest.CaptureFixture[str]) -> None:
     # what was given is as it was, and nothing is written but the run folder
     assert state(folder) == before
     assert sorted(path.name for path in folder.iterdir()) == ["bad.json", "good.json", "runs", "truth.json"]
-    # a second run has a folder of its own
-    words = ["report", "--ground-truth=truth.json", "--detections=bad.json", "--bootstrap=0", "--protocol", "voc07"]
-    assert run([*words, "--no-plus-one"]) == 0
-    assert "Pascal VOC, 11-point AP, IoU > 0.5, pixels without +1" in capsys.readouterr().out
-    assert json.loads((folder / "runs/report-2/voc.json").read_text())["plus_one"] is False
+    assert "Pascal VOC, 11-point AP, IoU > 0.5, pixels without +1" in captured.out
+    assert json.loads((folder / "runs/report/voc.json").read_text())["plus_one"] is False
 
 
 def test_compare(folder: Path, capsys: pytest.CaptureFixture[str]) -> None:
