@@ -235,7 +235,7 @@ YAML_BOMB = "a: &a [x, x]\n" + "".join(
     [
         YAML_BOMB + "names: *i\ntrain: images\n",
         "names: &a [*a]\ntrain: images",
-        "[" * 3_000,
+        "[" * 1_000,
         "train: 2024-99-99",
         "train: !!python/object/apply:os.system [echo]",
         "? [a]\n: b",

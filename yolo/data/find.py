@@ -10,7 +10,7 @@ import re
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, field, replace
 from pathlib import Path
-from typing import Literal, NamedTuple
+from typing import Literal
 
 from yolo.data.classes import ClassRules, Names
 from yolo.data.dataset_yaml import DatasetYaml, YamlSource, is_dataset_yaml, names_in_yaml, read_dataset_yaml
@@ -49,24 +49,52 @@ class SplitSource:
 Splits = dict[str, tuple[SplitSource, ...]]
 
 
-class Layout(NamedTuple):
-    """What a folder was recognised as."""
+@dataclass(frozen=True)
+class DatasetDescriptor:
+    """Where a dataset is and how it is divided; no annotation has been read yet."""
 
-    splits: Splits
-    class_names: tuple[str, ...] | None = None
-    notes: tuple[str, ...] = ()
+    root: Path  # that relative paths refer to
+    splits: Mapping[str, tuple[SplitSource, ...]]  # by name: `train`, `val`, `test` and for VOC `trainval`
+    class_names: Names | None = None  # where the dataset states them outside of its annotations
+    notes: tuple[str, ...] = ()  # what was decided for the user, to be told
+    rules: ClassRules = field(default_factory=ClassRules)
+    extra: Path | None = None  # sidecar with what label files cannot hold
+
+    def sources(self, split: str) -> tuple[SplitSource, ...]:
+        """The sources of a split; `valid` and `validation` mean `val`.
+
+        Raises:
+            DataError: there is no such split.
+        """
+        name = canonical_split(split)
+        if name not in self.splits:
+            exist = ", ".join(self.splits) or "none"
+            raise DataError(f"{printable(self.root)}: there is no split {split!r}; there are: {exist}")
+        return self.splits[name]
+
+    @property
+    def formats(self) -> tuple[Format, ...]:
+        """The formats of its sources, in their order."""
+        return tuple(dict.fromkeys(source.format for sources in self.splits.values() for source in sources))
+
+    @property
+    def format(self) -> Format:
+        """The format of its first source: what a writer chooses where nobody says."""
+        return self.formats[0]
 
 
-def recognise(folder: Path, wanted: Format | None = None) -> Layout | None:
-    """The layout of a dataset's root folder, or None; `wanted` restricts it to one format.
+def recognise(folder: Path, wanted: Format | None = None) -> DatasetDescriptor | None:
+    """The dataset whose root a folder is, or None; `wanted` restricts it to one format.
 
     Raises:
         DataError: the tree is ambiguous.
     """
     finders = {"voc": _voc, "coco": _coco, "csv": _csv, "yolo": _yolo}  # nearly everything could be YOLO
     for name, find in finders.items():
-        if wanted in (None, name) and (layout := find(folder)) is not None:
-            return layout
+        notes: list[str] = []
+        if wanted in (None, name) and (splits := find(folder, notes)):
+            names = names_beside(folder) if name == "yolo" else None
+            return DatasetDescriptor(folder, splits, names, tuple(notes))
     return None
 
 
@@ -155,20 +183,18 @@ def with_held_out_val(splits: Mapping[str, tuple[SplitSource, ...]]) -> tuple[Sp
     return dict(sorted(splits.items(), key=lambda item: order.get(item[0], len(order)))), tuple(notes)
 
 
-def _voc(folder: Path) -> Layout | None:
+def _voc(folder: Path, notes: list[str]) -> Splits:
     roots = _voc_roots(folder) or _voc_roots(folder / "VOCdevkit")
     if not roots:  # one tree per split, as labelling services export it
-        splits = _grouped((named for named in _split_folders(folder) if has_voc_annotations(named[1])), "voc")
-        return Layout(splits) if splits else None
+        return _grouped((named for named in _split_folders(folder) if has_voc_annotations(named[1])), "voc")
     sources: list[tuple[str, Path]] = []
-    notes = []
     for root in roots:
         lists = [(name, root / "ImageSets" / "Main" / f"{name}.txt") for name in VOC_LISTS]
         lists = [(name, path) for name, path in lists if is_file(path)]
         if not lists:
             notes.append(f"{printable(root)} has no lists in ImageSets/Main: all its annotations are used")
         sources += lists or [("train", root)]
-    return Layout(_grouped(sources, "voc"), notes=tuple(notes))
+    return _grouped(sources, "voc")
 
 
 def _voc_roots(folder: Path) -> list[Path]:
@@ -178,13 +204,13 @@ def _voc_roots(folder: Path) -> list[Path]:
     return [child for child in _folders(folder) if child.name.startswith("VOC") and has_voc_annotations(child)]
 
 
-def _coco(folder: Path) -> Layout | None:
+def _coco(folder: Path, _: list[str]) -> Splits:
     exported = [(name, part / _ROBOFLOW_JSON, part) for name, part in _split_folders(folder)]
     splits: Splits = {name: (SplitSource(path, "coco", part),) for name, path, part in exported if is_file(path)}
     for place in (folder / "annotations", folder):
         if not splits:
             splits = _coco_splits(place, nameless=place != folder)
-    return Layout(splits) if splits else None
+    return splits
 
 
 def _coco_splits(folder: Path, *, nameless: bool) -> Splits:
@@ -204,7 +230,7 @@ def _coco_splits(folder: Path, *, nameless: bool) -> Splits:
     return splits
 
 
-def _csv(folder: Path) -> Layout | None:
+def _csv(folder: Path, _: list[str]) -> Splits:
     """train/_annotations.csv, ...; train.csv, ...; or a single file that is not divided."""
     exported = [(name, _box_csv_in(part), part) for name, part in _split_folders(folder)]
     splits: Splits = {name: (SplitSource(path, "csv", part),) for name, path, part in exported if path is not None}
@@ -213,7 +239,7 @@ def _csv(folder: Path) -> Layout | None:
         splits = _grouped(((name, path) for name, path in named if name is not None and is_box_csv(path)), "csv")
     if not splits and (single := _box_csv_in(folder)) is not None:
         splits = {"train": (SplitSource(single, "csv"),)}
-    return Layout(splits) if splits else None
+    return splits
 
 
 def _box_csv_in(folder: Path) -> Path | None:
@@ -221,12 +247,7 @@ def _box_csv_in(folder: Path) -> Path | None:
     return next((place for place in places if is_file(place) and is_box_csv(place)), None)
 
 
-def _yolo(folder: Path) -> Layout | None:
-    splits = _yolo_splits(folder)
-    return Layout(splits, names_beside(folder)) if splits else None
-
-
-def _yolo_splits(folder: Path) -> Splits:
+def _yolo(folder: Path, _: list[str]) -> Splits:
     """From the most telling to the least: images/train, train/images, train/, train.txt, images/, the folder."""
     nested = [named for named in _split_folders(folder / "images") if _has_images(named[1])]
     if nested:
@@ -302,40 +323,6 @@ def _grouped(named: Iterable[tuple[str, Path]], source_format: Format) -> Splits
     return splits
 
 
-@dataclass(frozen=True)
-class DatasetDescriptor:
-    """Where a dataset is and how it is divided; no annotation has been read yet."""
-
-    root: Path  # that relative paths refer to
-    splits: Mapping[str, tuple[SplitSource, ...]]  # by name: `train`, `val`, `test` and for VOC `trainval`
-    class_names: Names | None  # where the dataset states them outside of its annotations
-    notes: Names  # what was decided for the user, to be told
-    rules: ClassRules = field(default_factory=ClassRules)
-    extra: Path | None = None  # sidecar with what label files cannot hold
-
-    def sources(self, split: str) -> tuple[SplitSource, ...]:
-        """The sources of a split; `valid` and `validation` mean `val`.
-
-        Raises:
-            DataError: there is no such split.
-        """
-        name = canonical_split(split)
-        if name not in self.splits:
-            exist = ", ".join(self.splits) or "none"
-            raise DataError(f"{printable(self.root)}: there is no split {split!r}; there are: {exist}")
-        return self.splits[name]
-
-    @property
-    def formats(self) -> tuple[Format, ...]:
-        """The formats of its sources, in their order."""
-        return tuple(dict.fromkeys(source.format for sources in self.splits.values() for source in sources))
-
-    @property
-    def format(self) -> Format:
-        """The format of its first source: what a writer chooses where nobody says."""
-        return self.formats[0]
-
-
 def find_dataset(path: Path) -> DatasetDescriptor:
     """Recognise a dataset.
 
@@ -356,7 +343,7 @@ def find_dataset(path: Path) -> DatasetDescriptor:
         return _from_yaml(path)
     if suffix in FILE_FORMATS:
         source = SplitSource(path, FILE_FORMATS[suffix])
-        return _describe(path.parent, Layout({split_inside(path.stem) or "train": (source,)}))
+        return _with_val(DatasetDescriptor(path.parent, {split_inside(path.stem) or "train": (source,)}))
     raise DataError(f"{printable(path)}: is neither a dataset YAML, a COCO JSON, a CSV file nor a folder")
 
 
@@ -368,39 +355,37 @@ def _from_folder(folder: Path) -> DatasetDescriptor:
         raise DataError(f"{printable(folder)}: has several dataset YAMLs ({names}); name the one that is meant")
     if described:
         return _from_yaml(described[0])
-    layout = recognise(folder)
-    if layout is None:
+    found = recognise(folder)
+    if found is None:
         raise DataError(
             f"{printable(folder)}: no dataset is recognised here; looked for a dataset YAML, a VOC tree "
             "(Annotations, JPEGImages), a COCO tree (annotations/*.json), CSV files of boxes (train.csv) "
             "and YOLO images and labels"
         )
-    return _describe(folder, layout)
+    return _with_val(found)
 
 
 def _from_yaml(path: Path) -> DatasetDescriptor:
     content = read_dataset_yaml(path)
+    root = content.root
     if content.splits:
-        layout = _layout_of_yaml(content)
+        splits = {name: tuple(_split_source(one, content) for one in own) for name, own in content.splits.items()}
+        # of several formats the names in a YOLO tree are those of its sources alone
+        is_yolo = {source.format for sources in splits.values() for source in sources} == {"yolo"}
+        found = DatasetDescriptor(root, splits, names_beside(root) if is_yolo else None)
+    elif (tree := recognise(root, content.format)) is not None:
+        found = tree
     else:
-        found = recognise(content.root, content.format)
-        if found is None:
-            raise DataError(
-                f"{printable(path)}: has no train, and no dataset is recognised in {printable(content.root)}"
-            )
-        layout = found
-    names = content.class_names or layout.class_names
-    layout = layout._replace(class_names=names, notes=content.notes + layout.notes)
-    return replace(_describe(content.root, layout), rules=content.rules, extra=content.extra)
-
-
-def _layout_of_yaml(content: DatasetYaml) -> Layout:
-    splits = {
-        name: tuple(_split_source(source, content) for source in sources) for name, sources in content.splits.items()
-    }
-    formats = {source.format for sources in splits.values() for source in sources}
-    # of several formats the names in a YOLO tree are those of its sources alone
-    return Layout(splits, names_beside(content.root) if formats == {"yolo"} else None)
+        raise DataError(f"{printable(path)}: has no train, and no dataset is recognised in {printable(root)}")
+    return _with_val(
+        replace(
+            found,
+            class_names=content.class_names or found.class_names,
+            notes=content.notes + found.notes,
+            rules=content.rules,
+            extra=content.extra,
+        )
+    )
 
 
 def _split_source(source: YamlSource, content: DatasetYaml) -> SplitSource:
@@ -423,6 +408,6 @@ def _names_of_tree(path: Path, root: Path) -> Names | None:
     return names_beside(tree) if tree != root and tree.is_relative_to(root) else None
 
 
-def _describe(root: Path, layout: Layout) -> DatasetDescriptor:
-    splits, notes = with_held_out_val(layout.splits)
-    return DatasetDescriptor(root, splits, layout.class_names, layout.notes + notes)
+def _with_val(found: DatasetDescriptor) -> DatasetDescriptor:
+    splits, notes = with_held_out_val(found.splits)
+    return replace(found, splits=splits, notes=found.notes + notes)

@@ -89,7 +89,7 @@ def _read(
     if is_file(path) and (form := FILE_FORMATS.get(path.suffix.lower())) is not None:
         # measured as a whole, whatever split it is called by
         whole = {canonical_split(split): (SplitSource(path, form, images),)}
-        return _read_dataset(DatasetDescriptor(path.parent, whole, None, ()), split=split, names=names, sizes=sizes)
+        return _read_dataset(DatasetDescriptor(path.parent, whole), split=split, names=names, sizes=sizes)
     if is_file(path) and path.suffix.lower() not in YAML_SUFFIXES:
         raise DataError(
             f"{printable(path)}: is not a known kind of ground truth; expected a COCO .json, a .csv file of boxes, "
