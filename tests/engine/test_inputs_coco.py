@@ -154,16 +154,9 @@ def changed(**more: Any) -> dict[str, Any]:
 @pytest.mark.parametrize(
     ("content", "message"),
     [
-        ([], "is a JSON array, expected an object"),
         ([detection(1, 1, [1, 2, 3, 4])], "these are detections .* were the two files swapped"),
-        (3, "is a JSON number"),
-        ({}, "'images' is missing"),
-        ({"images": {}}, "'images' is a JSON object"),
         (coco_truth() | {"images": []}, "lists no images"),
         (coco_truth(images=[True]), r"(?s)lists no images.*images\[0\]: its id is True"),
-        (coco_truth() | {"categories": []}, "'categories' is empty"),
-        (coco_truth() | {"categories": [{"id": "x"}]}, r"categories\[0\]\.id is 'x'"),
-        (coco_truth() | {"categories": [{"id": 1, "name": "a"}] * 2}, "id 1 is there already"),
         (b'{"images": [], "annot', "ends before it is complete, after 21 bytes"),
         (coco_truth([annotation(1, 1, 1, [])]), "(?s)not one of its 1 objects can be used.*bbox is"),
     ],

@@ -200,8 +200,6 @@ def test_class_numbers_where_the_ground_truth_has_no_ids(
         ([detection(1, 1, BOX, "0.5")], "detection 0: score is '0.5', expected a number"),
         ([detection(1, 1, BOX, True)], "detection 0: score is True"),
         ([detection(1, 1, BOX, None)], "detection 0: score is None"),
-        (b"", "is empty"),
-        (b'[{"image_id": 1, "categ', "ends before it is complete"),
     ],
 )  # fmt: skip
 def test_what_is_no_results_file_is_refused(tmp_path: Path, content: Any, message: str) -> None:

@@ -119,13 +119,6 @@ def test_two_images_of_one_annotation_are_told(tmp_path: Path) -> None:
     assert "a.jpg and to a.png" in account.issues[0].message
 
 
-def test_a_box_over_the_border_is_clipped_and_counted(tmp_path: Path) -> None:
-    put_voc(tmp_path, "a", voc_object("dog", (5, 5, WIDTH + 9, 9)))
-    image, account = _read_one(tmp_path)
-    np.testing.assert_array_equal(image.ground_truth.boxes, [[4, 4, WIDTH, 9]])
-    assert account.objects_clipped == 1
-
-
 @pytest.mark.parametrize(
     ("xml", "words"),
     [

@@ -153,19 +153,6 @@ def test_a_label_file_that_is_a_folder_drops_its_image(tmp_path: Path) -> None:
     assert account.images_dropped == {"annotation_unreadable": 1}
 
 
-def test_missing_and_damaged_images_are_dropped(tmp_path: Path) -> None:
-    entry = _entry(tmp_path, "0 .5 .5 1 1")
-    Path(entry.image).write_bytes(b"no image")
-    image, account = _read(entry)
-    assert image is None
-    assert account.images_dropped == {"image_unreadable": 1}
-    assert account.issues[0].message == "is not an image that can be decoded"
-    Path(entry.image).unlink()
-    image, account = _read(entry)
-    assert image is None
-    assert account.images_dropped == {"image_missing": 1}
-
-
 def test_labels_lie_in_the_parallel_folder_or_beside_the_image(tmp_path: Path) -> None:
     assert label_file_of(Path("images/b/images/c/x.y.jpg")) == Path("images/b/labels/c/x.y.txt")
     assert label_file_of(Path("photos/x.jpg")) == Path("photos/x.txt")
