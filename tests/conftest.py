@@ -37,13 +37,13 @@ def shapes(tmp_path_factory: pytest.TempPathFactory) -> Path:
 def trained(shapes: Path, tmp_path_factory: pytest.TempPathFactory) -> TrainingRun:
     """A run long enough to have learned the shapes."""
     runs = tmp_path_factory.mktemp("trained")
-    optimizer = OptimizerConfig(lr=4e-3, ema=0.9)
-    augment = AugmentConfig(mosaic=0, scale=0.2)
+    optimizer = OptimizerConfig(lr=1e-2, ema=0.8)
+    augment = AugmentConfig(mosaic=0, scale=0.1)
     return train(
         quick_config(
             shapes,
             runs,
-            epochs=90,
+            epochs=50,
             batch_size=4,
             validations=3,
             optimizer=optimizer,

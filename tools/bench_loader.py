@@ -30,10 +30,9 @@ from yolo.data.loader import TrainBatches, collate, make_loader
 from yolo.formats.objects import AnnotatedImages
 from yolo.images import read_size
 from yolo.structures import AnnotatedImage, GroundTruth, Sample
-from yolo.transforms.colour import ColourChange, change_colours
+from yolo.transforms.augment import ColourChange, TrainTransform, change_colours
 from yolo.transforms.crop import WarpParams
 from yolo.transforms.mixing import mosaic
-from yolo.transforms.presets import TrainTransform
 
 BATCH = 16
 OBJECTS = 8

@@ -24,7 +24,7 @@ from yolo.data.dataset import DetectionDataset
 from yolo.data.loader import TrainBatches, make_loader
 from yolo.formats.objects import AnnotatedImages, StringArray
 from yolo.structures import GroundTruth
-from yolo.transforms.presets import TrainTransform
+from yolo.transforms.augment import TrainTransform
 
 SIDE = 96  # pixels of each image
 NUM_FILES = 100  # file systems limit the links to one file

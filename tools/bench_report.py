@@ -27,7 +27,7 @@ from bench_evaluation import HEIGHT, WIDTH, annotations, made_up
 from yolo.config import ReportConfig
 from yolo.detection_sets import Problem
 from yolo.engine.detections import read_problem
-from yolo.engine.report import report
+from yolo.engine.evaluate_files import report
 from yolo.evaluation.bootstrap import bootstrap_intervals
 from yolo.evaluation.breakdown import break_down
 from yolo.evaluation.calibration import calibrate

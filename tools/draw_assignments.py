@@ -40,7 +40,7 @@ from PIL import Image
 
 from yolo.boxes import iou
 from yolo.data.read import find_dataset, read_split
-from yolo.engine.darknet import open_detector
+from yolo.engine.detector import open_detector
 from yolo.geometry import place_boxes, place_image, plan_resize
 from yolo.grid import CellTargets, GridParts, GridSpec
 from yolo.images import read_image

@@ -154,7 +154,7 @@ def write_text(path: Path, text: str) -> None:
 
 def new_folder(parent: Path, name: str) -> Path:
     """Create and return `parent/name`, or `name-2`, `name-3`, ... : the first that does not exist yet."""
-    count = 1
+    parent, count = parent.expanduser(), 1
     while True:
         folder = parent / (name if count == 1 else f"{name}-{count}")
         with saving(folder):

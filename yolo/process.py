@@ -1,7 +1,7 @@
 """What this package asks of a process: threads, signals, memory, cores, and the files that it holds.
 
-Left out: which device and precision a run uses (`yolo.engine.devices`); locks on file systems that have none, such as
-some network shares, on which nobody is kept out.
+Left out: which device and precision a run uses (`yolo.engine.environment`); locks on file systems that have none, such
+as some network shares, on which nobody is kept out.
 """
 
 from __future__ import annotations

@@ -5,7 +5,7 @@ from pathlib import Path
 
 import pytest
 
-from tests.engine.test_report import GOOD, write_detections, write_ground_truth
+from tests.engine.test_evaluate_files import GOOD, write_detections, write_ground_truth
 from yolo.cli.main import run
 
 GIVEN = ["report", "--ground-truth", "truth.json", "--detections", "good.json"]

@@ -15,7 +15,7 @@ from yolo.config import AugmentConfig, DataPreviewConfig, ModelConfig
 from yolo.curate import preview as preview_module
 from yolo.curate.preview import batch_sheet, preview, preview_batches
 from yolo.data.read import find_dataset, read_split
-from yolo.engine.training import prepare
+from yolo.engine.train_state import prepare
 from yolo.errors import ConfigError, DataError
 from yolo.images import read_image, write_image
 from yolo.structures import Batch, ImageNote, Targets

@@ -18,7 +18,7 @@ from yolo.errors import ImageReadError
 from yolo.geometry import PADDING_GREY, place_boxes, plan_resize
 from yolo.images import write_image
 from yolo.structures import AnnotatedImage, GroundTruth, Sample
-from yolo.transforms.presets import TrainTransform
+from yolo.transforms.augment import TrainTransform
 
 SIZE = (100, 100)
 

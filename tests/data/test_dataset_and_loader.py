@@ -23,7 +23,7 @@ from yolo.data.loader import (
 from yolo.images import write_image
 from yolo.structures import AnnotatedImage, Batch, GroundTruth, Sample, SkippedImage
 from yolo.transforms.albumentations import AlbumentationsPipeline, import_albumentations
-from yolo.transforms.presets import TrainTransform
+from yolo.transforms.augment import TrainTransform
 
 
 @pytest.fixture

@@ -1,13 +1,16 @@
-"""A small dataset of shapes, and a detector trained on it once for all tests of the engine and the command line."""
+"""A small dataset of shapes, options for trainings on it, and a detector that has learned nothing."""
 
 from pathlib import Path
 
 import cv2
 import numpy as np
+import torch
 import yaml
 
 from yolo.config import TrainConfig
+from yolo.engine.checkpoint import DetectorMetadata, default_settings, save_detector
 from yolo.images import read_image, write_image
+from yolo.models.network import GridNetwork, NetworkSpec
 
 NAMES = ("red", "blue")
 
@@ -54,3 +57,23 @@ def quick_config(data: Path, runs: Path, **changes: object) -> TrainConfig:
         "runs": str(runs),
     }
     return TrainConfig(**(values | changes))  # type: ignore[arg-type]
+
+
+def write_untrained(path: Path) -> Path:
+    """A detector of the shapes with a torchvision backbone and random weights."""
+    torch.manual_seed(1)
+    spec = NetworkSpec(backbone="shufflenet_v2_x0_5", num_classes=2)
+    predict, val = default_settings(spec)
+    metadata = DetectorMetadata(
+        network=spec,
+        class_names=NAMES,
+        category_ids=None,
+        input_hw=(64, 64),
+        resize="letterbox",
+        metrics={},
+        training={},
+        predict=predict,
+        val=val,
+    )
+    save_detector(path, GridNetwork(spec), metadata)
+    return path

@@ -24,7 +24,7 @@ from yolo.darknet.weights import read_header
 from yolo.engine.checkpoint import load_detector
 from yolo.engine.darknet import export_darknet, open_darknet
 from yolo.engine.train import train
-from yolo.engine.training import prepare
+from yolo.engine.train_state import prepare
 from yolo.errors import ConfigError, DataError, WeightsError
 
 STEPS = {"policy": "steps", "steps": "2,3", "scales": ".5,.1"}

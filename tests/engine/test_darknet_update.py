@@ -19,7 +19,7 @@ from yolo.darknet.network import DarknetNetwork, DarknetSpec
 from yolo.darknet.plan import plan_network
 from yolo.darknet.weights import read_weights
 from yolo.engine.learner import make_loss, make_optimizer
-from yolo.engine.training import Training, prepare
+from yolo.engine.train_state import Training, prepare
 from yolo.structures import Batch, GroundTruth, Targets
 
 NO_NORM = BODY.replace("batch_normalize=1\n", "")

@@ -1,4 +1,3 @@
-import json
 import math
 from dataclasses import replace
 from pathlib import Path
@@ -8,10 +7,9 @@ import pytest
 import torch
 
 from yolo import Detector
-from yolo.config import PredictConfig, ValConfig
+from yolo.config import ValConfig
 from yolo.engine.checkpoint import DetectorMetadata, load_detector, save_detector
 from yolo.engine.detector import choose_settings
-from yolo.engine.predict import predict
 from yolo.engine.train import TrainingRun
 from yolo.engine.validate import validate
 from yolo.errors import ConfigError, DataError, WeightsError
@@ -102,25 +100,6 @@ def test_weights_without_a_validation_say_what_to_do(metadata: DetectorMetadata)
         choose_settings(replace(metadata, thresholds=None), score_threshold="auto")
 
 
-def test_predict_auto_and_by_a_metrics_file(weights: Path, shapes: Path, tmp_path: Path) -> None:
-    source = str(shapes.parent / "images" / "val")
-    auto = predict(PredictConfig(weights=str(weights), source=source, score_threshold="auto", runs=str(tmp_path)))
-    run = validate(
-        ValConfig(weights=str(weights), data=str(shapes), runs=str(tmp_path), device="cpu", workers=0, report=False)
-    )
-    metrics = run.folder / "metrics.json"
-    by_file = predict(
-        PredictConfig(weights=str(weights), source=source, score_threshold=str(metrics), runs=str(tmp_path))
-    )
-    assert auto.num_detections > 0
-    # fused and unfused scores differ in their last digits, and a threshold is a score: one object may fall out
-    assert abs(auto.num_detections - by_file.num_detections) <= 2
-    lowest = {one["name"]: one["best_threshold"] for one in json.loads(metrics.read_text())["per_class"]}
-    for entry in json.loads((by_file.folder / "predictions.json").read_text()):
-        for found in entry["detections"]:
-            assert found["score"] >= lowest[found["class"]] - 1e-4
-
-
 def test_the_detector_takes_auto(weights: Path, shapes: Path) -> None:
     detector = Detector(weights, device="cpu")
     image = read_image(shapes.parent / "images" / "val" / "0.png")
@@ -145,18 +124,10 @@ def test_metrics_of_other_classes_are_refused(
     run = validate(
         ValConfig(weights=str(weights), data=str(shapes), runs=str(tmp_path), device="cpu", workers=0, report=False)
     )
-    other = replace(metadata, class_names=("cat", "dog"))
-    with pytest.raises(DataError, match="the detector's are cat, dog"):
-        choose_settings(other, score_threshold=str(run.folder / "metrics.json"))
-
-
-def test_wanted_precision_needs_auto() -> None:
-    with pytest.raises(ConfigError, match="--conf auto"):
-        PredictConfig(weights="w", source="s", min_precision=0.9)
-    with pytest.raises(ConfigError, match="not both"):
-        PredictConfig(weights="w", source="s", score_threshold="auto", min_precision=0.9, min_recall=0.9)
-    with pytest.raises(ConfigError, match="must be in"):
-        PredictConfig(weights="w", source="s", score_threshold="auto", min_recall=1.5)
+    for count, shown in ((12, "k, l$"), (13, r"k, l, \.\.\. \(13 classes\)$")):
+        other = replace(metadata, class_names=tuple("abcdefghijklm"[:count]))
+        with pytest.raises(DataError, match=f"is about the classes red, blue, the detector's are a, b, .*{shown}"):
+            choose_settings(other, score_threshold=str(run.folder / "metrics.json"))
 
 
 def test_a_damaged_table_is_an_error_of_the_file(weights: Path, tmp_path: Path) -> None:
@@ -166,3 +137,63 @@ def test_a_damaged_table_is_an_error_of_the_file(weights: Path, tmp_path: Path) 
     save_detector(tmp_path / "broken.safetensors", network, replace(metadata, thresholds=broken))
     with pytest.raises(WeightsError, match=r"broken\.safetensors"):
         load_detector(tmp_path / "broken.safetensors")
+
+
+def test_the_detector_finds_the_shapes(weights: Path, shapes: Path) -> None:
+    detector = Detector(weights, device="cpu")
+    path = shapes.parent / "images" / "val" / "0.png"
+    from_path, from_array = (detector(image, score_threshold=0.05) for image in (path, read_image(path)))
+    assert torch.equal(from_path.boxes, from_array.boxes)
+    assert from_path.size_hw == (64, 96)
+    assert {detector.class_names[label] for label in from_path.labels.tolist()} == {"red", "blue"}
+    label, cx, cy, w, h = map(float, (shapes.parent / "labels" / "val" / "0.txt").read_text().split()[:5])
+    best = next(k for k in range(len(from_path)) if from_path.labels[k] == int(label))
+    x1, y1, x2, y2 = from_path.boxes[best].tolist()
+    assert ((x1 + x2) / 192, (y1 + y2) / 128) == pytest.approx((cx, cy), abs=0.1)
+    assert ((x2 - x1) / 96, (y2 - y1) / 64) == pytest.approx((w, h), abs=0.15)
+
+
+def test_higher_thresholds_and_limits_give_less(weights: Path, shapes: Path) -> None:
+    detector = Detector(weights, device="cpu")
+    image = read_image(shapes.parent / "images" / "val" / "0.png")
+    every = detector(image, score_threshold=0.0)
+    assert len(detector(image, score_threshold=0.99)) < len(every)
+    assert len(detector(image, score_threshold=0.0, max_detections=3)) == 3
+
+
+@pytest.mark.parametrize("bad", [np.zeros((5, 5), np.uint8), np.zeros((5, 5, 3)), np.zeros((0, 5, 3), np.uint8)])
+def test_arrays_that_are_no_images_are_refused(weights: Path, bad: np.ndarray) -> None:
+    with pytest.raises(ValueError, match="uint8 RGB"):
+        Detector(weights, device="cpu")(bad)
+
+
+def test_one_pixel_is_an_image(weights: Path) -> None:
+    found = Detector(weights, device="cpu")(np.zeros((1, 1, 3), np.uint8), score_threshold=0.0)
+    assert found.boxes.isfinite().all()
+    assert (found.boxes <= 1).all()
+
+
+def test_other_input_sizes(weights: Path, shapes: Path) -> None:
+    assert Detector(weights, device="cpu", input_size=96)(shapes.parent / "images" / "val" / "0.png").size_hw == (
+        64,
+        96,
+    )
+    with pytest.raises(ConfigError, match="nearest are 96 and 112"):
+        Detector(weights, device="cpu", input_size=100)
+
+
+def test_bad_weights_files(weights: Path, trained: TrainingRun, tmp_path: Path) -> None:
+    cut = tmp_path / "cut.safetensors"
+    cut.write_bytes(weights.read_bytes()[:5000])
+    with pytest.raises(WeightsError, match="damaged"):
+        Detector(cut)
+    with pytest.raises(WeightsError, match="no such weights file"):
+        Detector(tmp_path / "none.safetensors")
+    with pytest.raises(WeightsError, match="training state"):
+        Detector(trained.folder / "weights" / "last.ckpt")
+
+
+def test_the_settings_where_nobody_gives_any(metadata: DetectorMetadata) -> None:
+    shown, measured = metadata.predict, metadata.val
+    assert (shown.score_threshold, shown.iou_threshold, shown.max_detections) == (0.25, 0.5, 300)
+    assert (measured.score_threshold, measured.iou_threshold, measured.max_detections) == (0.001, 0.6, 300)

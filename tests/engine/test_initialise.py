@@ -8,13 +8,13 @@ from rich.console import Console
 
 from tests.darknet.networks import HEADERS, darknet_train_config, detector_cfg
 from tests.engine.darknet_detectors import network_from, write_darknet
+from tests.engine.shapes import write_untrained
 from yolo.config import DarknetImportConfig, TrainConfig
 from yolo.darknet.network import DarknetNetwork, DarknetSpec
 from yolo.darknet.weights import WeightsHeader
 from yolo.engine.checkpoint import load_detector
 from yolo.engine.darknet import import_darknet
 from yolo.engine.initialise import build_start
-from yolo.engine.train import TrainingRun
 from yolo.errors import ConfigError, WeightsError
 from yolo.models.network import GridNetwork
 
@@ -125,9 +125,9 @@ def test_an_imported_detector_is_a_start_too(tmp_path: Path) -> None:
     assert "2 misshapen: layers.3" in said
 
 
-def test_a_start_that_does_not_fit_is_refused(trained: TrainingRun, tmp_path: Path) -> None:
+def test_a_start_that_does_not_fit_is_refused(tmp_path: Path) -> None:
     weights = write_darknet(tmp_path)
-    best = trained.folder / "weights" / "best.safetensors"
+    best = write_untrained(tmp_path / "best.safetensors")
     with pytest.raises(WeightsError, match=r"best\.safetensors: nothing in it fits the network"):
         start(best, cfg=weights.with_suffix(".cfg"))
     with pytest.raises(WeightsError, match="training state"):
@@ -168,14 +168,14 @@ def test_darknets_weights_need_a_cfg(tmp_path: Path) -> None:
         build_start(config, 2, Console(quiet=True))
 
 
-def test_without_a_cfg_the_backbone_is_built_as_before(trained: TrainingRun) -> None:
+def test_without_a_cfg_the_backbone_is_built_as_before(tmp_path: Path) -> None:
     console = Console(record=True, width=500, file=io.StringIO())
     config = TrainConfig(data="d", input_size=64)
     network, seen = build_start(config, 2, console)
     assert isinstance(network, GridNetwork)
     assert (network.spec.num_classes, seen, console.export_text()) == (2, 0, "")
-    # the backbone of a trained detector is a start, its neck and head are not
-    best = trained.folder / "weights" / "best.safetensors"
+    # the backbone of a detector is a start, its neck and head are not
+    best = write_untrained(tmp_path / "best.safetensors")
     network, seen = build_start(TrainConfig(data="d", input_size=64, weights=str(best)), 2, console)
     own, other = network.state_dict(), load_detector(best)[0].state_dict()
     same = {name for name in own if torch.equal(own[name], other[name])}

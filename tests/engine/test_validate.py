@@ -1,3 +1,4 @@
+import csv
 import json
 import math
 from pathlib import Path
@@ -12,10 +13,11 @@ from tests.engine.shapes import break_image, draw_shapes
 from yolo import Detector
 from yolo.config import DarknetImportConfig, ReportConfig, ValConfig
 from yolo.engine.darknet import import_darknet
-from yolo.engine.report import report
+from yolo.engine.evaluate_files import report
 from yolo.engine.train import TrainingRun
 from yolo.engine.validate import ValidationRun, validate
 from yolo.errors import ConfigError, DataError
+from yolo.media.drawing import contact_sheet
 
 
 def val(folder: Path, data: Path, **options: Any) -> ValidationRun:
@@ -23,46 +25,95 @@ def val(folder: Path, data: Path, **options: Any) -> ValidationRun:
     return validate(ValConfig(data=str(data), runs=str(folder / "runs"), **values))
 
 
-def named_weights(folder: Path, cfg: str | None = None) -> dict[str, str]:
+@pytest.fixture(scope="module")
+def measured(trained: TrainingRun, shapes: Path, tmp_path_factory: pytest.TempPathFactory) -> ValidationRun:
+    best = str(trained.folder / "weights" / "best.safetensors")
+    return val(tmp_path_factory.mktemp("measured"), shapes, weights=best, protocol="voc07", report=True)
+
+
+@pytest.fixture(scope="module")
+def named(tmp_path_factory: pytest.TempPathFactory) -> dict[str, str]:
     """Options of a small darknet detector with the class names of the shapes."""
+    return named_weights(tmp_path_factory.mktemp("named"))
+
+
+def named_weights(folder: Path, cfg: str | None = None) -> dict[str, str]:
     names = folder / "shapes.names"
     names.write_text("red\nblue\n")
     return {"weights": str(write_darknet(folder, cfg)), "names": str(names)}
 
 
-@pytest.mark.parametrize("protocol", ["voc07", "voc10"])
+def read_metrics(folder: Path) -> dict[str, Any]:
+    metrics: dict[str, Any] = json.loads((folder / "metrics.json").read_text())
+    return metrics
+
+
+def test_val_gives_the_numbers_of_the_training(trained: TrainingRun, measured: ValidationRun) -> None:
+    assert trained.evaluation is not None
+    result = measured.evaluation.result
+    assert result.map_50_95 == pytest.approx(trained.evaluation.result.map_50_95, abs=1e-3)
+    assert json.loads((measured.folder / "data.json").read_text())["val"]["objects_kept"] == 8
+
+
+def test_the_run_folder_of_a_validation_has_everything(measured: ValidationRun) -> None:
+    names = {path.name for path in measured.folder.iterdir()}
+    assert names >= {
+        "report.html", "metrics.json", "per_class.csv", "errors.csv", "summary.md", "predictions.json",
+        "ground_truth.json", "data.json", "samples.jpg", "PR_curve.png", "F1_curve.png", "confusion_matrix.png",
+    }  # fmt: skip
+    page = (measured.folder / "report.html").read_text()
+    assert "gridyolo val --weights" in page
+    metrics = read_metrics(measured.folder)
+    low, high = metrics["intervals"]["headline"]["map_50_95"]
+    assert low <= metrics["map_50_95"] <= high
+    rows = list(csv.DictReader((measured.folder / "per_class.csv").read_text().splitlines()))
+    assert [row["name"] for row in rows] == ["red", "blue"]
+
+
+def test_a_run_measured_again_from_its_own_files_has_the_same_numbers(measured: ValidationRun, tmp_path: Path) -> None:
+    files = {"ground_truth": "ground_truth.json", "detections": "predictions.json"}
+    options: dict[str, Any] = {name: str(measured.folder / file) for name, file in files.items()}
+    again = report(ReportConfig(**options, bootstrap=0, runs=str(tmp_path)))
+    first, second = read_metrics(measured.folder), read_metrics(again.folder)
+    for name in ("map_50_95", "map_50", "map_75", "map_medium", "ar_100", "precision", "recall", "f1"):
+        assert second[name] == (None if first[name] is None else pytest.approx(first[name], abs=1e-12)), name
+    assert second["confusion_matrix"] == first["confusion_matrix"]
+
+
 def test_vocs_numbers_are_the_same_from_a_network_and_from_its_files(
-    trained: TrainingRun, shapes: Path, tmp_path: Path, protocol: str
+    measured: ValidationRun, shapes: Path, tmp_path: Path
 ) -> None:
-    best = str(trained.folder / "weights" / "best.safetensors")
-    run = val(tmp_path, shapes, weights=best, protocol=protocol)
-    assert run.voc is not None
-    assert run.voc.mean_ap > 0.5
-    assert run.voc.interpolation == ("11-point" if protocol == "voc07" else "all-point")
-    files = sorted(path.name for path in (run.folder / "comp4").iterdir())
+    assert measured.voc is not None
+    assert measured.voc.mean_ap > 0.5
+    assert measured.voc.interpolation == "11-point"
+    files = sorted(path.name for path in (measured.folder / "comp4").iterdir())
     assert files == ["comp4_det_test_blue.txt", "comp4_det_test_red.txt"]
+    comp4 = str(measured.folder / "comp4")
     options = ReportConfig(
-        ground_truth=str(shapes),
-        detections=str(run.folder / "comp4"),
-        protocol="voc07" if protocol == "voc07" else "voc10",
-        runs=str(tmp_path),
-        bootstrap=0,
+        ground_truth=str(shapes), detections=comp4, protocol="voc07", bootstrap=0, runs=str(tmp_path)
     )
     again = report(options)
     assert again.voc is not None
-    assert again.voc.ap_per_class.tolist() == pytest.approx(run.voc.ap_per_class.tolist(), abs=1e-9)
-    for folder in (run.folder, again.folder):
+    assert again.voc.ap_per_class.tolist() == pytest.approx(measured.voc.ap_per_class.tolist(), abs=1e-9)
+    for folder in (measured.folder, again.folder):
         written = json.loads((folder / "voc.json").read_text())
-        assert written["mean_ap"] == pytest.approx(run.voc.mean_ap, abs=1e-9)
+        assert written["mean_ap"] == pytest.approx(measured.voc.mean_ap, abs=1e-9)
         assert written["class_names"] == ["red", "blue"]
 
 
-def test_without_a_protocol_there_are_no_voc_files(trained: TrainingRun, shapes: Path, tmp_path: Path) -> None:
-    run = val(tmp_path, shapes, weights=str(trained.folder / "weights" / "best.safetensors"))
+def test_without_a_report_there_are_the_numbers_alone(named: dict[str, str], shapes: Path, tmp_path: Path) -> None:
+    run = val(tmp_path, shapes, **named)
     assert run.voc is None
     names = {path.name for path in run.folder.iterdir()}
-    assert "metrics.json" in names
-    assert not names & {"voc.json", "comp4"}
+    assert names >= {"metrics.json", "per_class.csv"}
+    assert not names & {"report.html", "voc.json", "comp4"}
+    assert read_metrics(run.folder)["num_images"] == 4
+
+
+def test_another_split_and_one_that_is_not_there(named: dict[str, str], shapes: Path, tmp_path: Path) -> None:
+    assert val(tmp_path, shapes, **named, split="train").evaluation.result.num_images == 8
+    with pytest.raises(DataError, match="test"):
+        val(tmp_path, shapes, **named, split="test")
 
 
 @pytest.mark.parametrize("size", [{}, {"width": 48}, {"width": 40, "height": 56}], ids=str)
@@ -80,17 +131,13 @@ def test_darknet_weights_are_measured_as_the_detector_sees(size: dict[str, int],
         assert torch.allclose(alone.boxes, found.boxes, atol=1e-2)
 
 
-def test_thresholds_and_precision_can_be_changed(shapes: Path, tmp_path: Path) -> None:
-    options = named_weights(tmp_path)
-    every = val(tmp_path, shapes, **options, iou_threshold=1.0)
-    few = val(tmp_path, shapes, **options, iou_threshold=1.0, max_detections=1)
-    near = val(tmp_path, shapes, **options, iou_threshold=1.0, precision="bf16")
-    assert every.evaluation is not None
-    assert few.evaluation is not None
-    assert near.evaluation is not None
-    assert {len(found) for found in few.evaluation.detections.values()} == {1}
-    for image_id, found in every.evaluation.detections.items():
-        other = near.evaluation.detections[image_id]
+def test_thresholds_and_precision_can_be_changed(named: dict[str, str], shapes: Path, tmp_path: Path) -> None:
+    every = val(tmp_path, shapes, **named, iou_threshold=1.0).evaluation
+    few = val(tmp_path, shapes, **named, iou_threshold=1.0, max_detections=1).evaluation
+    near = val(tmp_path, shapes, **named, iou_threshold=1.0, precision="bf16").evaluation
+    assert {len(found) for found in few.detections.values()} == {1}
+    for image_id, found in every.detections.items():
+        other = near.detections[image_id]
         assert len(found) == len(other)
         assert (found.scores - other.scores).abs().max() < 0.05 * found.scores.max()
 
@@ -99,8 +146,9 @@ def test_an_imported_detector_has_the_numbers_of_its_files(shapes: Path, tmp_pat
     options = named_weights(tmp_path)
     imported = import_darknet(DarknetImportConfig(**options))
     runs = [val(tmp_path, shapes, **one, protocol="voc10") for one in (options, {"weights": str(imported)})]
-    results = [run.voc.ap_per_class.tolist() for run in runs if run.voc is not None]
-    assert results[0] == results[1]
+    results = [run.voc for run in runs if run.voc is not None]
+    assert results[0].interpolation == "all-point"
+    assert results[0].ap_per_class.tolist() == results[1].ap_per_class.tolist()
 
 
 def test_names_and_classes_must_be_those_of_the_dataset(shapes: Path, tmp_path: Path) -> None:
@@ -111,44 +159,54 @@ def test_names_and_classes_must_be_those_of_the_dataset(shapes: Path, tmp_path: 
     with pytest.raises(DataError) as caught:
         val(tmp_path, shapes, weights=str(imported))
     assert "--names" not in str(caught.value)
+    with pytest.raises(DataError, match="cat"):
+        val(tmp_path, draw_shapes(tmp_path / "data", names=("cat", "dog")), **options)
     with pytest.raises(ConfigError, match="the cfg's input is 32x32"):
         val(tmp_path, shapes, **options, input_size=64)
     assert not (tmp_path / "runs").exists()
 
 
-@pytest.mark.parametrize(
-    ("options", "message"),
-    [
-        ({}, "--weights is required"),
-        ({"weights": "w", "precision": "fp16"}, "fp16 needs a CUDA device"),
-    ],
-)
-def test_options_that_make_no_sense_together(
-    options: dict[str, Any], message: str, shapes: Path, tmp_path: Path
-) -> None:
-    if options.get("weights") == "w":
-        options = options | named_weights(tmp_path)
-    with pytest.raises(ConfigError, match=message):
-        val(tmp_path, shapes, **options)
+def test_options_that_make_no_sense_together(named: dict[str, str], shapes: Path, tmp_path: Path) -> None:
+    with pytest.raises(ConfigError, match="--weights is required"):
+        val(tmp_path, shapes)
+    with pytest.raises(ConfigError, match="fp16 needs a CUDA device"):
+        val(tmp_path, shapes, **named, precision="fp16")
 
 
-def test_an_image_that_cannot_be_read_is_in_no_number_of_voc(tmp_path: Path) -> None:
+def test_an_image_that_cannot_be_read_is_counted_and_in_no_number(named: dict[str, str], tmp_path: Path) -> None:
     data = draw_shapes(tmp_path / "data")
     break_image(tmp_path / "data" / "images" / "val" / "2.png")
-    run = val(tmp_path, data, **named_weights(tmp_path), protocol="voc07")
+    run = val(tmp_path, data, **named, protocol="voc07")
+    assert run.evaluation.result.num_images == 3
+    assert [Path(one.path).name for one in run.evaluation.skipped] == ["2.png"]
+    assert len(json.loads((run.folder / "data.json").read_text())["val"]["unreadable"]) == 1
     assert run.voc is not None
     assert run.voc.num_images == 3
     assert not math.isnan(run.voc.mean_ap)
 
 
-def test_a_name_that_a_comp4_file_cannot_hold_costs_the_files_only(tmp_path: Path) -> None:
+def test_a_name_that_a_comp4_file_cannot_hold_costs_the_files_only(named: dict[str, str], tmp_path: Path) -> None:
     data = draw_shapes(tmp_path / "data", num_val=1)
     image = tmp_path / "data" / "images" / "val" / "0.png"
     for path in (image, tmp_path / "data" / "labels" / "val" / "0.txt"):
         path.rename(path.with_stem("my photo"))
-    run = val(tmp_path, data, **named_weights(tmp_path), protocol="voc07")
+    run = val(tmp_path, data, **named, protocol="voc07")
     assert run.voc is not None
     assert run.voc.num_images == 1
     assert "'my photo'" in run.note
     assert (run.folder / "voc.json").is_file()
     assert not (run.folder / "comp4").exists()
+
+
+def test_the_sheet_of_samples_shows_eight_images(
+    named: dict[str, str], tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    sheets = []
+
+    def recorded(pairs: list[Any], **options: Any) -> Any:
+        sheets.append((len(pairs), options))
+        return contact_sheet(pairs, **options)
+
+    monkeypatch.setattr("yolo.engine.validate.contact_sheet", recorded)
+    val(tmp_path, draw_shapes(tmp_path / "data", num_val=10), **named)
+    assert sheets == [(8, {"columns": 2, "size": 640})]

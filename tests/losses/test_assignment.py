@@ -1,5 +1,7 @@
+import pytest
 import torch
 
+from yolo import boxes as box_ops
 from yolo.grid import GridSpec
 from yolo.losses.assignment import Assignment, assign_targets, ignore_mask, sum_in_cell
 from yolo.structures import GroundTruth, Targets
@@ -69,12 +71,20 @@ def test_nothing_to_assign() -> None:
     assert result.predictor.shape == (0,)
 
 
-def test_the_ignore_mask_of_more_objects_than_are_held_at_a_time() -> None:
+def test_the_ignore_mask_of_more_objects_than_are_held_at_a_time(monkeypatch: pytest.MonkeyPatch) -> None:
+    share, held = box_ops.intersection_over_area, []
+
+    def recorded(a: torch.Tensor, b: torch.Tensor) -> torch.Tensor:
+        held.append(b.shape[2])
+        return share(a, b)
+
+    monkeypatch.setattr(box_ops, "intersection_over_area", recorded)
     predicted = torch.zeros(1, 2, 2, 2, 4)
     predicted[0, 1, 0, 1] = torch.tensor([0.5, 0.5, 0.9, 0.9])
     many = [[0.1, 0.1, 0.2, 0.2]] * 40 + [[0.5, 0.5, 0.9, 0.88]]
     mask = ignore_mask(predicted, objects(many), 41, ignore_iou=0.5)
     assert mask.nonzero().tolist() == [[0, 1, 0, 1]]
+    assert held == [16, 16, 9]
     assert not ignore_mask(predicted, objects(many), 41, ignore_iou=None).any()
 
 

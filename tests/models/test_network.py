@@ -1,6 +1,7 @@
 import pytest
 import torch
 
+from yolo.errors import ConfigError
 from yolo.grid import GridSpec
 from yolo.models.fusion import fuse
 from yolo.models.network import GridHead, GridNetwork, InputNorm, NetworkSpec, can_train_on_one_image, count_parameters
@@ -32,7 +33,7 @@ def test_raw_is_the_same_in_training_and_evaluation_form() -> None:
 
 
 def test_a_size_that_the_stride_does_not_divide_is_refused() -> None:
-    with pytest.raises(ValueError, match=r"multiple of the network.s stride"):
+    with pytest.raises(ConfigError, match=r"multiple of the network.s stride"):
         SMALL.grid((330, 330))
 
 
@@ -62,6 +63,7 @@ def test_the_head_starts_with_graded_boxes_and_little_confidence(coding: str) ->
     grid = GridSpec(grid_size=1, boxes_per_cell=3, num_classes=4, coding=coding)  # type: ignore[arg-type]
     head = GridHead((), stride=16, width=8, grid=grid)
     assert head.predict.bias is not None
+    assert head.predict.weight.std().item() == pytest.approx(0.01 / (8 / 64) ** 0.5, rel=0.2)
     parts = grid.activate(grid.split(head.predict.bias.detach()))
     assert parts.confidence.tolist() == pytest.approx([0.01] * 3, rel=1e-4)
     assert parts.size_wh.square().mean(dim=1).tolist() == pytest.approx([0.15, 0.3, 0.45], rel=1e-4)

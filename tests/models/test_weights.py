@@ -12,7 +12,14 @@ from safetensors.torch import save_file
 from yolo.errors import WeightsError
 from yolo.models.backbones import Backbone, build_classifier
 from yolo.models.network import GridNetwork, NetworkSpec
-from yolo.models.weights import fill, load_backbone_weights, read_metadata, read_state_dict, save_weights
+from yolo.models.weights import (
+    LoadReport,
+    fill,
+    load_backbone_weights,
+    read_metadata,
+    read_state_dict,
+    save_weights,
+)
 
 NAME = "shufflenet_v2_x0_5"
 SHARED = Path(__file__).parents[3] / "shared" / "weights" / "shufflenet_v2_x0_5-imagenet.safetensors"
@@ -145,3 +152,17 @@ def test_a_trained_detector_gives_its_backbone(tmp_path: Path, backbone: Backbon
     assert report.missing == report.unexpected == ()
     name, value = next(iter(network.backbone.body.state_dict().items()))
     assert torch.equal(backbone.body.state_dict()[name], value)
+
+
+def test_a_file_with_less_than_half_of_a_backbone_is_of_another(tmp_path: Path, backbone: Backbone) -> None:
+    state = list(backbone.body.state_dict().items())
+    save_file(dict(state[: len(state) // 2]), tmp_path / "half.safetensors")
+    assert len(load_backbone_weights(backbone, str(tmp_path / "half.safetensors")).loaded) == len(state) // 2
+    save_file(dict(state[: len(state) // 2 - 1]), tmp_path / "less.safetensors")
+    with pytest.raises(WeightsError, match="is not of the backbone"):
+        load_backbone_weights(backbone, str(tmp_path / "less.safetensors"))
+
+
+def test_a_report_names_four_tensors_of_a_kind() -> None:
+    report = LoadReport(loaded=("a",), missing=tuple("bcdef"), unexpected=tuple("ghij"), misshapen=())
+    assert report.summary_lines() == ["loaded 1 tensors", "5 missing: b, c, d, e, ...", "4 unexpected: g, h, i, j"]

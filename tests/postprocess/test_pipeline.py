@@ -1,4 +1,6 @@
+import math
 from collections.abc import Sequence
+from functools import partial
 
 import numpy as np
 import pytest
@@ -188,3 +190,25 @@ def test_what_lies_in_the_padding_is_dropped_and_the_rest_is_clipped() -> None:
     found = Detections(boxes, torch.tensor([0.9, 0.8]), torch.zeros(2, dtype=torch.int64), (64, 64))
     restored = restore(found, geometry)
     assert restored.boxes.tolist() == [[0.0, 0.0, 100.0, 50.0]]
+
+
+@pytest.mark.parametrize(
+    ("count", "span", "expected"),
+    [(2000, 100.0, "_nms_with_offsets"), (2001, 100.0, "_nms_per_class"), (5, 0.9e7, "_nms_with_offsets"),
+     (5, 1.1e7, "_nms_per_class"), (5, math.nan, "_nms_per_class")],
+)  # fmt: skip
+def test_which_way_candidates_are_suppressed(
+    count: int, span: float, expected: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    used = []
+
+    def recorded(name: str, found: Detections, _: float) -> torch.Tensor:
+        used.append(name)
+        return torch.arange(len(found))
+
+    for name in ("_nms_with_offsets", "_nms_per_class"):
+        monkeypatch.setattr(pipeline, name, partial(recorded, name))
+    boxes = torch.tensor([0.0, 0, 1, 1]).repeat(count, 1)
+    boxes[0, 2] = span
+    suppress(Detections(boxes, torch.ones(count), torch.zeros(count).long(), (9, 9)), iou_threshold=0, max_detections=9)
+    assert used == [expected]

@@ -12,7 +12,7 @@ from yolo.config import AugmentConfig
 from yolo.errors import ConfigError
 from yolo.structures import GroundTruth, Sample
 from yolo.transforms.albumentations import AlbumentationsPipeline, FilePipeline, import_albumentations
-from yolo.transforms.presets import TrainTransform
+from yolo.transforms.augment import TrainTransform
 
 SIZE = (64, 96)
 
@@ -149,3 +149,15 @@ def test_boxes_that_albumentations_would_choke_on(box: list[float]) -> None:
     awkward = Sample(sample().image, GroundTruth.from_boxes([box], [0]), 0)
     result = AlbumentationsPipeline([album.HorizontalFlip(p=1)])(awkward, np.random.default_rng(0))
     assert len(result.ground_truth) <= 1
+
+
+def test_a_pipeline_of_a_file_is_tried_out_eight_times(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    apply, calls = AlbumentationsPipeline.__call__, []
+
+    def counted(*arguments: Any) -> Sample:
+        calls.append(1)
+        return apply(*arguments)
+
+    monkeypatch.setattr(AlbumentationsPipeline, "__call__", counted)
+    FilePipeline(saved(tmp_path / "a.json", import_albumentations().VerticalFlip(p=1)), SIZE)
+    assert len(calls) == 8

@@ -1,3 +1,4 @@
+import cv2
 import numpy as np
 import pytest
 from hypothesis import given
@@ -156,11 +157,15 @@ def test_an_image_that_is_wholly_outside_leaves_grey_and_no_objects() -> None:
         assert len(seen(truth, crop)) == 0
 
 
-def test_strong_shrinking_averages() -> None:
+def test_shrinking_to_half_and_below_averages() -> None:
     stripes = np.zeros((100, 100, 3), np.uint8)
     stripes[:, ::2] = 200
     shrunk = apply_crop(stripes, Crop(0.25, (0.0, 0.0), (100, 100), (25, 25)))
     assert (shrunk == 100).all()
+    image = noise(100, 100)
+    for side, kind in ((45, cv2.INTER_AREA), (50, cv2.INTER_AREA), (55, cv2.INTER_LINEAR)):
+        shrunk = apply_crop(image, Crop(side / 100, (0.0, 0.0), (100, 100), (side, side)))
+        assert (shrunk == cv2.resize(image, (side, side), interpolation=kind)).all()
 
 
 def test_a_warp_is_applied_to_the_crop() -> None:

@@ -48,7 +48,7 @@ def report_command(words: Sequence[str]) -> int:
     """Measure the detections of any detector."""
     config = parse("report", ReportConfig, words)
     console = stdout()
-    from yolo.engine.report import report
+    from yolo.engine.evaluate_files import report
 
     run = report(config, console)
     print_result(run.analysis.result, console)
@@ -62,7 +62,7 @@ def compare_command(words: Sequence[str]) -> int:
     """Say what differs between two detectors."""
     config = parse("compare", CompareConfig, _with_names(words))
     console = stdout()
-    from yolo.engine.compare import compare_files
+    from yolo.engine.evaluate_files import compare_files
 
     run = compare_files(config, console)
     print_comparison(run.comparison, console)

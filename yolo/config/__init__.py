@@ -1,7 +1,7 @@
 """What can be configured: frozen dataclasses, read from YAML and the command line, checked when made.
 
 Plain values only, so that `gridyolo --help` need not import torch. Classes elsewhere receive plain arguments;
-only `engine`, `cli`, `darknet` and the transform presets read these.
+only `engine`, `cli`, `darknet` and `transforms.augment` read these.
 
 `training` configures a training, `parts` are its sections; `data_commands` and `commands` configure the other commands.
 `options` are those that several commands have.

@@ -29,7 +29,7 @@ from yolo.formats.objects import AnnotatedImages
 from yolo.images import write_image
 from yolo.media.drawing import contact_sheet, draw_targets, with_caption
 from yolo.structures import Batch
-from yolo.transforms.presets import make_transform
+from yolo.transforms.augment import make_transform
 
 # Pixels of an image's longer side on the sheet: small inputs are enlarged, so that names can be read.
 _SMALLEST_TILE, _LARGEST_TILE, _MAX_COLUMNS = 288, 480, 4

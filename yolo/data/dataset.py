@@ -32,7 +32,7 @@ class SampleKey(NamedTuple):
 
 
 class Augment(Protocol):
-    """Augmentation of one sample; see `transforms.presets.TrainTransform`.
+    """Augmentation of one sample; see `transforms.augment.TrainTransform`.
 
     Attributes:
         wants_original: it takes the image as it is in the file and places it on the input itself.

@@ -21,39 +21,25 @@ from yolo.thresholds import ThresholdTable
 
 _FORMAT = 2
 
-_PREDICT = PostprocessSettings(score_threshold=0.25, iou_threshold=0.5, max_detections=300)
+PREDICT = PostprocessSettings(score_threshold=0.25, iou_threshold=0.5, max_detections=300)
 _VAL = PostprocessSettings(score_threshold=0.001, iou_threshold=0.6, max_detections=300)
 
 
 @dataclass(frozen=True, kw_only=True)
 class DetectorMetadata:
-    """What a weights file says of itself.
+    """What a weights file says of itself."""
 
-    Attributes:
-        network: what to build.
-        class_names: by label.
-        category_ids: the dataset's own ids by label (COCO), or None.
-        input_hw: height and width of the input in training.
-        resize: how images were placed.
-        predict: settings of `predict` where the user gives none.
-        val: settings of `val` where the user gives none.
-        seen: images the network was trained on in all, as darknet counts them.
-        metrics: of the validation that chose these weights; empty before the first.
-        training: epoch, dataset and its fingerprint, backbone weights; for people.
-        thresholds: what that validation counted by class and score threshold; None where there was none.
-    """
-
-    network: Spec
-    class_names: tuple[str, ...]
-    category_ids: tuple[int, ...] | None
-    input_hw: tuple[int, int]
-    resize: ResizeMode
-    metrics: dict[str, Any]
-    training: dict[str, Any]
-    predict: PostprocessSettings
-    val: PostprocessSettings
-    seen: int = 0
-    thresholds: ThresholdTable | None = None
+    network: Spec  # what to build
+    class_names: tuple[str, ...]  # by label
+    category_ids: tuple[int, ...] | None  # the dataset's own ids by label (COCO), or None
+    input_hw: tuple[int, int]  # height and width of the input in training
+    resize: ResizeMode  # how images were placed
+    metrics: dict[str, Any]  # of the validation that chose these weights; empty before the first
+    training: dict[str, Any]  # epoch, dataset and its fingerprint, backbone weights; for people
+    predict: PostprocessSettings  # settings of `predict` where the user gives none
+    val: PostprocessSettings  # settings of `val` where the user gives none
+    seen: int = 0  # images the network was trained on in all, as darknet counts them
+    thresholds: ThresholdTable | None = None  # what that validation counted by class and score threshold
 
     def to_dict(self) -> dict[str, Any]:
         """Plain values for JSON, with the versions that made them."""
@@ -112,7 +98,7 @@ def default_settings(spec: Spec) -> tuple[PostprocessSettings, PostprocessSettin
     For darknet's networks the thresholds of its `yolo test` and `yolo valid`, and no limit to the detections.
     """
     if not isinstance(spec, DarknetSpec):
-        return _PREDICT, _VAL
+        return PREDICT, _VAL
     grid = spec.grid(spec.input_hw)
     every = grid.grid_size**2 * grid.boxes_per_cell * grid.num_classes
     return (

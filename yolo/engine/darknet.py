@@ -1,4 +1,7 @@
-"""darknet's files as detectors: opening them, and turning them into `*.safetensors` and back."""
+"""darknet's files as detectors: opening them, and `darknet import` and `darknet export`.
+
+Opening a detector of any kind: `open_detector` in detector.py.
+"""
 
 from __future__ import annotations
 
@@ -13,18 +16,6 @@ from yolo.darknet.weights import WeightsHeader
 from yolo.engine.checkpoint import DetectorMetadata, default_settings, load_detector, save_detector
 from yolo.errors import ConfigError, WeightsError
 from yolo.files import atomic_write
-from yolo.models.network import Network
-
-
-def open_detector(
-    weights: Path, *, cfg: str = "", names: str = "", mapped: bool = False
-) -> tuple[Network, DetectorMetadata]:
-    """A detector from a `*.safetensors` file or from darknet's files; see `load_detector` and `open_darknet`."""
-    if cfg or weights.suffix == WEIGHTS_SUFFIX:
-        return open_darknet(weights, cfg=cfg, names=names, mapped=mapped)
-    if names:
-        raise ConfigError(f"--names is for darknet's weights; {weights} has its own class names")
-    return load_detector(weights)
 
 
 def open_darknet(
@@ -49,7 +40,7 @@ def open_darknet(
     plan = plan_cfg(found)
     num_classes = detector_classes(plan)
     beside = weights.with_suffix(".names")
-    names_path = Path(names) if names else beside if beside.is_file() else None
+    names_path = Path(names).expanduser() if names else beside if beside.is_file() else None
     class_names = () if names_path is None else read_names(names_path, num_classes)
     network, header = load_darknet(weights, DarknetSpec(cfg=found.text), plan, mapped=mapped)
     predict, val = default_settings(network.spec)
@@ -76,7 +67,7 @@ def import_darknet(config: DarknetImportConfig) -> Path:
         ConfigError: nobody named the output, and there is such a file.
         GridYoloError: as `open_darknet`.
     """
-    weights = Path(config.weights)
+    weights = Path(config.weights).expanduser()
     check_is_darknets(weights)
     output = _output(config.output, weights, ".safetensors")
     network, metadata = open_darknet(weights, cfg=config.cfg, names=config.names)
@@ -92,7 +83,7 @@ def export_darknet(config: DarknetExportConfig) -> tuple[Path, Path, Path]:
         ConfigError: `upto` is more than the network has layers; or files would be lost: one that nobody named as
             the output, or a cfg or names beside it that are others.
     """
-    source = Path(config.weights)
+    source = Path(config.weights).expanduser()
     if source.suffix == WEIGHTS_SUFFIX:
         raise WeightsError(f"{source}: is a file of darknet already; export takes a *.safetensors detector")
     network, metadata = load_detector(source)
@@ -122,7 +113,7 @@ def export_darknet(config: DarknetExportConfig) -> tuple[Path, Path, Path]:
 
 def _output(wanted: str, source: Path, suffix: str) -> Path:
     """The file to write; one that the user has not named must not exist, or something could be lost unseen."""
-    output = Path(wanted) if wanted else source.with_suffix(suffix)
+    output = Path(wanted).expanduser() if wanted else source.with_suffix(suffix)
     if not wanted and output.exists():
         raise ConfigError(f"{output}: exists already; name it, or another, with --output")
     return output

@@ -21,15 +21,10 @@ _BACKBONE = "mobilenet_v3_small"
 
 @dataclass(frozen=True, slots=True)
 class DemoOutcome:
-    """What the demo left behind.
-
-    Attributes:
-        training: how the training went.
-        look_at: files and folders worth a look, by what they are.
-    """
+    """What the demo left behind."""
 
     training: TrainingRun
-    look_at: dict[str, Path]
+    look_at: dict[str, Path]  # files and folders worth a look, by what they are
 
 
 def demo(config: DemoConfig, console: Console) -> DemoOutcome:

@@ -1,8 +1,8 @@
-"""`Detector`: the Python interface to a trained detector; and which detections it keeps.
+"""`open_detector`, `Detector`: the Python interface to a trained detector; and which detections it keeps.
 
-That is one score threshold, or one for each class from a validation: `auto` takes what the validation in training
-counted, which the weights file holds; a metrics.json, from `gridyolo val`, holds the same for weights that have none,
-or for images of another kind.
+A detector keeps what reaches one score threshold, or one for each class from a validation: `auto` takes what the
+validation in training counted, which the weights file holds; a metrics.json, from `gridyolo val`, holds the same for
+weights that have none, or for images of another kind.
 """
 
 from __future__ import annotations
@@ -18,14 +18,15 @@ import numpy as np
 import torch
 from numpy.typing import NDArray
 
-from yolo.engine.checkpoint import DetectorMetadata
-from yolo.engine.darknet import open_detector
-from yolo.engine.devices import choose_device, choose_dtype
+from yolo.darknet.lookup import WEIGHTS_SUFFIX
+from yolo.engine.checkpoint import DetectorMetadata, load_detector
+from yolo.engine.darknet import open_darknet
+from yolo.engine.environment import choose_device, choose_dtype
 from yolo.errors import ConfigError, DataError
 from yolo.geometry import place_image, plan_resize
 from yolo.images import read_image
 from yolo.models.fusion import fuse
-from yolo.models.network import grid_on
+from yolo.models.network import Network
 from yolo.postprocess.pipeline import PostprocessSettings, postprocess
 from yolo.structures import Detections
 from yolo.thresholds import ChosenThresholds, ThresholdTable
@@ -36,17 +37,23 @@ _SHOWN = 12
 
 @dataclass(frozen=True, slots=True)
 class StageSeconds:
-    """Time of the last call, in seconds.
+    """Time of the last call, in seconds."""
 
-    Attributes:
-        preprocess: resizing and moving to the device.
-        inference: the network.
-        postprocess: decoding, suppression, restoring.
-    """
+    preprocess: float  # resizing and moving to the device
+    inference: float  # the network
+    postprocess: float  # decoding, suppression, restoring
 
-    preprocess: float
-    inference: float
-    postprocess: float
+
+def open_detector(
+    weights: Path, *, cfg: str = "", names: str = "", mapped: bool = False
+) -> tuple[Network, DetectorMetadata]:
+    """A detector from a `*.safetensors` file or from darknet's files; see `load_detector` and `open_darknet`."""
+    weights = weights.expanduser()
+    if cfg or weights.suffix == WEIGHTS_SUFFIX:
+        return open_darknet(weights, cfg=cfg, names=names, mapped=mapped)
+    if names:
+        raise ConfigError(f"--names is for darknet's weights; {weights} has its own class names")
+    return load_detector(weights)
 
 
 class Detector:
@@ -84,7 +91,7 @@ class Detector:
         network, self.metadata = open_detector(Path(weights), cfg=cfg, names=names, mapped=True)
         self.device = choose_device(device)
         self.input_hw = self.metadata.input_hw if input_size is None else (input_size, input_size)
-        self._grid = grid_on(self.metadata.network, self.input_hw)
+        self._grid = self.metadata.network.grid(self.input_hw)
         dtype = choose_dtype(precision, self.device)
         self._network = fuse(network, device=self.device, dtype=dtype, release=True)
         self.seconds = StageSeconds(0.0, 0.0, 0.0)
@@ -121,7 +128,7 @@ class Detector:
             ValueError: an array that is not an (H, W, 3) uint8 image.
             ConfigError: "auto" of weights that gridyolo has not validated.
         """
-        pixels = read_image(Path(image)) if isinstance(image, str | Path) else image
+        pixels = read_image(Path(image).expanduser()) if isinstance(image, str | Path) else image
         settings, _ = choose_settings(
             self.metadata,
             score_threshold=score_threshold,
@@ -182,7 +189,9 @@ def choose_settings(
             score_threshold=score_threshold, iou_threshold=iou_threshold, max_detections=max_detections
         )
         return settings, []
-    table = _own_table(metadata) if score_threshold == AUTO else _read_table(Path(score_threshold), metadata)
+    table = (
+        _own_table(metadata) if score_threshold == AUTO else _read_table(Path(score_threshold).expanduser(), metadata)
+    )
     chosen, what = _choose(table, min_precision, min_recall)
     default = metadata.predict.score_threshold
     values = np.where(np.isnan(chosen.values), default, chosen.values)

@@ -1,11 +1,10 @@
 """The network that a training starts with: built from its configuration, filled by `--weights`.
 
-`initialise` knows every meaning that `--weights` has for `train`. Opening a trained detector: darknet.py.
+Opening a trained detector: `open_detector` in detector.py.
 """
 
 from __future__ import annotations
 
-from dataclasses import dataclass
 from pathlib import Path
 
 import torch
@@ -25,19 +24,6 @@ from yolo.models.weights import fill, load_backbone_weights
 RANDOM = "none"
 
 
-@dataclass(frozen=True, slots=True)
-class Start:
-    """What `initialise` found.
-
-    Attributes:
-        seen: images that the weights were trained on; 0 where a layer of the network did not get its own.
-        lines: for people.
-    """
-
-    seen: int = 0
-    lines: tuple[str, ...] = ()
-
-
 def build_start(config: TrainConfig, num_classes: int, console: Console) -> tuple[Network, int]:
     """The network of a configuration on the CPU, and the images that its weights have seen.
 
@@ -48,9 +34,8 @@ def build_start(config: TrainConfig, num_classes: int, console: Console) -> tupl
     torch.manual_seed(config.seed)
     if config.cfg:
         network, file_plan = _darknet_network(config, num_classes, console)
-        start = initialise(network, config.weights, file_plan=file_plan)
-        say(console, *start.lines)
-        return network, 0 if config.clear_seen else start.seen
+        seen = _initialise(network, config.weights, console, file_plan=file_plan)
+        return network, 0 if config.clear_seen else seen
     spec = NetworkSpec(
         backbone=config.backbone,
         num_classes=num_classes,
@@ -60,12 +45,11 @@ def build_start(config: TrainConfig, num_classes: int, console: Console) -> tupl
         coding=config.model.coding,
     )
     grid_network = GridNetwork(spec)
-    say(console, *initialise(grid_network, config.weights).lines)
-    return grid_network, 0
+    return grid_network, _initialise(grid_network, config.weights, console)
 
 
-def initialise(network: Network, source: str, *, file_plan: NetworkPlan | None = None) -> Start:
-    """Fill a network from any source of weights.
+def _initialise(network: Network, source: str, console: Console, *, file_plan: NetworkPlan | None = None) -> int:
+    """Fill a network from any source of weights, and print what was found.
 
     source                              a torchvision backbone and head       a network from a cfg
     none                                random weights                        random weights
@@ -77,37 +61,42 @@ def initialise(network: Network, source: str, *, file_plan: NetworkPlan | None =
     Args:
         network: with random weights, changed in place.
         source: as in `--weights`.
+        console: where to tell of it.
         file_plan: the plan of the user's cfg, where the network has other classes than that.
+
+    Returns:
+        The images that the weights were trained on; 0 where a layer of the network did not get its own.
 
     Raises:
         ConfigError: a darknet file for a network without a cfg.
         WeightsError: weights that are missing, damaged, or of another network.
     """
     if source == RANDOM:
-        return Start()
-    path = Path(source)
+        return 0
+    path = Path(source).expanduser()
     if isinstance(network, GridNetwork):
         if path.suffix == WEIGHTS_SUFFIX:
             raise ConfigError(f"{source}: is a file of darknet, whose network --cfg names; there is no cfg")
-        filled = load_backbone_weights(network.backbone, source)
-        return Start(lines=(f"backbone weights {source}: " + "; ".join(filled.summary_lines()),))
+        filled = load_backbone_weights(network.backbone, str(path))
+        say(console, f"backbone weights {source}: " + "; ".join(filled.summary_lines()))
+        return 0
     if path.suffix in OWN_SUFFIXES:
-        return _from_own_file(network, path)
+        return _from_own_file(network, path, console)
     # any other name, such as extraction.conv.weights or darknet19.conv.23
     weights, misfits = fill_from_darknet(network, path, file_plan)
     line = f"weights {path}: {weights.loaded_layers} of {len(network.layers)} layers"
-    line += f"; not the last, layer {misfits[0]}" if misfits else ""
+    say(console, line + (f"; not the last, layer {misfits[0]}" if misfits else ""))
     # below 0 a count of 32 bits has overflowed
-    return Start(0 if misfits else max(0, weights.header.seen), (line,))
+    return 0 if misfits else max(0, weights.header.seen)
 
 
-def _from_own_file(network: DarknetNetwork, path: Path) -> Start:
+def _from_own_file(network: DarknetNetwork, path: Path, console: Console) -> int:
     other, metadata = load_detector(path)
     filled = fill(network, other.state_dict())
     if not filled.loaded:
         raise WeightsError(f"{path}: nothing in it fits the network; it holds {metadata.network.name}")
-    seen = 0 if filled.misshapen or filled.missing else metadata.seen
-    return Start(seen, (f"weights {path}: " + "; ".join(filled.summary_lines()),))
+    say(console, f"weights {path}: " + "; ".join(filled.summary_lines()))
+    return 0 if filled.misshapen or filled.missing else metadata.seen
 
 
 def _darknet_network(config: TrainConfig, num_classes: int, console: Console) -> tuple[DarknetNetwork, NetworkPlan]:

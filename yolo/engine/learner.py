@@ -17,9 +17,9 @@ from lightning_fabric import Fabric
 from torch import Tensor, nn
 
 from yolo.config import OptimizerConfig, TrainConfig
-from yolo.engine.devices import choose_device, choose_precision
+from yolo.engine.environment import choose_device, choose_precision
 from yolo.losses.yolo_loss import TERM_NAMES, YoloLoss
-from yolo.models.network import Network, can_train_on_one_image, grid_on
+from yolo.models.network import Network, can_train_on_one_image
 from yolo.structures import Batch
 
 # The average forgets the first random weights faster than later ones: the decay rises over this many steps.
@@ -45,14 +45,10 @@ class Learner:
     def __init__(self, network: Network, config: TrainConfig, fabric: Fabric, input_hw: tuple[int, int]) -> None:
         self.device = fabric.device
         self.input_hw = input_hw
-        self.grid = grid_on(network.spec, input_hw)
+        self.grid = network.spec.grid(input_hw)
         self.smallest_batch = 1 if can_train_on_one_image(network, input_hw) else 2
         self.loss = make_loss(config)
-        self._subdivisions, self._clip_norm, self._peak_lr = (
-            config.subdivisions,
-            config.optimizer.clip_norm,
-            config.optimizer.lr,
-        )
+        self._config = config
         self._fabric = fabric
         # fp16's scaler finds steps that are not finite by itself
         self._scales_gradients = fabric.strategy.precision.precision == "16-mixed"
@@ -71,7 +67,7 @@ class Learner:
     def set_lr(self, factor: float) -> None:
         """Set the learning rate to a share of the peak."""
         for group in self.optimizer.param_groups:
-            group["lr"] = self._peak_lr * factor
+            group["lr"] = self._config.optimizer.lr * factor
 
     def learn(self, batch: Batch, *, random_predictors: bool) -> dict[str, float]:
         """Forward, loss and backward of a batch, in as many parts as configured; gradients add up.
@@ -85,7 +81,7 @@ class Learner:
         """
         loss = replace(self.loss, rule="random") if random_predictors else self.loss
         values = torch.zeros(len(TERM_NAMES), device=self.device)
-        for part in batch.split(self._subdivisions, smallest=self.smallest_batch):
+        for part in batch.split(self._config.subdivisions, smallest=self.smallest_batch):
             terms = loss(self.grid, self.model(part.images), part.targets, self.input_hw)
             share = len(part) / len(batch)
             self._fabric.backward(terms.total * share)
@@ -95,7 +91,7 @@ class Learner:
     def update(self) -> bool:
         """One step of the optimiser and of the average; False, and no step, if the gradient is not finite."""
         # without a limit the norm is only measured
-        limit = self._clip_norm or math.inf
+        limit = self._config.optimizer.clip_norm or math.inf
         norm = self._fabric.clip_gradients(self.model, self.optimizer, max_norm=limit, error_if_nonfinite=False)
         # fp16's scaler expects such gradients now and then, and leaves out the step by itself
         if not self._scales_gradients and norm is not None and not bool(norm.isfinite()):

@@ -4,12 +4,12 @@ from __future__ import annotations
 
 import json
 from collections import Counter
-from contextlib import ExitStack
+from collections.abc import Callable, Iterator
+from contextlib import ExitStack, closing, contextmanager
 from dataclasses import asdict, dataclass, field
 from itertools import chain
 from pathlib import Path
-from types import TracebackType
-from typing import Any, Self
+from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
@@ -29,21 +29,13 @@ from yolo.structures import Detections
 
 @dataclass(slots=True)
 class PredictionSummary:
-    """What a prediction run did.
+    """What a prediction run did."""
 
-    Attributes:
-        folder: where pictures and predictions.json are.
-        num_images: images or frames seen.
-        num_detections: on all of them.
-        skipped: images that could not be read, by path with the reason.
-        seconds: spent in all, by stage.
-    """
-
-    folder: Path
-    num_images: int = 0
-    num_detections: int = 0
-    skipped: dict[str, str] = field(default_factory=dict)
-    seconds: Counter[str] = field(default_factory=Counter)
+    folder: Path  # where pictures and predictions.json are
+    num_images: int = 0  # images or frames seen
+    num_detections: int = 0  # on all of them
+    skipped: dict[str, str] = field(default_factory=dict)  # unreadable images, by path with the reason
+    seconds: Counter[str] = field(default_factory=Counter)  # spent in all, by stage
 
 
 def predict(config: PredictConfig, console: Console | None = None) -> PredictionSummary:
@@ -74,22 +66,21 @@ def predict(config: PredictConfig, console: Console | None = None) -> Prediction
     say(console, *lines)
     first = next(frames)  # a single image that cannot be read leaves no run folder behind
     summary = PredictionSummary(new_folder(Path(config.runs), config.name))
-    with _PredictionFile(summary.folder / "predictions.json") as file, _Pictures(summary.folder) as pictures:
+    with _json_list(summary.folder / "predictions.json") as write, closing(_Pictures(summary.folder)) as pictures:
         for frame in chain([first], frames):
             if isinstance(frame, Unreadable):
                 summary.skipped[str(frame.path)] = frame.reason
-                file.write({"image": str(frame.path), "error": frame.reason})
-                console.print(f"skipped: {frame.reason}", markup=False, highlight=False, soft_wrap=True)
+                write({"image": str(frame.path), "error": frame.reason})
+                say(console, f"skipped: {frame.reason}")
                 continue
             (found,) = detector.detect_batch([frame.image], settings)
             summary.num_images += 1
             summary.num_detections += len(found)
             summary.seconds.update(asdict(detector.seconds))
-            file.write(describe(frame, found, detector.metadata))
+            write(describe(frame, found, detector.metadata))
             if config.save_images:
                 pictures.add(frame, draw_detections(frame.image, found, detector.class_names))
-            line = _console_line(frame, found, detector)
-            console.print(line, markup=False, highlight=False, soft_wrap=True)
+            say(console, _console_line(frame, found, detector))
     if not summary.num_images:
         raise DataError(f"source {config.source}: no image could be read; {next(iter(summary.skipped.values()))}")
     return summary
@@ -118,42 +109,35 @@ def describe(frame: Frame, found: Detections, metadata: DetectorMetadata) -> dic
     return entry
 
 
-def count_by_class(found: Detections, class_names: tuple[str, ...]) -> str:
-    """What is on an image, for people: "2 RBC, 1 WBC", most frequent first, or "nothing"."""
-    counts = Counter(class_names[label] for label in found.labels.tolist())
-    return ", ".join(f"{count} {name}" for name, count in counts.most_common()) or "nothing"
-
-
 def _console_line(frame: Frame, found: Detections, detector: Detector) -> str:
+    """A line such as "a.jpg: 640x480, 2 RBC, 1 WBC, 12.3 ms", the most frequent class first."""
     height, width = found.size_hw
     name = str(frame.path) if frame.index is None else f"{frame.path} frame {frame.index}"
+    counts = Counter(detector.class_names[label] for label in found.labels.tolist())
+    what = ", ".join(f"{count} {label}" for label, count in counts.most_common()) or "nothing"
     milliseconds = 1000 * sum(asdict(detector.seconds).values())
-    return f"{name}: {width}x{height}, {count_by_class(found, detector.class_names)}, {milliseconds:.1f} ms"
+    return f"{name}: {width}x{height}, {what}, {milliseconds:.1f} ms"
 
 
-class _PredictionFile:
-    """A JSON list written entry by entry, so that a long video needs no memory; renamed when complete."""
+@contextmanager
+def _json_list(path: Path) -> Iterator[Callable[[Any], None]]:
+    """Yield what appends an entry to a JSON list in a file, so that a long video needs no memory."""
+    separator = "[\n"
 
-    def __init__(self, path: Path) -> None:
-        self._stack = ExitStack()
-        self._path = path
-        self._separator = "[\n"
+    def write(entry: Any) -> None:
+        nonlocal separator
+        file.write(separator + json.dumps(entry, ensure_ascii=False))
+        separator = ",\n"
 
-    def __enter__(self) -> Self:
-        temporary = self._stack.enter_context(atomic_write(self._path))
-        self._file = self._stack.enter_context(temporary.open("w", encoding="utf-8"))
-        return self
-
-    def __exit__(
-        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
-    ) -> None:
-        # a run that was interrupted keeps what it had: the list is closed either way
-        self._file.write("\n]\n" if self._separator != "[\n" else "[]\n")
-        self._stack.__exit__(None, None, None)
-
-    def write(self, entry: dict[str, Any]) -> None:
-        self._file.write(self._separator + json.dumps(entry, ensure_ascii=False))
-        self._separator = ",\n"
+    stack = ExitStack()
+    temporary = stack.enter_context(atomic_write(path))
+    file = stack.enter_context(temporary.open("w", encoding="utf-8"))
+    try:
+        yield write
+    finally:
+        # a run that was interrupted keeps what it had: the list is closed, and the file renamed, either way
+        file.write("[]\n" if separator == "[\n" else "\n]\n")
+        stack.close()
 
 
 class _Pictures:
@@ -161,18 +145,13 @@ class _Pictures:
 
     def __init__(self, folder: Path) -> None:
         self._folder = folder
-        self._stack = ExitStack()
+        self._open_video = ExitStack()
         self._video: VideoWriter | None = None
         self._names: set[str] = set()
 
-    def __enter__(self) -> Self:
-        return self
-
-    def __exit__(
-        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
-    ) -> None:
-        # also when interrupted: the frames so far are a video
-        self._stack.__exit__(None, None, None)
+    def close(self) -> None:
+        """Finish the video, also when interrupted: the frames so far are a video."""
+        self._open_video.close()
 
     def add(self, frame: Frame, picture: NDArray[np.uint8]) -> None:
         """Write the picture of a frame."""
@@ -180,10 +159,10 @@ class _Pictures:
             write_image(self._folder / self._free_name(frame.path.stem, ".jpg"), picture)
             return
         if self._video is None or frame.index == 0:
-            self._stack.close()
+            self.close()
             path = self._folder / self._free_name(frame.path.stem, ".mp4")
             size_hw = (picture.shape[0], picture.shape[1])
-            self._video = self._stack.enter_context(VideoWriter(path, fps=frame.fps, size_hw=size_hw))
+            self._video = self._open_video.enter_context(VideoWriter(path, fps=frame.fps, size_hw=size_hw))
         self._video.write(picture)
 
     def _free_name(self, stem: str, suffix: str) -> str:

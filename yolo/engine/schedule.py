@@ -19,29 +19,17 @@ _MAX_WARMUP_STEPS = 500
 
 @dataclass(frozen=True, kw_only=True)
 class Schedule:
-    """The plan of a run.
+    """The plan of a run. It ends after the first of three limits that is reached; at least one of them is set."""
 
-    Attributes:
-        steps_per_epoch: batches in an epoch.
-        epochs: the run ends after this many; None for no limit.
-        seconds: the run ends after this long; None for no limit. One of the three is set.
-        warmup: share of the run over which the rate rises.
-        final_lr: rate at the end as a share of the peak.
-        updates: the run ends after this many; None for no limit.
-        first_update: updates that the first weights have behind them, which darknet's policies count.
-        rate: the policy with its numbers; `cosine` is ours, the others darknet's.
-        seed: of the policy `random`.
-    """
-
-    steps_per_epoch: int
-    epochs: int | None
-    seconds: float | None
-    warmup: float
-    final_lr: float
-    updates: int | None = None
-    first_update: int = 0
-    rate: RateConfig = field(default_factory=RateConfig)
-    seed: int = 0
+    steps_per_epoch: int  # batches in an epoch
+    epochs: int | None  # limit
+    seconds: float | None  # limit
+    warmup: float  # share of the run over which the rate rises
+    final_lr: float  # rate at the end as a share of the peak
+    updates: int | None = None  # limit
+    first_update: int = 0  # updates that the first weights have behind them, which darknet's policies count
+    rate: RateConfig = field(default_factory=RateConfig)  # the policy `cosine` is ours, the others darknet's
+    seed: int = 0  # of the policy `random`
 
     @classmethod
     def from_config(cls, config: TrainConfig, steps_per_epoch: int, *, seen: int = 0) -> "Schedule":

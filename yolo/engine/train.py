@@ -1,4 +1,4 @@
-"""`train`: the loop on one screen.
+"""`train`: the command and its epoch loop; one step is in learner.py.
 
 Data order and augmentation depend on (seed, epoch, index) only; the whole state is saved after every epoch and when
 interrupted, so that a resumed run is the uninterrupted one.
@@ -18,10 +18,9 @@ from torch import nn
 from yolo.config import TrainConfig
 from yolo.console import say
 from yolo.engine.checkpoint import default_settings, load_detector, save_detector
-from yolo.engine.console import TrainingDisplay
-from yolo.engine.provenance import command_of
-from yolo.engine.resume import resume, save
-from yolo.engine.training import Training, prepare
+from yolo.engine.environment import command_of, describe_environment
+from yolo.engine.train_log import TrainingDisplay
+from yolo.engine.train_state import Training, prepare, resume, save
 from yolo.engine.validate import Evaluation, evaluate_network, write_evaluation
 from yolo.errors import DataError, GridYoloError, SaveError
 from yolo.files import write_json
@@ -29,6 +28,7 @@ from yolo.losses.yolo_loss import TERM_NAMES
 from yolo.models.fusion import fuse
 from yolo.models.network import count_parameters
 from yolo.process import StopRequest, stop_request
+from yolo.report.page import ReportContext
 from yolo.structures import Batch
 
 _MAX_BAD_STEPS = 10
@@ -36,23 +36,14 @@ _MAX_BAD_STEPS = 10
 
 @dataclass(frozen=True, slots=True)
 class TrainingRun:
-    """How a training ended.
+    """How a training ended."""
 
-    Attributes:
-        folder: the run folder.
-        evaluation: of the best weights on the val split; None if interrupted.
-        best_epoch: epoch of the best weights, from 1.
-        minutes: trained in all.
-        interrupted: name of the signal that stopped it, or "".
-        unreadable: images that were skipped, with the reason.
-    """
-
-    folder: Path
-    evaluation: Evaluation | None
-    best_epoch: int
-    minutes: float
-    interrupted: str
-    unreadable: dict[str, str]
+    folder: Path  # the run folder
+    evaluation: Evaluation | None  # of the best weights on the val split; None if interrupted
+    best_epoch: int  # epoch of the best weights, from 1
+    minutes: float  # trained in all
+    interrupted: str  # name of the signal that stopped it, or ""
+    unreadable: dict[str, str]  # images that were skipped, with the reason
 
 
 def train(config: TrainConfig, console: Console | None = None) -> TrainingRun:
@@ -67,7 +58,7 @@ def train(config: TrainConfig, console: Console | None = None) -> TrainingRun:
     """
     console = console or Console(quiet=True)
     if config.resume is None:
-        training = prepare(replace(config, data=str(Path(config.data).absolute())), console)
+        training = prepare(replace(config, data=str(Path(config.data).expanduser().absolute())), console)
     else:
         training = resume(config, console)
     try:
@@ -172,23 +163,15 @@ def _end_epoch(training: Training, display: TrainingDisplay, *, images_per_secon
     terms = {name: state.term_sums.get(name, math.nan) / max(1, state.images_seen) for name in TERM_NAMES}
     progress = training.progress()
     row: dict[str, float | int] = {f"train/{name}_loss": value for name, value in terms.items()}
-    metrics = None
     if int(progress * training.config.validations) > state.validations or progress >= 1:
         state.validations = int(progress * training.config.validations)
         result = _validate(training, state.epoch).result
-        metrics = (result.map_50, result.map_50_95)
         row |= {"metrics/precision": result.precision, "metrics/recall": result.recall}
         row |= {"metrics/mAP50": result.map_50, "metrics/mAP50-95": result.map_50_95}
-    lr = training.learner.lr
-    training.folder.epoch({"epoch": state.epoch + 1, "time": state.elapsed, "lr/pg0": lr, **row})
-    display.epoch(
-        state.epoch,
-        terms=terms,
-        lr=lr,
-        images_per_second=images_per_second,
-        seconds_left=training.seconds_left(progress),
-        metrics=metrics,
-    )
+    row |= {"epoch": state.epoch + 1, "time": state.elapsed, "lr/pg0": training.learner.lr}
+    training.folder.epoch(row)
+    left = training.seconds_left(progress)
+    display.epoch(state.epoch, row, images_per_second=images_per_second, seconds_left=left)
     state.next_epoch()
 
 
@@ -218,19 +201,16 @@ def _validate(training: Training, epoch: int) -> Evaluation:
 
 def _finish(training: Training) -> Evaluation:
     """Measure the saved best weights once more, as a user will load them, and write the reports."""
-    config, folder, split = training.config, training.folder, training.data.val
+    config, folder = training.config, training.folder
     network, _ = load_detector(folder.best)
     evaluation = _measure(training, fuse(network, device=training.learner.device))
-    write_evaluation(
-        folder.path,
-        evaluation,
-        split,
+    context = ReportContext(
         title=f"{folder.path.name}: {Path(config.data).name}, val",
         command=command_of("train", config),
         configuration=asdict(config),
-        device=training.learner.device,
-        report=config.report,
+        environment=describe_environment(training.learner.device),
     )
+    write_evaluation(folder.path, evaluation, training.data.val, context, report=config.report)
     folder.plot()
     return evaluation
 

@@ -8,9 +8,8 @@ from __future__ import annotations
 
 import time
 from collections.abc import Mapping
-from dataclasses import asdict, dataclass
+from dataclasses import asdict, dataclass, replace
 from pathlib import Path
-from typing import Any
 
 import numpy as np
 import torch
@@ -18,16 +17,16 @@ from numpy.typing import NDArray
 from torch import nn
 from torch.utils.data import DataLoader
 
-from yolo.config import ValConfig
+from yolo.config import TrainConfig, ValConfig
 from yolo.darknet.lookup import OWN_SUFFIXES
 from yolo.data.cache import ImageCache
 from yolo.data.dataset import DetectionDataset
 from yolo.data.loader import EvaluationBatches, default_workers, make_loader
 from yolo.data.read import Split, find_dataset, read_split
 from yolo.detection_sets import ImageTable, Problem
-from yolo.engine.darknet import open_detector
-from yolo.engine.devices import choose_device, choose_dtype
-from yolo.engine.provenance import command_of, describe_environment
+from yolo.engine.checkpoint import PREDICT
+from yolo.engine.detector import open_detector
+from yolo.engine.environment import choose_device, choose_dtype, command_of, describe_environment
 from yolo.errors import DataError, ImageReadError
 from yolo.evaluation.analysis import analyse
 from yolo.evaluation.evaluator import Evaluator
@@ -43,7 +42,7 @@ from yolo.geometry import ResizeMode
 from yolo.images import read_image, write_image
 from yolo.media.drawing import contact_sheet, draw_detections, draw_ground_truth, side_by_side
 from yolo.models.fusion import fuse
-from yolo.models.network import Spec, grid_on
+from yolo.models.network import Spec
 from yolo.postprocess.pipeline import PostprocessSettings, postprocess
 from yolo.report.files import write_result
 from yolo.report.page import ReportContext
@@ -52,45 +51,28 @@ from yolo.report.report import write_report
 from yolo.structures import Batch, Detections, SkippedImage
 
 _NUM_SAMPLES, _SAMPLE_COLUMNS, _SAMPLE_SIZE = 8, 2, 640
-_WITHOUT_DETECTIONS = 0.25
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
+@dataclass(frozen=True, slots=True)
 class Evaluation:
-    """An evaluation and what it rests on.
+    """An evaluation and what it rests on."""
 
-    Attributes:
-        result: the numbers.
-        problem: what they are about.
-        detections: by image id, in pixels of the original images.
-        skipped: images of the split that could not be read; they are in no number.
-        seconds: spent in all on `load` (waiting for images), `inference` and `postprocess`.
-    """
-
-    result: EvaluationResult
-    problem: Problem
-    detections: dict[str, Detections]
-    skipped: tuple[SkippedImage, ...]
-    seconds: dict[str, float]
+    result: EvaluationResult  # the numbers
+    problem: Problem  # what they are about
+    detections: dict[str, Detections]  # by image id, in pixels of the original images
+    skipped: tuple[SkippedImage, ...]  # images of the split that could not be read; they are in no number
+    seconds: dict[str, float]  # spent in all on `load` (waiting for images), `inference` and `postprocess`
 
 
 @dataclass(frozen=True, slots=True)
 class ValidationRun:
-    """What `gridyolo val` reports.
+    """What `gridyolo val` reports."""
 
-    Attributes:
-        folder: where everything was written.
-        report: how the split was read.
-        evaluation: what was measured by COCO's rules.
-        voc: what was measured by VOC's rules; None where nobody asked for them.
-        note: why there are no comp4 files, where they were asked for.
-    """
-
-    folder: Path
-    report: ReadReport
-    evaluation: Evaluation
-    voc: VocResult | None
-    note: str = ""
+    folder: Path  # where everything was written
+    report: ReadReport  # how the split was read
+    evaluation: Evaluation  # by COCO's rules
+    voc: VocResult | None  # by VOC's rules; None where nobody asked for them
+    note: str = ""  # why there are no comp4 files, where they were asked for
 
 
 def validate(config: ValConfig) -> ValidationRun:
@@ -104,14 +86,14 @@ def validate(config: ValConfig) -> ValidationRun:
     network, metadata = open_detector(Path(config.weights), cfg=config.cfg, names=config.names)
     device = choose_device(config.device)
     input_hw = metadata.input_hw if config.input_size is None else (config.input_size, config.input_size)
-    grid_on(metadata.network, input_hw)
+    metadata.network.grid(input_hw)  # an impossible size ends it here, before the data is read
     split = _read_split(config, metadata.class_names)
     loader = evaluation_loader(
         split,
         input_hw=input_hw,
         resize=metadata.resize,
         batch_size=config.batch_size,
-        workers=default_workers(device.type) if config.workers is None else config.workers,
+        workers=workers_of(config, device.type),
     )
     settings = metadata.val.changed(
         score_threshold=config.score_threshold,
@@ -128,18 +110,14 @@ def validate(config: ValConfig) -> ValidationRun:
         voc = evaluate_voc(evaluation.problem, interpolation=INTERPOLATIONS[config.protocol])
         write_json(folder / "voc.json", voc.to_dict())
         note = _write_comp4(folder / "comp4", evaluation.detections, split)
-    write_evaluation(
-        folder,
-        evaluation,
-        split,
+    context = ReportContext(
         title=f"{Path(config.weights).name} on {Path(config.data).name}, {split.name}",
         command=command_of("val", config),
         configuration=asdict(config) | {"settings": asdict(settings)},
-        device=device,
-        replicates=config.bootstrap,
-        report=config.report,
+        environment=describe_environment(device),
         voc=None if voc is None else voc.to_dict(),
     )
+    write_evaluation(folder, evaluation, split, context, replicates=config.bootstrap, report=config.report)
     return ValidationRun(folder, split.report, evaluation, voc, note)
 
 
@@ -162,6 +140,11 @@ def _read_split(config: ValConfig, class_names: tuple[str, ...]) -> Split:
             raise
         shown = ", ".join(class_names[:3]) + (", ..." if len(class_names) > 3 else "")
         raise DataError(f"{error}\n  (without --names the classes of {config.weights} are {shown})") from error
+
+
+def workers_of(config: TrainConfig | ValConfig, device_type: str) -> int:
+    """How many processes load images: what the user wants, else the default beside a network on such a device."""
+    return default_workers(device_type) if config.workers is None else config.workers
 
 
 def evaluation_loader(
@@ -226,33 +209,19 @@ def evaluate_network(
         lap("postprocess")
     if not detections:
         raise DataError(f"no image of the split {split.name!r} could be read; the first: {skipped[0].reason}")
-    problem = evaluator.problem(_image_table(split))
-    return Evaluation(
-        result=summarise(problem),
-        problem=problem,
-        detections=detections,
-        skipped=tuple(skipped),
-        seconds=seconds,
-    )
-
-
-def _image_table(split: Split) -> ImageTable:
     images = split.images
-    return ImageTable(images.image_ids, images.paths, images.sizes_hw)
+    problem = evaluator.problem(ImageTable(images.image_ids, images.paths, images.sizes_hw))
+    return Evaluation(summarise(problem), problem, detections, tuple(skipped), seconds)
 
 
 def write_evaluation(
     folder: Path,
     evaluation: Evaluation,
     split: Split,
+    context: ReportContext,
     *,
-    title: str,
-    command: str,
-    configuration: Mapping[str, Any],
-    device: torch.device,
     replicates: int | None = None,
-    report: bool = True,
-    voc: Mapping[str, Any] | None = None,
+    report: bool,
 ) -> None:
     """Write everything about the evaluation of a network.
 
@@ -260,20 +229,16 @@ def write_evaluation(
         folder: receives the files.
         evaluation: what was measured.
         split: what it was measured on.
-        title: of the page.
-        command: that does it again.
-        configuration: for the page.
-        device: that the network ran on.
+        context: what the page says of the run; what follows from the evaluation is added here.
         replicates: of the bootstrap, see `analyse`.
         report: write the page and what explains the numbers; else the numbers alone.
-        voc: VOC's numbers, where they were asked for.
     """
     write_predictions(folder / "predictions.json", evaluation.detections, category_ids=split.category_ids)
     measured = [image for image in split.images if image.image_id in evaluation.detections]
     truth = ground_truth_dict(measured, split.class_names, category_ids=split.category_ids, full_paths=True)
     write_json(folder / "ground_truth.json", truth)
     threshold = evaluation.result.score_threshold
-    shown = _WITHOUT_DETECTIONS if np.isnan(threshold) else threshold
+    shown = PREDICT.score_threshold if np.isnan(threshold) else threshold
     write_samples(folder / "samples.jpg", evaluation.detections, split, score_threshold=shown)
     if not report:
         write_json(folder / "metrics.json", evaluation.result.to_dict())
@@ -282,14 +247,10 @@ def write_evaluation(
     account = split.report.summary_lines()
     account += [f"{len(evaluation.skipped)} images could not be read and are in no number"] * bool(evaluation.skipped)
     analysis = analyse(evaluation.problem, result=evaluation.result, replicates=replicates)
-    context = ReportContext(
-        title=title,
-        command=command,
+    context = replace(
+        context,
         data_summary=tuple(account),
-        configuration=dict(configuration),
-        environment=describe_environment(device),
         seconds_per_stage=evaluation.seconds,
-        voc=None if voc is None else dict(voc),
         pictures=CasePictures(analysis.matches.problem),
     )
     write_report(folder, analysis, context)

@@ -35,25 +35,15 @@ _IGNORED_SHARE = 0.5
 
 
 class Assignment(NamedTuple):
-    """The predictor responsible for each object of a batch.
+    """The predictor responsible for each object of a batch."""
 
-    Attributes:
-        row: (T,) int64, row of the owner cell.
-        col: (T,) int64, its column.
-        predictor: (T,) int64 in [0, B), the responsible one.
-        iou: (T,) float32, IoU of its box with the object.
-        assigned: (T,) bool; False for ignored objects and for those that found no free predictor.
-        owns_class: (T,) bool; True for the one object per cell that carries the cell's class term.
-        cell: (T,) int64, the owner cell counted through the whole batch, in [0, N·S·S).
-    """
-
-    row: Tensor
-    col: Tensor
-    predictor: Tensor
-    iou: Tensor
-    assigned: Tensor
-    owns_class: Tensor
-    cell: Tensor
+    row: Tensor  # (T,) int64, row of the owner cell
+    col: Tensor  # (T,) int64, its column
+    predictor: Tensor  # (T,) int64 in [0, B), the responsible one
+    iou: Tensor  # (T,) float32, IoU of its box with the object
+    assigned: Tensor  # (T,) bool; False for ignored objects and for those that found no free predictor
+    owns_class: Tensor  # (T,) bool; True for the one object per cell that carries the cell's class term
+    cell: Tensor  # (T,) int64, the owner cell counted through the whole batch, in [0, N·S·S)
 
 
 @torch.no_grad()

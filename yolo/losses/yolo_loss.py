@@ -20,7 +20,7 @@ Source: Redmon et al. 2016, equation 3; darknet src/detection_layer.c.
 
 from __future__ import annotations
 
-from dataclasses import dataclass, fields
+from dataclasses import dataclass, fields, replace
 from typing import Literal
 
 import torch
@@ -65,34 +65,19 @@ TERM_NAMES = tuple(field.name for field in fields(LossTerms))
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class YoloLoss:
-    """The loss as a function of (raw, targets), with its weights and readings.
+    """The loss as a function of (raw, targets), with its weights and readings; the defaults are the paper's."""
 
-    Attributes:
-        lambda_coord: weight of both coordinate terms (paper: 5).
-        lambda_obj: weight of the responsible predictors' confidence (paper: 1).
-        lambda_noobj: weight of all other predictors' confidence (paper: 0.5).
-        lambda_class: weight of the class term (paper: 1).
-        coord: reading of the coordinate terms.
-        confidence: reading of the confidence terms.
-        class_prob: reading of the class term.
-        ignore_iou: a predictor that overlaps any object by more than this is not trained towards confidence 0; None
-            for the paper's rule, which has no such exception.
-        objects_per_cell: objects of a cell that may be assigned (paper and darknet: 1).
-        rescore: the target confidence of a responsible predictor is its IoU (darknet's rescore=1), else 1.
-        rule: which predictor becomes responsible, see `assignment`.
-    """
-
-    lambda_coord: float = 5.0
-    lambda_obj: float = 1.0
-    lambda_noobj: float = 0.5
-    lambda_class: float = 1.0
+    lambda_coord: float = 5.0  # weight of both coordinate terms
+    lambda_obj: float = 1.0  # weight of the responsible predictors' confidence
+    lambda_noobj: float = 0.5  # weight of all other predictors' confidence
+    lambda_class: float = 1.0  # weight of the class term
     coord: CoordLoss = "squared"
     confidence: ValueLoss = "squared"
     class_prob: ValueLoss = "squared"
-    ignore_iou: float | None = None
-    objects_per_cell: int = 1
-    rescore: bool = True
-    rule: PredictorRule = "best"
+    ignore_iou: float | None = None  # predictors that overlap any object by more are not trained towards confidence 0
+    objects_per_cell: int = 1  # objects of a cell that may be assigned
+    rescore: bool = True  # the target confidence of a responsible predictor is its IoU (darknet's rescore=1), else 1
+    rule: PredictorRule = "best"  # which predictor becomes responsible, see `assignment`
 
     def __call__(self, grid: GridSpec, raw: Tensor, targets: Targets, size_hw: tuple[int, int]) -> LossTerms:
         """Compute the terms of a batch.
@@ -222,10 +207,4 @@ def _class_targets(grid: GridSpec, targets: Targets, assignment: Assignment, num
 def _relative_to_image(targets: Targets, size_hw: tuple[int, int]) -> Targets:
     height, width = size_hw
     scale = targets.boxes.new_tensor((width, height, width, height))
-    return Targets(
-        boxes=targets.boxes / scale,
-        labels=targets.labels,
-        image_index=targets.image_index,
-        ignored=targets.ignored,
-        max_per_image=targets.max_per_image,
-    )
+    return replace(targets, boxes=targets.boxes / scale)

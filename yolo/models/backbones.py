@@ -37,6 +37,9 @@ class Tap:
     channels: int
 
 
+_KNOWN_TAPS: dict[str, list[Tap]] = {}
+
+
 class Backbone(nn.Module):
     """A classifier cut down to the maps at its taps.
 
@@ -52,7 +55,9 @@ class Backbone(nn.Module):
     def __init__(self, name: str, *, lowest_stride: int, highest_stride: int) -> None:
         super().__init__()
         classifier = build_classifier(name)
-        taps = [tap for tap in find_taps(classifier) if lowest_stride <= tap.stride <= highest_stride]
+        if name not in _KNOWN_TAPS:  # a training builds its network twice
+            _KNOWN_TAPS[name] = find_taps(classifier)
+        taps = [tap for tap in _KNOWN_TAPS[name] if lowest_stride <= tap.stride <= highest_stride]
         if not taps:
             raise ConfigError(
                 f"backbone {name}: has no feature map of a stride from {lowest_stride} to {highest_stride}; "

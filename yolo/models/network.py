@@ -33,22 +33,13 @@ _SMALLEST_START, _LARGEST_START = 0.15, 0.45
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class NetworkSpec:
-    """Everything that is needed to build a network again; saved with its weights.
+    """Everything that is needed to build a network again; saved with its weights."""
 
-    Attributes:
-        backbone: name of a torchvision classifier.
-        num_classes: C.
-        boxes_per_cell: B.
-        stride: input side / S.
-        width: channels of the neck.
-        coding: `linear` or `logistic`.
-    """
-
-    backbone: str
-    num_classes: int
-    boxes_per_cell: int = 2
-    stride: int = 16
-    width: int = 96
+    backbone: str  # name of a torchvision classifier
+    num_classes: int  # C
+    boxes_per_cell: int = 2  # B
+    stride: int = 16  # input side / S
+    width: int = 96  # channels of the neck
     coding: Coding = "logistic"
 
     @property
@@ -57,13 +48,13 @@ class NetworkSpec:
         return self.backbone
 
     def grid(self, input_hw: tuple[int, int]) -> GridSpec:
-        """The grid on an input of that height and width; ValueError if the stride does not divide it."""
+        """The grid on an input of that height and width; ConfigError if the stride does not divide it."""
         height, width = input_hw
         if height != width:
-            raise ValueError(f"the input must be square, not {width}x{height} (width x height)")
+            raise ConfigError(f"the input must be square, not {width}x{height} (width x height)")
         if height < self.stride or height % self.stride:
             lower = max(self.stride, height // self.stride * self.stride)
-            raise ValueError(
+            raise ConfigError(
                 f"input_size {height} is not a multiple of the network's stride {self.stride}; "
                 f"the nearest are {lower} and {lower + self.stride}"
             )
@@ -80,11 +71,7 @@ class NetworkSpec:
 
 
 class GridNetwork(nn.Module):
-    """Backbone and head under one grid.
-
-    Args:
-        spec: what to build. Weights are random; see `models.weights`.
-    """
+    """Backbone and head under one grid, with random weights; see `models.weights`."""
 
     def __init__(self, spec: NetworkSpec) -> None:
         super().__init__()
@@ -139,8 +126,8 @@ class GridHead(nn.Module):
         super().__init__()
         self.strides = tuple(tap.stride for tap in taps)
         self.stride = stride
-        self.lateral = nn.ModuleList(conv_norm(tap.channels, width, kernel_size=1) for tap in taps)
-        self.blocks = nn.Sequential(*(separable_block(width) for _ in range(_NUM_BLOCKS)))
+        self.lateral = nn.ModuleList(_conv_norm(tap.channels, width, kernel_size=1) for tap in taps)
+        self.blocks = nn.Sequential(*(_separable_block(width) for _ in range(_NUM_BLOCKS)))
         self.predict = nn.Conv2d(width, grid.depth, kernel_size=1)
         _initialise(self.predict, grid)
 
@@ -157,18 +144,18 @@ class GridHead(nn.Module):
         return raw.permute(0, 2, 3, 1)
 
 
-def conv_norm(in_channels: int, out_channels: int, *, kernel_size: int, groups: int = 1) -> nn.Sequential:
+def _conv_norm(in_channels: int, out_channels: int, *, kernel_size: int, groups: int = 1) -> nn.Sequential:
     """Convolution without bias and batch norm, size kept."""
     padding = kernel_size // 2
     conv = nn.Conv2d(in_channels, out_channels, kernel_size, padding=padding, groups=groups, bias=False)
     return nn.Sequential(conv, nn.BatchNorm2d(out_channels))
 
 
-def separable_block(width: int) -> nn.Sequential:
+def _separable_block(width: int) -> nn.Sequential:
     """Depthwise 3x3 and pointwise 1x1, each normalised, rectified at the end."""
     return nn.Sequential(
-        *conv_norm(width, width, kernel_size=3, groups=width),
-        *conv_norm(width, width, kernel_size=1),
+        *_conv_norm(width, width, kernel_size=3, groups=width),
+        *_conv_norm(width, width, kernel_size=1),
         nn.ReLU(inplace=True),
     )
 
@@ -213,14 +200,6 @@ def build_network(spec: Spec) -> Network:
 def spec_from_dict(values: dict[str, Any]) -> Spec:
     """Inverse of a spec's `to_dict`; TypeError for unknown or missing keys."""
     return DarknetSpec(**values) if "cfg" in values else NetworkSpec(**values)
-
-
-def grid_on(spec: Spec, input_hw: tuple[int, int]) -> GridSpec:
-    """The grid of a network on an input of that height and width; ConfigError where it has none."""
-    try:
-        return spec.grid(input_hw)
-    except ValueError as error:
-        raise ConfigError(str(error)) from error
 
 
 def can_train_on_one_image(network: Network, input_hw: tuple[int, int]) -> bool:

@@ -28,19 +28,12 @@ _METADATA_KEY = "gridyolo"
 
 @dataclass(frozen=True, slots=True)
 class LoadReport:
-    """What happened to each tensor of a partial load.
+    """What happened to each tensor of a partial load, by name."""
 
-    Attributes:
-        loaded: names taken from the file.
-        missing: names of the network that the file has not; they keep their initial values.
-        unexpected: names of the file that the network has not.
-        misshapen: names that both have in different shapes; the network keeps its own.
-    """
-
-    loaded: tuple[str, ...]
-    missing: tuple[str, ...]
-    unexpected: tuple[str, ...]
-    misshapen: tuple[str, ...]
+    loaded: tuple[str, ...]  # taken from the file
+    missing: tuple[str, ...]  # of the network, not in the file; they keep their initial values
+    unexpected: tuple[str, ...]  # of the file, not in the network
+    misshapen: tuple[str, ...]  # in both, in different shapes; the network keeps its own
 
     def summary_lines(self) -> list[str]:
         """One line on what was loaded and one for each kind of mismatch."""

@@ -32,19 +32,12 @@ _WIDEST_SPAN = 1e7
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class PostprocessSettings:
-    """What is kept of the candidates.
+    """What is kept of the candidates."""
 
-    Attributes:
-        score_threshold: candidates must score more than this.
-        iou_threshold: suppress what overlaps a better one of its class by more than this.
-        max_detections: per image.
-        class_thresholds: C scores, one for each class, that a candidate must reach as well; None for no such limits.
-    """
-
-    score_threshold: float
-    iou_threshold: float
-    max_detections: int
-    class_thresholds: tuple[float, ...] | None = None
+    score_threshold: float  # candidates must score more than this
+    iou_threshold: float  # suppress what overlaps a better one of its class by more than this
+    max_detections: int  # per image
+    class_thresholds: tuple[float, ...] | None = None  # C scores, one a class, that a candidate must reach as well
 
     def changed(
         self, *, score_threshold: float | None, iou_threshold: float | None, max_detections: int | None
@@ -111,50 +104,33 @@ def decode(
         order row, column, predictor, class. Boxes may reach beyond the input: suppression compares what the
         network answered, as darknet's does.
     """
+    height, width = input_hw
     parts = grid.activate_raw(raw.float())
     scores = parts.confidence[..., None] * parts.class_probs[..., None, :]  # (N, S, S, B, C)
-    return [
-        _candidates(
-            grid,
-            GridParts(*(part[image] for part in parts)),
-            scores[image],
-            input_hw=input_hw,
-            score_threshold=score_threshold,
-            max_candidates=max_candidates,
+    unit = raw.new_tensor((width, height, width, height), dtype=torch.float32)
+    found = []
+    for image, flat in enumerate(scores.flatten(1)):
+        chosen = _best_passing(flat, score_threshold)[:max_candidates]  # (K)
+        # numpy's is one step where torch's is a dozen; post-processing is on the CPU
+        places = np.unravel_index(chosen.numpy(), tuple(scores.shape[1:]))
+        row, col, predictor, label = (torch.from_numpy(place) for place in places)  # each (K)
+        # only the boxes of candidates are decoded: they are few among all predictors
+        own = GridParts(
+            offset_xy=parts.offset_xy[image, row, col, predictor][:, None],  # (K, 1, 2)
+            size_wh=parts.size_wh[image, row, col, predictor][:, None],
+            confidence=parts.confidence[image, row, col, predictor][:, None],
+            class_probs=parts.class_probs[image, row, col],
         )
-        for image in range(len(raw))
-    ]
+        boxes = grid.decode_cells(own, row=row, col=col).squeeze(1) * unit  # (K, 4)
+        found.append(Detections(boxes=boxes, scores=flat[chosen], labels=label, size_hw=input_hw))
+    return found
 
 
-def _candidates(
-    grid: GridSpec,
-    parts: GridParts,
-    scores: Tensor,
-    *,
-    input_hw: tuple[int, int],
-    score_threshold: float,
-    max_candidates: int,
-) -> Detections:
-    """Candidates of one image from its activated parts (S, S, …) and scores (S, S, B, C)."""
-    flat = scores.flatten()
+def _best_passing(flat: Tensor, score_threshold: float) -> Tensor:
+    """Indices of the scores above the threshold, the best first, equal ones in their order."""
     # a network whose answers overflow (darknet's batch norms in their first updates) has not found anything
     passing = torch.nonzero((flat > score_threshold) & flat.isfinite()).squeeze(1)
-    best_first = flat[passing].argsort(descending=True, stable=True)[:max_candidates]
-    chosen = passing[best_first]  # (K)
-    # numpy's is one step where torch's is a dozen; post-processing is on the CPU
-    places = np.unravel_index(chosen.numpy(), tuple(scores.shape))
-    row, col, predictor, label = (torch.from_numpy(place) for place in places)  # each (K)
-    # only the boxes of candidates are decoded: they are few among all predictors
-    own = GridParts(
-        offset_xy=parts.offset_xy[row, col, predictor][:, None],  # (K, 1, 2)
-        size_wh=parts.size_wh[row, col, predictor][:, None],
-        confidence=parts.confidence[row, col, predictor][:, None],
-        class_probs=parts.class_probs[row, col],
-    )
-    boxes = grid.decode_cells(own, row=row, col=col).squeeze(1)  # (K, 4)
-    height, width = input_hw
-    in_pixels = boxes * boxes.new_tensor((width, height, width, height))
-    return Detections(boxes=in_pixels, scores=flat[chosen], labels=label, size_hw=input_hw)
+    return passing[flat[passing].argsort(descending=True, stable=True)]
 
 
 def suppress(detections: Detections, *, iou_threshold: float, max_detections: int) -> Detections:

@@ -1,1 +1,1 @@
-"""From image files to network inputs: geometry, mosaic, and the whole recipe in `presets`."""
+"""From image files to network inputs: geometry, mosaic, and all of it together in `augment`."""

@@ -57,13 +57,10 @@ class AlbumentationsPipeline:
         return replace(sample, image=np.ascontiguousarray(result["image"]), ground_truth=ground_truth)
 
 
-def deserialise(content: Mapping[str, Any]) -> list[Any]:
-    """The transforms that `albumentations.to_dict` made `content` of.
+def _deserialise(content: Mapping[str, Any]) -> list[Any]:
+    """The transforms that `albumentations.to_dict` made `content` of; ValueError if it did not.
 
     Only classes of albumentations are built, none of other packages and no functions.
-
-    Raises:
-        ValueError: an unknown transform, or arguments it does not take.
     """
     album = import_albumentations()
     for name in _class_names(content["transform"]):
@@ -121,18 +118,23 @@ class FilePipeline:
         with warnings.catch_warnings():
             warnings.simplefilter("error", UserWarning)
             try:
-                self._pipeline = AlbumentationsPipeline(deserialise(content))
+                self._pipeline = AlbumentationsPipeline(_deserialise(content))
             except Exception as error:  # its classes check their arguments with errors of many kinds
                 raise ConfigError(f"augment.pipeline: {path}: {_one_line(error)}") from error
-        self._try_out(size_hw)
+        height, width = size_hw
+        image = np.random.default_rng(0).integers(0, 256, (height, width, 3), dtype=np.uint8)
+        boxes = [[width / 4, height / 4, width / 2, height / 2], [0, 0, width / 3, height / 5]]
+        trial = Sample(image, GroundTruth.from_boxes(boxes, [0, 1]), 0)
+        for seed in range(_TRIAL_RUNS):
+            self(trial, np.random.default_rng(seed))
 
     def __call__(self, sample: Sample, generator: np.random.Generator) -> Sample:
-        """Transform a sample; ConfigError if the result has not the size and type of the image."""
+        """Transform a sample; ConfigError if that fails, or the result has not the size and type of the image."""
         # albumentations does not promise to leave its input alone
         given = Sample(sample.image.copy(), sample.ground_truth, sample.index, note=sample.note)
         try:
             result = self._pipeline(given, generator)
-        except ValueError as error:  # from the sample's own check of its image, too
+        except Exception as error:  # any step may fail in its own way, and a sample checks its image
             raise ConfigError(f"augment.pipeline: {self.path}: fails on an image: {_one_line(error)}") from error
         if result.image.shape != sample.image.shape or result.image.dtype != np.uint8:
             raise ConfigError(
@@ -141,19 +143,6 @@ class FilePipeline:
                 "at the end, e.g. by Resize"
             )
         return result
-
-    def _try_out(self, size_hw: tuple[int, int]) -> None:
-        height, width = size_hw
-        image = np.random.default_rng(0).integers(0, 256, (height, width, 3), dtype=np.uint8)
-        boxes = [[width / 4, height / 4, width / 2, height / 2], [0, 0, width / 3, height / 5]]
-        sample = Sample(image, GroundTruth.from_boxes(boxes, [0, 1]), 0)
-        for seed in range(_TRIAL_RUNS):
-            try:
-                self(sample, np.random.default_rng(seed))
-            except ConfigError:
-                raise
-            except Exception as error:  # any step may fail in its own way
-                raise ConfigError(f"augment.pipeline: {self.path}: fails on an image: {_one_line(error)}") from error
 
 
 def _read(path: Path) -> dict[str, Any]:

@@ -6,7 +6,7 @@ it, several times faster than a warp, and boxes follow the pixels exactly. Rotat
     out = centre . rotation . shear . perspective . (-centre) . crop
 
 on points (x, y, 1) in continuous coordinates: pixel k covers [k, k + 1], the centre is the result's. M is the number of
-objects. Left out: mixing several images (`mixing`), flips (`presets`).
+objects. Left out: mixing several images (`mixing`), flips (`augment`).
 """
 
 from __future__ import annotations
@@ -30,19 +30,12 @@ _ROUNDING = 1e-3
 
 @dataclass(frozen=True, slots=True)
 class Crop:
-    """out_xy = source_xy * scale - origin_xy, cut to `size_hw`.
-
-    Attributes:
-        scale: factor.
-        origin_xy: of the result, in pixels of the scaled source.
-        source_hw: height and width of the source.
-        size_hw: height and width of the result.
-    """
+    """out_xy = source_xy * scale - origin_xy, cut to `size_hw`."""
 
     scale: float
-    origin_xy: tuple[float, float]
+    origin_xy: tuple[float, float]  # of the result, in pixels of the scaled source
     source_hw: tuple[int, int]
-    size_hw: tuple[int, int]
+    size_hw: tuple[int, int]  # of the result
 
 
 @dataclass(frozen=True, slots=True)
@@ -67,21 +60,13 @@ class Span:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class WarpParams:
-    """A rotation, shear and perspective; or the largest that may be drawn, in which case all are >= 0.
+    """A rotation, shear and perspective; or the largest that may be drawn, in which case all are >= 0."""
 
-    Attributes:
-        degrees: of the rotation, clockwise on the screen.
-        shear_x: degrees by which vertical lines lean.
-        shear_y: degrees by which horizontal lines lean.
-        perspective_x: by how much farther the right edge is than the centre, as a share of the centre's distance.
-        perspective_y: likewise of the lower edge.
-    """
-
-    degrees: float = 0.0
-    shear_x: float = 0.0
-    shear_y: float = 0.0
-    perspective_x: float = 0.0
-    perspective_y: float = 0.0
+    degrees: float = 0.0  # of the rotation, clockwise on the screen
+    shear_x: float = 0.0  # degrees by which vertical lines lean
+    shear_y: float = 0.0  # degrees by which horizontal lines lean
+    perspective_x: float = 0.0  # how much farther the right edge is than the centre, as a share of its distance
+    perspective_y: float = 0.0  # likewise of the lower edge
 
 
 def draw_crop(
@@ -134,16 +119,7 @@ def crop_sample(sample: Sample, crop: Crop, warp: WarpParams | None = None) -> S
 
 
 def apply_crop(image: UInt8, crop: Crop, warp: WarpParams | None = None) -> UInt8:
-    """Pixels of a crop's result.
-
-    Args:
-        image: (H, W, 3) uint8.
-        crop: scale and rectangle.
-        warp: what is done to the result besides.
-
-    Returns:
-        (h, w, 3) uint8, padding grey where the image does not reach.
-    """
+    """(h, w, 3) uint8 pixels of a crop's result, padding grey where the (H, W, 3) image does not reach."""
     if warp is not None:
         return _warp(image, crop, warp)
     across, down = whole_pixels(crop)

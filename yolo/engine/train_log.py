@@ -1,6 +1,6 @@
-"""The run folder of a training: configuration, results per epoch, events, and the environment they depend on.
+"""What a training tells: `RunFolder` writes it to files, `TrainingDisplay` shows it to a person.
 
-Left out: the weights (`checkpoint`, `resume`) and the evaluation (`validate`).
+Left out: the weights (`checkpoint`), the training state (`train_state`) and the evaluation (`validate`).
 """
 
 from __future__ import annotations
@@ -13,17 +13,20 @@ import sys
 import time
 from collections.abc import Mapping
 from dataclasses import asdict
-from importlib.metadata import version
 from pathlib import Path
-from typing import Any
+from types import TracebackType
+from typing import Any, Self
 
 import torch
 import yaml
+from rich.console import Console
+from rich.progress import BarColumn, Progress, TextColumn
 
 from yolo._version import __version__
 from yolo.config import TrainConfig
+from yolo.console import clock, say
 from yolo.darknet.network import DarknetSpec
-from yolo.engine.provenance import VERSIONS_OF
+from yolo.engine.environment import installed_versions
 from yolo.errors import GridYoloError
 from yolo.files import atomic_write, new_folder, remove_unfinished, saving, write_json, write_text
 from yolo.losses.yolo_loss import TERM_NAMES
@@ -41,6 +44,8 @@ COLUMNS = (
     "metrics/mAP50-95",
     "lr/pg0",
 )
+# Names of the loss terms that fit into a line of a terminal.
+_SHORT = {"coord_xy": "xy", "coord_wh": "wh", "conf_obj": "obj", "conf_noobj": "noobj", "class_prob": "class"}
 
 
 class RunFolder:
@@ -100,7 +105,7 @@ class RunFolder:
             "device": str(device),
             "device_name": torch.cuda.get_device_name(device) if device.type == "cuda" else platform.machine(),
             "command": sys.argv,
-            "versions": {name: version(name) for name in VERSIONS_OF},
+            "versions": installed_versions(),
         }
         write_json(self.path / "environment.json", environment)
 
@@ -160,3 +165,55 @@ class RunFolder:
             axes.legend()
         with atomic_write(self.path / "results.png") as temporary:
             figure.savefig(temporary, dpi=120)
+
+
+class TrainingDisplay:
+    """Prints a header, a line per epoch and, on a terminal, a bar for the running epoch.
+
+    Args:
+        epochs: planned number, or None if only the time is limited.
+        console: where to print.
+    """
+
+    def __init__(self, epochs: int | None, console: Console) -> None:
+        self._epochs = epochs
+        self._console = console
+        columns = (TextColumn("{task.description}"), BarColumn(), TextColumn("{task.fields[status]}"))
+        # a log file gets the lines alone, without control characters
+        self._bar = Progress(*columns, console=console, transient=True, disable=not console.is_terminal)
+        self._task = self._bar.add_task("", status="")
+
+    def __enter__(self) -> Self:
+        names = "".join(f"{_SHORT[name]:>8}" for name in TERM_NAMES)
+        self.say(f"{'epoch':>9}{'left':>8}{'img/s':>7}{'lr':>9}{names}{'mAP50':>8}{'mAP50-95':>10}")
+        self._bar.start()
+        return self
+
+    def __exit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
+    ) -> None:
+        self._bar.stop()
+
+    def say(self, line: str) -> None:
+        """Print a line above the bar, as it is."""
+        say(self._console, line)
+
+    def step(self, epoch: int, done: int, total: int, *, seconds_left: float) -> None:
+        """Move the bar to `done` of `total` steps of an epoch."""
+        self._bar.update(
+            self._task,
+            completed=done,
+            total=total,
+            description=f"epoch {self._number(epoch)}",
+            status=f"{done}/{total}, {clock(seconds_left)} left",
+        )
+
+    def epoch(self, epoch: int, row: Mapping[str, Any], *, images_per_second: float, seconds_left: float) -> None:
+        """Print the line of a finished epoch from its row of results.csv."""
+        losses = "".join(f"{row[f'train/{name}_loss']:8.3f}" for name in TERM_NAMES)
+        measured = f"{row['metrics/mAP50']:8.3f}{row['metrics/mAP50-95']:10.3f}" if "metrics/mAP50" in row else ""
+        left, lr = clock(seconds_left), row["lr/pg0"]
+        self.say(f"{self._number(epoch):>9}{left:>8}{images_per_second:7.1f}{lr:9.2e}{losses}{measured}")
+
+    def _number(self, epoch: int) -> str:
+        return f"{epoch + 1}/{self._epochs}" if self._epochs else str(epoch + 1)

@@ -4,7 +4,7 @@ import pytest
 
 from yolo.config import TrainConfig
 from yolo.data.cache import DiskCache, MemoryCache
-from yolo.engine.training_data import open_cache
+from yolo.engine.train_data import open_cache
 
 INPUT_HW = (32, 32)  # 3,072 bytes an image
 

@@ -16,30 +16,23 @@ from yolo.config import TrainConfig
 from yolo.console import say
 from yolo.data.cache import DiskCache, ImageCache, MemoryCache, default_cache_dir
 from yolo.data.dataset import DetectionDataset
-from yolo.data.loader import TrainBatches, default_workers, make_loader
+from yolo.data.loader import TrainBatches, make_loader
 from yolo.data.read import Split, find_dataset, read_split
-from yolo.engine.validate import evaluation_loader
+from yolo.engine.validate import evaluation_loader, workers_of
 from yolo.errors import DataError
 from yolo.geometry import ResizeMode
 from yolo.structures import Batch
-from yolo.transforms.presets import make_transform
+from yolo.transforms.augment import make_transform
 
 
 @dataclass(frozen=True, kw_only=True)
 class TrainingData:
-    """The data of a training.
-
-    Attributes:
-        config: of the training.
-        train: what is trained on.
-        val: what is validated on.
-        unreadable: images of `train` that were skipped, by path with the reason; grows while training.
-        noted: what was odd about images that were used, by path; likewise.
-    """
+    """The data of a training."""
 
     config: TrainConfig
-    train: Split
-    val: Split
+    train: Split  # what is trained on
+    val: Split  # what is validated on
+    # images of `train` that were skipped, by path with the reason, and what was odd about others; both grow
     unreadable: dict[str, str] = field(default_factory=dict)
     noted: dict[str, str] = field(default_factory=dict)
 
@@ -111,16 +104,18 @@ class TrainingData:
             with_mosaic=with_mosaic,
             replacement=config.sampling == "replacement",
         )
-        workers = default_workers(device_type) if config.workers is None else config.workers
-        return make_loader(dataset, batches, workers=workers, pin_memory=device_type == "cuda")
+        return make_loader(dataset, batches, workers=workers_of(config, device_type), pin_memory=device_type == "cuda")
 
     def val_batches(self, input_hw: tuple[int, int], device_type: str) -> DataLoader[Batch]:
         """Every image of `val`, in order; arguments as of `train_batches`."""
         config, resize = self.config, self.config.model.resize
-        cache = open_cache(config, len(self.val.images), input_hw=input_hw, resize=resize, for_training=False)
-        workers = default_workers(device_type) if config.workers is None else config.workers
         return evaluation_loader(
-            self.val, input_hw=input_hw, resize=resize, batch_size=config.batch_size, workers=workers, cache=cache
+            self.val,
+            input_hw=input_hw,
+            resize=resize,
+            batch_size=config.batch_size,
+            workers=workers_of(config, device_type),
+            cache=open_cache(config, len(self.val.images), input_hw=input_hw, resize=resize, for_training=False),
         )
 
     def to_dict(self) -> dict[str, Any]:
@@ -138,14 +133,8 @@ def open_cache(
 ) -> ImageCache | None:
     """A cache of the placed images of a split; None where there is to be none.
 
-    Images to train on may fill three quarters of the memory, those to validate on one. On disk they share a folder.
-
-    Args:
-        config: `cache`, `cache_mb` and `cache_dir` are looked at.
-        num_images: of the split.
-        input_hw: height and width of the placed images.
-        resize: how they are placed.
-        for_training: whether they are trained on; these are not decoded in full.
+    Images to train on may fill three quarters of the memory, those to validate on one. On disk they share a folder,
+    in which those to train on are apart, because they are not decoded in full.
     """
     # a cache holds bytes, and this resize makes floats
     if config.cache == "none" or resize == "stretch_corners":

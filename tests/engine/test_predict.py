@@ -1,0 +1,114 @@
+import json
+import shutil
+from dataclasses import replace
+from pathlib import Path
+
+import numpy as np
+import pytest
+import torch
+
+from yolo import Detector
+from yolo.config import PredictConfig, ValConfig
+from yolo.engine.predict import describe, predict
+from yolo.engine.train import TrainingRun
+from yolo.engine.validate import validate
+from yolo.errors import ConfigError, DataError
+from yolo.images import read_image, write_image
+from yolo.media.frames import Frame, VideoWriter
+from yolo.structures import Detections
+
+
+@pytest.fixture(scope="module")
+def weights(trained: TrainingRun) -> Path:
+    return trained.folder / "weights" / "best.safetensors"
+
+
+def test_predict_a_folder_with_a_bad_image(weights: Path, shapes: Path, tmp_path: Path) -> None:
+    source = tmp_path / "source" / "sub"
+    for name, index in (("a.png", 0), ("sub/a.png", 1)):
+        write_image(source.parent / name, read_image(shapes.parent / "images" / "val" / f"{index}.png"))
+    (source / "b.jpg").write_bytes(b"no image")
+    summary = predict(PredictConfig(weights=str(weights), source=str(source.parent), runs=str(tmp_path), device="cpu"))
+    assert (summary.num_images, len(summary.skipped)) == (2, 1)
+    entries = json.loads((summary.folder / "predictions.json").read_text())
+    assert [Path(entry["image"]).name for entry in entries] == ["a.png", "a.png", "b.jpg"]
+    assert "not an image" in entries[2]["error"]
+    assert {one["class"] for one in entries[0]["detections"]} <= {"red", "blue"}
+    assert sum(len(entry.get("detections", [])) for entry in entries) == summary.num_detections > 0
+    assert sorted(path.name for path in summary.folder.glob("*.jpg")) == ["a-2.jpg", "a.jpg"]
+    assert read_image(summary.folder / "a.jpg").shape == (64, 96, 3)
+
+
+def test_predict_a_video(weights: Path, shapes: Path, tmp_path: Path) -> None:
+    image = read_image(shapes.parent / "images" / "val" / "0.png")
+    with VideoWriter(tmp_path / "in.mp4", fps=8, size_hw=(64, 96)) as writer:
+        for _ in range(3):
+            writer.write(image)
+    config = PredictConfig(weights=str(weights), source=str(tmp_path / "in.mp4"), runs=str(tmp_path), device="cpu")
+    summary = predict(config)
+    entries = json.loads((summary.folder / "predictions.json").read_text())
+    assert [(entry["frame"], entry["time"]) for entry in entries] == [(0, 0.0), (1, 0.125), (2, 0.25)]
+    assert (summary.folder / "in.mp4").stat().st_size > 0
+
+
+def test_predict_without_pictures(weights: Path, shapes: Path, tmp_path: Path) -> None:
+    source = str(shapes.parent / "images" / "val" / "*.png")
+    summary = predict(
+        PredictConfig(weights=str(weights), source=source, runs=str(tmp_path), save_images=False, device="cpu")
+    )
+    assert [path.name for path in summary.folder.iterdir()] == ["predictions.json"]
+
+
+def test_a_source_that_does_not_exist_makes_no_run_folder(weights: Path, tmp_path: Path) -> None:
+    with pytest.raises(DataError, match="nowhere"):
+        predict(PredictConfig(weights=str(weights), source="nowhere.jpg", runs=str(tmp_path / "runs")))
+    assert not (tmp_path / "runs").exists()
+
+
+def test_a_tilde_in_a_path_is_the_home_folder(
+    weights: Path, shapes: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Shells leave it in words such as --source=~/photos, and so do configuration files."""
+    monkeypatch.setenv("HOME", str(tmp_path))
+    shutil.copy(weights, tmp_path / "best.safetensors")
+    shutil.copy(shapes.parent / "images" / "val" / "0.png", tmp_path)
+    for number, source in enumerate(("~/0.png", "~/*.png"), 1):
+        summary = predict(PredictConfig(weights="~/best.safetensors", source=source, runs="~/runs", device="cpu"))
+        assert summary.num_images == 1
+        assert summary.folder == tmp_path / "runs" / ("predict" if number == 1 else "predict-2")
+
+
+def test_category_ids_of_a_coco_dataset_come_with_the_labels(weights: Path) -> None:
+    metadata = replace(Detector(weights, device="cpu").metadata, category_ids=(7, 90))
+    found = Detections(torch.zeros(1, 4), torch.ones(1), torch.tensor([1]), (4, 4))
+    entry = describe(Frame(np.zeros((4, 4, 3), np.uint8), Path("a.jpg")), found, metadata)
+    (detection,) = entry["detections"]
+    assert (detection["class"], detection["label"], detection["category_id"]) == ("blue", 1, 90)
+
+
+def test_predict_auto_and_by_a_metrics_file(weights: Path, shapes: Path, tmp_path: Path) -> None:
+    source = str(shapes.parent / "images" / "val")
+    auto = predict(PredictConfig(weights=str(weights), source=source, score_threshold="auto", runs=str(tmp_path)))
+    run = validate(
+        ValConfig(weights=str(weights), data=str(shapes), runs=str(tmp_path), device="cpu", workers=0, report=False)
+    )
+    metrics = run.folder / "metrics.json"
+    by_file = predict(
+        PredictConfig(weights=str(weights), source=source, score_threshold=str(metrics), runs=str(tmp_path))
+    )
+    assert auto.num_detections > 0
+    # fused and unfused scores differ in their last digits, and a threshold is a score: one object may fall out
+    assert abs(auto.num_detections - by_file.num_detections) <= 2
+    lowest = {one["name"]: one["best_threshold"] for one in json.loads(metrics.read_text())["per_class"]}
+    for entry in json.loads((by_file.folder / "predictions.json").read_text()):
+        for found in entry["detections"]:
+            assert found["score"] >= lowest[found["class"]] - 1e-4
+
+
+def test_wanted_precision_needs_auto() -> None:
+    with pytest.raises(ConfigError, match="--conf auto"):
+        PredictConfig(weights="w", source="s", min_precision=0.9)
+    with pytest.raises(ConfigError, match="not both"):
+        PredictConfig(weights="w", source="s", score_threshold="auto", min_precision=0.9, min_recall=0.9)
+    with pytest.raises(ConfigError, match="must be in"):
+        PredictConfig(weights="w", source="s", score_threshold="auto", min_recall=1.5)

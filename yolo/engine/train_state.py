@@ -1,0 +1,260 @@
+"""A training in progress: what it holds, putting it together, saving it as `last.ckpt`, and going on from there.
+
+`last.ckpt` is all that the rest of a training depends on, as tensors, numbers, strings, lists and dicts.
+"""
+
+from __future__ import annotations
+
+import time
+from dataclasses import asdict, dataclass, field, replace
+from pathlib import Path
+from typing import Any
+
+import torch
+from rich.console import Console
+from torch.utils.data import DataLoader
+
+from yolo.config import AugmentConfig, LossConfig, ModelConfig, OptimizerConfig, RateConfig, TrainConfig
+from yolo.darknet.network import DarknetSpec
+from yolo.engine.checkpoint import DetectorMetadata, default_settings
+from yolo.engine.initialise import RANDOM, build_start
+from yolo.engine.learner import Learner, make_fabric
+from yolo.engine.schedule import Schedule
+from yolo.engine.train_data import TrainingData
+from yolo.engine.train_log import RunFolder
+from yolo.errors import ConfigError, WeightsError
+from yolo.evaluation.result import EvaluationResult
+from yolo.evaluation.thresholds import threshold_table
+from yolo.files import atomic_write
+from yolo.structures import Batch
+from yolo.transforms.augment import make_transform
+
+_FORMAT = 2
+# What may be another machine's when a run goes on.
+_CHANGEABLE = frozenset({"resume", "data", "device", "workers", "cache", "cache_mb", "cache_dir"})
+
+
+@dataclass
+class TrainState:
+    """How far a training is; all of it is saved."""
+
+    epoch: int = 0  # the running one, from 0
+    step_in_epoch: int = 0  # steps of it that are done
+    step: int = 0  # steps done in all
+    elapsed: float = 0.0  # seconds trained, earlier sittings included
+    validations: int = 0  # how many are done
+    best: float = -1.0  # mAP@0.5:0.95 of the best validation; -1 before the first
+    best_epoch: int = -1  # its epoch
+    validated_step: int = -1  # step of the last validation; -1 before the first
+    term_sums: dict[str, float] = field(default_factory=dict)  # summed loss terms of the running epoch
+    images_seen: int = 0  # images of the running epoch
+    seen: int = 0  # images in all, those that the first weights had seen included, as darknet counts them
+    start_seen: int = 0  # images that the first weights had seen
+
+    def add(self, terms: dict[str, float], num_images: int) -> None:
+        """Add a step's loss terms to those of the epoch."""
+        self.term_sums = {name: self.term_sums.get(name, 0.0) + value * num_images for name, value in terms.items()}
+        self.images_seen += num_images
+
+    def next_epoch(self) -> None:
+        """Move on to the first step of the next epoch."""
+        self.epoch += 1
+        self.step_in_epoch = 0
+        self.term_sums, self.images_seen = {}, 0
+
+
+@dataclass(kw_only=True)
+class Training:
+    """A running training."""
+
+    config: TrainConfig
+    folder: RunFolder  # where everything is written
+    data: TrainingData  # what it learns from and is validated on
+    learner: Learner  # what learns
+    schedule: Schedule  # how long, and with which learning rate
+    state: TrainState  # how far it is
+    began: float  # when it would have begun, on the monotonic clock, had it never been interrupted
+    val_batches: DataLoader[Batch]  # of `data`
+    bad_steps: int = 0  # steps in a row whose loss or gradient was not finite
+
+    @property
+    def draws_predictors(self) -> bool:
+        """Darknet draws the responsible predictors for the first images of some trainings."""
+        return self.state.seen < self.config.loss.random_images
+
+    def progress(self) -> float:
+        """Share of the run that is done, in [0, 1]."""
+        self.state.elapsed = time.monotonic() - self.began
+        return self.schedule.progress(self.state.step, self.state.elapsed)
+
+    def seconds_left(self, progress: float) -> float:
+        """Expected time to the end; 0 before the first step."""
+        return self.state.elapsed * (1 - progress) / progress if progress > 0 else 0.0
+
+    def metadata(self, result: EvaluationResult, epoch: int) -> DetectorMetadata:
+        """What a weights file saved after `epoch`, from 0, with that result says of itself."""
+        train, spec = self.data.train, self.learner.network.spec
+        metrics = {"map_50": result.map_50, "map_50_95": result.map_50_95}
+        predict, val = default_settings(spec)
+        return DetectorMetadata(
+            network=spec,
+            class_names=train.class_names,
+            category_ids=train.category_ids,
+            input_hw=self.learner.input_hw,
+            resize=self.config.model.resize,
+            predict=predict,
+            val=val,
+            metrics={"split": "val"} | {name: value for name, value in metrics.items() if value == value},
+            thresholds=threshold_table(result),
+            seen=self.state.seen,
+            training={
+                "epoch": epoch + 1,
+                "minutes": round(self.state.elapsed / 60, 2),
+                "data": self.config.data,
+                "data_sha256": self.data.sha256,
+                "start_weights": self.config.weights,
+                "seed": self.config.seed,
+            },
+        )
+
+
+def prepare(
+    config: TrainConfig, console: Console, *, folder: RunFolder | None = None, saved: dict[str, Any] | None = None
+) -> Training:
+    """Read the data, build the network and the rest; nothing is trained yet.
+
+    Args:
+        config: what is wanted.
+        console: where to tell of the data.
+        folder: of a training to go on with; None makes a new one, after everything else has succeeded.
+        saved: state of the training to go on with, of which only the position is taken; None for a new one.
+    """
+    fabric = make_fabric(config)
+    data = TrainingData.read(config, console)
+    # a resumed training brings its own weights; the file of its start may be gone
+    start = config if saved is None else replace(config, weights=RANDOM)
+    network, seen = build_start(start, len(data.train.class_names), console)
+    spec = network.spec
+    input_hw = spec.input_hw if isinstance(spec, DarknetSpec) else (config.input_size, config.input_size)
+    # a pipeline that cannot be used ends it here, before there is a folder
+    make_transform(config.augment, input_hw, config.model.resize)
+    learner = Learner(network, config, fabric, input_hw)
+    largest = config.batch_size if config.sampling == "replacement" else min(config.batch_size, len(data.train.images))
+    if -(-largest // config.subdivisions) < learner.smallest_batch:
+        height, width = input_hw
+        raise ConfigError(
+            f"on an input of {width}x{height} the network has maps of one pixel, whose batch norms cannot train on one "
+            "image at a time: use a larger batch_size, fewer subdivisions or a larger input_size"
+        )
+    state = TrainState(seen=seen, start_seen=seen) if saved is None else TrainState(**saved["position"])
+    return Training(
+        config=config,
+        data=data,
+        learner=learner,
+        schedule=Schedule.from_config(config, data.steps_per_epoch, seen=state.start_seen),
+        state=state,
+        began=time.monotonic() - state.elapsed,
+        val_batches=data.val_batches(input_hw, learner.device.type),
+        # last: a training that cannot start leaves no folder
+        folder=RunFolder.create(config, spec) if folder is None else folder,
+    )
+
+
+def save(training: Training) -> None:
+    """Write everything that the rest of a training depends on."""
+    state = {
+        "format": _FORMAT,
+        "config": asdict(training.config),
+        "class_names": list(training.data.train.class_names),
+        "position": asdict(training.state),
+        "unreadable": dict(training.data.unreadable),
+        "noted": dict(training.data.noted),
+        **training.learner.state_dict(),
+    }
+    # a full disk is a RuntimeError of torch's zip writer
+    with atomic_write(training.folder.last, errors=(RuntimeError,)) as temporary:
+        torch.save(state, temporary)
+
+
+def resume(given: TrainConfig, console: Console) -> Training:
+    """The training of a run folder, ready to go on.
+
+    Args:
+        given: options; beside `resume` only those that may be another machine's may differ from their defaults.
+        console: where to tell of the data.
+
+    Raises:
+        ConfigError: `given.resume` is not a run folder, or another option was given.
+        WeightsError: its state is missing, damaged or from another version, or the dataset's classes have changed.
+    """
+    assert given.resume is not None
+    folder = Path(given.resume).expanduser()
+    defaults = asdict(TrainConfig(resume=given.resume))
+    changed = [name for name, value in asdict(given).items() if value != defaults[name]]
+    refused = [name for name in changed if name not in _CHANGEABLE]
+    if refused:
+        raise ConfigError(
+            f"resume goes on with the options of {folder}: leave out {', '.join(refused)} "
+            f"(only {', '.join(sorted(_CHANGEABLE - {'resume'}))} may be given)"
+        )
+    if not folder.is_dir():
+        raise ConfigError(f"resume: {folder} is not a folder; name the run folder, such as runs/train")
+    last = folder / "weights" / "last.ckpt"
+    if not last.is_file():
+        raise WeightsError(f"{last}: no such training state; the run may not have reached its first save")
+    run_folder = RunFolder(folder)
+    try:
+        saved = _load_state(last)
+        config = _config_of(saved, folder, {name: getattr(given, name) for name in changed})
+        training = prepare(config, console, folder=run_folder, saved=saved)
+        _restore(training, saved)
+    except BaseException:
+        run_folder.release()
+        raise
+    return training
+
+
+def _load_state(path: Path) -> dict[str, Any]:
+    """Read a training state without executing anything in it; WeightsError if it cannot be used."""
+    try:
+        state: dict[str, Any] = torch.load(path, map_location="cpu", weights_only=True)
+    except Exception as error:  # the unpickler raises whatever the bytes tell it to
+        best = path.with_name("best.safetensors")
+        remedy = f"; {best} still works with val and predict" if best.is_file() else ""
+        raise WeightsError(
+            f"{path}: is damaged, or not a training state ({type(error).__name__}); restore it from a copy, or start a "
+            f"new run{remedy}"
+        ) from error
+    found = state.get("format") if isinstance(state, dict) else None
+    if found != _FORMAT:
+        raise WeightsError(
+            f"{path}: has format {found!r}, this gridyolo reads {_FORMAT}; install the gridyolo that made it"
+        )
+    return state
+
+
+def _config_of(saved: dict[str, Any], folder: Path, changes: dict[str, Any]) -> TrainConfig:
+    """The saved configuration with some options changed."""
+    values = dict(saved["config"])
+    values["model"] = ModelConfig(**values["model"])
+    values["loss"] = LossConfig(**values["loss"])
+    values["augment"] = AugmentConfig(**values["augment"])
+    optimizer = dict(values["optimizer"])
+    values["optimizer"] = OptimizerConfig(**optimizer | {"rate": RateConfig(**optimizer["rate"])})
+    if values["cfg"]:  # as it was trained: the file that was named may have changed since
+        values["cfg"] = str(folder / "network.cfg")
+    return TrainConfig(**values | changes)
+
+
+def _restore(training: Training, saved: dict[str, Any]) -> None:
+    """Put a saved state into a freshly prepared training."""
+    classes, found = tuple(saved["class_names"]), training.data.train.class_names
+    if classes != found:
+        raise WeightsError(
+            f"{training.folder.last}: was trained on the classes {', '.join(classes)}, but {training.config.data} "
+            f"now has {', '.join(found)}; restore the dataset or start a new run"
+        )
+    training.learner.load_state_dict(saved)
+    training.data.unreadable.update(saved["unreadable"])
+    training.data.noted.update(saved.get("noted", {}))
+    training.folder.keep_epochs(training.state.epoch)
