@@ -35,9 +35,11 @@ def test_from_half_the_size_on_pixels_are_averaged() -> None:
     assert sorted(np.unique(averaged)) == [0, 100]
     averaged = place_image(image, plan_resize((64, 64), (16, 16), "stretch"), "stretch")
     assert (averaged == 50).all()
-    wide = plan_resize((64, 64), (32, 33), "stretch")  # one side is more than half
-    interpolated = cv2.resize(image, (33, 32), interpolation=cv2.INTER_LINEAR)
-    assert (place_image(image, wide, "stretch") == interpolated).all()
+    image = noise(64, 64)
+    for height, width in ((32, 33), (33, 32)):  # one side is more than half
+        interpolated = cv2.resize(image, (width, height), interpolation=cv2.INTER_LINEAR)
+        placed = place_image(image, plan_resize((64, 64), (height, width), "stretch"), "stretch")
+        assert (placed == interpolated).all()
 
 
 def test_an_image_of_the_input_size_is_left_alone() -> None:

@@ -1,7 +1,6 @@
-import subprocess
-import sys
 from collections.abc import Callable
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import pytest
@@ -19,6 +18,7 @@ from tests.darknet.networks import (
     written,
 )
 from tests.reference.golden import golden_npz, golden_path
+from yolo.darknet.inference import DarknetInference
 from yolo.darknet.load import fill_from_darknet, load_darknet, save_darknet
 from yolo.darknet.modules import block_tensors
 from yolo.darknet.network import DarknetNetwork, DarknetSpec
@@ -276,43 +276,21 @@ def test_messages_name_the_cfg_as_the_user_knows_it(tmp_path: Path) -> None:
         load_darknet(path, network.spec, named)
 
 
-_MEMORY_SCRIPT = """
-import sys
-from pathlib import Path
-import torch
-from yolo.darknet.load import fill_from_darknet, load_darknet
-from yolo.darknet.network import DarknetNetwork, DarknetSpec
-from yolo.darknet.inference import DarknetInference
+def kibibytes(key: str) -> int:
+    lines = Path("/proc/self/status").read_text(encoding="utf-8").splitlines()
+    return next(int(line.split()[1]) for line in lines if line.startswith(key + ":"))
 
-def kibibytes(key):
-    for line in Path("/proc/self/status").read_text().splitlines():
-        if line.startswith(key + ":"):
-            return int(line.split()[1])
 
-def peak(step):
+def peak_of(step: Callable[[], Any]) -> tuple[Any, int]:
+    """What a step makes, and by how many bytes the process is larger while it does."""
     before = kibibytes("VmRSS")
-    Path("/proc/self/clear_refs").write_text("5")  # the peak starts again from here
-    kept = step()
-    print(kibibytes("VmHWM") - before)
-    return kept
+    Path("/proc/self/clear_refs").write_text("5", encoding="utf-8")  # the peak starts again from here
+    made = step()
+    return made, 1024 * (kibibytes("VmHWM") - before)
 
-torch.set_num_threads(1)
-current, oldest, cfg = Path(sys.argv[1]), Path(sys.argv[2]), sys.argv[3]
-spec = DarknetSpec(cfg=cfg)
-small = DarknetSpec(cfg=cfg.replace("output=2600", "output=26"))
-def fuse(network):
+
+def fused(network: DarknetNetwork) -> DarknetInference:
     return DarknetInference(network, torch.device("cpu"), torch.float32, release=True)
-
-fuse(DarknetNetwork(small))(torch.rand(1, 3, 28, 28))  # what the library allocates for itself
-kept = []
-for mapped, path in ((True, current), (False, current), (False, oldest)):
-    kept.append(peak(lambda: load_darknet(path, spec)[0]) if not mapped else
-                peak(lambda: fuse(load_darknet(path, spec, mapped=True)[0])))
-peak(lambda: fill_from_darknet(kept[1], current))
-# by hand: the parameters as a second copy
-peak(lambda: [tensor.clone() for tensor in kept[1].state_dict().values()])
-torch.testing.assert_close(kept[0](torch.zeros(1, 3, 28, 28)), kept[1](torch.zeros(1, 3, 28, 28)))
-"""
 
 
 @pytest.mark.skipif(not Path("/proc/self/clear_refs").exists(), reason="the peak of the memory is read from Linux")
@@ -331,11 +309,18 @@ def test_predict_held_two_copies_of_the_weights(tmp_path: Path) -> None:
         with paths[-1].open("wb") as file:  # zeros, which a disk need not hold
             file.write(header.to_bytes())
             file.truncate(len(header.to_bytes()) + file_bytes)
-    command = [sys.executable, "-c", _MEMORY_SCRIPT, *map(str, paths), spec.cfg]
-    output = subprocess.run(command, capture_output=True, text=True, check=True, timeout=300).stdout
-    fused, loaded, loaded_oldest, filled, copied = (1024 * int(line) / file_bytes for line in output.split())
-    assert 0.9 < fused < 1.3
-    assert 0.9 < loaded < 1.3
-    assert loaded_oldest < 1.6  # it stands transposed in the file
-    assert filled < 1.1  # the network is there already: only the file's own pages come and go
-    assert copied > 0.9  # the measurement would have seen a second copy
+    current, oldest = paths
+    images = torch.zeros(1, 3, 28, 28)
+    small = spec_of(layers.replace("output=2600", "output=26"), height=28, width=28)
+    fused(DarknetNetwork(small))(images)  # what the library allocates for itself
+    packed, fusing = peak_of(lambda: fused(load_darknet(current, spec, mapped=True)[0]))
+    network, loading = peak_of(lambda: load_darknet(current, spec)[0])
+    _, loading_oldest = peak_of(lambda: load_darknet(oldest, spec)[0])
+    _, filling = peak_of(lambda: fill_from_darknet(network, current))
+    _, copying = peak_of(lambda: [tensor.clone() for tensor in network.state_dict().values()])
+    assert 0.9 < fusing / file_bytes < 1.3
+    assert 0.9 < loading / file_bytes < 1.3
+    assert loading_oldest / file_bytes < 1.6  # it stands transposed in the file
+    assert filling / file_bytes < 1.1  # the network is there already: only the file's own pages come and go
+    assert copying / file_bytes > 0.9  # the measurement would have seen a second copy
+    torch.testing.assert_close(packed(images), network(images))

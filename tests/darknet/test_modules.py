@@ -394,10 +394,10 @@ def test_evaluation_changes_no_statistics(kind: BatchNormKind) -> None:
     assert all(torch.equal(tensor, before[name]) for name, tensor in norm.state_dict().items())
 
 
-@given(shape=st.tuples(*[st.integers(2, 4)] * 4), flat=st.booleans())
-def test_darknet_training_equals_its_cpu_code(shape: tuple[int, int, int, int], flat: bool) -> None:
+@given(shape=st.tuples(*[st.integers(2, 4)] * 4), flat=st.booleans(), scale=st.sampled_from([1, 0.01]))
+def test_darknet_training_equals_its_cpu_code(shape: tuple[int, int, int, int], flat: bool, scale: float) -> None:
     norm = filled(shape[1], "darknet")
-    x = values(*shape[:2] if flat else shape).requires_grad_()
+    x = (values(*shape[:2] if flat else shape) * scale).requires_grad_()
     weight = values(*x.shape, seed=2)
     before = blocks_of(norm)
     y = norm(x)
@@ -427,7 +427,7 @@ def test_standard_training_is_torchs_batch_norm_with_statistics_from_zero() -> N
         ):
             assert its is not None
             its.copy_(mine)
-    x = values(4, 3, 2, 5)
+    x = values(4, 3, 2, 5) * torch.tensor([1, 0.01, 0.001])[:, None, None]  # where the variance is small epsilon counts
     torch.testing.assert_close(norm(x), other(x))
     assert other.running_mean is not None
     assert other.running_var is not None

@@ -8,12 +8,12 @@ from __future__ import annotations
 import codecs
 import os
 import re
-import stat
 from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path, PurePath
 from typing import Any, Literal, TypeGuard
 
 from yolo.errors import DataError, ImageReadError, printable
+from yolo.files import read_bytes
 from yolo.formats.issues import ReadReport
 from yolo.images import IMAGE_SUFFIXES, read_size
 
@@ -224,18 +224,7 @@ def read_utf8(path: Path, *, limit: int | None = None) -> bytes:
 
 def read_annotation(path: Path, *, limit: int | None = None) -> bytes:
     """The bytes of an annotation file; see `read_text`."""
-    try:
-        mode = path.stat().st_mode
-        if not (stat.S_ISREG(mode) or stat.S_ISDIR(mode)):  # reading a pipe or a device may never end
-            raise DataError(f"{printable(path)}: cannot be read (it is a pipe or a device, not a file)")
-        with path.open("rb") as file:
-            data = file.read() if limit is None else file.read(limit + 1)
-    except (OSError, ValueError) as error:
-        reason = getattr(error, "strerror", None) or error
-        raise DataError(f"{printable(path)}: cannot be read ({reason})") from error
-    if limit is not None and len(data) > limit:
-        raise DataError(f"{printable(path)}: has more than {limit // 2**20} MiB; that is no annotation of one image")
-    return data
+    return read_bytes(path, what="the annotation of one image", limit=limit)
 
 
 def read_lines(path: Path) -> list[str]:

@@ -3,13 +3,12 @@
 from __future__ import annotations
 
 import math
-import reprlib
 from collections.abc import Callable
 from typing import Any
 
 import numpy as np
 
-from yolo.errors import printable
+from yolo.errors import shown as shown
 
 _SET = frozenset({"true", "yes"})
 _NOT_SET = frozenset({"", "false", "no"})
@@ -18,15 +17,6 @@ _LEAST_ID, _LARGEST_ID = -(2**63), 2**64 - 1
 _LARGEST_FLOAT_ID = 2.0**53
 _LONGEST_ID = 20  # digits
 _MOST_DECIMALS = 17
-_SHORT = reprlib.Repr()
-
-
-def shown(value: Any) -> str:
-    """A value of a file in a few words: what somebody writes into a file may be endless."""
-    try:
-        return printable(_SHORT.repr(value))
-    except ValueError:  # an integer of thousands of digits
-        return f"a {type(value).__name__}"
 
 
 def number(text: str | bytes) -> float | None:
