@@ -4,6 +4,7 @@ from typing import NamedTuple
 import numpy as np
 import pytest
 
+from tests.evaluation.one_class import one_class
 from yolo.detection_sets import DetectionSet, ImageTable, Problem, TruthSet
 from yolo.evaluation.errors import analyse_errors
 from yolo.evaluation.examples import Example
@@ -322,6 +323,21 @@ def test_objects_below_32_pixels_are_less_certain() -> None:
     sure = [scores_beside_good_ones([(CAT, 0.05, [300, 0, 50, 50])], [(CAT, [0, 0, side, side])])[0]
             for side in (24.0, 32.0, 64.0)]  # fmt: skip
     assert sure == pytest.approx([0.75 * sure[2], sure[2], sure[2]])
+
+
+def test_an_object_that_overlaps_a_little_halves_the_confidence() -> None:
+    # IoU 0.2 with a dog, halfway between 0.1, which is background, and 0.3, which may be what was meant
+    alone, beside = (scores_beside_good_ones([(CAT, 0.95, [0, 0, 50, 10])], objects) for objects in ([], [(DOG, BOX)]))
+    assert beside == pytest.approx([alone[0] / 2])
+
+
+def test_two_hundred_are_listed_unless_more_are_wanted() -> None:
+    found = [(image, 0.9, True) for image in range(900)]
+    problem = one_class(found, [image for image in range(900) if image % 3], num_images=900)
+    matches = match(problem)
+    errors = analyse_errors(matches, score_threshold=0.5)
+    assert len(find_label_errors(matches, errors)) == 200
+    assert len(find_label_errors(matches, errors, most=1000)) > 260
 
 
 @pytest.mark.parametrize(("on_one_place", "expected"), [(39, 2), (40, 1)])
