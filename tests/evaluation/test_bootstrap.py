@@ -6,7 +6,7 @@ from dataclasses import replace
 import numpy as np
 import pytest
 
-from tests.evaluation.one_class import one_class
+from tests.evaluation.problems import one_class
 from tests.reference.slow_bootstrap import SUMMARY_NAMES, random_problem
 from yolo.detection_sets import Problem, TruthSet
 from yolo.evaluation.bootstrap import (

@@ -6,9 +6,10 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
+from tests.evaluation.problems import problem_of
 from tests.reference.slow_errors import slow_average_precision
 from tests.reference.slow_matching import random_sets, slow_assign
-from yolo.detection_sets import DetectionSet, ImageTable, Problem, TruthSet
+from yolo.detection_sets import ImageTable, Problem
 from yolo.evaluation.breakdown import Breakdown, break_down
 from yolo.evaluation.summary import summarise
 
@@ -52,11 +53,9 @@ def test_the_edges_of_the_bins() -> None:
 
 def test_sizes_by_hand() -> None:
     # A small object (30 × 30) found, a large one (100 × 100) missed, and a wrong detection of 50 × 50 that scores most.
-    problem = Problem(
-        ImageTable.of_ids(["a"]),
-        ("cat",),
-        TruthSet.from_xywh([[0, 0, 30, 30], [200, 200, 100, 100]], [0, 0], [0, 0]),
-        DetectionSet.from_xywh([[0, 0, 30, 30], [400, 0, 50, 50]], [0.5, 0.9], [0, 0], [0, 0]),
+    problem = problem_of(
+        [(0, 0.5, [0, 0, 30, 30], 0), (0, 0.9, [400, 0, 50, 50], 0)],
+        [(0, [0, 0, 30, 30], 0), (0, [200, 200, 100, 100], 0)],
     )
     small, medium, large = broken_down(problem)["size"].bins
     assert (small.instances, small.ap_50, small.ap_50_95, small.recall) == (1, 1.0, 1.0, 1.0)
@@ -69,12 +68,8 @@ def test_sizes_by_hand() -> None:
 def test_aspects_by_hand() -> None:
     # One wide object (40 × 10). The wide detection of 0.9 is wrong, the tall one of 0.8 wrong too but of another bin,
     # the one of 0.7 is right: precision 1/2 in the bin.
-    problem = Problem(
-        ImageTable.of_ids(["a"]),
-        ("cat",),
-        TruthSet.from_xywh([[0, 0, 40, 10]], [0], [0]),
-        DetectionSet.from_xywh([[100, 0, 40, 10], [200, 0, 10, 40], [0, 0, 40, 10]], [0.9, 0.8, 0.7], [0] * 3, [0] * 3),
-    )
+    found = [(0, 0.9, [100, 0, 40, 10], 0), (0, 0.8, [200, 0, 10, 40], 0), (0, 0.7, [0, 0, 40, 10], 0)]
+    problem = problem_of(found, [(0, [0, 0, 40, 10], 0)])
     bins = broken_down(problem)["aspect"].bins
     assert [one.instances for one in bins] == [0, 0, 0, 0, 1]
     assert (bins[4].ap_50, bins[4].recall) == (0.5, 1.0)
@@ -86,22 +81,19 @@ def test_aspects_by_hand() -> None:
      ((0, 9), 0), ((0, 0), 2)],
 )  # fmt: skip
 def test_the_low_end_of_an_aspect_is_included(size: tuple[float, float], place: int) -> None:
-    truths = TruthSet.from_xywh([[0, 0, *size]], [0], [0])
-    problem = Problem(ImageTable.of_ids(["a"]), ("cat",), truths, DetectionSet.from_xywh([], [], [], []))
+    problem = problem_of([], [(0, [0, 0, *size], 0)])
     assert [one.instances for one in broken_down(problem)["aspect"].bins].index(1) == place
 
 
 def test_crowding_evaluates_the_images_of_a_bin_alone() -> None:
     # Image a has one object, found below a wrong detection; image b has two, found; c none, with a wrong detection.
-    boxes = [[0, 0, 9, 9], [50, 0, 9, 9]]
-    problem = Problem(
-        ImageTable.of_ids(["a", "b", "c"]),
-        ("cat",),
-        TruthSet.from_xywh([boxes[0], *boxes, [99, 99, 9, 9]], [0] * 4, [0, 1, 1, 0],
-                           difficult=[False, False, False, True]),
-        DetectionSet.from_xywh([boxes[1], boxes[0], *boxes, boxes[0]], [0.9, 0.8, 0.7, 0.6, 0.95], [0] * 5,
-                               [0, 0, 1, 1, 2]),
-    )  # fmt: skip
+    a, b = [0, 0, 9, 9], [50, 0, 9, 9]
+    problem = problem_of(
+        [(0, 0.9, b, 0), (0, 0.8, a, 0), (0, 0.7, a, 1), (0, 0.6, b, 1), (0, 0.95, a, 2)],
+        [(0, a, 0), (0, a, 1), (0, b, 1), (0, [99, 99, 9, 9], 0)],
+        sizes_hw=[(0, 0)] * 3,
+        difficult=[False, False, False, True],
+    )
     one, few, *others = broken_down(problem)["crowding"].bins
     assert (one.instances, one.ap_50) == (1, 0.5)
     assert (few.instances, few.ap_50, few.recall) == (2, 1.0, 1.0)
@@ -110,11 +102,10 @@ def test_crowding_evaluates_the_images_of_a_bin_alone() -> None:
 
 def test_relative_size_by_hand() -> None:
     # 30 × 30 on 300 × 300 pixels is 10 %, on 100 × 100 it is 30 %, and there a wrong detection of 30 % scores more
-    problem = Problem(
-        ImageTable(["a", "b"], ["", ""], np.array([[300, 300], [100, 100]], np.int32)),
-        ("cat",),
-        TruthSet.from_xywh([[0, 0, 30, 30]] * 2, [0, 0], [0, 1]),
-        DetectionSet.from_xywh([[0, 0, 30, 30], [60, 60, 30, 30]], [0.9, 0.95], [0, 0], [1, 1]),
+    problem = problem_of(
+        [(0, 0.9, [0, 0, 30, 30], 1), (0, 0.95, [60, 60, 30, 30], 1)],
+        [(0, [0, 0, 30, 30], 0), (0, [0, 0, 30, 30], 1)],
+        sizes_hw=[(300, 300), (100, 100)],
     )
     bins = broken_down(problem)["relative_size"].bins
     assert [one.instances for one in bins] == [0, 0, 1, 1, 0]
@@ -183,7 +174,5 @@ def test_a_limit_on_detections_holds_in_every_bin() -> None:
 
 
 def test_nothing_at_all() -> None:
-    empty = Problem(ImageTable.of_ids([]), ("cat",), TruthSet.from_xywh([], [], []),
-                    DetectionSet.from_xywh([], [], [], []))  # fmt: skip
-    for breakdown in broken_down(empty).values():
+    for breakdown in broken_down(problem_of([], [], sizes_hw=[])).values():
         assert not any(one.instances for one in breakdown.bins)

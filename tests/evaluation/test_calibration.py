@@ -8,10 +8,9 @@ from hypothesis import given
 from hypothesis import strategies as st
 from numpy.typing import NDArray
 
-from tests.evaluation.one_class import BOX, one_class
+from tests.evaluation.problems import BOX, one_class, problem_of
 from tests.reference.slow_bootstrap import random_problem
 from yolo.arrays import Float64
-from yolo.detection_sets import DetectionSet, ImageTable, Problem, TruthSet
 from yolo.evaluation.calibration import Calibration, apply_temperature, bin_scores, calibrate, fit_temperature
 from yolo.evaluation.matching import match
 
@@ -173,12 +172,7 @@ def test_detections_that_do_not_count_are_left_out() -> None:
 
 def test_the_outcome_is_that_at_half_overlap() -> None:
     # IoU 0.6: right at 0.5 and wrong at 0.75, whatever the order of the thresholds
-    problem = Problem(
-        ImageTable.of_ids(["a"]),
-        ("thing",),
-        TruthSet.from_xyxy([BOX], [0], [0]),
-        DetectionSet.from_xyxy([[0.0, 0.0, 40.0, 24.0]], [0.9], [0], [0]),
-    )
+    problem = problem_of([(0, 0.9, [0, 0, 40, 24], 0)], [(0, BOX, 0)])
     result = calibrate(match(problem, iou_thresholds=np.array([0.75, 0.5])))
     assert np.nanmax(result.precision) == 1
     with pytest.raises(ValueError, match="is none of"):

@@ -6,7 +6,7 @@ from dataclasses import replace
 import numpy as np
 import pytest
 
-from tests.evaluation.one_class import AWAY, BOX, one_class
+from tests.evaluation.problems import AWAY, BOX, one_class
 from tests.reference.slow_bootstrap import copied, random_problem, slow_replicate
 from yolo.detection_sets import ImageTable, Problem, TruthSet
 from yolo.evaluation import comparison as comparison_module
@@ -238,16 +238,16 @@ def test_rare_classes_that_are_not_drawn() -> None:
         ({"class_names": ("thing", "other")}, "classes differ: 'other' is only in B"),
         ({"images": ImageTable.of_ids(["image 0", "image 2", "image 9"])}, "images differ: 'image 1' is only in A"),
         ({"images": ImageTable.of_ids(["image 1", "image 0", "image 2"])}, "images differ: they are in another order"),
-        ({"truths": TruthSet.from_xyxy([BOX], [0], [0])}, "A has 3 objects, B has 1"),
+        ({"truths": TruthSet.from_xywh([BOX], [0], [0])}, "A has 3 objects, B has 1"),
         (
-            {"truths": TruthSet.from_xyxy([BOX, AWAY, BOX], [0] * 3, range(3))},
+            {"truths": TruthSet.from_xywh([BOX, AWAY, BOX], [0] * 3, range(3))},
             "1 objects differ in boxes, the first on image 'image 1'",
         ),
         (
-            {"truths": TruthSet.from_xyxy([BOX] * 3, [0] * 3, range(3), iscrowd=[False, False, True])},
+            {"truths": TruthSet.from_xywh([BOX] * 3, [0] * 3, range(3), iscrowd=[False, False, True])},
             "1 objects differ in iscrowd, the first on image 'image 2'",
         ),
-        ({"truths": TruthSet.from_xyxy([BOX] * 3, [0] * 3, range(3), area=[5, 5, 1600])}, "2 objects differ in area"),
+        ({"truths": TruthSet.from_xywh([BOX] * 3, [0] * 3, range(3), area=[5, 5, 1600])}, "2 objects differ in area"),
     ],
 )
 def test_problems_that_are_not_the_same(change: dict[str, object], message: str) -> None:

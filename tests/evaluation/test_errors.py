@@ -1,11 +1,13 @@
 import math
 from dataclasses import replace
+from typing import Any
 
 import numpy as np
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
+from tests.evaluation.problems import problem_of
 from tests.reference.slow_errors import KINDS, slow_errors
 from tests.reference.slow_matching import random_sets
 from yolo.detection_sets import DetectionSet, ImageTable, Problem, TruthSet
@@ -19,16 +21,9 @@ FAR = [500.0, 500.0, 10.0, 10.0]
 Found = list[tuple[int, float, list[float]]]  # class, score, xywh
 
 
-def make_problem(found: Found, objects: list[tuple[int, list[float]]], **flags: list[bool]) -> Problem:
+def make_problem(found: Found, objects: list[tuple[int, list[float]]], **flags: Any) -> Problem:
     """One image with cats and dogs."""
-    return Problem(
-        images=ImageTable.of_ids(["image"]),
-        class_names=("cat", "dog"),
-        truths=TruthSet.from_xywh([box for _, box in objects], [label for label, _ in objects],
-                                  [0] * len(objects), **flags),
-        detections=DetectionSet.from_xywh([one[2] for one in found], [one[1] for one in found],
-                                          [one[0] for one in found], [0] * len(found)),
-    )  # fmt: skip
+    return problem_of([(*one, 0) for one in found], [(*one, 0) for one in objects], **flags)
 
 
 def analyse(problem: Problem, threshold: float = 0.0) -> ErrorAnalysis:

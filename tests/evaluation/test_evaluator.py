@@ -172,10 +172,12 @@ def test_every_rank_gets_the_images_of_all(monkeypatch: pytest.MonkeyPatch) -> N
         assert text(evaluator.merge_ranks()) == json.dumps(problem.evaluate().to_dict())
 
 
-def test_merge_refuses_an_image_of_both_and_other_settings() -> None:
+def test_an_image_is_evaluated_once_and_evaluators_of_other_settings_are_not_merged() -> None:
     first, second = Evaluator(["cat"]), Evaluator(["cat"])
     for evaluator in (first, second):
         evaluator.update("x", NOTHING_FOUND, NO_OBJECTS)
+    with pytest.raises(ValueError, match="'x' was evaluated twice"):
+        first.update("x", NOTHING_FOUND, NO_OBJECTS)
     with pytest.raises(ValueError, match="'x' was evaluated twice"):
         first.merge(second)
     with pytest.raises(ValueError, match="class names"):
@@ -200,13 +202,6 @@ def test_compute_can_be_called_at_any_time() -> None:
         evaluator.update(image_id, problem.detections[image_id], truth)
         evaluator.compute()
     assert text(evaluator) == json.dumps(problem.evaluate().to_dict())
-
-
-def test_an_image_is_evaluated_once() -> None:
-    evaluator = Evaluator(["cat"])
-    evaluator.update("street 1", NOTHING_FOUND, NO_OBJECTS)
-    with pytest.raises(ValueError, match="'street 1' was evaluated twice"):
-        evaluator.update("street 1", NOTHING_FOUND, NO_OBJECTS)
 
 
 @pytest.mark.parametrize(
@@ -246,12 +241,9 @@ def test_half_precision_detections_are_taken() -> None:
 
 
 @pytest.mark.parametrize("limits", [(0, 10, 100), (10, 10, 100), (100, 10, 1)])
-def test_limits_have_to_ascend(limits: tuple[int, int, int]) -> None:
+def test_limits_have_to_ascend_and_a_class_is_needed(limits: tuple[int, int, int]) -> None:
     with pytest.raises(ValueError, match="ascending"):
         Evaluator(["cat"], max_detections=limits)
-
-
-def test_at_least_one_class_is_needed() -> None:
     with pytest.raises(ValueError, match="at least one class"):
         Evaluator([])
 

@@ -1,8 +1,7 @@
 import math
 
-import numpy as np
-
-from yolo.detection_sets import DetectionSet, ImageTable, Problem, TruthSet
+from tests.evaluation.problems import Found, Object, problem_of
+from yolo.detection_sets import Problem
 from yolo.evaluation.errors import ERROR_KINDS, analyse_errors
 from yolo.evaluation.examples import Example, error_examples
 from yolo.evaluation.matching import match
@@ -10,26 +9,14 @@ from yolo.evaluation.matching import match
 CAT, DOG = 0, 1
 BOX = [0.0, 0.0, 10.0, 10.0]
 
-Found = tuple[int, float, list[float], int]  # class, score, xywh, image
-Object = tuple[int, list[float], int]  # class, xywh, image
-
 
 def make_problem(found: list[Found], objects: list[Object], *, sizes_hw: list[tuple[int, int]]) -> Problem:
-    count = len(sizes_hw)
-    return Problem(
-        images=ImageTable([str(index) for index in range(count)], [""] * count,
-                          np.array(sizes_hw, np.int32).reshape(-1, 2)),
-        class_names=("cat", "<dog>"),
-        truths=TruthSet.from_xywh([one[1] for one in objects], [one[0] for one in objects],
-                                  [one[2] for one in objects]),
-        detections=DetectionSet.from_xywh([one[2] for one in found], [one[1] for one in found],
-                                          [one[0] for one in found], [one[3] for one in found]),
-    )  # fmt: skip
+    return problem_of(found, objects, class_names=("cat", "<dog>"), sizes_hw=sizes_hw)
 
 
-def worst(problem: Problem, *, threshold: float = 0.5, most: int = 24) -> dict[str, tuple[Example, ...]]:
+def worst(problem: Problem, *, threshold: float = 0.5, **options: int) -> dict[str, tuple[Example, ...]]:
     matches = match(problem)
-    return error_examples(matches, analyse_errors(matches, score_threshold=threshold), most=most)
+    return error_examples(matches, analyse_errors(matches, score_threshold=threshold), **options)
 
 
 def test_each_kind_has_its_sentence() -> None:
@@ -63,6 +50,8 @@ def test_the_highest_scores_come_first_and_low_ones_not_at_all() -> None:
     found: list[Found] = [(CAT, score, BOX, image) for image, score in enumerate(scores)]
     cases = worst(make_problem(found, [], sizes_hw=[(20, 20)] * 4))["background"]
     assert [one.score for one in cases] == [0.9, 0.7, 0.6]
+    many: list[Found] = [(CAT, 0.9, BOX, image) for image in range(32)]
+    assert len(worst(make_problem(many, [], sizes_hw=[(20, 20)] * 32))["background"]) == 24
 
 
 def test_one_bad_image_does_not_fill_the_gallery() -> None:

@@ -1,10 +1,11 @@
+from collections.abc import Sequence
 from dataclasses import replace
 from typing import NamedTuple
 
 import numpy as np
 import pytest
 
-from tests.evaluation.one_class import one_class
+from tests.evaluation.problems import one_class, problem_of
 from yolo.detection_sets import DetectionSet, ImageTable, Problem, TruthSet
 from yolo.evaluation.errors import analyse_errors
 from yolo.evaluation.examples import Example
@@ -57,7 +58,7 @@ def detect(generator: np.random.Generator, objects: TruthSet) -> DetectionSet:
     )
 
 
-def problem_of(truths: TruthSet, detections: DetectionSet) -> Problem:
+def on_all_images(truths: TruthSet, detections: DetectionSet) -> Problem:
     images = ImageTable.of_ids([str(index) for index in range(NUM_IMAGES)])
     return Problem(images, tuple(f"class {index}" for index in range(NUM_CLASSES)), truths, detections)
 
@@ -88,7 +89,7 @@ def plant(seed: int, kind: str, count: int = 40) -> Planted:
         )
         wrong = [(int(objects.image_index[index]), [box[0], 200.0, box[0] + 40, 240.0])
                  for index, box in zip(spoiled.tolist(), boxes.tolist(), strict=True)]  # fmt: skip
-    return Planted(problem_of(truths, detections), wrong)
+    return Planted(on_all_images(truths, detections), wrong)
 
 
 def is_planted(case: Example, planted: Planted) -> bool:
@@ -131,7 +132,7 @@ def test_a_random_detector_finds_no_label_errors() -> None:
         labels=generator.integers(0, NUM_CLASSES, count),
         image_index=generator.integers(0, NUM_IMAGES, count),
     )
-    cases = find(problem_of(objects, shuffled), most=10_000)
+    cases = find(on_all_images(objects, shuffled), most=10_000)
     assert sum(case.score > 0.4 for case in cases) <= 2
 
 
@@ -144,7 +145,7 @@ Found = list[tuple[int, float, list[float]]]  # class, score, xywh
 
 def beside_good_ones(
     found: Found, objects: list[tuple[int, list[float]]],
-    *, flags: dict[str, bool] | None = None, fit: float = 50.0,
+    *, flags: Sequence[str] = (), fit: float = 50.0,
 ) -> list[tuple[str, str]]:  # fmt: skip
     """Kind and message of what `listed_beside_good_ones`."""
     return [(case.kind, case.message) for case in listed_beside_good_ones(found, objects, flags=flags, fit=fit)]
@@ -152,26 +153,19 @@ def beside_good_ones(
 
 def listed_beside_good_ones(
     found: Found, objects: list[tuple[int, list[float]]],
-    *, flags: dict[str, bool] | None = None, fit: float = 50.0,
+    *, flags: Sequence[str] = (), fit: float = 50.0,
 ) -> tuple[Example, ...]:  # fmt: skip
     """What is listed on image 50, after fifty images with a cat found at 0.5 to 0.99.
 
     `flags` are those of the first of the objects. `fit` is the width of the detections on the good images.
     """
     good = 50
-    truths = TruthSet.from_xywh(
-        [BOX] * good + [box for _, box in objects],
-        [CAT] * good + [label for label, _ in objects],
-        [*range(good), *[good] * len(objects)],
-        **{name: np.arange(good + len(objects)) == good for name in flags or {}},
+    problem = problem_of(
+        [(CAT, 0.5 + image / 100, [0, 0, fit, 50], image) for image in range(good)] + [(*one, good) for one in found],
+        [(CAT, BOX, image) for image in range(good)] + [(*one, good) for one in objects],
+        sizes_hw=[(0, 0)] * (good + 1),
+        **{name: np.arange(good + len(objects)) == good for name in flags},
     )
-    detections = DetectionSet.from_xywh(
-        [[0.0, 0.0, fit, 50.0]] * good + [box for _, _, box in found],
-        [*(0.5 + np.arange(good) / 100).tolist(), *[score for _, score, _ in found]],
-        [CAT] * good + [label for label, _, _ in found],
-        [*range(good), *[good] * len(found)],
-    )
-    problem = Problem(ImageTable.of_ids([str(index) for index in range(good + 1)]), ("cat", "dog"), truths, detections)
     matches = match(problem)
     cases = find_label_errors(matches, analyse_errors(matches, score_threshold=0.5))
     assert all(case.image == good for case in cases)
@@ -207,8 +201,8 @@ def test_an_object_near_by_may_be_meant() -> None:
 @pytest.mark.parametrize("flag", ["iscrowd", "difficult"])
 @pytest.mark.parametrize("label", [CAT, DOG])
 def test_crowds_and_difficult_objects_and_what_overlaps_them_are_left_alone(flag: str, label: int) -> None:
-    assert not beside_good_ones([(CAT, 0.95, [0, 0, 50, 20])], [(label, BOX)], flags={flag: True})
-    assert not beside_good_ones([(CAT, 0.05, [300, 0, 50, 50])], [(label, BOX)], flags={flag: True})
+    assert not beside_good_ones([(CAT, 0.95, [0, 0, 50, 20])], [(label, BOX)], flags=[flag])
+    assert not beside_good_ones([(CAT, 0.05, [300, 0, 50, 50])], [(label, BOX)], flags=[flag])
 
 
 def test_an_object_that_its_own_class_found_has_the_right_class() -> None:
@@ -280,13 +274,8 @@ def test_one_place_is_one_case() -> None:
 
 
 def test_nothing_detected_nothing_annotated() -> None:
-    nothing = DetectionSet.from_xywh([], [], [], [])
-    for truths in (TruthSet.from_xywh([], [], []), TruthSet.from_xywh([BOX], [0], [0])):
-        problem = Problem(ImageTable.of_ids(["a"]), ("cat",), truths, nothing)
-        assert find(problem) == ()
-    only = DetectionSet.from_xywh([BOX], [0.9], [0], [0])
-    problem = Problem(ImageTable.of_ids(["a"]), ("cat",), TruthSet.from_xywh([], [], []), only)
-    matches = match(problem)
+    assert find(problem_of([], [])) == find(problem_of([], [(CAT, BOX, 0)])) == ()
+    matches = match(problem_of([(CAT, 0.9, BOX, 0)], []))
     for threshold in (0.5, float("nan")):
         assert find_label_errors(matches, analyse_errors(matches, score_threshold=threshold)) == ()
 
@@ -343,10 +332,8 @@ def test_two_hundred_are_listed_unless_more_are_wanted() -> None:
 @pytest.mark.parametrize(("on_one_place", "expected"), [(39, 2), (40, 1)])
 def test_the_search_ends_after_twenty_candidates_for_each_that_is_wanted(on_one_place: int, expected: int) -> None:
     count = on_one_place + 1
-    detections = DetectionSet.from_xywh(
-        [BOX] * on_one_place + [[300, 0, 50, 50]], [0.9] * count, [0] * count, [0] * count
-    )
-    problem = Problem(ImageTable.of_ids(["a"]), ("cat",), TruthSet.from_xywh([], [], []), detections)
+    boxes = [BOX] * on_one_place + [[300, 0, 50, 50]]
+    problem = problem_of([(CAT, 0.9, box, 0) for box in boxes], [])
     sure = np.array([0.9] * on_one_place + [0.8])
     candidates = _Candidates(np.arange(count), np.full(count, -1), np.zeros(count), sure)
     assert len(_rank(match(problem), {"not_annotated": candidates}, 2)) == expected

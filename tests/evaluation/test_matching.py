@@ -252,15 +252,6 @@ def test_objects_are_checked_as_well() -> None:
         rank_detections(problem, ties_by_image=True)
 
 
-def test_only_the_best_take_part_and_keep_their_order() -> None:
-    sets = make_sets(found=[(0.1, BOX), (0.9, BOX), (0.5, BOX), (0.7, BOX)], objects=[BOX])
-    matches = match(as_problem(sets), max_detections=2)
-    assert matches.problem.detections.scores.tolist() == [0.9, 0.7]
-    assert matches.ranking.rank.tolist() == matches.ranking.by_class.tolist() == [0, 1]
-    assert matches.ranking.bounds.tolist() == [0, 2]
-    assert matches.at(0.5).taken.tolist() == [0, -1]
-
-
 def test_columns_are_found_by_their_threshold() -> None:
     matches = match(as_problem(make_sets(found=[], objects=[])))
     assert [matches.column(iou) for iou in (0.5, 0.75, 0.95)] == [0, 5, 9]

@@ -7,7 +7,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from tests.evaluation.one_class import one_class
+from tests.evaluation.problems import BOX, one_class, problem_of
 from tests.reference.slow_bootstrap import (
     SUMMARY_NAMES,
     random_problem,
@@ -16,14 +16,13 @@ from tests.reference.slow_bootstrap import (
     slow_replicate,
     untied,
 )
-from yolo.detection_sets import DetectionSet, ImageTable, Problem, TruthSet
+from yolo.detection_sets import Problem
 from yolo.evaluation import replicates
 from yolo.evaluation.average_precision import RECALL_POINTS
 from yolo.evaluation.matching import Matches, match
 from yolo.evaluation.replicates import (
     ClassVerdicts,
     Weights,
-    _points_reached,
     average_precision,
     class_replicates,
     class_verdicts,
@@ -71,7 +70,7 @@ def test_replicates_are_evaluations_of_the_copied_images(seed: int, distinct: bo
     check_against_copies(problem, weights, score_threshold=0.5, limits=LIMITS, distinct_on_image=distinct)
 
 
-@pytest.mark.parametrize("seed", range(4))
+@pytest.mark.parametrize("seed", range(2))
 @pytest.mark.parametrize("distinct", [True, False])
 def test_larger_problems_with_many_ties(seed: int, distinct: bool) -> None:
     problem = random_problem(
@@ -120,13 +119,7 @@ def test_the_number_of_threads_and_the_size_of_batches_change_nothing(monkeypatc
 
 def test_a_class_that_is_not_drawn_is_left_out_of_the_mean() -> None:
     # class 0 on image 0 is found, class 1 on image 1 is not
-    box = [0.0, 0.0, 40.0, 40.0]
-    problem = Problem(
-        ImageTable.of_ids(["a", "b"]),
-        ("found", "missed"),
-        TruthSet.from_xyxy([box, box], [0, 1], [0, 1]),
-        DetectionSet.from_xyxy([box], [0.9], [0], [0]),
-    )
+    problem = problem_of([(0, 0.9, BOX, 0)], [(0, BOX, 0), (1, BOX, 1)], sizes_hw=[(0, 0)] * 2)
     weights = np.array([[1, 1], [2, 0], [0, 2]], np.uint16)
     drawn = class_replicates(match(problem), weights, score_threshold=0.5)
     np.testing.assert_array_equal(drawn["map_50"], [[1, 0], [1, np.nan], [np.nan, 0]])
@@ -272,13 +265,6 @@ def test_recall_points_are_reached_as_pycocotools_reaches_them(instances: int) -
         assert actual == pytest.approx(np.count_nonzero(found / instances >= RECALL_POINTS) / 101, abs=1e-15)
 
 
-def test_all_quotients_of_small_counts_reach_their_points() -> None:
-    for instances in range(1, 400):
-        reached = _points_reached(np.array([instances]))[0]
-        quotients = np.arange(instances + 1) / instances
-        np.testing.assert_array_equal(reached, np.searchsorted(RECALL_POINTS, quotients, side="right"))
-
-
 def test_few_detections_are_exceptions() -> None:
     """The running sum over usual detections is worth its name: what counts at one threshold mostly counts at all."""
     problem = random_problem(2, num_images=50)
@@ -286,17 +272,11 @@ def test_few_detections_are_exceptions() -> None:
     assert all(len(one.exceptions) < len(verdicts.usual) / 4 for one in verdicts.thresholds)
 
 
-def test_a_class_without_anything() -> None:
-    matches = match_half([], [], num_images=2)
+@pytest.mark.parametrize("found", [[], [(0, 0.5, True)]])
+def test_without_objects_there_are_no_numbers(found: list[tuple[int, float, bool]]) -> None:
+    matches = match_half(found, [], num_images=2)
     verdicts, weights = verdicts_of(matches), np.ones((3, 2), np.uint16)
     assert np.isnan(average_precision(verdicts, weights)).all()
     assert np.isnan(recall(verdicts, weights, (1, 100))).all()
-    for values in operating_point(matches, matches.at(0.5), 0, weights, score_threshold=0.5):
+    for values in operating_point(matches, matches.at(0.5), 0, weights, score_threshold=0.1):
         assert np.isnan(values).all()
-
-
-def test_detections_without_objects_have_no_numbers() -> None:
-    matches = match_half([(0, 0.5, True)], [], num_images=1)
-    weights = np.ones((1, 1), np.uint16)
-    assert np.isnan(average_precision(verdicts_of(matches), weights)).all()
-    assert np.isnan(operating_point(matches, matches.at(0.5), 0, weights, score_threshold=0.1)[0]).all()
