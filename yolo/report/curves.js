@@ -17,32 +17,29 @@ function meanOf(values) {
   return known.length ? known.reduce((sum, value) => sum + value, 0) / known.length : null;
 }
 
-const MOST_CHOSEN = STYLES.length;
-
-const curves = (() => {
-  const panel = document.getElementById("threshold-panel");
-  panel.hidden = false; // before anything is measured in it
+(() => {
+  document.getElementById("threshold-panel").hidden = false; // before anything is measured in it
   const classes = data.names.map((_, index) => index);
   const places = Array.from({ length: POINTS }, (_, place) => place);
   const rates = classes.map((index) => (
     places.map((place) => ratesOf(data.true_positives[index][place], data.false_positives[index][place], data.instances[index]))
   ));
+  const titles = { f1: "F1", precision: "Precision", recall: "Recall" };
   const byRate = {};
-  for (const key of ["f1", "precision", "recall"]) byRate[key] = rates.map((row) => row.map((one) => one[key]));
+  for (const key of Object.keys(titles)) byRate[key] = rates.map((row) => row.map((one) => one[key]));
   const meanCurve = (rows) => places.map((place) => meanOf(rows.map((row) => row[place])));
   const means = { pr: meanCurve(data.precision_curves) };
-  for (const key of Object.keys(byRate)) means[key] = meanCurve(byRate[key]);
+  for (const key of Object.keys(titles)) means[key] = meanCurve(byRate[key]);
 
+  const best = data.score_threshold === null ? 25 : clamp(Math.round(100 * data.score_threshold), 0, 100);
   const chosen = new Map(); // class -> style, in the order of choosing
-  let rate = "f1";
-  let place = 0;
+  let rate = "f1"; // of the second chart
+  let place = best; // of the threshold
 
-  const titles = { f1: "F1", precision: "Precision", recall: "Recall" };
   const prHolder = document.getElementById("chart-pr");
   prHolder.append(element("h3", {}, "Precision by recall"));
   const rateHolder = document.getElementById("chart-threshold");
   rateHolder.append(element("h3", {}, "By threshold", rateChoice()));
-  const listeners = [];
   const prChart = lineChart(prHolder, {
     label: "Precision by recall, one curve of each class", xLabel: "recall", xName: "Recall",
     nameOf: (index) => data.names[index], hint: "Point at a curve to read it, click to choose its class. Dots: at the threshold.",
@@ -51,13 +48,13 @@ const curves = (() => {
   const rateChart = lineChart(rateHolder, {
     label: "F1, precision or recall by score threshold, one curve of each class", xLabel: "score threshold", xName: "Threshold",
     nameOf: (index) => data.names[index], hint: "Click to set the threshold.",
-    onPick: (index, x) => listeners.forEach((listen) => listen(x)),
+    onPick: (index, x) => setThreshold(x),
   });
 
   function rateChoice() {
     const choices = Object.keys(titles).map((key) => {
       const input = element("input", { type: "radio", name: "curve-rate", value: key, checked: key === rate });
-      input.addEventListener("change", () => { rate = key; draw(); });
+      input.addEventListener("change", () => { rate = key; drawCurves(); });
       return element("label", {}, input, titles[key]);
     });
     const legend = element("legend", { className: "visually-hidden" }, "Curve by score threshold");
@@ -106,14 +103,14 @@ const curves = (() => {
   function toggle(index) {
     if (chosen.has(index)) chosen.delete(index);
     else {
-      if (chosen.size === MOST_CHOSEN) chosen.delete(chosen.keys().next().value);
+      if (chosen.size === STYLES.length) chosen.delete(chosen.keys().next().value);
       const used = new Set(chosen.values());
       chosen.set(index, STYLES.find((style) => !used.has(style)));
     }
-    draw();
+    drawCurves();
   }
 
-  function draw() {
+  function drawCurves() {
     buttons.forEach((button, index) => {
       for (const one of [button, tableButtons[index]]) one.setAttribute("aria-pressed", String(chosen.has(index)));
       button.replaceChild(swatch(chosen.has(index) ? lineOf(chosen.get(index)) : null), button.firstChild);
@@ -121,11 +118,10 @@ const curves = (() => {
     const shown = Array.from(chosen, ([index, style]) => ({ index, style }));
     prChart.show(data.precision_curves, means.pr, shown);
     rateChart.show(byRate[rate], means[rate], shown);
-    mark(place);
+    markThreshold();
   }
 
-  function mark(newPlace) {
-    place = newPlace;
+  function markThreshold() {
     const known = Array.from(chosen, ([index, style]) => [index, style.colour]).filter(([index]) => data.instances[index]);
     // no dot for all classes: the means of precision and recall at a threshold are not a point of the mean curve
     prChart.mark(null, known.map(([index, colour]) => (
@@ -135,14 +131,7 @@ const curves = (() => {
     rateChart.mark(place / 100, dots);
   }
 
-  buildLegend();
-  addTableButtons();
-  data.chosen.forEach(toggle);
-  draw();
-  return { rates, means, mark, onThreshold: (listen) => listeners.push(listen) };
-})();
-
-(() => {
+  // the slider, and the numbers at its threshold
   const range = document.getElementById("threshold-range");
   const number = document.getElementById("threshold-number");
   const reset = document.getElementById("threshold-reset");
@@ -151,18 +140,17 @@ const curves = (() => {
   const cells = {};
   document.querySelectorAll("#threshold-totals [data-key]").forEach((cell) => { cells[cell.dataset.key] = cell; });
   const rows = Array.from(table.tBodies[0].rows); // by class, whatever they are sorted by later
-  const best = data.score_threshold === null ? 25 : clamp(Math.round(100 * data.score_threshold), 0, 100);
   const asCount = new Intl.NumberFormat("en").format;
-  let place = best, timer = 0;
+  let timer = 0;
 
   function totals() {
-    const sum = (key) => curves.rates.reduce((total, row) => total + row[place][key], 0);
+    const sum = (key) => rates.reduce((total, row) => total + row[place][key], 0);
     return ratesOf(sum("tp"), sum("fp"), data.instances.reduce((total, one) => total + one, 0));
   }
 
   function drawRows() {
     rows.forEach((row, index) => {
-      const one = curves.rates[index][place];
+      const one = rates[index][place];
       ["tp", "fp", "fn", "precision", "recall", "f1"].forEach((key, column) => {
         const cell = row.cells[column + 1];
         const value = one[key];
@@ -173,15 +161,15 @@ const curves = (() => {
     });
   }
 
-  const draw = oncePerFrame(() => {
+  const drawNumbers = oncePerFrame(() => {
     const all = totals();
     for (const key of ["tp", "fp", "fn"]) cells[key].textContent = asCount(all[key]);
     for (const key of ["precision", "recall", "f1"]) {
       cells[key].textContent = asRate(all[key]);
-      cells[`mean-${key}`].textContent = asRate(curves.means[key][place]);
+      cells[`mean-${key}`].textContent = asRate(means[key][place]);
     }
     drawRows();
-    curves.mark(place);
+    markThreshold();
     clearTimeout(timer);
     timer = setTimeout(() => {
       status.textContent = `Threshold ${(place / 100).toFixed(2)}: ${asCount(all.tp)} right, ${asCount(all.fp)} wrong, `
@@ -190,20 +178,24 @@ const curves = (() => {
     }, 400);
   });
 
-  function set(value, from) {
+  function setThreshold(value, from = null) {
     if (!Number.isFinite(value)) return;
     place = clamp(Math.round(100 * value), 0, 100);
     if (from !== range) range.value = place / 100;
     if (from !== number) number.value = (place / 100).toFixed(2);
     range.setAttribute("aria-valuetext", (place / 100).toFixed(2));
-    draw();
+    drawNumbers();
   }
 
   reset.textContent = `Best mean F1: ${(best / 100).toFixed(2)}`;
-  reset.addEventListener("click", () => set(best / 100, reset));
-  range.addEventListener("input", () => set(range.valueAsNumber, range));
-  number.addEventListener("input", () => set(number.valueAsNumber, number));
-  number.addEventListener("change", () => set(place / 100, null));
-  curves.onThreshold((value) => set(value, null));
-  set(best / 100, null);
+  reset.addEventListener("click", () => setThreshold(best / 100));
+  range.addEventListener("input", () => setThreshold(range.valueAsNumber, range));
+  number.addEventListener("input", () => setThreshold(number.valueAsNumber, number));
+  number.addEventListener("change", () => setThreshold(place / 100));
+
+  buildLegend();
+  addTableButtons();
+  data.chosen.forEach(toggle);
+  drawCurves();
+  setThreshold(best / 100);
 })();

@@ -70,11 +70,7 @@ class Crop(NamedTuple):
 
 
 class ImageCropper:
-    """Parts of the images of a table: images are read when asked for, reduced, and a few of them kept.
-
-    Args:
-        images: the table.
-    """
+    """Parts of the images of a table: images are read when asked for, reduced, and a few of them kept."""
 
     def __init__(self, images: ImageTable) -> None:
         self._images = images
@@ -149,9 +145,7 @@ class ImageCropper:
 class CasePictures:
     """Pictures of cases: the detection in solid orange, the object in dashed blue, other objects faint and dashed.
 
-    Args:
-        problem: whose detections and objects the cases point into.
-        side: longer side of a picture in pixels.
+    The longer side of a picture has `side` pixels.
     """
 
     def __init__(self, problem: Problem, *, side: int = 320) -> None:
