@@ -7,6 +7,7 @@ import json
 import re
 from collections.abc import Iterator
 from dataclasses import replace
+from html import unescape
 from inspect import signature
 from pathlib import Path
 
@@ -87,6 +88,22 @@ def test_without_scripts_the_numbers_are_there(page: ParsedPage, analysis: Analy
     for one in analysis.result.per_class[:-1]:
         assert f"{one.ap_50:.3f}" in page.texts
     assert page.elements.count(("td", {"class": "number", "data-value": "", "title": "no objects of this class"})) >= 6
+
+
+def test_numbers_of_the_page_are_those_of_the_files(folder: Path, analysis: Analysis) -> None:
+    text = (folder / "report.html").read_text(encoding="utf-8")
+    metrics = json.loads((folder / "metrics.json").read_text(encoding="utf-8"))
+    shown = dict(re.findall(r'<dt title="[^"]*">(.*?)</dt>\s*<dd class="value" title="(.*?)">', text))
+    for label, name in (("mAP@0.5:0.95", "map_50_95"), ("mAP@0.5", "map_50"), ("Precision", "precision"), ("F1", "f1")):
+        assert float(shown[label]) == metrics[name]
+    classes = re.findall(r'<tr data-class="\d+">\n.*?data-value="(\d+)".*?data-value="([\d.]*)"', text, re.DOTALL)
+    rows = rows_of(folder / "per_class.csv")
+    assert classes == [(row["instances"], row["ap_50_95"]) for row in rows]
+    titles = [unescape(title) for title in re.findall(r'<h3 dir="auto">(.*?)</h3>', text)]
+    assert titles == [one["title"] for one in metrics["advice"]]
+    matrix = analysis.result.confusion_matrix[:-1]
+    not_found = int(matrix.sum() - matrix.trace())
+    assert f"At the threshold {not_found} objects are not found" in text
 
 
 def test_the_data_of_the_scripts_are_those_of_metrics_json(folder: Path) -> None:

@@ -221,6 +221,14 @@ def test_controls_have_names_and_headings_are_in_order(driver: webdriver.Chrome)
     )
 
 
+def test_nothing_is_reached_by_mouse_alone(driver: webdriver.Chrome) -> None:
+    script = """
+      const reachable = 'a[href], button, input, select, summary, [tabindex="0"]';
+      return Array.from(document.querySelectorAll('*')).filter((one) =>
+        getComputedStyle(one).cursor === 'pointer' && !one.closest(reachable) && !one.closest('label')).length"""
+    assert driver.execute_script(script) == 0
+
+
 def test_nothing_went_wrong_meanwhile(driver: webdriver.Chrome) -> None:
     assert console(driver) == []
 
