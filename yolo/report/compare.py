@@ -35,7 +35,6 @@ _MARKS = (
     ("found", "faint dashed white: annotation of a found object"),
     ("neutral", "grey: counts neither for nor against"),
 )
-_CHART_WIDTH, _CHART_MARGIN = 130.0, 5.0
 _DIFFERENCE_COLUMNS = ("a", "b", "difference", "low", "high", "p", "p_adjusted")
 _IMAGE_COLUMNS = ("image_id", "path", "objects", "found_a", "found_b", "wrong_a", "wrong_b", "change")
 
@@ -177,11 +176,11 @@ def _page(sides: Sides, context: ReportContext, verdict: Verdict, pictures: Pict
         "names": sides.names,
         "comparison": comparison,
         "verdict": verdict,
-        "headline": _rows(comparison, comparison.headline),
+        "headline": _table(comparison, comparison.headline),
         "headline_text": HEADLINE_TEXT,
         "class_tables": {
-            "AP@0.5:0.95": _class_rows(sides, comparison.class_ap_50_95),
-            "AP@0.5": _class_rows(sides, comparison.class_ap_50),
+            "AP@0.5:0.95": _class_table(sides, comparison.class_ap_50_95),
+            "AP@0.5": _class_table(sides, comparison.class_ap_50),
         },
         "image_counts": [
             ("better", comparison.num_better, "better"),
@@ -212,39 +211,25 @@ def _facts(sides: Sides, context: ReportContext) -> list[tuple[str, str]]:
     ]
 
 
-def _rows(comparison: Comparison, differences: Sequence[Difference], *, adjusted: bool = False) -> list[dict[str, Any]]:
-    """What the template needs of each difference, charts on one common scale."""
+def _table(comparison: Comparison, differences: Sequence[Difference], *, adjusted: bool = False) -> dict[str, Any]:
+    """Differences for the template, and the largest number on the common scale of their drawings."""
     ends = np.array([[*one.interval, one.b - one.a] for one in differences])
-    reach = float(np.abs(ends[np.isfinite(ends)]).max(initial=0.0)) or 1.0
-    return [
-        {
-            **_numbers(one),
-            "name": one.name,
-            "outcome": outcome(one, comparison.level, adjusted=adjusted),
-            "chart": _chart(one, reach),
-        }
+    rows = [
+        {**_numbers(one), "name": one.name, "outcome": outcome(one, comparison.level, adjusted=adjusted)}
         for one in differences
     ]
+    return {"rows": rows, "reach": float(np.abs(ends[np.isfinite(ends)]).max(initial=0.0)) or 1.0}
 
 
-def _chart(difference: Difference, reach: float) -> dict[str, float] | None:
-    """Where an interval and its dot are drawn, in pixels; None where there is nothing to measure."""
-    values = (difference.interval.low, difference.b - difference.a, difference.interval.high)
-    if not np.isfinite(values).all():
-        return None
-    half = _CHART_WIDTH / 2
-    low, dot, high = (half + value / reach * (half - _CHART_MARGIN) for value in values)
-    return {"low": low, "dot": dot, "high": high}
-
-
-def _class_rows(sides: Sides, differences: Sequence[Difference]) -> list[dict[str, Any]]:
+def _class_table(sides: Sides, differences: Sequence[Difference]) -> dict[str, Any]:
     """The largest gain first, classes without objects last."""
-    rows = _rows(sides.comparison, differences, adjusted=True)
-    for row, objects, few in zip(rows, sides.instances.tolist(), sides.few, strict=True):
+    table = _table(sides.comparison, differences, adjusted=True)
+    for row, objects, few in zip(table["rows"], sides.instances.tolist(), sides.few, strict=True):
         row["objects"] = objects
         if few and row["outcome"] not in ("none", "unclear"):
             row["outcome"] = "few"
-    return sorted(rows, key=lambda row: (not np.isfinite(row["difference"]), -row["difference"]))
+    table["rows"].sort(key=lambda row: (not np.isfinite(row["difference"]), -row["difference"]))
+    return table
 
 
 def _changes(sides: Sides, pictures: PicturesOfChange | None, *, better: bool) -> list[dict[str, Any]]:

@@ -8,9 +8,8 @@ this makes the values that they show.
 from __future__ import annotations
 
 import json
-import math
 from collections import Counter
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Sequence
 from itertools import zip_longest
 from pathlib import Path
 from typing import Any, Final
@@ -36,9 +35,6 @@ MAX_CONFUSIONS: Final = 12
 MAX_CHOSEN_FIRST: Final = 8  # classes; of more only the best and the worst are chosen when the page opens
 
 _MAIN_NUMBERS = 5  # of HEADLINE_TEXT, as large cards
-# of the reliability diagram, in the units of its viewBox
-_LEFT, _WIDTH, _BOTTOM, _HEIGHT = 50.0, 280.0, 230.0, 220.0
-_HISTOGRAM_BOTTOM, _HISTOGRAM_HEIGHT = 310.0, 50.0
 _VOC_RULES = {"11-point": "VOC 2007, 11-point", "all-point": "from VOC 2010 on, all-point"}
 _NO_IMAGES = "No pictures, because no images were at hand."
 _NOT_DRAWN = "No picture, because the image could not be read, or the room for pictures on this page was used up."
@@ -100,10 +96,9 @@ def render_report(analysis: Analysis, context: ReportContext, advice: tuple[Advi
         "not_found": int(not_found),
         "found": analysis.calibration,
         "shown_score": SHOWN_SCORE,
-        "calibration_points": list(_calibration_points(analysis.calibration)),
+        "bins": _calibration_bins(analysis.calibration),
         "calibration_text": calibration_text(analysis.calibration),
         "configuration": [(name, value if isinstance(value, str) else _json(value)) for name, value in configuration],
-        "voc": context.voc,
         "voc_rules": _VOC_RULES,
         **draw_galleries(analysis, context),
     }
@@ -153,27 +148,18 @@ def chosen_first(analysis: Analysis) -> list[int]:
     return sorted({ranked[0], ranked[-1]})
 
 
-def _calibration_points(found: Calibration) -> Iterator[dict[str, Any]]:
-    """Each bin that has detections: its numbers, and where its dot and its bar are in the reliability diagram."""
-    highest = int(found.counts.max(initial=0))
-    for index in np.flatnonzero((found.counts > 0) & np.isfinite(found.precision)).tolist():
-        score, precision = float(found.mean_score[index]), float(found.precision[index])
-        low, high = float(found.edges[index]), float(found.edges[index + 1])
-        # the root keeps rare scores visible beside the many low ones
-        height = _HISTOGRAM_HEIGHT * math.sqrt(int(found.counts[index]) / highest)
-        yield {
-            "score": score,
-            "precision": precision,
+def _calibration_bins(found: Calibration) -> list[dict[str, Any]]:
+    """The numbers of each bin that has detections."""
+    return [
+        {
+            "low": float(found.edges[index]),
+            "high": float(found.edges[index + 1]),
+            "score": float(found.mean_score[index]),
+            "precision": float(found.precision[index]),
             "count": int(found.counts[index]),
-            "low": low,
-            "high": high,
-            "x": round(_LEFT + _WIDTH * score, 1),
-            "y": round(_BOTTOM - _HEIGHT * precision, 1),
-            "left": round(_LEFT + _WIDTH * low + 1, 1),
-            "width": round(max(_WIDTH * (high - low) - 2, 1), 1),
-            "top": round(_HISTOGRAM_BOTTOM - height, 1),
-            "height": round(height, 1),
         }
+        for index in np.flatnonzero((found.counts > 0) & np.isfinite(found.precision)).tolist()
+    ]
 
 
 def draw_galleries(analysis: Analysis, context: ReportContext, *, max_bytes: int = MAX_BYTES) -> dict[str, Any]:
