@@ -104,7 +104,7 @@ def test_a_label_file_beyond_all_reason_is_refused_unread(tmp_path: Path) -> Non
         file.truncate(LARGEST_LABEL_FILE + 1)
     account = read_split(find_dataset(put_text(tmp_path / "data.yaml", YAML)), "train").report
     assert account.images_dropped == {"annotation_unreadable": 1}
-    assert "has more than 67,108,864 bytes" in account.issues[0].message
+    assert "is too large for the annotation of one image" in account.issues[0].message
 
 
 def test_a_single_endless_line(tmp_path: Path) -> None:

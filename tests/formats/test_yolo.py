@@ -13,9 +13,8 @@ from tests.engine.input_files import annotation, coco_truth, kinds, put
 from yolo.engine.detections import DetectionFiles, read_detections, read_problem
 from yolo.engine.inputs import read_ground_truth
 from yolo.errors import DataError
-from yolo.formats.issues import Box, ReadReport
+from yolo.formats.issues import Box, LineFault, ReadReport
 from yolo.formats.yolo import (
-    LineFault,
     YoloEntry,
     label_file_of,
     label_text,
@@ -78,7 +77,7 @@ def test_a_polygon_gives_the_box_around_it() -> None:
 def test_a_bad_line_goes_alone_and_is_named(line: str, kind: str, words: str) -> None:
     objects, (fault,) = _parse(f"0 .5 .5 .2 .2\n\n{line}\r\n1 .5 .5 .2 .2")
     assert [label for label, _ in objects] == [0, 1]
-    assert (fault.number, fault.kind) == (3, kind)
+    assert (fault.line, fault.kind) == (3, kind)
     assert words in fault.message
 
 

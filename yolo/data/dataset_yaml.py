@@ -29,9 +29,8 @@ from typing import Any, NamedTuple
 import yaml
 
 from yolo.data.classes import ClassRules, unknown_class_message
-from yolo.errors import DataError, printable
+from yolo.errors import DataError, printable, shown
 from yolo.formats.paths import FORMATS, Format, canonical_split, is_file, is_folder, read_lines, read_text
-from yolo.formats.values import shown
 
 _MOST_CLASSES = 10_000
 

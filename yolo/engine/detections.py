@@ -19,7 +19,7 @@ from yolo.arrays import Float64, Int64
 from yolo.detection_sets import DetectionSet, Problem
 from yolo.engine.format_check import check_detections
 from yolo.engine.inputs import GroundTruthFiles, is_usable, read_ground_truth
-from yolo.errors import ConfigError, DataError, printable
+from yolo.errors import ConfigError, DataError, printable, shown
 from yolo.formats.coco_results import read_coco_results
 from yolo.formats.comp4 import class_files, is_class_file, read_comp4
 from yolo.formats.issues import InputWarning, ReadReport
@@ -32,7 +32,6 @@ from yolo.formats.results import (
     match_classes,
     match_images,
 )
-from yolo.formats.values import shown
 from yolo.formats.yolo import read_yolo_results
 
 _OWN_RESULTS = "predictions.json"

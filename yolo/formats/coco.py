@@ -22,7 +22,7 @@ from numpy.typing import NDArray
 
 from yolo.arrays import Bool, Int64
 from yolo.detection_sets import TruthSet
-from yolo.errors import DataError, printable
+from yolo.errors import DataError, printable, shown
 from yolo.files import without_garbage_collection
 from yolo.formats.issues import KINDS, MAX_ISSUES_PER_KIND, DataIssue, ReadReport
 from yolo.formats.json_records import (
@@ -39,7 +39,7 @@ from yolo.formats.json_records import (
 )
 from yolo.formats.objects import RawSource, sizes_array
 from yolo.formats.paths import ImageSizes, image_folder, named_file
-from yolo.formats.values import plain_id, shown, shown_id
+from yolo.formats.values import plain_id, shown_id
 
 # What is wrong with an annotation, in the order of looking.
 _UNKNOWN_IMAGE, _UNKNOWN_CLASS, _MISSING_BOX = 1, 2, 3

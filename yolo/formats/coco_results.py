@@ -15,11 +15,10 @@ import numpy as np
 
 from yolo.arrays import Float64, Int64
 from yolo.detection_sets import coco_image_ids, xyxy_to_xywh
-from yolo.errors import DataError, printable
+from yolo.errors import DataError, printable, shown
 from yolo.files import atomic_write
 from yolo.formats.json_records import Record, array_parts, boxes, column, numbers, parse_json, read_json_bytes, types_of
 from yolo.formats.results import RawDetections, Vocabulary, as_table
-from yolo.formats.values import shown
 from yolo.structures import Detections
 
 _KEYS = ("image_id", "category_id", "bbox", "score")

@@ -16,11 +16,11 @@ from pathlib import Path
 from types import MappingProxyType
 from typing import Any, NamedTuple
 
-from yolo.errors import DataError, printable
-from yolo.formats.issues import ReadReport
+from yolo.errors import DataError, printable, shown
+from yolo.formats.issues import LineFault, ReadReport
 from yolo.formats.objects import RawObject, RawSource, object_columns, sizes_array
 from yolo.formats.paths import LARGEST_FRACTION, ImageSizes, image_folder, is_file, is_image_name, path_id, read_text
-from yolo.formats.values import is_set, number, number_text, shortest_float32, shown, side
+from yolo.formats.values import is_set, number, number_text, shortest_float32, side
 from yolo.images import IMAGE_SUFFIXES
 from yolo.structures import AnnotatedImage
 
@@ -85,14 +85,6 @@ def columns_of(first_line: str) -> CsvColumns | None:
     return None
 
 
-class CsvFault(NamedTuple):
-    """A row that cannot be used."""
-
-    line: int
-    kind: str
-    message: str
-
-
 class CsvObject(NamedTuple):
     """A row that is an object."""
 
@@ -113,7 +105,7 @@ class CsvImage:
     image_id: str = ""
     stated_hw: tuple[Any, Any] = (None, None)
     objects: list[CsvObject] = field(default_factory=list)
-    faults: list[CsvFault] = field(default_factory=list)
+    faults: list[LineFault] = field(default_factory=list)
     unclear_flags: list[tuple[int, str]] = field(default_factory=list)  # line, name of the column
 
 
@@ -123,7 +115,7 @@ class CsvFile(NamedTuple):
     path: Path
     normalised: bool  # boxes are in fractions of the image
     images: dict[str, CsvImage]  # by their name, in the order of their first row
-    faults: list[CsvFault]  # rows that name no image
+    faults: list[LineFault]  # rows that name no image
 
 
 class CsvEntry(NamedTuple):
@@ -163,7 +155,7 @@ def load_csv(path: Path) -> CsvFile:
     for line, row in _rows(text, columns, path):
         if row is None:
             message = "a quote is opened and not closed on this line; close or remove it"
-            file.faults.append(CsvFault(line, "wrong_columns", message))
+            file.faults.append(LineFault(line, "wrong_columns", message))
         elif any(cell.strip() for cell in row) and not (columns.has_header and line == 1):
             _add_row(file, row, columns, line=line)
     return file
@@ -284,12 +276,12 @@ def _add_row(file: CsvFile, row: list[str], columns: CsvColumns, *, line: int) -
     """Sort a row in: an object, a fault or a background."""
     if len(row) != columns.num_columns:
         message = f"{len(row)} columns; expected {columns.num_columns}, like the first line"
-        file.faults.append(CsvFault(line, "wrong_columns", message))
+        file.faults.append(LineFault(line, "wrong_columns", message))
         return
     cells = {field: row[column].strip() for field, column in columns.place.items()}
     name = cells["image"].replace("\\", "/")
     if not name:
-        file.faults.append(CsvFault(line, "unknown_image", "names no image"))
+        file.faults.append(LineFault(line, "unknown_image", "names no image"))
         return
     image = file.images.setdefault(name, CsvImage(name, line))
     image.image_id = image.image_id or cells.get("image_id", "")
@@ -301,17 +293,17 @@ def _add_row(file: CsvFile, row: list[str], columns: CsvColumns, *, line: int) -
         image.unclear_flags += [(line, name) for name in _FLAGS if is_set(cells.get(name, "")) is None]
 
 
-def _object(cells: dict[str, str], line: int, *, normalised: bool) -> CsvObject | CsvFault:
+def _object(cells: dict[str, str], line: int, *, normalised: bool) -> CsvObject | LineFault:
     if not cells["class"]:
-        return CsvFault(line, "missing_name", "the row has no class")
+        return LineFault(line, "missing_name", "the row has no class")
     sides = [number(cells[name]) for name in _SIDES]
     x1, y1, x2, y2 = (math.nan if value is None else value for value in sides)
     if None in sides:
         box = ", ".join(cells[name] for name in _SIDES)
-        return CsvFault(line, "missing_box", f"the box is {shown(box)}, expected four numbers")
+        return LineFault(line, "missing_box", f"the box is {shown(box)}, expected four numbers")
     if normalised and any(math.isfinite(value) and abs(value) >= LARGEST_FRACTION for value in (x1, y1, x2, y2)):
         message = f"{max((x1, y1, x2, y2), key=abs):.6g} is not a fraction of the image; are these pixels?"
-        return CsvFault(line, "not_normalised", message)
+        return LineFault(line, "not_normalised", message)
     area = number(cells.get("area", ""))
     return CsvObject(
         line,

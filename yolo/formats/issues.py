@@ -13,7 +13,7 @@ from collections.abc import Callable, Iterable
 from dataclasses import asdict, dataclass, field
 from pathlib import Path
 from types import MappingProxyType
-from typing import Any
+from typing import Any, NamedTuple
 
 import numpy as np
 
@@ -81,6 +81,14 @@ class DataIssue:
     def __str__(self) -> str:
         place = ", ".join(part for part in (self.path, self.line_or_object) if part)
         return ": ".join(part for part in (place, self.message) if part)
+
+
+class LineFault(NamedTuple):
+    """A line of a file that cannot be used."""
+
+    line: int
+    kind: str
+    message: str
 
 
 @dataclass(frozen=True, slots=True)

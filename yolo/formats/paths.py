@@ -23,6 +23,7 @@ SPLIT_SYNONYMS: Mapping[str, str] = {"valid": "val", "validation": "val"}
 
 # A label file of this size has a million objects; no image has. It is something else, and would fill the memory.
 LARGEST_LABEL_FILE = 64 * 2**20
+_ANNOTATION = "the annotation of one image"
 NO_LABEL_FILE = "there is no such label file"
 # Fractions may overshoot the border a little; from here on they are something else, most likely pixels.
 LARGEST_FRACTION = 2.0
@@ -212,7 +213,7 @@ def split_lines(path: Path) -> list[list[bytes]]:
 
 def read_utf8(path: Path, *, limit: int | None = None) -> bytes:
     """The bytes of a text file without byte order mark; DataError also where they are UTF-16 or UTF-32."""
-    data = read_annotation(path, limit=limit)
+    data = read_bytes(path, what=_ANNOTATION, limit=limit)
     encoding = next((name for mark, name in _WIDE_MARKS.items() if data.startswith(mark)), None)
     even, odd = data[:_LOOKED_AT:2], data[1:_LOOKED_AT:2]
     if odd and ((all(even) and not any(odd)) or (all(odd) and not any(even))):
@@ -220,11 +221,6 @@ def read_utf8(path: Path, *, limit: int | None = None) -> bytes:
     if encoding is not None:
         raise DataError(f"{printable(path)}: is not UTF-8 text but {encoding}; save it as UTF-8")
     return data.removeprefix(codecs.BOM_UTF8)
-
-
-def read_annotation(path: Path, *, limit: int | None = None) -> bytes:
-    """The bytes of an annotation file; see `read_text`."""
-    return read_bytes(path, what="the annotation of one image", limit=limit)
 
 
 def read_lines(path: Path) -> list[str]:

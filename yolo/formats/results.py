@@ -17,11 +17,11 @@ from typing import Any, Literal, NamedTuple
 import numpy as np
 
 from yolo.arrays import Float64, Int64
-from yolo.errors import DataError, printable
+from yolo.errors import DataError, printable, shown
 from yolo.formats.issues import ReadReport
 from yolo.formats.json_records import types_of
 from yolo.formats.paths import split_lines
-from yolo.formats.values import number, plain_id, shown, shown_id
+from yolo.formats.values import number, plain_id, shown_id
 
 DetectionFormat = Literal["coco", "comp4", "yolo"]
 Key = int | str

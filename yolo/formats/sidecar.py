@@ -19,11 +19,11 @@ from typing import NamedTuple
 import numpy as np
 
 from yolo.arrays import Bool
-from yolo.errors import DataError, printable
+from yolo.errors import DataError, printable, shown
 from yolo.formats.issues import ReadReport
 from yolo.formats.objects import RawSource
 from yolo.formats.paths import read_text
-from yolo.formats.values import number_text, shortest_float32, shown
+from yolo.formats.values import number_text, shortest_float32
 from yolo.structures import AnnotatedImage, GroundTruth
 
 EXTRA_COLUMNS = ("image", "image_id", "object", "difficult", "iscrowd", "area")

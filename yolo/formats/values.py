@@ -8,7 +8,7 @@ from typing import Any
 
 import numpy as np
 
-from yolo.errors import shown as shown
+from yolo.errors import shown
 
 _SET = frozenset({"true", "yes"})
 _NOT_SET = frozenset({"", "false", "no"})

@@ -24,7 +24,8 @@ import numpy as np
 from defusedxml.common import DefusedXmlException
 
 from yolo.arrays import Float32
-from yolo.errors import DataError, printable
+from yolo.errors import DataError, printable, shown
+from yolo.files import read_bytes
 from yolo.formats.issues import ReadReport
 from yolo.formats.objects import RawObject, RawSource, object_columns, sizes_array
 from yolo.formats.paths import (
@@ -36,10 +37,9 @@ from yolo.formats.paths import (
     is_file,
     is_folder,
     is_image_name,
-    read_annotation,
     read_lines,
 )
-from yolo.formats.values import float32, is_set, number, number_text, shortest, shortest_float32, shown, side
+from yolo.formats.values import float32, is_set, number, number_text, shortest, shortest_float32, side
 from yolo.structures import GroundTruth
 
 if TYPE_CHECKING:
@@ -56,7 +56,7 @@ _SIDES = ("xmin", "ymin", "xmax", "ymax")
 def parse_annotation(path: Path) -> Element:
     """The root of an annotation file, or a DataError that begins with its path."""
     try:
-        root = _root(read_annotation(path, limit=LARGEST_LABEL_FILE))
+        root = _root(read_bytes(path, what="the annotation of one image", limit=LARGEST_LABEL_FILE))
     except DefusedXmlException as error:
         raise DataError(
             f"{printable(path)}: declares XML entities, which are refused; an annotation has none"

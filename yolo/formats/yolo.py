@@ -16,8 +16,8 @@ from typing import NamedTuple
 import numpy as np
 
 from yolo.arrays import Float64
-from yolo.errors import DataError, printable
-from yolo.formats.issues import Box, ReadReport
+from yolo.errors import DataError, printable, shown
+from yolo.formats.issues import Box, LineFault, ReadReport
 from yolo.formats.objects import RawSource, object_columns, sizes_array
 from yolo.formats.paths import (
     LARGEST_FRACTION,
@@ -36,7 +36,7 @@ from yolo.formats.paths import (
     read_text,
 )
 from yolo.formats.results import RawDetections, Vocabulary, as_table, read_result_lines
-from yolo.formats.values import float32, number, number_text, shown
+from yolo.formats.values import float32, number, number_text
 from yolo.structures import GroundTruth
 
 _BOX_COLUMNS, _PREDICTION_COLUMNS, _POLYGON_COLUMNS = 5, 6, 7
@@ -56,14 +56,6 @@ class YoloEntry(NamedTuple):
     image_id: str
     image: str
     label_file: Path
-
-
-class LineFault(NamedTuple):
-    """A line that cannot be used."""
-
-    number: int
-    kind: str
-    message: str
 
 
 class _LineError(ValueError):
