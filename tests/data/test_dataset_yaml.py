@@ -74,6 +74,10 @@ def test_broken_yaml_names_the_line(tmp_path: Path) -> None:
         _read(tmp_path, "train: a\nval: b\n  names: [\n")
     with pytest.raises(DataError, match=r"data.yaml.*is not YAML \(could not determine a constructor"):
         _read(tmp_path, "train: !!python/object/apply:os.getcwd []")
+    with pytest.raises(
+        DataError, match=r"data.yaml: is not YAML \(a number has more than 4,300 digits; put it in quotes"
+    ):
+        _read(tmp_path, f"train: a\nnames: [{'9' * 5000}]")
 
 
 def test_keys_of_other_programs_are_passed_over_with_a_note(tmp_path: Path) -> None:

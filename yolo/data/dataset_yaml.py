@@ -21,6 +21,7 @@ Nothing in it is ever executed or downloaded. Left out: what the sources hold, a
 from __future__ import annotations
 
 import difflib
+import sys
 from collections import Counter
 from collections.abc import Mapping, Sequence
 from pathlib import Path
@@ -242,7 +243,11 @@ def _parse(path: Path) -> Any:
         # ValueError: a date that is none, a number of thousands of digits
         mark = getattr(error, "problem_mark", None)
         line = f", line {mark.line + 1}" if mark else ""
-        problem = getattr(error, "problem", None) or str(error).partition(";")[0][:200]  # behind it: Python's advice
+        problem = getattr(error, "problem", None) or str(error)[:200]
+        if "integer string" in problem:  # Python's limit
+            problem = (
+                f"a number has more than {sys.get_int_max_str_digits():,} digits; put it in quotes if it is a name"
+            )
         raise DataError(f"{printable(path)}{line}: is not YAML ({printable(problem)})") from error
 
 
