@@ -268,11 +268,6 @@ def one(red: float, green: float, blue: float, **changes: float) -> list[float]:
     return [float(channel) for channel in distort(pixel, **amounts)[0, 0]]
 
 
-def test_crop_inside_is_a_slice() -> None:
-    image = photo()
-    assert (crop_with_edges(image, dx=5, dy=3, width=10, height=7) == image[3:10, 5:15]).all()
-
-
 def test_crop_outside_repeats_the_edge() -> None:
     # columns -1..3 of a row of three pixels: first, first, second, third, third
     row = np.array([[[1, 0, 0], [2, 0, 0], [3, 0, 0]]], np.uint8)

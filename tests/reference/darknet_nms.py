@@ -17,17 +17,11 @@ from yolo.boxes import iou
 
 
 class SuppressedList(NamedTuple):
-    """darknet's list after a suppression.
+    """darknet's list after a suppression."""
 
-    Attributes:
-        order: (K,) int64, the place in the given list of what is now at each place.
-        confidence: (K,) in the new order; 0 where `nms_by_confidence` suppressed.
-        scores: (K, C) in the new order; 0 where suppressed.
-    """
-
-    order: Tensor
-    confidence: Tensor
-    scores: Tensor
+    order: Tensor  # (K,) int64, the place in the given list of what is now at each place
+    confidence: Tensor  # (K,) in the new order; 0 where `nms_by_confidence` suppressed
+    scores: Tensor  # (K, C) in the new order; 0 where suppressed
 
 
 def nms_by_class(boxes: Tensor, confidence: Tensor, scores: Tensor, *, iou_threshold: float) -> SuppressedList:

@@ -2,8 +2,7 @@
 
 import math
 
-import numpy as np
-
+from tests.reference.slow_bootstrap import slow_average_precision as average_precision
 from tests.reference.slow_matching import slow_assign, slow_overlap
 from yolo.detection_sets import Problem
 
@@ -14,17 +13,9 @@ Row = tuple[int, float, int, int, bool]
 
 
 def slow_average_precision(rows: list[Row], label: int, objects: int) -> float:
-    """The mean over recall 0, 0.01, ..., 1 of the best precision at that recall or a higher one."""
+    """AP of a class; the quotients as pycocotools compares them: 7 of 25 does not reach 0.28000000000000003."""
     own = sorted((row for row in rows if row[0] == label), key=lambda row: (-row[1], row[2], row[3]))
-    points, hits = [], 0
-    for count, row in enumerate(own, start=1):
-        hits += row[4]
-        points.append((hits, hits / count))
-    total = 0.0
-    for recall in np.linspace(0, 1, 101).tolist():
-        # the quotients as pycocotools compares them: 0.28000000000000003 is not reached by 7 of 25
-        total += max((precision for found, precision in points if found / objects >= recall), default=0.0)
-    return total / 101
+    return average_precision([row[4] for row in own], objects)
 
 
 def slow_errors(problem: Problem) -> tuple[list[str], list[int], list[int], dict[str, list[float]]]:
