@@ -39,3 +39,12 @@ def test_every_link_of_the_documentation_leads_somewhere(page: str) -> None:
     links = re.findall(r"\]\(([^)#]+)\)", path.read_text(encoding="utf-8"))
     local = [link for link in links if "://" not in link]
     assert [link for link in local if not (path.parent / link).exists()] == []
+
+
+@pytest.mark.parametrize(
+    "page", sorted((Path(__file__).parent.parent / "docs").glob("*.md")), ids=lambda page: page.name
+)
+def test_every_test_that_the_documentation_names_is_there(page: Path) -> None:
+    named = re.findall(r"`(tests/[\w/]+\.py)::(\w+)", page.read_text(encoding="utf-8"))
+    texts = {name: (page.parent.parent / name).read_text(encoding="utf-8") for name, _ in named}
+    assert [(name, test) for name, test in named if f"def {test}(" not in texts[name]] == []

@@ -87,10 +87,7 @@ def test_sqrt_and_softmax_show_in_the_grid() -> None:
         for softmax in (0, 1):
             grid = spec_of(text + f"sqrt={sqrt}\nsoftmax={softmax}\n").grid((13, 14))
             assert (grid.root_sizes, grid.class_softmax, grid.coding) == (bool(sqrt), bool(softmax), "linear")
-
-
-def test_the_network_answers_raw_before_the_class_softmax() -> None:
-    text = "[connected]\noutput=28\n[detection]\nclasses=2\ncoords=4\nnum=1\nside=2\n"
+    # raw is what the network answers before the softmax
     plain, soft = network_of(text), network_of(text + "softmax=1\n")
     images = images_for(plain)
     assert torch.equal(plain(images), soft(images))
@@ -102,6 +99,8 @@ def test_a_classifier_answers_flat_values() -> None:
     assert network.grid is None
     assert answer.shape == (2, 7)
     assert answer.sum(dim=1).tolist() == pytest.approx([1, 1])
+    of_vectors = DarknetNetwork(DarknetSpec(cfg="[net]\ninputs=6\n[connected]\noutput=4\n"))
+    assert of_vectors(torch.rand(2, 6, 1, 1)).shape == (2, 4)
 
 
 def test_images_of_another_shape_are_refused() -> None:
@@ -112,27 +111,14 @@ def test_images_of_another_shape_are_refused() -> None:
             network(torch.zeros(shape))
 
 
-def test_a_vector_may_be_the_input() -> None:
-    network = DarknetNetwork(DarknetSpec(cfg="[net]\ninputs=6\n[connected]\noutput=4\n"))
-    assert network(torch.rand(2, 6, 1, 1)).shape == (2, 4)
-
-
 def test_the_grid_of_another_input_size_is_refused() -> None:
     spec = spec_of(EVERY_LAYER + DETECTION)
     assert spec.input_hw == (13, 14)
     assert spec.grid((13, 14)).grid_size == 2
     with pytest.raises(ConfigError, match=r"input is 14x13 \(width x height\), not 13x14"):
         spec.grid((14, 13))
-
-
-def test_a_classifier_has_no_grid() -> None:
     with pytest.raises(ConfigError, match="not a detector"):
         spec_of(EVERY_LAYER).grid((13, 14))
-
-
-def test_a_broken_cfg_is_an_error_with_its_line() -> None:
-    with pytest.raises(ConfigError, match=r":6: \[convolutional\]"):
-        DarknetNetwork(spec_of("[convolutional]\nfilters=0\n"))
 
 
 def test_a_spec_of_other_values_is_refused() -> None:

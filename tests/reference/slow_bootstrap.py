@@ -4,15 +4,13 @@ from dataclasses import replace
 
 import numpy as np
 
+from tests.reference.coco_oracle import COCO_NUMBERS
 from yolo.arrays import Float64
 from yolo.detection_sets import DetectionSet, ImageTable, Problem, TruthSet
 from yolo.evaluation.matching import match
 from yolo.evaluation.summary import summarise
 
-SUMMARY_NAMES = (
-    *("map_50_95", "map_50", "map_75", "map_small", "map_medium", "map_large"),
-    *("ar_1", "ar_10", "ar_100", "ar_small", "ar_medium", "ar_large"),
-)
+SUMMARY_NAMES = COCO_NUMBERS
 
 
 def untied(problem: Problem) -> Problem:
