@@ -169,7 +169,7 @@ def new_folder(parent: Path, name: str) -> Path:
 
 @contextmanager
 def atomic_folder(folder: Path, *, last: str = "dataset.yaml") -> Iterator[Path]:
-    """Yield a temporary folder; it becomes `folder` if the block succeeds and goes without a trace if not.
+    """Yield a temporary folder; it becomes `folder` if the block succeeds and is removed if not.
 
     A folder that exists and is empty stays the folder it is, as it may be a mounted one: its new content is moved in.
 

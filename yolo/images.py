@@ -86,7 +86,7 @@ def read_jpeg_header(data: bytes) -> JpegHeader | None:
             size_hw = (height, width)
             is_usual = not is_odd and marker in _USUAL_FRAMES and bits == 8
         elif marker == _APP1 and data.startswith(b"Exif", place + 4):
-            # of several blocks, and of one behind the frame, decoders take what they like
+            # decoders differ about several blocks, and about one behind the frame
             is_odd, is_usual, exif = is_odd or bool(exif), False, data[place + 4 : place + 2 + length]
         place += 2 + length
     return JpegHeader(size_hw, exif, None, is_usual)
@@ -131,7 +131,7 @@ def _png_orientation(file: FileIO, data: bytes) -> int | None:
     for _ in range(_MAX_PNG_CHUNKS):
         head = data[place : place + 8] if place + 8 <= len(data) else _read_at(file, place, 8)
         if len(head) < 8:
-            return None  # cut off: whoever decodes it may say so
+            return None  # cut off: the decoder names the fault
         length, kind = int.from_bytes(head[:4], "big"), head[4:]
         if kind == b"IEND":
             return _orientation(exif)
@@ -248,7 +248,7 @@ def _size_by_pillow(path: Path) -> tuple[int, int]:
             warnings.simplefilter("ignore")  # odd EXIF blocks; pixels are not read here
             with Image.open(path) as image:
                 width, height = image.size
-                # of EXIF in these OpenCV and Pillow think differently now and then; the pixels decide
+                # OpenCV and Pillow sometimes disagree about EXIF in these formats; the decoded pixels decide
                 is_odd, exif_block = image.format in ("JPEG", "MPO", "PNG"), image.info.get("exif", b"")
                 exif = Image.Exif()
                 exif.load(exif_block if image.format != "TIFF" else b"")  # Pillow turns the size of TIFF files itself

@@ -49,7 +49,7 @@ _FLOATS_AT_ONCE = 2_000_000  # 8 MB: what is copied, of arrays that can be most 
 _NUMBERS, _FLOATS, _SHORT_SEEN, _LONG_SEEN = "<iii", "<fff", "<i", "<Q"
 _SHORT_HEADER, _LONG_HEADER = 16, 20  # bytes
 
-# What people hand over instead. As a header these would say a learning rate that nobody ever used.
+# Files that are passed by mistake. Read as a header, their first bytes would be a learning rate of the oldest form.
 _OTHER_FILES = {
     b"PK\x03\x04": "a zip archive or PyTorch file",
     b"[net": "a cfg",
