@@ -48,6 +48,5 @@ def trained(shapes: Path, tmp_path_factory: pytest.TempPathFactory) -> TrainingR
             validations=3,
             optimizer=optimizer,
             augment=augment,
-            report=True,
         )
     )

@@ -1,4 +1,6 @@
-"""Runs of the engine's tests draw no plots; those of the fixture `trained` do."""
+"""Plots take longer than the small runs that they belong to: most tests do without."""
+
+from collections.abc import Iterator
 
 import pytest
 
@@ -6,5 +8,14 @@ from yolo.engine.train_log import RunFolder
 
 
 @pytest.fixture(autouse=True)
-def _no_plots(monkeypatch: pytest.MonkeyPatch) -> None:
+def _no_course(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Trainings do not draw their course, except those of fixtures for a whole module."""
     monkeypatch.setattr(RunFolder, "plot", lambda folder: None)
+
+
+@pytest.fixture(scope="module")
+def no_plots() -> Iterator[None]:
+    """Reports are pages and tables alone."""
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr("yolo.report.report.write_plots", lambda folder, analysis: None)
+        yield

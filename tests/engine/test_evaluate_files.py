@@ -21,6 +21,8 @@ from yolo.engine.evaluate_files import (
 from yolo.errors import ConfigError, DataError
 from yolo.formats.issues import InputWarning
 
+pytestmark = pytest.mark.usefixtures("no_plots")
+
 Row = tuple[int, int, list[float], float]  # image, category, box, score
 GOOD: list[Row] = [
     (1, 1, [10.0, 10.0, 20.0, 20.0], 0.9),

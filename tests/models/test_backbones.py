@@ -17,11 +17,10 @@ from yolo.models.backbones import Backbone, build_classifier, find_taps
     ],
 )
 def test_the_families_of_torchvision_have_a_map_at_every_stride(name: str, channels: dict[int, int]) -> None:
-    taps = find_taps(build_classifier(name))
-    assert {tap.stride: tap.channels for tap in taps} == channels
-    backbone = Backbone(name, lowest_stride=8, highest_stride=16).eval()
+    backbone = Backbone(name, lowest_stride=4, highest_stride=32).eval()
+    assert {tap.stride: tap.channels for tap in backbone.taps} == channels
     maps = backbone(torch.zeros(1, 3, 64, 96))
-    assert [tuple(m.shape) for m in maps] == [(1, channels[8], 8, 12), (1, channels[16], 4, 6)]
+    assert [tuple(m.shape) for m in maps] == [(1, channels[side], 64 // side, 96 // side) for side in (4, 8, 16, 32)]
 
 
 def test_layers_beyond_the_highest_stride_are_cut_off() -> None:
@@ -43,7 +42,7 @@ def test_an_unknown_name_brings_near_ones() -> None:
 
 @pytest.mark.parametrize("name", ["vit_b_16", "maxvit_t"])
 def test_networks_of_one_image_size_are_refused(name: str, capfd: pytest.CaptureFixture[str]) -> None:
-    with pytest.raises(ConfigError, match="any size"):
+    with torch.device("meta"), pytest.raises(ConfigError, match="any size"):  # shapes alone, and no large weights
         find_taps(build_classifier(name))
     assert capfd.readouterr().err == ""
 

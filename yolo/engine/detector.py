@@ -169,14 +169,14 @@ def choose_settings(
     min_precision: float | None = None,
     min_recall: float | None = None,
 ) -> tuple[PostprocessSettings, list[str]]:
-    """Settings of `predict`, and what is to be said of them.
+    """Settings of `predict`, and what is to be said of them; None stands for the detector's own.
 
     Args:
         metadata: of the detector.
-        score_threshold: a number; `auto`; the path of a metrics.json; None for the detector's own.
-        iou_threshold: of the suppression; None for the detector's own: of its validation, where thresholds come from
-            one, because they hold for its suppression.
-        max_detections: per image; None for the detector's own.
+        score_threshold: a number; `auto`; the path of a metrics.json.
+        iou_threshold: where None, and thresholds come from a validation, it is that of the validation: they hold for
+            its suppression.
+        max_detections: per image.
         min_precision: wanted of each class, in place of the best F1.
         min_recall: likewise.
 
@@ -189,9 +189,7 @@ def choose_settings(
             score_threshold=score_threshold, iou_threshold=iou_threshold, max_detections=max_detections
         )
         return settings, []
-    table = (
-        _own_table(metadata) if score_threshold == AUTO else _read_table(Path(score_threshold).expanduser(), metadata)
-    )
+    table = _table(score_threshold, metadata)
     chosen, what = _choose(table, min_precision, min_recall)
     default = metadata.predict.score_threshold
     values = np.where(np.isnan(chosen.values), default, chosen.values)
@@ -237,16 +235,16 @@ def _list(names: list[str]) -> str:
     return ", ".join(names[:_SHOWN]) + more
 
 
-def _own_table(metadata: DetectorMetadata) -> ThresholdTable:
-    if metadata.thresholds is None:
-        raise ConfigError(
-            "--conf auto: these weights hold no thresholds, because gridyolo train has not validated them; run "
-            "gridyolo val --weights ... --data ... and pass its metrics.json: --conf runs/val/metrics.json"
-        )
-    return metadata.thresholds
-
-
-def _read_table(path: Path, metadata: DetectorMetadata) -> ThresholdTable:
+def _table(source: str, metadata: DetectorMetadata) -> ThresholdTable:
+    """The detector's own table, or that of a metrics.json."""
+    if source == AUTO:
+        if metadata.thresholds is None:
+            raise ConfigError(
+                "--conf auto: these weights hold no thresholds, because gridyolo train has not validated them; run "
+                "gridyolo val --weights ... --data ... and pass its metrics.json: --conf runs/val/metrics.json"
+            )
+        return metadata.thresholds
+    path = Path(source).expanduser()
     # predicting needs nothing of the evaluation but this
     from yolo.evaluation.result import EvaluationResult
     from yolo.evaluation.thresholds import threshold_table

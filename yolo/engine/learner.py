@@ -9,7 +9,7 @@ from __future__ import annotations
 import copy
 import logging
 import math
-from dataclasses import replace
+from dataclasses import fields, replace
 from typing import Any, Generic, TypeVar, cast
 
 import torch
@@ -144,20 +144,8 @@ def make_fabric(config: TrainConfig) -> Fabric:
 
 def make_loss(config: TrainConfig) -> YoloLoss:
     """The loss of a configuration, after the images for which the predictor is drawn at random."""
-    loss = config.loss
-    return YoloLoss(
-        lambda_coord=loss.lambda_coord,
-        lambda_obj=loss.lambda_obj,
-        lambda_noobj=loss.lambda_noobj,
-        lambda_class=loss.lambda_class,
-        coord=loss.coord,
-        confidence=loss.confidence,
-        class_prob=loss.class_prob,
-        ignore_iou=loss.ignore_iou,
-        objects_per_cell=loss.objects_per_cell,
-        rescore=loss.rescore,
-        rule="forced" if loss.forced else "best",
-    )
+    same = {field.name: getattr(config.loss, field.name) for field in fields(YoloLoss) if field.name != "rule"}
+    return YoloLoss(**same, rule="forced" if config.loss.forced else "best")
 
 
 def make_optimizer(network: nn.Module, config: OptimizerConfig, *, fused: bool) -> torch.optim.Optimizer:
@@ -182,11 +170,9 @@ Module = TypeVar("Module", bound=nn.Module)
 
 
 class MovingAverage(Generic[Module]):
-    """Exponential moving average of all floating-point tensors of a network.
+    """Exponential moving average of all floating-point tensors of a network, which must stay on its device.
 
-    Args:
-        network: averaged from its current values on; it must stay on its device.
-        decay: per step, in [0, 1); 0 makes the average a copy of the latest weights.
+    `decay` is that of a step, in [0, 1); 0 makes the average a copy of the latest weights.
     """
 
     def __init__(self, network: Module, decay: float) -> None:

@@ -33,12 +33,7 @@ class Schedule:
 
     @classmethod
     def from_config(cls, config: TrainConfig, steps_per_epoch: int, *, seen: int = 0) -> "Schedule":
-        """The plan that a configuration asks for.
-
-        Args:
-            config: the configuration.
-            steps_per_epoch: batches in an epoch.
-            seen: images that the first weights were trained on.
+        """The plan that a configuration asks for, where the first weights were trained on `seen` images.
 
         Raises:
             ConfigError: the first weights are beyond `max_batches`.

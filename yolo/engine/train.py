@@ -157,8 +157,9 @@ def _end_epoch(training: Training, display: TrainingDisplay, *, images_per_secon
     """Validate if it is time to, write the epoch's row and line, move on."""
     state = training.state
     # with replacement an epoch may leave out some images: that none was seen says as much
-    if state.seen == state.start_seen or training.data.nothing_readable:
-        raise DataError("no training image could be read; the first: " + next(iter(training.data.unreadable.values())))
+    unreadable = training.data.unreadable
+    if state.seen == state.start_seen or len(unreadable) == len(training.data.train.images):
+        raise DataError("no training image could be read; the first: " + next(iter(unreadable.values())))
     # NaN where every step of the epoch was discarded
     terms = {name: state.term_sums.get(name, math.nan) / max(1, state.images_seen) for name in TERM_NAMES}
     progress = training.progress()

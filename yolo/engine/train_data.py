@@ -67,11 +67,6 @@ class TrainingData:
         """Batches in an epoch."""
         return -(-len(self.train.images) // self.config.batch_size)
 
-    @property
-    def nothing_readable(self) -> bool:
-        """True if every training image was skipped."""
-        return len(self.unreadable) == len(self.train.images)
-
     def train_batches(
         self,
         input_hw: tuple[int, int],
@@ -80,13 +75,9 @@ class TrainingData:
         start: tuple[int, int],
         with_mosaic: Callable[[int], bool],
     ) -> DataLoader[Batch]:
-        """Augmented batches without end.
+        """Augmented batches without end, from the epoch and the step in it that `start` names.
 
-        Args:
-            input_hw: height and width of the network's input.
-            device_type: of the network.
-            start: epoch and step in it to begin with.
-            with_mosaic: whether an epoch mixes images; asked once an epoch, when its first batch is prepared.
+        `with_mosaic` says whether an epoch mixes images; it is asked once, when its first batch is prepared.
         """
         config = self.config
         transform, resize = make_transform(config.augment, input_hw, config.model.resize)

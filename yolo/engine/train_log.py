@@ -170,9 +170,7 @@ class RunFolder:
 class TrainingDisplay:
     """Prints a header, a line per epoch and, on a terminal, a bar for the running epoch.
 
-    Args:
-        epochs: planned number, or None if only the time is limited.
-        console: where to print.
+    `epochs` is the planned number, None if only the time is limited.
     """
 
     def __init__(self, epochs: int | None, console: Console) -> None:

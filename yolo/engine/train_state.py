@@ -177,11 +177,9 @@ def save(training: Training) -> None:
 
 
 def resume(given: TrainConfig, console: Console) -> Training:
-    """The training of a run folder, ready to go on.
+    """The training of the run folder `given.resume`, ready to go on.
 
-    Args:
-        given: options; beside `resume` only those that may be another machine's may differ from their defaults.
-        console: where to tell of the data.
+    Beside `resume` only options that may be another machine's may differ from their defaults.
 
     Raises:
         ConfigError: `given.resume` is not a run folder, or another option was given.

@@ -171,15 +171,9 @@ def evaluate_network(
     settings: PostprocessSettings,
     device: torch.device,
 ) -> Evaluation:
-    """Run a network in evaluation mode over a split and measure it.
+    """Run a network, from images (N, 3, H, W) uint8 to raw, over a split and measure it.
 
-    Args:
-        network: images (N, 3, H, W) uint8 to raw.
-        loader: from `evaluation_loader`.
-        split: what the loader reads.
-        spec: of the network.
-        settings: which detections are kept.
-        device: where the network is.
+    `loader` is the split's, from `evaluation_loader`; `spec` is the network's, which is on `device`.
     """
     evaluator = Evaluator(split.class_names)
     detections: dict[str, Detections] = {}
@@ -223,15 +217,10 @@ def write_evaluation(
     replicates: int | None = None,
     report: bool,
 ) -> None:
-    """Write everything about the evaluation of a network.
+    """Write everything about the evaluation of a network on a split.
 
-    Args:
-        folder: receives the files.
-        evaluation: what was measured.
-        split: what it was measured on.
-        context: what the page says of the run; what follows from the evaluation is added here.
-        replicates: of the bootstrap, see `analyse`.
-        report: write the page and what explains the numbers; else the numbers alone.
+    `context` is what the page says of the run; what follows from the evaluation is added to it. Without `report` there
+    are the numbers alone, and nothing that explains them. `replicates` are those of the bootstrap, see `analyse`.
     """
     write_predictions(folder / "predictions.json", evaluation.detections, category_ids=split.category_ids)
     measured = [image for image in split.images if image.image_id in evaluation.detections]

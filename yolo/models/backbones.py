@@ -95,15 +95,11 @@ def keep_shuffles_channels_last(graph: Graph) -> None:
     graph.lint()
 
 
-def classifier_names() -> list[str]:
-    """Names of all classifiers that torchvision has."""
-    return list(torchvision.models.list_models(module=torchvision.models))
-
-
 def build_classifier(name: str) -> nn.Module:
     """The torchvision classifier of that name with random weights; ConfigError with near names if unknown."""
-    if name not in classifier_names():
-        near = difflib.get_close_matches(name, classifier_names(), n=4)
+    names = torchvision.models.list_models(module=torchvision.models)
+    if name not in names:
+        near = difflib.get_close_matches(name, names, n=4)
         hint = f"did you mean {', '.join(near)}?" if near else "see torchvision.models.list_models()"
         raise ConfigError(f"backbone {name!r} is not a torchvision classifier; {hint}")
     classifier: nn.Module = torchvision.models.get_model(name, weights=None)

@@ -39,16 +39,9 @@ class PostprocessSettings:
     max_detections: int  # per image
     class_thresholds: tuple[float, ...] | None = None  # C scores, one a class, that a candidate must reach as well
 
-    def changed(
-        self, *, score_threshold: float | None, iou_threshold: float | None, max_detections: int | None
-    ) -> PostprocessSettings:
-        """These settings with those values in place of its own that are not None."""
-        given: dict[str, Any] = {
-            "score_threshold": score_threshold,
-            "iou_threshold": iou_threshold,
-            "max_detections": max_detections,
-        }
-        return replace(self, **{name: value for name, value in given.items() if value is not None})
+    def changed(self, **values: Any) -> PostprocessSettings:
+        """These settings with those of the values in place of their own that are not None."""
+        return replace(self, **{name: value for name, value in values.items() if value is not None})
 
 
 def postprocess(

@@ -38,10 +38,7 @@ def make_transform(
 ) -> tuple[TrainTransform | DarknetAugment, ResizeMode]:
     """The augmentation of a configuration, and how images are placed on the input before it.
 
-    Args:
-        config: the augmentation.
-        input_hw: height and width of the network's input.
-        resize: how images are placed where nothing is augmented.
+    `resize` is how they are placed where nothing is augmented.
     """
     # modern augmentation resamples bytes; the difference to darknet's stretch is lost in it
     placing: ResizeMode = "stretch" if resize == "stretch_corners" else resize

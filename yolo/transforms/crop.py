@@ -79,13 +79,8 @@ def draw_crop(
 ) -> Crop:
     """Draw a crop of `size_hw` from an image of `source_hw`.
 
-    Args:
-        generator: source of the draws.
-        source_hw: size of the image.
-        size_hw: size of the result.
-        scale: the image is scaled by a factor in [1 / (1 + scale), 1 + scale], even in the logarithm.
-        translate: largest shift of the image's centre from the result's, as a share of the result's side; None
-            lets the rectangle fall anywhere on the image.
+    The image is scaled by a factor in [1 / (1 + scale), 1 + scale], even in the logarithm. `translate` is the largest
+    shift of its centre from the result's, as a share of the result's side; None lets the rectangle fall anywhere on it.
     """
     limit = np.log1p(scale)
     factor = float(np.exp(generator.uniform(-limit, limit)))
@@ -153,13 +148,7 @@ def move_boxes(boxes: Float32, crop: Crop, warp: WarpParams | None = None) -> Fl
 
 
 def clip_objects(ground_truth: GroundTruth, moved: Float32, frames: Float32) -> GroundTruth:
-    """Objects whose boxes were moved, clipped to what of them is seen; see `crop_sample`.
-
-    Args:
-        ground_truth: the objects as they were.
-        moved: (M, 4) where their boxes are now.
-        frames: (M, 4) or (4,), xyxy, where each can be seen.
-    """
+    """Objects whose boxes were moved to `moved` (M, 4), clipped to `frames` (M, 4) or (4,); see `crop_sample`."""
     if not len(moved):
         return ground_truth
     clipped = np.minimum(np.maximum(moved, frames[..., [0, 1, 0, 1]]), frames[..., [2, 3, 2, 3]])

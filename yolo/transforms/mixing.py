@@ -35,13 +35,9 @@ _MIN_SIDE, _FADE = 8.0, 3
 
 
 def mosaic(samples: Sequence[Sample], generator: np.random.Generator, *, scale: float, limits: WarpParams) -> Sample:
-    """Put four samples of equal size together.
+    """Put four samples of equal size together; the first gives the result its index.
 
-    Args:
-        samples: four samples; the first gives the result its index.
-        generator: source of the draws.
-        scale: see `draw_crop`.
-        limits: see `draw_warp`; each tile is warped by itself.
+    Each tile is scaled as `draw_crop` and warped as `draw_warp` says, by itself.
     """
     first = samples[0]
     height, width = first.image.shape[:2]
@@ -77,13 +73,9 @@ def mixup(first: Sample, second: Sample, share: float) -> Sample:
 
 
 def copy_paste(sample: Sample, donors: Sequence[Sample], generator: np.random.Generator, *, scale: float) -> Sample:
-    """Paste one to three objects of the donors.
+    """Paste one to three objects of the donors onto a sample, scaled by a factor in [1 / (1 + scale), 1 + scale].
 
-    Args:
-        sample: what they are pasted onto.
-        donors: where they come from; crowds, difficult objects and small ones (8 pixels) stay there.
-        generator: source of the draws.
-        scale: they are scaled by a factor in [1 / (1 + scale), 1 + scale].
+    Crowds, difficult objects and small ones (8 pixels) stay with the donors.
     """
     choices = [(donor, place) for donor in donors for place in _copyable(donor.ground_truth)]
     if not choices:
