@@ -51,3 +51,9 @@ def config_of(cfg: Path, data: Path, runs: Path, **changes: Any) -> TrainConfig:
     values: dict[str, Any] = {"data": str(data), "runs": str(runs), "workers": 0, "device": "cpu", "validations": 1}
     values["report"] = False
     return darknet_train_config(cfg=str(cfg), **(values | changes))
+
+
+def tiny_config(data: Path, runs: Path, **changes: Any) -> TrainConfig:
+    """Two epochs of a network so small that a whole training takes tenths of a second."""
+    values: dict[str, Any] = {"epochs": 2, "sampling": "epoch", "validations": 2}
+    return config_of(write_cfg(runs, detector_cfg()), data, runs, **(values | changes))

@@ -10,6 +10,7 @@ import yaml
 from rich.console import Console
 
 from tests.data.dataset_trees import coco_content, put_image, put_json
+from tests.engine.darknet_detectors import tiny_config
 from tests.engine.runs import rows_of
 from tests.engine.shapes import break_image, draw_shapes, quick_config
 from yolo.config import AugmentConfig, LossConfig, ModelConfig, OptimizerConfig
@@ -57,7 +58,7 @@ def test_a_tilde_in_the_path_of_the_data_is_the_home_folder(tmp_path: Path, monk
 
 
 def test_runs_never_overwrite(shapes: Path, tmp_path: Path) -> None:
-    folders = [train(quick_config(shapes, tmp_path, epochs=1)).folder.name for _ in range(2)]
+    folders = [train(tiny_config(shapes, tmp_path, epochs=1)).folder.name for _ in range(2)]
     assert folders == ["train", "train-2"]
 
 
@@ -78,7 +79,7 @@ def test_no_readable_image_at_all_is_an_error(tmp_path: Path) -> None:
     for path in (tmp_path / "data" / "images" / "train").iterdir():
         break_image(path)
     with pytest.raises(DataError, match="no training image could be read"):
-        train(quick_config(data, tmp_path))
+        train(tiny_config(data, tmp_path))
 
 
 def test_backgrounds_only_do_not_hurt(tmp_path: Path) -> None:
@@ -128,7 +129,7 @@ def test_a_loss_that_stays_non_finite_ends_with_names(
     STEPS.clear()
     monkeypatch.setattr("yolo.engine.learner.YoloLoss", LossWithNaN)
     with pytest.raises(GridYoloError, match=r"coord_wh was not finite for 10 steps in a row.*optimizer.lr"):
-        train(quick_config(shapes, tmp_path, epochs=10))
+        train(tiny_config(shapes, tmp_path, epochs=10))
     (events,) = tmp_path.rglob("events.jsonl")
     assert "non-finite step" in events.read_text()
 
@@ -179,7 +180,7 @@ def test_a_schedule_that_ends_between_two_validations_still_validates_its_last_w
         training.began -= 600  # as if it had taken ten minutes
 
     monkeypatch.setattr(train_module, "save", slow_save)
-    run = train(quick_config(shapes, tmp_path, epochs=None, max_minutes=10, validations=1))
+    run = train(tiny_config(shapes, tmp_path, epochs=None, max_minutes=10, validations=1))
     assert run.evaluation is not None
 
 
