@@ -1,6 +1,5 @@
-"""The `data` commands as a user types them, on data made here; what they find is tested with the engine."""
+"""The `data` commands as a user types them: help, mistakes and exit codes; `tests/test_no_network.py` runs them all."""
 
-import json
 from pathlib import Path
 
 import numpy as np
@@ -54,28 +53,6 @@ def test_mistakes_end_with_a_message_and_a_code(
     assert message in captured.err
     assert "Traceback" not in captured.err
     assert not list(tmp_path.iterdir()), "a command that cannot work leaves nothing behind"
-
-
-def test_synth_stats_preview_split_convert_check(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    """From nothing to a checked dataset in another format, every folder by its default name."""
-    monkeypatch.chdir(tmp_path)
-    assert run(["data", "synth", "--output", "made", "--train", "12", "--val", "4", "width=96", "height=96"]) == 0
-    before = {path: path.read_bytes() for path in Path("made").rglob("*") if path.is_file()}
-
-    assert run(["data", "stats", "--data", "made"]) == 0
-    assert json.loads(Path("runs/stats/stats.json").read_text())
-    preview = ["data", "preview", "--data", "made", "--batches", "1", "--batch-size", "4", "--input-size", "64"]
-    assert run(preview) == 0
-    sheets = sorted(Path("runs/preview").glob("*.jpg"))
-    assert len(sheets) == 1
-    assert read_image(sheets[0]).std() > 0
-
-    assert run(["data", "split", "--data", "made", "--output", "parts", "--val", "0.25", "--seed", "3"]) == 0
-    assert run(["data", "convert", "--data", "parts", "--output", "coco", "--format", "coco"]) == 0
-    numbers = [len(json.loads(path.read_text())["images"]) for path in sorted(Path("coco").rglob("*.json"))]
-    assert sorted(numbers) == [4, 12]
-    assert run(["data", "check", "--data", "coco", "--workers", "0"]) == 0
-    assert before == {path: path.read_bytes() for path in Path("made").rglob("*") if path.is_file()}
 
 
 def test_a_check_that_finds_errors_ends_with_code_3(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:

@@ -18,7 +18,6 @@ from yolo.errors import ConfigError
     ("make", "message"),
     [
         (lambda: DataCheckConfig(), "--data is required"),
-        (lambda: DataCheckConfig(data="d", near_duplicates=17), "near_duplicates"),
         (lambda: DataCheckConfig(data="d", workers=-1), "workers"),
         (lambda: DataCheckConfig(data="d", max_pictures=-1), "max_pictures"),
         (lambda: DataCheckConfig(data="d", format="coco"), "--fix-into"),
@@ -32,7 +31,6 @@ from yolo.errors import ConfigError
         (lambda: DataSynthConfig(output="o", val=0), "val must be at least 1"),
         (lambda: DataSynthConfig(output="o", seed=-1), "seed"),
         (lambda: DataDownloadConfig(), "--dataset is required"),
-        (lambda: DataPreviewConfig(data="d", input_size=31), "input_size"),
         (lambda: DataPreviewConfig(data="d", epoch=-1), "epoch"),
     ],
 )
