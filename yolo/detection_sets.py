@@ -195,6 +195,8 @@ def coco_image_ids(image_ids: Iterable[str]) -> dict[str, int | str]:
     {'9': 9, '10': 10}
     >>> coco_image_ids(["9", "000010"])
     {'9': '9', '000010': '000010'}
+    >>> [type(number).__name__ for digits in (15, 16) for number in coco_image_ids(["9" * digits]).values()]
+    ['int', 'str']
     """
     image_ids = list(image_ids)
     if all(_is_plain_integer(image_id) for image_id in image_ids):
