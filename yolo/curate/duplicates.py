@@ -211,9 +211,10 @@ def near_groups(fingerprints: UInt64, thumbnails: UInt8, *, most_bits: int) -> l
         most_bits: 0 to 16. The time grows with it: bands get short and shared by many.
 
     Returns:
-        For each group pairs of places that are alike, enough to connect all of its members.
+        For each group pairs of places that are alike, enough to connect all of its members; by the first member.
     """
-    group_of = np.arange(len(fingerprints))  # the smallest place of each group
+    group_of = np.arange(len(fingerprints))
+    members: dict[int, list[int]] = {}  # of groups of several; the smaller one joins the larger
     links: list[tuple[int, int]] = []
     # pairs within a group that is already connected say nothing new, and may be millions (a still camera)
     for first, second in close_pairs(fingerprints, most_bits, group_of=group_of):
@@ -221,14 +222,16 @@ def near_groups(fingerprints: UInt64, thumbnails: UInt8, *, most_bits: int) -> l
         first, second = first[apart], second[apart]
         alike = _look_alike(thumbnails, first, second)
         for a, b in zip(first[alike].tolist(), second[alike].tolist(), strict=True):
-            low, high = sorted((int(group_of[a]), int(group_of[b])))
-            if low != high:
-                group_of[group_of == high] = low
+            if group_of[a] != group_of[b]:
+                smaller, larger = sorted((members.get(int(group_of[place]), [place]) for place in (a, b)), key=len)
+                group_of[smaller] = group_of[larger[0]]
+                larger.extend(smaller)
+                members[int(group_of[larger[0]])] = larger
                 links.append((a, b))
     linked: dict[int, list[tuple[int, int]]] = {}
     for link in sorted(links):
         linked.setdefault(int(group_of[link[0]]), []).append(link)
-    return [linked[first] for first in sorted(linked)]
+    return list(linked.values())
 
 
 def close_pairs(

@@ -196,14 +196,9 @@ def fingerprint(image: UInt8) -> int:
 
 
 # Rows and columns of the 64 lowest frequencies but the mean, in order of their sum.
-_LOWEST_FREQUENCIES = tuple(
-    np.array(
-        sorted(
-            ((row, column) for row in range(12) for column in range(12) if row + column),
-            key=lambda place: (sum(place), place),
-        )[:_FINGERPRINT_BITS]
-    ).T
-)
+_ROW, _COLUMN = np.indices((12, 12)).reshape(2, -1)
+_ORDER = np.lexsort((_COLUMN, _ROW, _ROW + _COLUMN))[1 : _FINGERPRINT_BITS + 1]
+_LOWEST_FREQUENCIES = _ROW[_ORDER], _COLUMN[_ORDER]
 
 
 def _shrunk_grey(image: UInt8, side: int) -> UInt8:
