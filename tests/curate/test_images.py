@@ -212,6 +212,18 @@ def test_the_fingerprint_survives_compression_size_format_and_turning_by_exif(tm
     assert [distance(original, inspect_image(str(path))) <= 4 for path in copies] == [True] * 4
 
 
+def test_fingerprints_are_of_32_by_32_grey_values(monkeypatch: pytest.MonkeyPatch) -> None:
+    seen = []
+
+    def dct(values: NDArray[np.float32]) -> NDArray[np.float32]:
+        seen.append(values.shape)
+        return values
+
+    monkeypatch.setattr("yolo.curate.images.cv2.dct", dct)
+    fingerprint(scene())
+    assert seen == [(32, 32)]
+
+
 def test_fingerprints_of_different_pictures_differ_in_about_half_of_the_bits() -> None:
     prints = [fingerprint(scene(seed)) for seed in range(30)]
     assert all(value.bit_count() == 32 for value in prints)  # by the median
