@@ -4,14 +4,15 @@ import csv
 import errno
 import math
 import os
-import subprocess
-import sys
 import time
+from collections.abc import Callable, Iterator
 from pathlib import Path
 
 import numpy as np
 import pytest
+import torch
 from safetensors import SafetensorError
+from safetensors.torch import save_file
 
 from yolo.errors import DataError, SaveError
 from yolo.files import (
@@ -91,31 +92,31 @@ def test_an_error_of_the_system_inside_that_of_a_library_is_the_reason(tmp_path:
         raise RuntimeError("writer failed") from NO_SPACE
 
 
-def test_the_reason_for_files_that_may_not_grow_is_the_systems(tmp_path: Path) -> None:
+@pytest.fixture
+def files_may_not_grow() -> Iterator[None]:
+    """Files of this process end at 100 kB."""
+    resource = pytest.importorskip("resource")
+    soft, hard = resource.getrlimit(resource.RLIMIT_FSIZE)
+    resource.setrlimit(resource.RLIMIT_FSIZE, (100_000, hard))
+    yield
+    resource.setrlimit(resource.RLIMIT_FSIZE, (soft, hard))
+
+
+WRITERS: dict[str, Callable[[Path], object]] = {
+    "torch": lambda path: torch.save(torch.zeros(90_000), path),
+    "safetensors": lambda path: save_file({"a": torch.zeros(90_000)}, path),
+    "text": lambda path: path.write_text("x" * 360_000),
+}
+
+
+@pytest.mark.usefixtures("files_may_not_grow")
+@pytest.mark.parametrize("library", WRITERS)
+def test_the_reason_for_files_that_may_not_grow_is_the_systems(tmp_path: Path, library: str) -> None:
     """torch and safetensors hide the number of the error; what the system says is found out by writing."""
-    code = """
-import resource, sys
-from pathlib import Path
-import torch
-from safetensors import SafetensorError
-from safetensors.torch import save_file
-from yolo.errors import SaveError
-from yolo.files import atomic_write
-resource.setrlimit(resource.RLIMIT_FSIZE, (100_000, 100_000))
-writers = {"torch": lambda path: torch.save(torch.zeros(90_000), path),
-           "safetensors": lambda path: save_file({"a": torch.zeros(90_000)}, path),
-           "text": lambda path: path.write_text("x" * 360_000)}
-for name, write in writers.items():
-    try:
-        with atomic_write(Path(sys.argv[1]) / name, errors=(RuntimeError, SafetensorError)) as temporary:
-            write(temporary)
-    except SaveError as error:
-        print(error)
-"""
-    ran = subprocess.run([sys.executable, "-c", code, str(tmp_path)], capture_output=True, text=True, check=True)
-    names = ("torch", "safetensors", "text")
-    reason = "could not be saved (File too large); free some space"
-    assert ran.stdout.splitlines() == [f"{tmp_path / name}: {reason}" for name in names]
+    message = r"a\.bin: could not be saved \(File too large\); free some space$"
+    errors = (RuntimeError, SafetensorError)
+    with pytest.raises(SaveError, match=message), atomic_write(tmp_path / "a.bin", errors=errors) as temporary:
+        WRITERS[library](temporary)
     assert list(tmp_path.iterdir()) == []
 
 

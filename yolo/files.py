@@ -168,14 +168,11 @@ def new_folder(parent: Path, name: str) -> Path:
 
 
 @contextmanager
-def atomic_folder(folder: Path, *, last: str = "dataset.yaml") -> Iterator[Path]:
+def atomic_folder(folder: Path) -> Iterator[Path]:
     """Yield a temporary folder; it becomes `folder` if the block succeeds and is removed if not.
 
-    A folder that exists and is empty stays the folder it is, as it may be a mounted one: its new content is moved in.
-
-    Args:
-        folder: what is wanted; its parents are made.
-        last: the entry that is moved in last, so that where it is all the rest is.
+    A folder that exists and is empty stays the folder it is, as it may be a mounted one: its new content is moved in,
+    `dataset.yaml` last, so that where that is all the rest is. Parents are made.
 
     Raises:
         DataError: there is something in the folder, or it cannot be made.
@@ -190,7 +187,7 @@ def atomic_folder(folder: Path, *, last: str = "dataset.yaml") -> Iterator[Path]
     try:
         yield building
         if exists:
-            for entry in sorted(building.iterdir(), key=lambda entry: entry.name == last):
+            for entry in sorted(building.iterdir(), key=lambda entry: entry.name == "dataset.yaml"):
                 entry.rename(folder / entry.name)
         else:
             _share(building, 0o777)
@@ -204,7 +201,7 @@ def require_free(folder: Path) -> None:
     try:
         used = folder.exists() and (not folder.is_dir() or any(folder.iterdir()))
     except OSError as error:
-        raise DataError(f"{printable(folder)}: cannot be looked into ({error.strerror or error})") from error
+        raise DataError(f"{printable(folder)}: cannot be read ({error.strerror or error})") from error
     if used:
         raise DataError(f"{printable(folder)}: exists and is not an empty folder; name a new one, or empty it first")
 

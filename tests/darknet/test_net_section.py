@@ -136,8 +136,3 @@ def test_a_schedule_without_a_finite_rate_is_an_error_that_names_it(section: str
     net = net_of(section)
     with pytest.raises(ConfigError, match=f"policy={net.rate.policy} .* no finite rate for batch {batch_number}"):
         rate_of(net, batch_number, uniform=0.0)
-
-
-def test_a_negative_batch_number_is_refused() -> None:
-    with pytest.raises(ValueError, match="negative"):
-        learning_rate(RateConfig(), -1)

@@ -146,8 +146,6 @@ def learning_rate(
     Raises:
         ConfigError: the policy has no finite rate for this batch.
     """
-    if batch_number < 0:
-        raise ValueError(f"batch_number must not be negative, got {batch_number}")
     try:
         answer = base * _factor(rate, batch_number, max_batches, uniform)
     except (ArithmeticError, ValueError):
