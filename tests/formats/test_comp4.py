@@ -93,6 +93,7 @@ def test_nothing_was_found(tmp_path: Path) -> None:
         ("a 0.5 1 2 3\n", "line 2: has 5 columns instead of 6"),
         ("a b 0.5 1 2 3 4\n", "line 2: has 7 columns instead of 6, .*; image ids cannot have spaces"),
         ("a 0.5 1 2 3 x\n", "line 2: 'a 0.5 1 2 3 x' is not"),
+        (f"a 0.5 1 2 3 {'x' * 99}\n", "line 2: 'a 0.5 1 2 3 x{88}' is not"),
         (b"a 0.5 1 2 3 \xff\n", "line 2: .* is not"),
         (b"x" * 4097 + b" 0.5 1 2 3 4\n", "line 2: is too long"),
         ("a 1_0 1 2 3 4\n", "line 2: .* in numbers"),

@@ -69,6 +69,15 @@ def test_text_that_is_utf_16_is_named_with_what_to_do(tmp_path: Path, encoding: 
             read(path)
 
 
+def test_sixty_four_bytes_tell_utf_16_without_a_mark(tmp_path: Path) -> None:
+    path = tmp_path / "a.txt"
+    path.write_bytes(b"a\0" * 31 + b"aa")
+    assert len(read_text(path)) == 64
+    path.write_bytes(b"a\0" * 32 + b"aa")
+    with pytest.raises(DataError, match="but UTF-16"):
+        read_text(path)
+
+
 @pytest.mark.skipif(not hasattr(os, "mkfifo"), reason="the system has no named pipes")
 def test_a_pipe_is_not_waited_for(tmp_path: Path) -> None:
     os.mkfifo(tmp_path / "label.txt")

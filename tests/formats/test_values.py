@@ -27,6 +27,11 @@ def test_known_numbers(value: float, text: str) -> None:
     assert number_text(shortest_float32(float32(value))) == text
 
 
+def test_seventeen_digits_are_looked_at() -> None:
+    assert shortest_float32(float32(1e-16)) == 1e-16
+    assert shortest_float32(float32(1e-17)) != 1e-17
+
+
 def test_what_is_never_accepted_stays() -> None:
     assert shortest(0.123456789, lambda _: False) == 0.123456789
 

@@ -263,6 +263,22 @@ def test_a_box_at_the_border_begins_exactly_there() -> None:
     assert read_line(text, (480, 640)) == [0, 51, 0, 92, 34]
 
 
+@pytest.mark.parametrize(
+    ("box", "side", "cx", "w"),
+    [
+        # at the border, a number may be off by a ten-thousandth of a pixel to be shorter
+        ([283, 0, 480, 480], 480, "0.7947917", "0.4104167"),
+        ([0, 0, 621, 640], 640, "0.48515625", "0.9703125"),
+        # next to it twelve decimals are needed, or seventeen
+        ([1e-3, 0, 480, 480], 480, "0.500001041667", "0.999997916667"),
+        ([1e-7, 0, 18, 480], 480, "0.018750000104166668", "0.03749999979166666"),
+    ],
+)
+def test_decimals_at_the_border(box: list[float], side: int, cx: str, w: str) -> None:
+    _, *numbers = label_text(GroundTruth.from_boxes([box], [0]), (side, side)).split()
+    assert (numbers[0], numbers[2]) == (cx, w)
+
+
 def test_a_background_has_no_text() -> None:
     assert label_text(GroundTruth.empty(), (20, 40)) == ""
 
@@ -362,7 +378,7 @@ def test_unknown_images_and_classes_and_numbers_that_are_not_finite(tmp_path: Pa
         ("cat .5 .5 .1 .1 .9\n", "line 2: 'cat' is not the number of a class, with which a line"),
         ("0.5 .5 .5 .1 .1 .9\n", "line 2: .* is not the number of a class"),
         ("nan .5 .5 .1 .1 .9\n", "line 2: .* is not the number of a class"),
-        ("1e99 .5 .5 .1 .1 .9\n", "line 2: .* is not the number of a class"),
+        ("9007199254740992 .5 .5 .1 .1 .9\n", "line 2: .* is not the number of a class"),
         (b"\xff .5 .5 .1 .1 .9\n", "line 2: .* is not the number of a class"),
     ],
 )
@@ -374,8 +390,8 @@ def test_a_line_that_is_no_detection_is_an_error(tmp_path: Path, text: str | byt
 
 
 def test_pixels_are_refused_and_single_boxes_far_outside_kept(tmp_path: Path) -> None:
-    with pytest.raises(DataError, match="are not fractions of the image, as in 2 of 3 lines; are these pixels"):
-        read_results(tmp_path, a=RESULT_LINE + "0 50 50 10 10 .9\n0 60 50 10 10 .9\n")
+    with pytest.raises(DataError, match="are not fractions of the image, as in 3 of 5 lines; are these pixels"):
+        read_results(tmp_path, a=2 * RESULT_LINE + 3 * "0 50 50 10 10 .9\n")
     result = read_results(tmp_path, a=RESULT_LINE + "0 2.0 .5 .1 .1 .9\n")  # half of them
     assert len(result.detections) == 2
     assert kinds(result.warnings)["far_outside"].examples == (f"{tmp_path}/found/a.txt, line 2",)

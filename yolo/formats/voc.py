@@ -49,7 +49,6 @@ if TYPE_CHECKING:
 # What the fast parser may have: no document type in any disguise, so in plain ASCII or UTF-8.
 _DANGEROUS = re.compile(rb"<!DOCTYPE|<!ENTITY|\0", re.IGNORECASE)
 _OTHER_ENCODING = re.compile(rb"encoding\s*=\s*[\"'](?!utf-8[\"'])", re.IGNORECASE)
-_DECLARATION = 200  # bytes, in which the encoding stands
 _SIDES = ("xmin", "ymin", "xmax", "ymax")
 
 
@@ -71,7 +70,7 @@ def parse_annotation(path: Path) -> Element:
 
 def _root(data: bytes) -> Element:
     """The parser that refuses entities is written in Python and ten times slower: it gets what may have some."""
-    if _DANGEROUS.search(data) or _OTHER_ENCODING.search(data[:_DECLARATION]):
+    if _DANGEROUS.search(data) or _OTHER_ENCODING.search(data):
         root: Element = SafeElementTree.fromstring(data)
         return root
     return ElementTree.fromstring(data)
