@@ -160,26 +160,43 @@ def test_a_damaged_file_is_absent_and_made_again(tmp_path: Path, damage: str) ->
 
 
 def test_the_oldest_files_go_when_the_folder_is_full(tmp_path: Path) -> None:
-    # 7216 bytes each, limit 1 MB: 138 fit; two writers
-    caches = [cache_in(tmp_path / "cache", limit_mb=1) for _ in range(2)]
+    # 30,016 bytes each, limit 1 MB: 33 fit; two writers
+    caches = [DiskCache(tmp_path / "cache", SIZE, "letterbox", may_reduce=True, limit_mb=1) for _ in range(2)]
     (tmp_path / "cache" / "images" / "00").mkdir(parents=True)
     other = tmp_path / "cache" / "images" / "00" / "not-mine.txt"
     other.write_text("kept")
     files = []
-    for number in range(200):
+    for number in range(60):
         file = file_of(tmp_path / "a", str(number).encode())
-        caches[number % 2].put(file, placed_disk_cache(0))
+        caches[number % 2].put(file, placed(0))
         path = caches[0]._path(file)
         os.utime(path, ns=(number, number))
         files.append(path)
-        if number % 40 == 39:
-            total = sum(path.stat().st_size for path in files_in(tmp_path / "cache"))
-            assert total <= 1_000_000 * (1 + 1 / 32) + 8000
+        total = sum(path.stat().st_size for path in files if path.exists())
+        assert total <= 1_000_000 * (1 + 2 / 32)
     left = [path.exists() for path in files]
-    assert left.index(True) > 50
+    assert left.index(True) > 20
     assert all(left[left.index(True) :])  # none newer is gone while an older one is there
-    assert sum(left) > 100
+    assert sum(left) > 25
     assert other.read_text() == "kept"
+
+
+def test_a_full_folder_is_emptied_down_to_nine_tenths(tmp_path: Path) -> None:
+    old = [tmp_path / "cache" / "images" / "ab" / f"{number}.placed" for number in range(20)]
+    old[0].parent.mkdir(parents=True)
+    for number, path in enumerate(old):
+        path.write_bytes(bytes(60_000))
+        os.utime(path, ns=(number, number))
+    cache_in(tmp_path / "cache", limit_mb=1).put(file_of(tmp_path / "a", b"one"), placed_disk_cache(1))
+    assert [path.exists() for path in old] == [False] * 5 + [True] * 15
+
+
+def test_an_image_of_more_than_a_32nd_of_the_limit_is_not_kept(tmp_path: Path) -> None:
+    for width, kept in ((104, True), (105, False)):  # of 31,250 bytes
+        cache = DiskCache(tmp_path / str(width), (100, width), "letterbox", may_reduce=True, limit_mb=1)
+        pixels = np.zeros((100, width, 3), np.uint8)
+        cache.put(file_of(tmp_path / "a", b"one"), PlacedImage(pixels, (80, 90), 2))
+        assert bool(files_in(tmp_path / str(width))) is kept
 
 
 def test_an_image_too_large_for_the_cache_is_not_kept(tmp_path: Path) -> None:
