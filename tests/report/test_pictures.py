@@ -13,7 +13,7 @@ from yolo.detection_sets import DetectionSet, ImageTable, Problem, TruthSet
 from yolo.evaluation.comparison import ImageChange
 from yolo.evaluation.examples import Example
 from yolo.evaluation.matching import match
-from yolo.media.crops import PAPER, Decoded, decode_reduced
+from yolo.media.crops import PAPER, Decoded
 from yolo.media.drawing import BLUE, ORANGE
 from yolo.report.page import CasePicture
 from yolo.report.pictures import CasePictures, ChangePictures, case_caption
@@ -251,25 +251,29 @@ def test_another_aspect_is_noted_as_what_it_may_be(tmp_path: Path) -> None:
     assert "EXIF" in note
 
 
-def test_images_are_decoded_once_for_several_cases(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    read: list[Path] = []
+def test_the_last_images_are_kept(monkeypatch: pytest.MonkeyPatch) -> None:
+    read: list[str] = []
 
-    def counted(path: Path, *, needed: float) -> Any:
-        read.append(path)
-        return decode_reduced(path, needed=needed)
+    def decode(path: Path, *, needed: float) -> Decoded:
+        read.append(path.name)
+        return Decoded(np.broadcast_to(np.uint8(90), (4000, 3334, 3)), 1.0)  # 40 MB; two of them are kept
 
-    monkeypatch.setattr("yolo.report.pictures.decode_reduced", counted)
-    paths = [photo(tmp_path / f"{place}.png") for place in range(2)]
-    problem = problem_of(paths, detections=[(1, 1, 300, 150, place, 0, 0.5) for place in (0, 1)])
+    monkeypatch.setattr("yolo.report.pictures.read_size", lambda path: (4000, 3334))
+    monkeypatch.setattr("yolo.report.pictures.decode_reduced", decode)
+    problem = problem_of(["a", "b", "c"], detections=[(1, 1, 300, 150, place, 0, 0.5) for place in range(3)])
     pictures = CasePictures(problem)
-    for place in (0, 1, 0, 1, 0):
+    for place in (0, 1, 0, 2, 1):
         pictures(case(place, image=place))
-    assert len(read) == 2
-    monkeypatch.setattr("yolo.report.pictures._CACHED_BYTES", 1)
-    pictures = CasePictures(problem)
-    for place in (0, 0, 1, 0):
-        pictures(case(place, image=place))
-    assert len(read) == 2 + 3
+    assert read == ["a", "b", "c", "b"]
+
+
+def test_pictures_have_quality_80(tmp_path: Path) -> None:
+    picture = CasePictures(problem_of([photo(tmp_path / "a.png")], truths=[(1, 1, 90, 90, 0, 0)]))(case(truth=0))
+    assert picture is not None
+    photo(tmp_path / "b.jpg", quality=80)
+    drawn = io.BytesIO(base64.b64decode(picture.source.partition(",")[2]))
+    with Image.open(drawn) as one, Image.open(tmp_path / "b.jpg") as other:
+        assert one.quantization == other.quantization  # type: ignore[attr-defined]
 
 
 def matched_scene(path: str, *, detections: Sequence[Sequence[float]]) -> Any:

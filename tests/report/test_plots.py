@@ -77,12 +77,14 @@ def test_large_matrices_have_no_counts_and_then_no_names(
     assert (figures[0].get_size_inches() < 30).all()
 
 
-def test_counts_in_dark_cells_are_white(figures: list[Any]) -> None:
-    result = make_analysis(("cat", "dog", "none"), num_images=5).result
+def test_counts_in_dark_cells_are_white_and_long_names_cut(figures: list[Any]) -> None:
+    result = make_analysis(("c" * 23, "d" * 22, "none"), num_images=5).result
     # of 1,000 the root is at 0.55 for 302
     matrix = np.array([[1000, 303, 0, 0], [301, 0, 0, 0], [0, 0, 0, 0], [0, 0, 0, 0]])
     plot_confusion(replace(result, confusion_matrix=matrix), Path(), normalise=False)
     plot_confusion(replace(result, confusion_matrix=matrix), Path(), normalise=True)
+    labels = [label.get_text() for label in figures[0].axes[0].get_yticklabels()]
+    assert labels == ["c" * 21 + "…", "d" * 22, "none", "background"]
     texts = [{text.get_text(): text.get_color() for text in figure.axes[0].texts} for figure in figures]
     assert texts[0] == {"1000": "white", "303": "white", "301": "#1a1a1a", "": "#1a1a1a"}
     assert set(texts[1]) == {"0.77", "0.23", "1.00", ""}

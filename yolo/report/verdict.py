@@ -59,8 +59,8 @@ def make_verdict(comparison: Comparison, names: tuple[str, str], few: Sequence[b
         few: for each class, whether it has too few objects or images to say anything; empty where all have enough.
     """
     names = isolated_text(names[0]), isolated_text(names[1])
-    main = next((one for one in comparison.headline if one.name == MAIN_NUMBER), None)
-    if main is None or outcome(main, comparison.level) == "none":
+    main = next(one for one in comparison.headline if one.name == MAIN_NUMBER)
+    if outcome(main, comparison.level) == "none":
         line = "The numbers that could be computed are below."
         return Verdict("warning", "Nothing can be said: there is no mAP to compare.", (line,))
     level, headline, line = _main_text(main, comparison, names)
@@ -104,16 +104,13 @@ def _image_line(comparison: Comparison, names: tuple[str, str]) -> str:
 
 def _other_numbers_line(main: Difference, comparison: Comparison) -> str:
     """Headline numbers that clearly differ where the main one does not, or the other way; empty where none does."""
-    verdicts = {one.name: outcome(one, comparison.level) for one in comparison.headline}
+    outcomes = [(one, outcome(one, comparison.level)) for one in comparison.headline]
+    of_main = outcome(main, comparison.level)
     parts = []
     for word in ("better", "worse"):
-        clear = [
-            f"{HEADLINE_TEXT.get(one.name, (one.name, ''))[0]} ({signed(one.b - one.a)})"
-            for one in comparison.headline
-            if verdicts[one.name] == word and verdicts[main.name] != word
-        ]
-        if clear:
-            parts.append(f"{word} in {', '.join(clear)}")
+        clear = [one for one, found in outcomes if found == word != of_main]
+        named = ", ".join(f"{HEADLINE_TEXT[one.name][0]} ({signed(one.b - one.a)})" for one in clear)
+        parts += [f"{word} in {named}"] if clear else []
     if not parts:
         return ""
     return f"Each for itself, other numbers do differ by more than chance may explain: {'; '.join(parts)}."
@@ -121,18 +118,17 @@ def _other_numbers_line(main: Difference, comparison: Comparison) -> str:
 
 def _class_line(comparison: Comparison, names: tuple[str, str], few: Sequence[bool]) -> str:
     """Which classes differ by more than chance, after the correction; empty where there is one class only."""
-    verdicts = [(one, outcome(one, comparison.level, adjusted=True)) for one in comparison.class_ap_50_95]
-    few = few or [False] * len(verdicts)
-    measured = [(*pair, flag) for pair, flag in zip(verdicts, few, strict=True) if pair[1] != "none"]
+    few = few or [False] * len(comparison.class_ap_50_95)
+    outcomes = [outcome(one, comparison.level, adjusted=True) for one in comparison.class_ap_50_95]
+    measured = [row for row in zip(comparison.class_ap_50_95, outcomes, few, strict=True) if row[1] != "none"]
     if len(measured) < 2:
         return ""
     left_out = sum(flag for _, _, flag in measured)
     rest = f" {left_out} of them {'is' if left_out == 1 else 'are'} on too few images to say." if left_out else ""
-    parts = [
-        f"{word} in {_listed(found)}"
-        for word in ("better", "worse")
-        if (found := [one for one, verdict, flag in measured if verdict == word and not flag])
-    ]
+    parts = []
+    for word in ("better", "worse"):
+        clear = [one for one, found, flag in measured if found == word and not flag]
+        parts += [f"{word} in {_listed(clear)}"] if clear else []
     if not parts:
         return (
             f"No single one of the {len(measured)} classes differs by more than chance may explain (p-values adjusted "
