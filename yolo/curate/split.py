@@ -294,22 +294,20 @@ def split_stratified(
     has_class[images.image_index, images.objects.labels] = True
     has_class = has_class[order]
     left = has_class.sum(axis=0)  # (C,) images without a part
-    of_class, of_images = (
-        np.outer(shares, left),
-        np.asarray(shares) * len(names),
-    )  # (P, C), (P,) images that are lacking
+    lacking = np.outer(shares, left)  # (P, C) images of each class that each part lacks
+    lacking_in_all = np.asarray(shares) * len(names)  # (P,)
     parts, sizes = np.full(len(names), -1, np.int64), np.zeros(len(shares), np.int64)
     while (waiting := parts < 0).any():
         present = np.flatnonzero(left)
         rarest = present[np.argmin(left[present])] if len(present) else None  # None: those left have no objects
-        lacking = of_images if rarest is None else of_class[:, rarest]  # views, which change below
+        short = lacking_in_all if rarest is None else lacking[:, rarest]  # a view, which changes below
         for place in np.flatnonzero(waiting if rarest is None else waiting & has_class[:, rarest]).tolist():
             allowed = _allowed(sizes, len(names) - sizes.sum())
             # rounded, as sums of shares are not exact
-            part = np.lexsort((-np.round(of_images, 6), -np.round(lacking, 6), ~allowed))[0]
+            part = np.lexsort((-np.round(lacking_in_all, 6), -np.round(short, 6), ~allowed))[0]
             parts[place] = part
-            of_class[part, has_class[place]] -= 1
-            of_images[part] -= 1
+            lacking[part, has_class[place]] -= 1
+            lacking_in_all[part] -= 1
             left[has_class[place]] -= 1
             sizes[part] += 1
     result = np.empty_like(parts)
