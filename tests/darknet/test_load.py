@@ -290,6 +290,6 @@ def test_predict_held_two_copies_of_the_weights(tmp_path: Path) -> None:
     assert 0.9 < fusing / file_bytes < 1.3
     assert 0.9 < loading / file_bytes < 1.3
     assert loading_oldest / file_bytes < 1.6  # it stands transposed in the file
-    assert filling / file_bytes < 1.1  # the network is there already: only the file's own pages come and go
+    assert filling / file_bytes < 0.5  # the network is there already: only some of the file's pages come and go
     assert copying / file_bytes > 0.9  # the measurement would have seen a second copy
     torch.testing.assert_close(packed(images), network(images))

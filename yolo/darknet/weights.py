@@ -199,13 +199,17 @@ def check_finite(weights: DarknetWeights) -> None:
     """
     for index, blocks in weights.arrays.items():
         for name, array in blocks.items():
-            # minimum and maximum hand NaN on, and need no array of answers
-            smallest, largest = array.min(), array.max()
-            if not (np.isfinite(smallest) and np.isfinite(largest)):
-                raise WeightsError(f"{weights.source}: {name} of layer {index} have values that are not finite numbers")
-            if name == "rolling_variance" and smallest < 0:
-                raise WeightsError(f"{weights.source}: {name} of layer {index} has negative values")
-            release_pages(array)
+            # in the order of the file: a transposed matrix has its outputs last there
+            stored = array.reshape(-1) if array.flags.c_contiguous else np.moveaxis(array, 0, -1)
+            for rows in row_slices(stored.shape):
+                # minimum and maximum hand NaN on, and need no array of answers
+                smallest, largest = stored[rows].min(), stored[rows].max()
+                where = f"{weights.source}: {name} of layer {index}"
+                if not (np.isfinite(smallest) and np.isfinite(largest)):
+                    raise WeightsError(f"{where} have values that are not finite numbers")
+                if name == "rolling_variance" and smallest < 0:
+                    raise WeightsError(f"{where} has negative values")
+                release_pages(array)
 
 
 def row_slices(shape: Sequence[int]) -> Iterator[slice]:
