@@ -18,6 +18,7 @@ from yolo.errors import DataError, SaveError
 from yolo.files import (
     atomic_folder,
     atomic_write,
+    expand_home,
     new_folder,
     read_bytes,
     remove_unfinished,
@@ -251,3 +252,10 @@ def test_bytes_are_those_of_ordinary_files_of_bounded_size(tmp_path: Path) -> No
     for endless in (pipe, Path("/dev/zero")):
         with pytest.raises(DataError, match=rf"{endless.name}: cannot be read \(it is a pipe or a device"):
             read_bytes(endless)
+
+
+def test_a_tilde_is_the_home_folder_unless_a_name_only_begins_with_it(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("HOME", "/home/me")
+    assert expand_home("~/a/b.jpg") == Path("/home/me/a/b.jpg")
+    for name in ("~$a.jpg", "a/~/b.jpg", "a.jpg"):
+        assert expand_home(name) == Path(name)

@@ -152,9 +152,17 @@ def write_text(path: Path, text: str) -> None:
         temporary.write_text(text, encoding="utf-8")
 
 
+def expand_home(path: str | Path) -> Path:
+    """A path with `~` as the home folder; a name that only begins like one, such as `~$a.jpg`, stays as it is."""
+    try:
+        return Path(path).expanduser()
+    except RuntimeError:  # there is no user of that name
+        return Path(path)
+
+
 def new_folder(parent: Path, name: str) -> Path:
     """Create and return `parent/name`, or `name-2`, `name-3`, ... : the first that does not exist yet."""
-    parent, count = parent.expanduser(), 1
+    parent, count = expand_home(parent), 1
     while True:
         folder = parent / (name if count == 1 else f"{name}-{count}")
         with saving(folder):

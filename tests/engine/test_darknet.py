@@ -74,16 +74,6 @@ def test_networks_that_detect_nothing_on_rgb_images_are_refused(cfg: str, messag
         detector_classes(plan_cfg(find_cfg(tmp_path / "small.cfg")))
 
 
-def test_weights_of_another_network_are_refused_by_name(tmp_path: Path) -> None:
-    weights = write_darknet(tmp_path)
-    other = write(tmp_path / "other.cfg", detector_cfg(classes=3))
-    with pytest.raises(WeightsError, match=r"small\.weights ends inside layer 3 \(connected\) of .*other\.cfg"):
-        open_darknet(weights, cfg=str(other))
-    smaller = write(tmp_path / "smaller.cfg", detector_cfg(classes=1))
-    with pytest.raises(WeightsError, match=r"small\.weights goes on for \d+ bytes after .*smaller\.cfg"):
-        open_darknet(weights, cfg=str(smaller))
-
-
 def test_a_safetensors_file_needs_no_cfg_and_gets_none(tmp_path: Path) -> None:
     detector = import_darknet(DarknetImportConfig(weights=str(write_darknet(tmp_path))))
     for options in ({"cfg": "yolov1"}, {"names": "a.names"}):

@@ -74,14 +74,6 @@ def test_a_bad_image_is_counted_and_shown_and_does_not_end_the_run(tmp_path: Pat
     assert console.export_text().count(str(broken)) == 1
 
 
-def test_no_readable_image_at_all_is_an_error(tmp_path: Path) -> None:
-    data = draw_shapes(tmp_path / "data", num_train=2)
-    for path in (tmp_path / "data" / "images" / "train").iterdir():
-        break_image(path)
-    with pytest.raises(DataError, match="no training image could be read"):
-        train(tiny_config(data, tmp_path))
-
-
 def test_backgrounds_only_do_not_hurt(tmp_path: Path) -> None:
     data = draw_shapes(tmp_path / "data")
     for index in range(8):

@@ -125,18 +125,6 @@ def test_a_chain_keeps_its_ends() -> None:
     assert found.boxes.tolist() == [boxes[0], boxes[2]]
 
 
-def test_classes_do_not_suppress_each_other() -> None:
-    same = [[0.0, 0.0, 10.0, 10.0]] * 2
-    assert len(suppress(make(same, [0.9, 0.8], [0, 1]), iou_threshold=0.5, max_detections=10)) == 2
-
-
-def test_exactly_the_threshold_stays() -> None:
-    # 10x10 and its left half: IoU exactly 1/2
-    boxes = [[0.0, 0.0, 10.0, 10.0], [0.0, 0.0, 5.0, 10.0]]
-    assert len(suppress(make(boxes, [0.9, 0.8], [0, 0]), iou_threshold=0.5, max_detections=10)) == 2
-    assert len(suppress(make(boxes, [0.9, 0.8], [0, 0]), iou_threshold=0.49, max_detections=10)) == 1
-
-
 def test_ties_keep_the_first() -> None:
     boxes = [[0.0, 0.0, 10.0, 10.0], [0.0, 0.0, 10.0, 9.0]]
     found = suppress(make(boxes, [0.5, 0.5], [0, 0]), iou_threshold=0.5, max_detections=10)

@@ -15,7 +15,7 @@ from yolo.darknet.plan import detector_classes, plan_cfg
 from yolo.darknet.weights import WeightsHeader
 from yolo.engine.checkpoint import DetectorMetadata, default_settings, load_detector, save_detector
 from yolo.errors import ConfigError, WeightsError
-from yolo.files import atomic_write
+from yolo.files import atomic_write, expand_home
 
 
 def open_darknet(
@@ -40,7 +40,7 @@ def open_darknet(
     plan = plan_cfg(found)
     num_classes = detector_classes(plan)
     beside = weights.with_suffix(".names")
-    names_path = Path(names).expanduser() if names else beside if beside.is_file() else None
+    names_path = expand_home(names) if names else beside if beside.is_file() else None
     class_names = () if names_path is None else read_names(names_path, num_classes)
     network, header = load_darknet(weights, DarknetSpec(cfg=found.text), plan, mapped=mapped)
     predict, val = default_settings(network.spec)
@@ -67,7 +67,7 @@ def import_darknet(config: DarknetImportConfig) -> Path:
         ConfigError: nobody named the output, and there is such a file.
         GridYoloError: as `open_darknet`.
     """
-    weights = Path(config.weights).expanduser()
+    weights = expand_home(config.weights)
     check_is_darknets(weights)
     output = _output(config.output, weights, ".safetensors")
     network, metadata = open_darknet(weights, cfg=config.cfg, names=config.names)
@@ -83,7 +83,7 @@ def export_darknet(config: DarknetExportConfig) -> tuple[Path, Path, Path]:
         ConfigError: `upto` is more than the network has layers; or files would be lost: one that nobody named as
             the output, or a cfg or names beside it that are others.
     """
-    source = Path(config.weights).expanduser()
+    source = expand_home(config.weights)
     if source.suffix == WEIGHTS_SUFFIX:
         raise WeightsError(f"{source}: is a file of darknet already; export takes a *.safetensors detector")
     network, metadata = load_detector(source)
@@ -113,7 +113,7 @@ def export_darknet(config: DarknetExportConfig) -> tuple[Path, Path, Path]:
 
 def _output(wanted: str, source: Path, suffix: str) -> Path:
     """The file to write; one that the user has not named must not exist, or something could be lost unseen."""
-    output = Path(wanted).expanduser() if wanted else source.with_suffix(suffix)
+    output = expand_home(wanted) if wanted else source.with_suffix(suffix)
     if not wanted and output.exists():
         raise ConfigError(f"{output}: exists already; name it, or another, with --output")
     return output

@@ -23,6 +23,7 @@ from yolo.engine.checkpoint import DetectorMetadata, load_detector
 from yolo.engine.darknet import open_darknet
 from yolo.engine.environment import choose_device, choose_dtype
 from yolo.errors import ConfigError, DataError
+from yolo.files import expand_home
 from yolo.geometry import place_image, plan_resize
 from yolo.images import read_image
 from yolo.models.fusion import fuse
@@ -48,7 +49,7 @@ def open_detector(
     weights: Path, *, cfg: str = "", names: str = "", mapped: bool = False
 ) -> tuple[Network, DetectorMetadata]:
     """A detector from a `*.safetensors` file or from darknet's files; see `load_detector` and `open_darknet`."""
-    weights = weights.expanduser()
+    weights = expand_home(weights)
     if cfg or weights.suffix == WEIGHTS_SUFFIX:
         return open_darknet(weights, cfg=cfg, names=names, mapped=mapped)
     if names:
@@ -128,7 +129,7 @@ class Detector:
             ValueError: an array that is not an (H, W, 3) uint8 image.
             ConfigError: "auto" of weights that gridyolo has not validated.
         """
-        pixels = read_image(Path(image).expanduser()) if isinstance(image, str | Path) else image
+        pixels = read_image(expand_home(image)) if isinstance(image, str | Path) else image
         settings, _ = choose_settings(
             self.metadata,
             score_threshold=score_threshold,
@@ -244,7 +245,7 @@ def _table(source: str, metadata: DetectorMetadata) -> ThresholdTable:
                 "gridyolo val --weights ... --data ... and pass its metrics.json: --conf runs/val/metrics.json"
             )
         return metadata.thresholds
-    path = Path(source).expanduser()
+    path = expand_home(source)
     # predicting needs nothing of the evaluation but this
     from yolo.evaluation.result import EvaluationResult
     from yolo.evaluation.thresholds import threshold_table

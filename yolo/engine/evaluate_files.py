@@ -27,7 +27,7 @@ from yolo.evaluation.analysis import Analysis, analyse
 from yolo.evaluation.comparison import Comparison, compare
 from yolo.evaluation.matching import match
 from yolo.evaluation.voc import INTERPOLATIONS, VocResult, evaluate_voc
-from yolo.files import new_folder, write_json
+from yolo.files import expand_home, new_folder, write_json
 from yolo.formats.issues import InputWarning
 from yolo.report.compare import Sides, write_comparison
 from yolo.report.page import ReportContext
@@ -109,7 +109,7 @@ def report(config: ReportConfig, console: Console | None = None) -> ReportRun:
     analysis = analyse(problem, replicates=config.bootstrap)
     folder = new_folder(Path(config.runs), config.name)
     paths = {name: getattr(config, name) for name in ("ground_truth", "detections", "images", "names")}
-    inputs = {name: str(Path(path).expanduser().absolute()) for name, path in paths.items() if path}
+    inputs = {name: str(expand_home(path).absolute()) for name, path in paths.items() if path}
     write_json(folder / _INPUTS, inputs | {"split": config.split, "format": found.format})
     if voc is not None:
         write_json(folder / "voc.json", voc.to_dict())
@@ -134,7 +134,7 @@ def compare_files(config: CompareConfig, console: Console | None = None) -> Comp
         DataError: files that cannot be used, or run folders that were measured on different images or objects.
     """
     console = console or Console(quiet=True)
-    first, second = (_side(Path(word).expanduser(), config.format) for word in (config.a, config.b))
+    first, second = (_side(expand_home(word), config.format) for word in (config.a, config.b))
     truth = _common_truth(config, first, second)
     say(console, _describe_truth(truth))
     warnings = list(truth.warnings)
@@ -188,7 +188,7 @@ def _warning_lines(warnings: Iterable[InputWarning]) -> list[str]:
 
 
 def _class_names(path: str) -> tuple[str, ...] | None:
-    return read_names(Path(path).expanduser()) if path else None
+    return read_names(expand_home(path)) if path else None
 
 
 def _side(path: Path, detection_format: DetectionFormat) -> _Side:

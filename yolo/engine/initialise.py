@@ -18,6 +18,7 @@ from yolo.darknet.network import DarknetNetwork, DarknetSpec
 from yolo.darknet.plan import NetworkPlan, check_trainable, detector_classes, plan_cfg, with_classes
 from yolo.engine.checkpoint import load_detector
 from yolo.errors import ConfigError, WeightsError
+from yolo.files import expand_home
 from yolo.models.network import GridNetwork, Network, NetworkSpec
 from yolo.models.weights import fill, load_backbone_weights
 
@@ -73,7 +74,7 @@ def _initialise(network: Network, source: str, console: Console, *, file_plan: N
     """
     if source == RANDOM:
         return 0
-    path = Path(source).expanduser()
+    path = expand_home(source)
     if isinstance(network, GridNetwork):
         if path.suffix == WEIGHTS_SUFFIX:
             raise ConfigError(f"{source}: is a file of darknet, whose network --cfg names; there is no cfg")

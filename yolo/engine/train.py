@@ -23,7 +23,7 @@ from yolo.engine.train_log import TrainingDisplay
 from yolo.engine.train_state import Training, prepare, resume, save
 from yolo.engine.validate import Evaluation, evaluate_network, write_evaluation
 from yolo.errors import DataError, GridYoloError, SaveError
-from yolo.files import write_json
+from yolo.files import expand_home, write_json
 from yolo.losses.yolo_loss import TERM_NAMES
 from yolo.models.fusion import fuse
 from yolo.models.network import count_parameters
@@ -58,7 +58,7 @@ def train(config: TrainConfig, console: Console | None = None) -> TrainingRun:
     """
     console = console or Console(quiet=True)
     if config.resume is None:
-        training = prepare(replace(config, data=str(Path(config.data).expanduser().absolute())), console)
+        training = prepare(replace(config, data=str(expand_home(config.data).absolute())), console)
     else:
         training = resume(config, console)
     try:

@@ -20,6 +20,7 @@ from yolo.data.loader import TrainBatches, make_loader
 from yolo.data.read import Split, find_dataset, read_split
 from yolo.engine.validate import evaluation_loader, workers_of
 from yolo.errors import DataError
+from yolo.files import expand_home
 from yolo.geometry import ResizeMode
 from yolo.structures import Batch
 from yolo.transforms.augment import make_transform
@@ -131,6 +132,6 @@ def open_cache(
     if config.cache == "none" or resize == "stretch_corners":
         return None
     if config.cache == "disk":
-        folder = Path(config.cache_dir).expanduser() if config.cache_dir else default_cache_dir()
+        folder = expand_home(config.cache_dir) if config.cache_dir else default_cache_dir()
         return DiskCache(folder, input_hw, resize, may_reduce=for_training, limit_mb=config.cache_mb)
     return MemoryCache(num_images, input_hw, limit_mb=config.cache_mb * (3 if for_training else 1) // 4)

@@ -25,7 +25,7 @@ from yolo.engine.train_log import RunFolder
 from yolo.errors import ConfigError, WeightsError
 from yolo.evaluation.result import EvaluationResult
 from yolo.evaluation.thresholds import threshold_table
-from yolo.files import atomic_write
+from yolo.files import atomic_write, expand_home
 from yolo.structures import Batch
 from yolo.transforms.augment import make_transform
 
@@ -186,7 +186,7 @@ def resume(given: TrainConfig, console: Console) -> Training:
         WeightsError: its state is missing, damaged or from another version, or the dataset's classes have changed.
     """
     assert given.resume is not None
-    folder = Path(given.resume).expanduser()
+    folder = expand_home(given.resume)
     defaults = asdict(TrainConfig(resume=given.resume))
     changed = [name for name, value in asdict(given).items() if value != defaults[name]]
     refused = [name for name in changed if name not in _CHANGEABLE]

@@ -19,7 +19,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from yolo.errors import DataError, ImageReadError, SaveError, printable
-from yolo.files import atomic_write, saving
+from yolo.files import atomic_write, expand_home, saving
 from yolo.formats.paths import find_files
 from yolo.images import IMAGE_SUFFIXES, read_image
 
@@ -60,7 +60,7 @@ def open_source(source: str) -> Iterator[Frame | Unreadable]:
         DataError: at once, if there is nothing of that name or nothing in it that can be read.
         ImageReadError: when iterated, for a single image that cannot be read.
     """
-    path = Path(source).expanduser()
+    path = expand_home(source)
     if path.is_dir():
         # ._x.jpg is what macOS leaves beside x.jpg
         found = find_files(path, lambda name: _is_accepted(Path(name)) and not name.startswith("._"))
