@@ -151,7 +151,7 @@ def test_lines_at_the_edge_of_the_picture_are_whole() -> None:
     assert not (half[22:38, 70:] == ORANGE).all(axis=2).any()
     assert (half[20, 60:80] == ORANGE).all()
     # up to 3 pixels outside count as at the edge
-    for box, seen in (((-3, 20, 40, 40), True), ((-4, 20, 40, 40), False)):
+    for box, seen in (((-3, 20, 40, 40), True), ((-3.5, 20, 40, 40), False)):
         assert (draw_outlines(BLACK_OUTLINES, [Outline(box, ORANGE, edged=False)])[30, 0] == ORANGE).all() == seen
 
 

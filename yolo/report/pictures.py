@@ -20,6 +20,7 @@ from yolo.arrays import Int64, UInt8
 from yolo.detection_sets import ImageTable, Problem
 from yolo.errors import ImageReadError
 from yolo.evaluation.comparison import ImageChange
+from yolo.evaluation.errors import FOREGROUND_IOU
 from yolo.evaluation.examples import Example
 from yolo.evaluation.matching import Matches
 from yolo.images import read_size
@@ -36,7 +37,6 @@ _CASE_SHARE = 0.28  # of the view that the boxes of a case take
 _CHANGE_SHARE = 0.75  # that all boxes of an image take
 _MAX_BOXES = 200  # on one picture
 _MAX_NAMED = 3
-_IOU = 0.5
 _QUALITY = 80  # of the JPEGs
 
 
@@ -259,7 +259,7 @@ class _Scene:
 
 
 def _look(matches: Matches, image: int, score_threshold: float) -> _Scene:
-    taken, true_positive, false_positive = matches.at(_IOU)
+    taken, true_positive, false_positive = matches.at(FOREGROUND_IOU)
     detections, truths = matches.problem.detections, matches.problem.truths
     shown = np.flatnonzero((detections.image_index == image) & (detections.scores >= score_threshold))
     shown = shown[np.argsort(-detections.scores[shown], kind="stable")]
