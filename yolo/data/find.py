@@ -61,11 +61,7 @@ class DatasetDescriptor:
     extra: Path | None = None  # sidecar with what label files cannot hold
 
     def sources(self, split: str) -> tuple[SplitSource, ...]:
-        """The sources of a split; `valid` and `validation` mean `val`.
-
-        Raises:
-            DataError: there is no such split.
-        """
+        """The sources of a split; `valid` and `validation` mean `val`. DataError if there is no such split."""
         name = canonical_split(split)
         if name not in self.splits:
             exist = ", ".join(self.splits) or "none"
@@ -114,11 +110,7 @@ def recognise_source(path: Path) -> Format:
 
 
 def coco_source(path: Path, root: Path) -> SplitSource:
-    """The source for a JSON, or for a folder of COCO images whose JSON has to be found.
-
-    Raises:
-        DataError: no JSON belongs to the folder; the places tried are listed.
-    """
+    """The source for a JSON, or for a folder of COCO images whose JSON has to be found; DataError if there is none."""
     if not path.is_dir():
         return SplitSource(path, "coco")
     folder = path
@@ -135,11 +127,7 @@ def coco_source(path: Path, root: Path) -> SplitSource:
 
 
 def csv_source(path: Path) -> SplitSource:
-    """The source for a CSV file, or for a folder of images with one in it.
-
-    Raises:
-        DataError: there is none in the folder.
-    """
+    """The source for a CSV file, or for a folder of images with one in it; DataError if there is none."""
     if not path.is_dir():
         return SplitSource(path, "csv")
     found = _box_csv_in(path)

@@ -48,7 +48,7 @@ def find_images(folder: Path) -> list[Path]:
 def find_files(folder: Path, is_wanted: Callable[[str], bool]) -> list[Path]:
     """All files below a folder whose names are wanted, sorted; links are followed once, hidden folders skipped.
 
-    Raises a DataError if a folder may not be listed.
+    DataError if a folder may not be listed.
     """
     found: list[Path] = []
     visited: set[str] = set()
