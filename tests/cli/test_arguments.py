@@ -47,10 +47,13 @@ def test_an_unknown_key_in_a_file_is_an_error(tmp_path: Path) -> None:
     [
         (["--daat", "x"], "unknown option --daat; did you mean --data"),
         (["data=d", "--learning-rate", "1"], "unknown option --learning"),
+        (["data=d", "--epoch-count", "1"], r"unknown option --epoch-count; did you mean --epochs\?"),
+        (["data=d", "--verbose", "1"], r"unknown option --verbose \(see"),
         (["data=d", "--ignore-iou", "1"], "did you mean --loss.ignore-iou"),
         (["data=d", "--batch-size", "many"], "batch_size"),
         (["data=d", "--batch-size", "0"], "batch_size must be at least 1"),
         (["data=d", "--precision", "8"], "precision"),
+        (["data=d", "--input-size", "31"], "input_size must be at least 32"),
         (["data=d", "--input-size", "330"], "do not fit"),
         (["data=d", "--model.grid-size", "13"], "Possible grid sizes: 5, 10, 20, 40, 80"),
         (["data=d", "--augment.mosaic", "2"], r"augment.mosaic must be in \[0, 1\]"),
