@@ -31,13 +31,7 @@ def say(console: Console, *lines: str) -> None:
 
 
 def print_table(console: Console, rows: Sequence[Sequence[str]], *, bold: int = 0) -> None:
-    """Print a table of which the first row is the header; see `table_text`.
-
-    Args:
-        console: where to.
-        rows: of equally many cells.
-        bold: so many rows below the header stand out on a terminal.
-    """
+    """Print a table as `table_text` does; on a terminal the header and the first `bold` rows below it stand out."""
     if console.is_terminal:
         console.print(_table(rows, bold))
     else:
@@ -45,7 +39,7 @@ def print_table(console: Console, rows: Sequence[Sequence[str]], *, bold: int = 
 
 
 def table_text(rows: Sequence[Sequence[str]]) -> str:
-    """Rows as aligned text, the first column to the left and the others to the right; no line break at the end.
+    """Rows, of which the first is the header, as aligned text: the first column to the left, the others to the right.
 
     >>> print(table_text([("Class", "AP"), ("cat", "0.500")]))
     Class     AP

@@ -79,13 +79,7 @@ def _share(path: Path, mode: int) -> None:
 
 @contextmanager
 def saving(path: Path, temporary: Path | None = None, *, errors: tuple[type[Exception], ...] = ()) -> Iterator[None]:
-    """Raise a SaveError that names `path`, its trouble and a remedy where the block cannot write.
-
-    Args:
-        path: what is written.
-        temporary: the file that it is written to first.
-        errors: what the library that writes raises beside OSError.
-    """
+    """Raise a SaveError that names `path`, the reason and a remedy where the block cannot write; see `atomic_write`."""
     writer_errors: tuple[type[Exception], ...] = (OSError, *errors)
     try:
         yield

@@ -38,17 +38,10 @@ _MIN_SIDE = 0.005
 
 
 def crop_with_edges(image: Pixels, *, dx: int, dy: int, width: int, height: int) -> Pixels:
-    """Cut out a rectangle; where it reaches beyond the image, the nearest edge pixel is repeated.
+    """Cut out a rectangle: (H, W, 3) of any type to (height, width, 3) of that type, a copy.
 
-    Args:
-        image: (H, W, 3) uint8 or float32.
-        dx: left edge of the rectangle in pixels of the image; may be negative or beyond the image.
-        dy: top edge, likewise.
-        width: of the rectangle, at least 1, which a jitter below a half ensures.
-        height: likewise.
-
-    Returns:
-        (height, width, 3), a copy of the type of `image`.
+    Its left upper corner (dx, dy) and its size, at least 1, are in pixels of the image. Where it reaches beyond the
+    image, or lies beside it, the nearest edge pixel is repeated.
     """
     top, rows, bottom = _cut_axis(image.shape[0], dy, height)
     left, cols, right = _cut_axis(image.shape[1], dx, width)
@@ -183,16 +176,9 @@ class DarknetAugment:
         *,
         with_mosaic: bool,
     ) -> Sample:
-        """Draw and apply. There is no mosaic: `load_partners` and `with_mosaic` are not looked at.
+        """From the original image, uint8, to a float32 image (input_h, input_w, 3) in [0, 1], with their ground truths.
 
-        Args:
-            sample: the original image, uint8, with ground truth in its pixels.
-            generator: source of the draws.
-            load_partners: not used.
-            with_mosaic: not used.
-
-        Returns:
-            float32 image (input_h, input_w, 3) in [0, 1], ground truth in its pixels.
+        There is no mosaic: `load_partners` and `with_mosaic` are not used.
         """
         height, width = sample.image.shape[:2]
         params = self.draw_params(generator, (height, width))
