@@ -65,7 +65,7 @@ def test_many_classes_share_one_entry_of_the_legend(num_classes: int, entries: i
 
 
 @pytest.mark.parametrize(
-    ("num_classes", "counts", "names"), [(20, True, True), (21, False, True), (239, False, True), (400, False, False)]
+    ("num_classes", "counts", "names"), [(20, True, True), (21, False, True), (239, False, True), (300, False, False)]
 )
 def test_large_matrices_have_no_counts_and_then_no_names(
     num_classes: int, counts: bool, names: bool, figures: list[Any]
