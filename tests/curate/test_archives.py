@@ -181,10 +181,10 @@ def test_an_encrypted_zip(tmp_path: Path) -> None:
 
 
 def test_the_same_name_twice(tmp_path: Path) -> None:
-    with pytest.raises(DataError, match=r"'\./a': is there twice"):
+    with pytest.raises(DataError, match=r"'\./a': appears twice"):
         _unpack(_tar_with(_entry("a", size=1), _entry("./a", size=2)), tmp_path)
     (tmp_path / "zip").mkdir()
-    with pytest.raises(DataError, match="'a': is there twice"):
+    with pytest.raises(DataError, match="'a': appears twice"):
         _unpack(_zip_with("a", again=True), tmp_path / "zip")
 
 

@@ -93,7 +93,7 @@ def test_from_nothing_to_a_dataset_that_can_be_read(site: Site, tmp_path: Path) 
     assert printed.startswith("Do what you like.\n")
     assert "trainval.tar: fetched in 0:00" in printed
     assert printed.count("its SHA-256 is right") == 3
-    assert printed.endswith(f"go on with: gridyolo train --data {path}\n")
+    assert printed.endswith(f"continue with: gridyolo train --data {path}\n")
     assert "\x1b" not in printed
 
 
@@ -105,7 +105,7 @@ def test_a_second_time_nothing_is_done(site: Site, tmp_path: Path) -> None:
     assert "differs" not in site.printed.getvalue()
     assert site.tree() == before
     assert len(site.server.requests) == asked
-    assert "things is there already" in site.printed.getvalue()
+    assert "things exists already" in site.printed.getvalue()
 
 
 def test_only_what_is_missing_is_fetched(site: Site) -> None:
@@ -127,7 +127,7 @@ def test_only_what_is_missing_is_fetched(site: Site) -> None:
 def test_without_train_the_next_step_is_to_measure(site: Site) -> None:
     site.describe(site.server.put("a.zip", zip_of({"a": b"a"})), val="things")
     path = site.download()
-    assert f"go on with: gridyolo val --weights WEIGHTS --data {path}\n" in site.printed.getvalue()
+    assert f"continue with: gridyolo val --weights WEIGHTS --data {path}\n" in site.printed.getvalue()
 
 
 def test_archives_are_kept_on_request_and_used_again(site: Site) -> None:
@@ -165,7 +165,7 @@ def test_an_interrupt_tells_how_to_go_on(site: Site, monkeypatch: pytest.MonkeyP
     with pytest.raises(KeyboardInterrupt):
         site.download()
     assert site.tree() == ["downloads/a.zip"]
-    assert "the same command continues" in site.printed.getvalue()
+    assert "run the same command to resume" in site.printed.getvalue()
     monkeypatch.undo()
     site.download()
     assert len(site.server.requests) == 1
@@ -196,7 +196,7 @@ def test_a_folder_of_the_user_is_not_touched(site: Site, marker: str | None) -> 
     if marker is not None:
         put_text(site.output / "things" / MARKER, marker)
     before = site.tree()
-    with pytest.raises(DataError, match=r"things: is there already.*another --output"):
+    with pytest.raises(DataError, match=r"things: already exists.*another --output"):
         site.download()
     assert site.tree() == before
     assert site.server.requests == []

@@ -282,7 +282,7 @@ def test_the_sidecar_gives_ids_flags_and_areas(tmp_path: Path) -> None:
         (EXTRA + "a.png,,1,,2,\n", "iscrowd is '2'"),
         (EXTRA + "a.png,,1,,,-1\n", "area is '-1'"),
         (EXTRA + "a.png,,1,,,inf\n", "area is 'inf'"),
-        (EXTRA + "a.png,,1,1,,\na.png,,1,1,,\n", "line 3: object 1 of 'a.png' is there already"),
+        (EXTRA + "a.png,,1,1,,\na.png,,1,1,,\n", "line 3: object 1 of 'a.png' appears twice"),
         (EXTRA + f'a.png,"{"x" * 200_000}', "line 2: is not CSV"),
     ],
 )

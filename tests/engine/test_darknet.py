@@ -115,7 +115,7 @@ def test_names_beside_the_weights_are_found(tmp_path: Path) -> None:
     [
         ("cat\n", r"a\.names: has 1 class names, the network has 2 classes"),
         ("cat\ndog\nhen\n", r"a\.names: has 3 class names"),
-        ("cat\ncat\n", r"a\.names: 'cat' is there twice"),
+        ("cat\ncat\n", r"a\.names: 'cat' appears twice"),
         (b"\xff\xfe\x00cat\n", r"a\.names: is not UTF-8 text"),
         ("x" * 1_000_001, r"a\.names: is too large"),
     ],

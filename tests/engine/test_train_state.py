@@ -132,7 +132,7 @@ def test_a_full_disk_ends_a_run_with_what_to_do_and_loses_one_epoch_at_most(
             train(tiny_config(shapes, tmp_path))
     assert str(caught.value) == (
         f"{folder / 'weights' / 'last.ckpt'}: could not be saved (No space left on device); "
-        f"free some space and go on with: gridyolo train --resume {folder}"
+        f"free some space and continue with: gridyolo train --resume {folder}"
     )
     with (folder / "events.jsonl").open("a") as file:
         file.write('{"time": 1')  # a line that did not find room

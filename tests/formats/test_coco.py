@@ -66,7 +66,7 @@ def test_boxes_are_corner_and_size_and_every_field_is_kept(tmp_path: Path) -> No
         (_annotation([1, 1, 9, 9], category_id=None), "unknown_class", "category_id None"),
         (_annotation([1, 1, 9, 9], image_id=99), "unknown_image", "image_id 99 is not among the images"),
         (_annotation([1, 1, 9, 9], image_id=[10]), "unknown_image", "image_id [10]"),
-        (_annotation([0, 0, 5, 5]), "duplicate", "is there already"),
+        (_annotation([0, 0, 5, 5]), "duplicate", "appears twice"),
     ],
 )
 def test_a_bad_annotation_goes_alone_and_is_named(tmp_path: Path, bad: dict[str, Any], kind: str, words: str) -> None:
@@ -156,7 +156,7 @@ _A = {"id": 1, "file_name": "a.png"}
         (_broken(categories=[3]), r"categories\[0\] is a JSON number, expected an object"),
         (
             _broken(categories=[{"id": 1, "name": "a"}] * 2),
-            r"categories\[1\]: id 1 is there already, for 'a'; give each category an id of its own",
+            r"categories\[1\]: id 1 is already used for 'a'; give each category an id of its own",
         ),
     ],
 )

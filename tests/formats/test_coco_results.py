@@ -138,7 +138,7 @@ def test_a_name_of_several_images_is_refused(tmp_path: Path) -> None:
         ([0, 1, 2], [1, 2, 3], "subtract 1 from"),
         ([1, 2, 4, 5], [0, 1, 2, 3], r"class numbers counted from 0, but the ids of the ground truth have gaps"),
         ([1, 2, 4, 5, 7], [1, 2, 3, 4, 5], "class numbers counted from 1"),
-        ([1, 2], [8, 9], "not one detection is of a class of the ground truth; they have 8, 9, the ground truth 1, 2"),
+        ([1, 2], [8, 9], "no detection is of a class of the ground truth; they have 8, 9, the ground truth 1, 2"),
     ],
 )
 def test_ids_of_another_numbering_are_refused(
@@ -187,7 +187,7 @@ def test_class_numbers_where_the_ground_truth_has_no_ids(
         ("3", "is a JSON value that is not an array"),
         ([3], "element 0 is 3"),
         ([detection(1, 1, BOX), [1]], r"element 1 is \[1\]"),
-        ([detection(9, 1, BOX)], "not one detection is on an image .* such as 9, the ground truth has '1'"),
+        ([detection(9, 1, BOX)], "no detection is on an image .* such as 9, the ground truth has '1'"),
         ([{"image_id": 1, "category_id": 1, "score": 1, "segmentation": {}}], "masks are not evaluated"),
         ([{"image_id": 1, "category_id": 1, "score": 1, "keypoints": []}], "key points only"),
         ([{"image_id": 1, "category_id": 1, "bbox": BOX}], "detection 0 has no 'score'"),

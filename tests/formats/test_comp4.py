@@ -108,7 +108,7 @@ def test_a_line_that_is_no_detection_is_an_error(tmp_path: Path, content: str | 
 def test_files_that_do_not_belong_to_the_ground_truth(tmp_path: Path) -> None:
     with pytest.raises(DataError, match="has no file of a class of the ground truth; it has 'person', the ground"):
         read(tmp_path / "1", person=LINE)
-    with pytest.raises(DataError, match="not one detection is on an image of the ground truth"):
+    with pytest.raises(DataError, match="no detection is on an image of the ground truth"):
         read(tmp_path / "2", cat="x 0.5 1 2 3 4\n")
 
 
@@ -240,7 +240,7 @@ def test_a_class_name_that_cannot_be_part_of_a_file_name(tmp_path: Path, name: s
 
 
 def test_class_names_must_differ_and_be_there(tmp_path: Path) -> None:
-    with pytest.raises(DataError, match="'cat' is there twice"):
+    with pytest.raises(DataError, match="'cat' appears twice"):
         write_comp4(tmp_path, {}, ["cat", "dog", "cat"])
 
 

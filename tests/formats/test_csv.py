@@ -94,7 +94,7 @@ def test_rows_without_class_and_box_are_backgrounds(tmp_path: Path) -> None:
         ("a.png,dog,nan,1,9,9", "not_finite", "nan"),
         ("a.png,dog,1,1,9,1e999", "not_finite", "inf"),
         ("a.png,bird,1,1,9,9", "unknown_class", "'bird' is not among"),
-        ("a.png,dog,2,2,8,8", "duplicate", "is there already"),
+        ("a.png,dog,2,2,8,8", "duplicate", "appears twice"),
     ],
 )
 def test_a_bad_row_goes_alone_and_is_named(tmp_path: Path, row: str, kind: str, words: str) -> None:

@@ -89,7 +89,7 @@ def test_parts_of_an_object_are_not_objects(tmp_path: Path) -> None:
         (voc_object("dog", ("nan", 1, 9, 9)), "not_finite", "nan"),
         (voc_object("dog", (5, 7, 5, 7)), "degenerate", "box (4, 6, 5, 7)"),
         (voc_object("dog", (60, 1, 70, 9)), "degenerate", "in an image of 40 x 20"),
-        (GOOD, "duplicate", "is there already"),
+        (GOOD, "duplicate", "appears twice"),
     ],
 )
 def test_a_bad_object_goes_alone_and_is_named(tmp_path: Path, bad: str, kind: str, words: str) -> None:

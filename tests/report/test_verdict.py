@@ -60,7 +60,7 @@ def test_the_verdict_in_words() -> None:
 
     level, headline, lines = verdict_of(main_difference(0.01, -0.02, 0.04, 0.5))
     assert level == "note"
-    assert headline.startswith("No difference that could not be chance: mAP@0.5:0.95 +0.010")
+    assert headline.startswith("No significant difference: mAP@0.5:0.95 +0.010")
     assert "does not prove the two equal" in lines
 
     level, headline, lines = verdict_of(main_difference(0.03, 0.001, 0.07, 0.06))
@@ -71,7 +71,7 @@ def test_the_verdict_in_words() -> None:
     assert headline == "No difference: mAP@0.5:0.95 is 0.400 with both, and no image changed."
 
     level, headline, _ = verdict_of(Difference("map_50_95", NAN, NAN, Interval(NAN, NAN), NAN, NAN))
-    assert (level, headline) == ("warning", "Nothing can be said: there is no mAP to compare.")
+    assert (level, headline) == ("warning", "No verdict: there is no mAP to compare.")
 
 
 def test_classes_in_the_verdict_go_by_the_adjusted_p() -> None:
@@ -88,7 +88,7 @@ def test_classes_in_the_verdict_go_by_the_adjusted_p() -> None:
     assert last_line(chance, chance, nothing).startswith("No single one of the 2 classes differs")
     verdict = make_verdict(make_comparison(classes=(clear, loss)), SIDES, [True, False])
     assert verdict.lines[-1] == (
-        "second is worse in 1 class (dog) (p-values adjusted for 2 classes). 1 of them is on too few images to say."
+        "second is worse in 1 class (dog) (p-values adjusted for 2 classes). 1 of them has too few images to judge."
     )
     # with one class there is nothing to adjust, and the headline has said it
     assert "class" not in last_line(clear, nothing)
@@ -109,9 +109,9 @@ def test_other_numbers_that_differ_are_in_the_verdict() -> None:
     others = (make_difference("map_50", 0.1), make_difference("map_75", -0.1), make_difference("f1", 0.1, p=0.2))
     lines = make_verdict(replace(made, headline=(made.headline[0], *others)), SIDES).lines
     assert lines[1] == (
-        "Each for itself, other numbers do differ by more than chance may explain: better in mAP@0.5 (+0.100); "
+        "Taken individually, other metrics differ significantly: better in mAP@0.5 (+0.100); "
         "worse in mAP@0.75 (\u22120.100)."
     )
     # of a detector that is better only what is worse has to be said
     better = replace(made, headline=(make_difference("map_50_95", 0.1), *others))
-    assert make_verdict(better, SIDES).lines[1].endswith("explain: worse in mAP@0.75 (\u22120.100).")
+    assert make_verdict(better, SIDES).lines[1].endswith("significantly: worse in mAP@0.75 (\u22120.100).")

@@ -190,7 +190,7 @@ def _print_training(run: TrainingRun, console: Console) -> None:
     if run.unreadable:
         say(console, f"{len(run.unreadable)} images could not be read and were skipped, see {run.folder / 'data.json'}")
     if run.interrupted:
-        say(console, f"stopped by {run.interrupted}; go on with: gridyolo train --resume {run.folder}")
+        say(console, f"stopped by {run.interrupted}; continue with: gridyolo train --resume {run.folder}")
         return
     if run.evaluation is not None:
         print_evaluation(run.evaluation, console)

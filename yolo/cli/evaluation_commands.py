@@ -106,10 +106,10 @@ def _with_names(words: Sequence[str]) -> list[str]:
 
 
 def print_evaluation(evaluation: Evaluation, console: Console) -> None:
-    """The table, what it holds at, and what is in no number."""
+    """The table, what it holds at, and what was excluded."""
     print_result(evaluation.result, console)
     if evaluation.skipped:
-        say(console, f"{len(evaluation.skipped)} images could not be read and are in no number:")
+        say(console, f"{len(evaluation.skipped)} images could not be read and were excluded from all metrics:")
         for image in evaluation.skipped[:5]:
             say(console, f"  {image.reason}")
 
@@ -122,6 +122,6 @@ def print_result(result: EvaluationResult, console: Console) -> None:
     if result.num_objects == 0:
         say(console, "the split has no objects: there is nothing to measure")
     elif math.isnan(result.score_threshold):
-        say(console, "nothing was detected: P, R and F1 have no score to hold at")
+        say(console, "nothing was detected, so P, R and F1 are undefined")
     else:
         say(console, f"P, R and F1 at score {result.score_threshold:.3f}, where the mean F1 is highest; IoU 0.5")

@@ -139,7 +139,7 @@ def _write(entry: _Entry, target: Path, where: str) -> Iterator[int]:
         try:
             file = target.open("xb")  # a new file: neither an existing one nor what a link points to
         except (FileExistsError, IsADirectoryError) as error:
-            raise DataError(f"{where}: is there twice") from error
+            raise DataError(f"{where}: appears twice") from error
         with file:
             while piece := source.read(_CHUNK):
                 yield file.write(piece)

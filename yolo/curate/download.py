@@ -58,7 +58,7 @@ class DownloadableDataset(NamedTuple):
 
 
 def download(config: DataDownloadConfig, console: Console, *, policy: RetryPolicy | None = None) -> Path:
-    """Fetch, check and unpack a public dataset; what is there already is not fetched again.
+    """Fetch, check and unpack a public dataset; what exists already is not fetched again.
 
     Returns:
         The path of its dataset YAML.
@@ -80,14 +80,14 @@ def download(config: DataDownloadConfig, console: Console, *, policy: RetryPolic
                     _install(folder, archives, output, bar, policy=policy, keep=config.keep_archives)
             except KeyboardInterrupt:
                 have = printable(output / _DOWNLOADS)
-                say(console, f"stopped; what has come is kept in {have}, the same command continues")
+                say(console, f"stopped; partial downloads are kept in {have}; run the same command to resume")
                 raise
     else:
         folders = ", ".join(printable(output / name) for name in dataset.folders)
-        say(console, f"{dataset.name} is there already: {folders}")
+        say(console, f"{dataset.name} exists already: {folders}")
     path = _write_yaml(dataset, output, console)
     verb = "train" if "train" in dataset.descriptor else "val --weights WEIGHTS"
-    say(console, f"go on with: gridyolo {verb} --data {printable(path)}")
+    say(console, f"continue with: gridyolo {verb} --data {printable(path)}")
     return path
 
 
@@ -257,7 +257,7 @@ def _missing_folders(dataset: DownloadableDataset, output: Path) -> dict[str, Ar
             missing[folder] = archives
         elif not _is_made_of(place, archives):
             raise DataError(
-                f"{printable(place)}: is there already, and not as this download would leave it. Use it as it is "
+                f"{printable(place)}: already exists, and differs from what this download would leave. Use it as it is "
                 f"(gridyolo train --data ...), move it away, or choose another --output"
             )
     return missing

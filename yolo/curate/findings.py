@@ -57,7 +57,7 @@ _ERRORS: _Table = {
     "image_corrupt": ("image files with damaged contents: a part of the picture is garbage", "Fetch them again."),
     "image_too_large": ("images of more than 200 million pixels, which were not decoded", "Cut them into tiles."),
     "image_crashes": (
-        "image files on which the decoder died, or ran out of memory",
+        "image files that crash the decoder, or need too much memory",
         "Fetch them again, or save them anew with another program.",
     ),
     "exif_ignored": (
@@ -95,7 +95,7 @@ _WARNINGS: _Table = {
     "unused_category": "Remove it; exporters add such a category as the root of the others.",
     "duplicate_image": ("copies of one image in one split: they count several times", "Keep one of them."),
     "case_collision": (
-        "files whose names differ in capitals or in the coding of accents only: one is lost on other systems",
+        "files whose names differ in capitals or in the Unicode form of accents only: one is lost on other systems",
         "Rename one of them, and its annotation.",
     ),
     "shared_label_file": "Rename one of them, or delete it.",
@@ -139,7 +139,7 @@ _NOTES: _Table = {
         "See whether they are stray clicks; a detector hardly learns them.",
     ),
     "box_thin": ("boxes more than 20 times as long as wide", "See whether they are meant."),
-    "unwanted_class": "No need to do anything, if that is meant.",
+    "unwanted_class": "No action needed, if that is meant.",
     "class_unused": ("classes without any object", "Annotate some, or take them off the list."),
     "near_duplicate": (
         "nearly equal images in one split, as from a burst or video",
@@ -151,11 +151,11 @@ _NOTES: _Table = {
         "See whether the boxes fit; `--fix-into` writes a copy with upright pixels.",
     ),
     "image_huge": ("images with a side over 10,000 pixels", "Cut them into tiles: objects get tiny."),
-    "image_cmyk": ("images in the colours of print (CMYK)", "Save them as RGB."),
-    "image_palette": ("images with a palette of colours", "No need to do anything."),
+    "image_cmyk": ("CMYK images, which are converted to RGB", "Save them as RGB."),
+    "image_palette": ("palette (indexed-colour) images", "No action needed."),
     "image_16bit": ("images of more than 8 bits per channel; 8 are used", "See that they look right."),
-    "image_alpha": ("images with transparency, which is ignored", "See what lies below it."),
-    "image_grey": ("grey images, which are read as RGB", "No need to do anything."),
+    "image_alpha": ("images with transparency, which is ignored", "Check how the images look without it."),
+    "image_grey": ("grey images, which are read as RGB", "No action needed."),
     "image_suffix": ("image files of another format than their name says", "Rename them."),
 }
 

@@ -106,7 +106,7 @@ def read_names(path: Path, num_classes: int | None = None) -> tuple[str, ...]:
         raise DataError(f"{path}: has {len(names)} class names, the network has {num_classes} classes")
     twice = next((name for name, count in Counter(names).items() if count > 1), None)
     if twice is not None:
-        raise DataError(f"{path}: {twice!r} is there twice; every class needs a name of its own")
+        raise DataError(f"{path}: {twice!r} appears twice; every class needs a name of its own")
     return names
 
 

@@ -56,7 +56,7 @@ def clean_objects(source: RawSource, *, policy: BoxPolicy, report: ReadReport) -
     columns = [raw.image_index, raw.labels, raw.iscrowd.astype(np.int64), *ordered.T]
     repeated = np.zeros(len(raw), bool)
     repeated[left] = repeated_rows([column[left] for column in columns])
-    left = _drop(left, repeated, "duplicate", "is there already", source, report)
+    left = _drop(left, repeated, "duplicate", "appears twice", source, report)
     _report_repaired("inverted", inverted & left, "put in order:", ordered, source, report)
     _report_repaired("clipped", moved & left, "cut to", boxes, source, report)
     return _ground_truth(raw[left], boxes[left]), raw.image_index[left]

@@ -65,7 +65,7 @@ def check_detections(problem: Problem, report: ReadReport, *, truth_format: str,
     """
     detections = problem.detections
     if not len(detections):
-        report.warn("no_detections", "there is not one detection")
+        report.warn("no_detections", "there are no detections")
         return
     is_odd = _check_placing(detections, problem.images.sizes_hw, report, "detection")
     _check_values(problem, report)
@@ -133,7 +133,8 @@ def _check_values(problem: Problem, report: ReadReport) -> None:
     columns = detections.image_index, detections.labels, detections.scores, *detections.boxes.T, *detections.sizes_wh.T
     report.warn_rows(
         "repeated_detection",
-        "a detection is there already, with the same image, class, score and box: it is kept, and counts as false",
+        "a detection repeats another one of the same image, class, score and box: it is kept, and counts as a false "
+        "positive",
         repeated_rows(columns),
         place,
     )

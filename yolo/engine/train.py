@@ -47,7 +47,7 @@ class TrainingRun:
 
 
 def train(config: TrainConfig, console: Console | None = None) -> TrainingRun:
-    """Train a detector, or go on with an interrupted training; see `TrainConfig`.
+    """Train a detector, or resume an interrupted one; see `TrainConfig`.
 
     Raises:
         ConfigError: options that make no sense together.
@@ -66,7 +66,7 @@ def train(config: TrainConfig, console: Console | None = None) -> TrainingRun:
     except SaveError as error:
         if not training.folder.last.exists():
             raise
-        raise SaveError(f"{error} and go on with: gridyolo train --resume {training.folder.path}") from error
+        raise SaveError(f"{error} and continue with: gridyolo train --resume {training.folder.path}") from error
     finally:
         training.folder.release()
 

@@ -60,7 +60,7 @@ class Evaluation:
     result: EvaluationResult  # the numbers
     problem: Problem  # what they are about
     detections: dict[str, Detections]  # by image id, in pixels of the original images
-    skipped: tuple[SkippedImage, ...]  # images of the split that could not be read; they are in no number
+    skipped: tuple[SkippedImage, ...]  # images of the split that could not be read; no metric includes them
     seconds: dict[str, float]  # spent in all on `load` (waiting for images), `inference` and `postprocess`
 
 
@@ -234,7 +234,9 @@ def write_evaluation(
         write_result(folder / "per_class.csv", evaluation.result)
         return
     account = split.report.summary_lines()
-    account += [f"{len(evaluation.skipped)} images could not be read and are in no number"] * bool(evaluation.skipped)
+    account += [f"{len(evaluation.skipped)} images could not be read and were excluded from all metrics"] * bool(
+        evaluation.skipped
+    )
     analysis = analyse(evaluation.problem, result=evaluation.result, replicates=replicates)
     context = replace(
         context,

@@ -176,7 +176,7 @@ def _read_categories(records: Sequence[Any], path: Path) -> dict[int, str]:
             raise DataError(f"{place}.id is {shown_id(record.get('id'))}, expected a whole number")
         name = printable(name.strip()) if type(name) is str else ""
         if category_id in categories:
-            taken = f"id {category_id} is there already, for {categories[category_id]!r}"
+            taken = f"id {category_id} is already used for {categories[category_id]!r}"
             raise DataError(f"{place}: {taken}; give each category an id of its own")
         categories[category_id] = name
     if not categories:

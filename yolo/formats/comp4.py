@@ -43,7 +43,7 @@ def write_comp4(folder: Path, detections: Mapping[str, Detections], class_names:
 
     Raises:
         DataError: an image id that the format cannot hold, such as one with a space; a class name that cannot be
-            part of a file name or is there twice.
+            part of a file name or appears twice.
         ValueError: a detection that is not finite, or whose class has no name.
     """
     image_ids = list(detections)
@@ -88,7 +88,7 @@ def check_names(class_names: Sequence[str], image_ids: Iterable[str]) -> None:
             )
     if len(set(class_names)) < len(class_names):
         twice = next(name for name in class_names if list(class_names).count(name) > 1)
-        raise DataError(f"class name {twice!r} is there twice, and comp4 has one file for each name; rename one")
+        raise DataError(f"class name {twice!r} appears twice, and comp4 has one file for each name; rename one")
     for image_id in image_ids:
         if printable(image_id) != image_id or image_id.split() != [image_id]:
             raise DataError(

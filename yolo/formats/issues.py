@@ -30,7 +30,7 @@ Box = tuple[float, float, float, float]
 KINDS = MappingProxyType(
     {
         # images
-        "image_missing": "images listed but not there, left out",
+        "image_missing": "listed images that do not exist, left out",
         "image_unreadable": "image files that cannot be read, left out",
         "image_malformed": "entries for images that cannot be understood, left out",
         "image_listed_twice": "images listed more than once, read once",

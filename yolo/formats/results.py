@@ -210,7 +210,7 @@ def match_images(keys: Iterable[Any], images: KnownImages, report: ReadReport, *
     if keys and not found:
         own = ", ".join(map(shown, images.image_ids[:3]))
         raise DataError(
-            f"{printable(str(path))}: not one detection is on an image of the ground truth; these are of images such "
+            f"{printable(str(path))}: no detection is on an image of the ground truth; these are of images such "
             f"as {', '.join(map(shown, keys[:3]))}, the ground truth has {own}; use the files of the same set of images"
         )
     return found
@@ -299,7 +299,7 @@ def _counted(stated: set[int], num_classes: int, report: ReadReport) -> dict[int
 def _check_some_known(keys: list[Any], found: dict[Any, int], known: list[int], path: object) -> None:
     if keys and not found:
         raise DataError(
-            f"{printable(str(path))}: not one detection is of a class of the ground truth; they have "
+            f"{printable(str(path))}: no detection is of a class of the ground truth; they have "
             f"{', '.join(map(shown, keys[:3]))}, the ground truth {', '.join(map(shown, known[:3]))}; "
             "use the files of the same set of classes"
         )

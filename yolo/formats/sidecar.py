@@ -100,7 +100,7 @@ def _add_row(
     found = ExtraObject(_FLAGS[difficult], _FLAGS[iscrowd], _area(area, path, line))
     of_image = objects.setdefault(key, {})
     if int(number) in of_image:
-        raise _fault(path, line, f"object {number} of {shown(image)} is there already")
+        raise _fault(path, line, f"object {number} of {shown(image)} appears twice")
     of_image[int(number)] = found
 
 

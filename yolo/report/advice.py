@@ -220,9 +220,9 @@ def _weak_classes(analysis: Analysis) -> Iterator[_Costly]:
     alone = len(weak) == 1
     which = f"The class {isolated_text(weak[0].name)} is" if alone else f"{len(weak)} classes are"
     text = (
-        f"AP@0.5:0.95 is far below the mean of {result.map_50_95:.3f}: {listed}. As good as the others, "
-        f"{'it' if alone else 'they'} would raise mAP@0.5 by {lost:.3f}. First look at the labels; then add "
-        "more, and more varied, training images."
+        f"AP@0.5:0.95 is far below the mean of {result.map_50_95:.3f}: {listed}. If "
+        f"{'it' if alone else 'they'} matched the other classes, mAP@0.5 would rise by {lost:.3f}. First look at the "
+        "labels; then add more, and more varied, training images."
     )
     yield lost, Advice("warning", f"{which} much weaker than the others.", text, "classes")
 
@@ -279,11 +279,11 @@ def _miscalibration(analysis: Analysis) -> Advice | None:
     if not found.ece_shown >= MUCH_ECE or found.num_shown < MIN_CALIBRATED:  # NaN is no reason
         return None
     bias = score_bias(found)
-    title = f"Scores are too {bias}." if bias else "Scores do not say how likely a detection is right."
+    title = f"Scores are too {bias}." if bias else "Scores do not say how likely a detection is to be correct."
     text = (
-        f"Score and share of right detections are {found.ece_shown:.3f} apart on average, where the score is "
-        f"{SHOWN_SCORE} or more. The order of detections, and so AP, does not suffer, but do not read a score as a "
-        f"probability.{temperature_advice(found)}"
+        f"Scores differ from precision by {found.ece_shown:.3f} on average, where the score is {SHOWN_SCORE} or more. "
+        f"The order of detections, and so AP, does not suffer, but do not read a score as a probability."
+        f"{temperature_advice(found)}"
     )
     return Advice("note", title, text, "calibration")
 
@@ -316,10 +316,7 @@ def _classes_without_objects(result: EvaluationResult) -> Advice | None:
     empty = [isolated_text(one.name) for one in result.per_class if not one.instances]
     if not empty:
         return None
-    text = (
-        f"Nothing is said about {_list(empty)}: no such object is in these images, so detections of them are in no "
-        "mean."
-    )
+    text = f"{_list(empty)}: no such object is in these images, so detections of them are excluded from all means."
     return Advice("note", f"{counted(len(empty), 'class is', 'classes are')} not measured.", text, "classes")
 
 

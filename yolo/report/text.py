@@ -43,7 +43,7 @@ ERROR_TEXT: Final[dict[str, ErrorText]] = {
         "detection with the wrong class",
         "detections with the wrong class",
         "The box is on an object, but the class is another one.",
-        "Look at the pairs of classes that are confused: check that they are annotated by one rule, add examples of "
+        "Look at the pairs of classes that are confused: check that they are annotated consistently, add examples of "
         "both, or merge classes that nobody needs to tell apart.",
         "Classes are mixed up",
     ),
@@ -52,7 +52,7 @@ ERROR_TEXT: Final[dict[str, ErrorText]] = {
         "detection with an inexact box",
         "detections with inexact boxes",
         "The class is right, but the box overlaps the object too little (IoU from 0.1 to below 0.5).",
-        "Check that boxes are annotated tightly and alike; a larger input size or longer training makes boxes more "
+        "Check that annotated boxes are tight and consistent; a larger input size or longer training makes boxes more "
         "exact.",
         "Boxes are inexact",
     ),
@@ -86,7 +86,7 @@ ERROR_TEXT: Final[dict[str, ErrorText]] = {
         "Missed",
         "missed object",
         "missed objects",
-        "No detection found the object, nor is a wrong class or an inexact box about it.",
+        "No detection matched the object, and no wrong-class or inexact detection explains it.",
         "Look at the misses in the gallery for what they share (small, dark, cut off, rare) and add training images "
         "of that; a larger input size helps small objects.",
         "Objects are missed",
@@ -219,8 +219,8 @@ def calibration_text(found: Calibration) -> str:
         text += f"; by {found.ece_shown:.3f} over the {found.num_shown:,} that score {SHOWN_SCORE} or more"
     direction = score_bias(found) if found.ece_shown >= SMALL_ECE else ""
     text += {
-        "high": ". There scores are too high: fewer detections are right than they promise.",
-        "low": ". There scores are too low: more detections are right than they promise.",
+        "high": ". In that range scores are overconfident: fewer detections are correct than they suggest.",
+        "low": ". In that range scores are underconfident: more detections are correct than they suggest.",
     }.get(direction, ".")
     return f"{text}{temperature_advice(found)} {found.note}".strip()
 

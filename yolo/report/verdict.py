@@ -62,7 +62,7 @@ def make_verdict(comparison: Comparison, names: tuple[str, str], few: Sequence[b
     main = next(one for one in comparison.headline if one.name == MAIN_NUMBER)
     if outcome(main, comparison.level) == "none":
         line = "The numbers that could be computed are below."
-        return Verdict("warning", "Nothing can be said: there is no mAP to compare.", (line,))
+        return Verdict("warning", "No verdict: there is no mAP to compare.", (line,))
     level, headline, line = _main_text(main, comparison, names)
     lines = (
         line,
@@ -90,7 +90,7 @@ def _main_text(main: Difference, comparison: Comparison, names: tuple[str, str])
         "That does not prove the two equal: a difference anywhere in the interval fits these images. Four times as "
         "many images would make the interval about half as wide."
     )
-    return "note", f"No difference that could not be chance: {numbers}.", f"{from_to} {line}"
+    return "note", f"No significant difference: {numbers}.", f"{from_to} {line}"
 
 
 def _image_line(comparison: Comparison, names: tuple[str, str]) -> str:
@@ -113,7 +113,7 @@ def _other_numbers_line(main: Difference, comparison: Comparison) -> str:
         parts += [f"{word} in {named}"] if clear else []
     if not parts:
         return ""
-    return f"Each for itself, other numbers do differ by more than chance may explain: {'; '.join(parts)}."
+    return f"Taken individually, other metrics differ significantly: {'; '.join(parts)}."
 
 
 def _class_line(comparison: Comparison, names: tuple[str, str], few: Sequence[bool]) -> str:
@@ -124,7 +124,7 @@ def _class_line(comparison: Comparison, names: tuple[str, str], few: Sequence[bo
     if len(measured) < 2:
         return ""
     left_out = sum(flag for _, _, flag in measured)
-    rest = f" {left_out} of them {'is' if left_out == 1 else 'are'} on too few images to say." if left_out else ""
+    rest = f" {left_out} of them {'has' if left_out == 1 else 'have'} too few images to judge." if left_out else ""
     parts = []
     for word in ("better", "worse"):
         clear = [one for one, found, flag in measured if found == word and not flag]
