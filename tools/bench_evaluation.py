@@ -36,14 +36,14 @@ from typing import Any
 
 import numpy as np
 
-from yolo.detection_sets import DetectionSet, ImageTable, Problem, TruthSet
+from yolo.detection_sets import DetectionSet, EvaluationData, ImageTable, TruthSet
 
 CONTENDERS = ("pycocotools", "faster-coco-eval", "gridyolo")
 IMAGES, CLASSES, OBJECTS = 5_000, 80, 36_500
 WIDTH, HEIGHT = 640, 480
 
 
-def made_up(num_detections: int, *, seed: int = 0) -> Problem:
+def made_up(num_detections: int, *, seed: int = 0) -> EvaluationData:
     """The problem; four of ten detections are near an object, most of them of its class."""
     generator = np.random.default_rng(seed)
     frequency = generator.permutation(1 / np.arange(1, CLASSES + 1))
@@ -77,7 +77,7 @@ def made_up(num_detections: int, *, seed: int = 0) -> Problem:
         boxes[order].round(2), scores[order].round(5), found_labels[order], found_image[order]
     )
     images = ImageTable.of_ids([str(index + 1) for index in range(IMAGES)])
-    return Problem(images, tuple(f"class {index}" for index in range(CLASSES)), truths, detections)
+    return EvaluationData(images, tuple(f"class {index}" for index in range(CLASSES)), truths, detections)
 
 
 def random_boxes(generator: np.random.Generator, count: int) -> Any:
@@ -100,7 +100,7 @@ def annotations(part: DetectionSet | TruthSet) -> list[dict[str, Any]]:
     return values
 
 
-def load_coco(problem: Problem, coco_class: Any) -> tuple[Any, Any]:
+def load_coco(problem: EvaluationData, coco_class: Any) -> tuple[Any, Any]:
     """Ground truth and detections as the other two have them."""
     truth = coco_class()
     truth.dataset = {
@@ -116,7 +116,7 @@ def load_coco(problem: Problem, coco_class: Any) -> tuple[Any, Any]:
 Numbers = tuple[Any, Any, Any, Any]  # precision, recall, scores, stats
 
 
-def prepare(name: str, problem: Problem) -> tuple[Callable[[], Any], Callable[[Any], Numbers]]:
+def prepare(name: str, problem: EvaluationData) -> tuple[Callable[[], Any], Callable[[Any], Numbers]]:
     """What is timed, and how to get the numbers from what it returns."""
     if name == "gridyolo":
         from yolo.evaluation.summary import summarise
@@ -140,7 +140,7 @@ def prepare(name: str, problem: Problem) -> tuple[Callable[[], Any], Callable[[A
     return run, lambda one: (*(np.asarray(one.eval[key]) for key in ("precision", "recall", "scores")), one.stats[:12])
 
 
-def our_arrays(problem: Problem) -> Numbers:
+def our_arrays(problem: EvaluationData) -> Numbers:
     from yolo.evaluation.coco import evaluate_coco
 
     result = evaluate_coco(problem)
@@ -153,7 +153,7 @@ def quietly(function: Callable[[], Any]) -> Any:
         return function()
 
 
-def compare_times(names: list[str], problem: Problem, repeats: int) -> None:
+def compare_times(names: list[str], problem: EvaluationData, repeats: int) -> None:
     prepared = {name: quietly(partial(prepare, name, problem)) for name in names}
     seconds: dict[str, list[float]] = {name: [] for name in names}
     numbers: dict[str, Numbers] = {}

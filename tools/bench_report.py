@@ -25,8 +25,8 @@ import numpy as np
 from bench_evaluation import HEIGHT, WIDTH, annotations, made_up
 
 from yolo.config import ReportConfig
-from yolo.detection_sets import Problem
-from yolo.engine.detections import read_problem
+from yolo.detection_sets import EvaluationData
+from yolo.engine.detection_files import read_problem
 from yolo.engine.evaluate_files import report
 from yolo.evaluation.bootstrap import bootstrap_intervals
 from yolo.evaluation.breakdown import break_down
@@ -39,7 +39,7 @@ from yolo.evaluation.summary import summarise
 from yolo.images import write_image
 
 
-def write_files(problem: Problem, folder: Path) -> tuple[Path, Path]:
+def write_files(problem: EvaluationData, folder: Path) -> tuple[Path, Path]:
     """The problem as COCO's two files, with images."""
     images, names = problem.images.image_ids, problem.class_names
     drawing = np.random.default_rng(0).integers(0, 256, (HEIGHT // 8, WIDTH // 8, 3), dtype=np.uint8)

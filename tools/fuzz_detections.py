@@ -37,7 +37,7 @@ def main() -> None:
             script=Path(__file__),
             about=(__doc__ or "").partition("\n")[0],
             package="yolo.formats",
-            modules=("yolo.engine.detections", "yolo.evaluation.summary"),
+            modules=("yolo.engine.detection_files", "yolo.evaluation.summary"),
             megabytes=1536,  # what is imported needs half of it
             words=WORDS,
             seeds=seeds,
@@ -53,7 +53,7 @@ def seeds() -> list[bytes]:
 
 def make_test(root: Path) -> Callable[[bytes], None]:
     """The function that gets each input; raises for what must not happen."""
-    from yolo.engine.detections import read_problem
+    from yolo.engine.detection_files import read_problem
     from yolo.errors import GridYoloError
 
     pairs = make_files(root)
@@ -78,10 +78,10 @@ def check(problem: object, warnings: list[str]) -> None:
     """That numbers are finite, everything belongs somewhere, and it can be evaluated."""
     import numpy as np
 
-    from yolo.detection_sets import Problem
+    from yolo.detection_sets import EvaluationData
     from yolo.evaluation.summary import summarise
 
-    assert isinstance(problem, Problem)
+    assert isinstance(problem, EvaluationData)
     for columns in (problem.truths, problem.detections):
         assert np.isfinite(columns.boxes).all()
         assert np.isfinite(columns.sizes_wh).all()

@@ -12,7 +12,7 @@ import argparse
 
 import numpy as np
 
-from yolo.detection_sets import DetectionSet, ImageTable, Problem, TruthSet
+from yolo.detection_sets import DetectionSet, EvaluationData, ImageTable, TruthSet
 from yolo.evaluation.bootstrap import centred, percentile_interval
 from yolo.evaluation.matching import AREA_RANGES, match
 from yolo.evaluation.replicates import class_replicates, draw_weights, mean_over_classes
@@ -23,7 +23,7 @@ OBJECTS_PER_IMAGE = 4
 LEVEL = 0.95
 
 
-def simulate(num_images: int, num_classes: int, seed: int) -> Problem:
+def simulate(num_images: int, num_classes: int, seed: int) -> EvaluationData:
     generator = np.random.default_rng(seed)
     per_image = generator.poisson(OBJECTS_PER_IMAGE, num_images)
     image = np.repeat(np.arange(num_images), per_image)
@@ -43,7 +43,7 @@ def simulate(num_images: int, num_classes: int, seed: int) -> Problem:
     )
     names = tuple(f"class {index}" for index in range(num_classes))
     images = ImageTable.of_ids([str(index) for index in range(num_images)])
-    return Problem(images, names, TruthSet.from_xywh(boxes, labels, image), detections)
+    return EvaluationData(images, names, TruthSet.from_xywh(boxes, labels, image), detections)
 
 
 def measure(num_classes: int, options: argparse.Namespace) -> None:

@@ -51,24 +51,6 @@ def rmse(a: Tensor, b: Tensor) -> Tensor:
     return difference.square().sum(dim=-1).sqrt()
 
 
-def giou(a: Tensor, b: Tensor) -> Tensor:
-    """Generalised IoU in [-1, 1]: IoU minus the empty share of the enclosing box."""
-    intersection, union = _intersection_and_union(a, b)
-    enclosing = area(_enclosing(a, b))
-    return _divide(intersection, union) - _divide(enclosing - union, enclosing)
-
-
-def diou(a: Tensor, b: Tensor) -> Tensor:
-    """Distance IoU in [-1, 1]: IoU minus the squared centre distance over the enclosing diagonal's square."""
-    return iou(a, b) - centre_distance(a, b)
-
-
-def ciou(a: Tensor, b: Tensor) -> Tensor:
-    """Complete IoU: DIoU minus a penalty for a different aspect ratio."""
-    overlap = iou(a, b)
-    return overlap - centre_distance(a, b) - aspect_penalty(a, b, overlap)
-
-
 def centre_distance(a: Tensor, b: Tensor) -> Tensor:
     """Squared distance of the centres over the squared diagonal of the enclosing box, in [0, 1]."""
     dx, dy = ((a[..., :2] + a[..., 2:] - b[..., :2] - b[..., 2:]) / 2).unbind(-1)

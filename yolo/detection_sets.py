@@ -135,7 +135,7 @@ class ImageTable:
 
 
 @dataclass(frozen=True, slots=True, eq=False)
-class Problem:
+class EvaluationData:
     """Everything that an evaluation is about."""
 
     images: ImageTable  # n

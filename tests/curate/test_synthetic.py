@@ -9,8 +9,8 @@ import pytest
 from rich.console import Console
 
 from yolo.config import DatasetFormat, DataSynthConfig
-from yolo.curate.drawing import CLASS_NAMES, Patch, draw_clutter, draw_object
 from yolo.curate.synthetic import Difficulty, Scene, box_of, draw_scene, label_text, make_synthetic_dataset, synth
+from yolo.curate.synthetic_objects import CLASS_NAMES, Patch, draw_clutter, draw_object
 from yolo.data.read import find_dataset, read_split
 from yolo.errors import DataError
 from yolo.images import read_image

@@ -7,8 +7,8 @@ from typing import Any
 
 import numpy as np
 
-from yolo.detection_sets import Problem
-from yolo.engine.detections import read_problem
+from yolo.detection_sets import EvaluationData
+from yolo.engine.detection_files import read_problem
 from yolo.formats.issues import InputWarning
 from yolo.images import write_image
 
@@ -63,7 +63,7 @@ def voc_xml(objects: Sequence[tuple[str, Sequence[Any]]], *, difficult: Collecti
     return f"<annotation>{stated}{items}</annotation>"
 
 
-def problem_of(folder: Path, truth: Any, detections: Any) -> tuple[Problem, dict[str, InputWarning]]:
+def problem_of(folder: Path, truth: Any, detections: Any) -> tuple[EvaluationData, dict[str, InputWarning]]:
     """Read COCO contents; the remarks on both files by kind."""
     paths = put(folder / "gt.json", truth), put(folder / "dt.json", detections)
     problem, gt, dt = read_problem(*paths)

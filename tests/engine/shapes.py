@@ -8,7 +8,7 @@ import torch
 import yaml
 
 from yolo.config import TrainConfig
-from yolo.engine.checkpoint import DetectorMetadata, default_settings, save_detector
+from yolo.engine.detector_file import DetectorMetadata, default_settings, save_detector
 from yolo.images import read_image, write_image
 from yolo.models.network import GridNetwork, NetworkSpec
 

@@ -21,8 +21,8 @@ from yolo.darknet.load import load_darknet
 from yolo.darknet.network import DarknetSpec
 from yolo.darknet.plan import plan_network
 from yolo.darknet.weights import read_header
-from yolo.engine.checkpoint import load_detector
 from yolo.engine.darknet import export_darknet, open_darknet
+from yolo.engine.detector_file import load_detector
 from yolo.engine.train import train
 from yolo.engine.train_state import prepare
 from yolo.errors import ConfigError, DataError, WeightsError

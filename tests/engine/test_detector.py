@@ -8,8 +8,8 @@ import torch
 
 from yolo import Detector
 from yolo.config import ValConfig
-from yolo.engine.checkpoint import DetectorMetadata, load_detector, save_detector
 from yolo.engine.detector import choose_settings
+from yolo.engine.detector_file import DetectorMetadata, load_detector, save_detector
 from yolo.engine.train import TrainingRun
 from yolo.engine.validate import validate
 from yolo.errors import ConfigError, DataError, WeightsError

@@ -8,8 +8,8 @@ import numpy as np
 import pytest
 
 from tests.engine.input_files import annotation, coco_truth, detection, kinds, problem_of, put, put_image, voc_xml
-from yolo.detection_sets import DetectionSet, ImageTable, Problem, TruthSet
-from yolo.engine.detections import read_problem
+from yolo.detection_sets import DetectionSet, EvaluationData, ImageTable, TruthSet
+from yolo.engine.detection_files import read_problem
 from yolo.engine.format_check import check_detections, check_truth_boxes
 from yolo.formats.issues import InputWarning, ReadReport
 
@@ -275,7 +275,7 @@ def fit(lying: int, *, stated: int = 0, rest: int = 0, width: float = 1.0) -> In
     found = DetectionSet.from_xywh(boxes, np.linspace(1, 0.5, len(boxes)), np.zeros(len(boxes)), np.zeros(len(boxes)))
     images = ImageTable(["a"], [""], np.array([[100, 200]], np.int32))
     report = ReadReport()
-    check_detections(Problem(images, ("cat",), objects, found), report, truth_format="coco", form="coco")
+    check_detections(EvaluationData(images, ("cat",), objects, found), report, truth_format="coco", form="coco")
     return {warning.kind: warning for warning in report.warnings()}.get("detections_fit_as_centres")
 
 
@@ -312,6 +312,6 @@ def test_thresholds_of_mixed_up_classes(pairs: dict[tuple[int, int], int], told:
     images = ImageTable(["a"], [""], np.array([[100, 400]], np.int32))
     index, report = np.zeros(len(labels)), ReadReport()
     found = DetectionSet.from_xywh(boxes, np.linspace(1, 0.5, len(labels)), labels[:, 0], index)
-    problem = Problem(images, ("cat", "dog", "cow"), TruthSet.from_xywh(boxes, labels[:, 1], index), found)
+    problem = EvaluationData(images, ("cat", "dog", "cow"), TruthSet.from_xywh(boxes, labels[:, 1], index), found)
     check_detections(problem, report, truth_format="coco", form="coco")
     assert ("classes_look_mixed_up" in report.counts) is told

@@ -9,7 +9,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from tests.engine.input_files import annotation, coco_truth, detection, put, voc_xml
-from yolo.engine.detections import read_problem
+from yolo.engine.detection_files import read_problem
 from yolo.errors import DataError
 from yolo.evaluation.summary import summarise
 

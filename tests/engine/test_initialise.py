@@ -12,8 +12,8 @@ from tests.engine.shapes import write_untrained
 from yolo.config import DarknetImportConfig, TrainConfig
 from yolo.darknet.network import DarknetNetwork, DarknetSpec
 from yolo.darknet.weights import WeightsHeader
-from yolo.engine.checkpoint import load_detector
 from yolo.engine.darknet import import_darknet
+from yolo.engine.detector_file import load_detector
 from yolo.engine.initialise import build_start
 from yolo.errors import ConfigError, WeightsError
 from yolo.models.network import GridNetwork

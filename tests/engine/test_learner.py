@@ -40,7 +40,7 @@ def test_healing_replaces_what_is_not_finite_and_nothing_else() -> None:
     assert network.running_var is not None
     network.running_mean.fill_(torch.nan)
     network.running_var.fill_(5.0)
-    average.heal_buffers()
+    average.restore_nonfinite_buffers()
     assert network.running_mean.tolist() == [0, 0]
     assert network.running_var.tolist() == [5, 5]
 

@@ -14,7 +14,7 @@ import pytest
 from tests.engine.runs import rows_of
 from yolo import Detector
 from yolo.config import TrainConfig
-from yolo.engine.checkpoint import DetectorMetadata
+from yolo.engine.detector_file import DetectorMetadata
 from yolo.engine.train import train
 from yolo.models.network import build_network
 

@@ -15,7 +15,7 @@ from tests.engine.runs import rows_of
 from tests.engine.shapes import break_image, draw_shapes, quick_config
 from yolo.config import AugmentConfig, LossConfig, ModelConfig, OptimizerConfig
 from yolo.engine import train as train_module
-from yolo.engine.checkpoint import load_detector
+from yolo.engine.detector_file import load_detector
 from yolo.engine.learner import Learner, make_optimizer
 from yolo.engine.train import TrainingRun, train
 from yolo.engine.train_state import Training, save

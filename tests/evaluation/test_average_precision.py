@@ -6,7 +6,7 @@ from hypothesis import strategies as st
 from yolo.evaluation.average_precision import (
     RECALL_POINTS,
     Curves,
-    Verdicts,
+    MatchFlags,
     curves,
     objects_needed,
     precision_envelope,
@@ -32,7 +32,7 @@ def curves_of(rows: list[list[str]], instances: list[int], *, candidates: np.nda
     # scores fall within each class, and start anew in the next
     scores = np.concatenate([np.linspace(0.9, 0.1, size) for size in sizes])
     bounds = np.concatenate(([0], np.cumsum(sizes)))
-    verdicts = Verdicts(scores, bounds, missing, positions, hit[:, positions], miss[:, positions])
+    verdicts = MatchFlags(scores, bounds, missing, positions, hit[:, positions], miss[:, positions])
     return curves(verdicts, np.array(instances))
 
 
@@ -112,12 +112,12 @@ def test_selecting_detections_is_leaving_out_the_others() -> None:
     kept = generator.random(40) < 0.5
     hit, miss = flags("".join(texts))
     places = np.arange(40)
-    whole = Verdicts(np.linspace(1, 0, 40), np.array([0, 20, 40]), miss[0], places, hit, miss)
+    whole = MatchFlags(np.linspace(1, 0, 40), np.array([0, 20, 40]), miss[0], places, hit, miss)
     part = whole.select(kept)
     np.testing.assert_array_equal(part.true_positive, hit[:, kept])
     np.testing.assert_array_equal(part.positions, np.arange(kept.sum()))
     assert part.bounds.tolist() == [0, kept[:20].sum(), kept.sum()]
-    few = Verdicts(whole.scores, whole.bounds, whole.missing, places[::3], hit[:, ::3], miss[:, ::3]).select(kept)
+    few = MatchFlags(whole.scores, whole.bounds, whole.missing, places[::3], hit[:, ::3], miss[:, ::3]).select(kept)
     np.testing.assert_array_equal(places[kept][few.positions], places[::3][kept[::3]])
 
 

@@ -8,7 +8,7 @@ import pytest
 
 from tests.evaluation.problems import one_class
 from tests.reference.slow_bootstrap import SUMMARY_NAMES, random_problem
-from yolo.detection_sets import Problem, TruthSet
+from yolo.detection_sets import EvaluationData, TruthSet
 from yolo.evaluation.bootstrap import (
     Interval,
     Intervals,
@@ -20,11 +20,11 @@ from yolo.evaluation.replicates import class_replicates, draw_weights
 from yolo.evaluation.summary import summarise
 
 
-def intervals_of(problem: Problem, *, replicates: int = 200, level: float = 0.95, seed: int = 0) -> Intervals:
+def intervals_of(problem: EvaluationData, *, replicates: int = 200, level: float = 0.95, seed: int = 0) -> Intervals:
     return bootstrap_intervals(match(problem), summarise(problem), replicates=replicates, level=level, seed=seed)
 
 
-def one_object_each(found: list[bool]) -> Problem:
+def one_object_each(found: list[bool]) -> EvaluationData:
     """One object on each image; a detection with score 0.9 where it is found."""
     rows = [(image, 0.9, True) for image, is_found in enumerate(found) if is_found]
     return one_class(rows, range(len(found)), num_images=len(found))

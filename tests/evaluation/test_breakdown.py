@@ -9,22 +9,22 @@ from hypothesis import strategies as st
 from tests.evaluation.problems import problem_of
 from tests.reference.slow_errors import slow_average_precision
 from tests.reference.slow_matching import random_sets, slow_assign
-from yolo.detection_sets import ImageTable, Problem
+from yolo.detection_sets import EvaluationData, ImageTable
 from yolo.evaluation.breakdown import Breakdown, break_down
 from yolo.evaluation.summary import summarise
 
 NAMES = ("size", "relative_size", "aspect", "crowding")
 
 
-def broken_down(problem: Problem) -> dict[str, Breakdown]:
+def broken_down(problem: EvaluationData) -> dict[str, Breakdown]:
     return {one.name: one for one in break_down(problem, summarise(problem))}
 
 
-def random_problem(seed: int, *, scale: float = 1.0) -> Problem:
+def random_problem(seed: int, *, scale: float = 1.0) -> EvaluationData:
     """Three images of 20 × 25 times `scale` pixels, two classes, boxes of 2 to 5 times `scale`."""
     generator = np.random.default_rng(seed)
     detections, truths = random_sets(seed, *generator.integers(0, 21, 2).tolist())
-    return Problem(
+    return EvaluationData(
         ImageTable(["a", "b", "c"], [""] * 3, np.tile((np.array([[20, 25]]) * scale).astype(np.int32), (3, 1))),
         ("cat", "dog"),
         replace(truths, boxes=truths.boxes * scale, sizes_wh=truths.sizes_wh * scale, area=truths.area * scale**2),
@@ -165,7 +165,7 @@ def test_aspects_equal_the_slow_rule(seed: int) -> None:
 
 def test_a_limit_on_detections_holds_in_every_bin() -> None:
     detections, truths = random_sets(8, 60, 12)
-    problem = Problem(ImageTable.of_ids(["a", "b", "c"]), ("cat", "dog"), truths, detections)
+    problem = EvaluationData(ImageTable.of_ids(["a", "b", "c"]), ("cat", "dog"), truths, detections)
     result = summarise(problem, max_detections=(1, 2, 3))
     limited = {one.name: one for one in break_down(problem, result, max_detections=3)}
     expected = [result.map_small, result.map_medium, result.map_large]

@@ -9,7 +9,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from tests.reference.coco_arrays import pycocotools_arrays, random_flat_problem
-from yolo.detection_sets import DetectionSet, ImageTable, Problem, TruthSet
+from yolo.detection_sets import DetectionSet, EvaluationData, ImageTable, TruthSet
 from yolo.evaluation.coco import CocoProtocol, CocoResult, evaluate_coco
 
 LEFT, RIGHT = [0.0, 0.0, 40.0, 40.0], [100.0, 0.0, 40.0, 40.0]
@@ -32,7 +32,7 @@ PROTOCOLS = st.builds(
 )
 
 
-def assert_equal_to_pycocotools(problem: Problem, protocol: CocoProtocol | None = None) -> CocoResult:
+def assert_equal_to_pycocotools(problem: EvaluationData, protocol: CocoProtocol | None = None) -> CocoResult:
     protocol = protocol or CocoProtocol()
     expected = pycocotools_arrays(problem, protocol)
     result = evaluate_coco(problem, protocol)
@@ -82,9 +82,9 @@ def test_many_images_and_classes() -> None:
     assert_equal_to_pycocotools(problem)
 
 
-def problem_of(truths: TruthSet, detections: DetectionSet, *, images: int = 1, classes: int = 2) -> Problem:
+def problem_of(truths: TruthSet, detections: DetectionSet, *, images: int = 1, classes: int = 2) -> EvaluationData:
     table = ImageTable.of_ids([str(index + 1) for index in range(images)])
-    return Problem(table, tuple("abcd"[:classes]), truths, detections)
+    return EvaluationData(table, tuple("abcd"[:classes]), truths, detections)
 
 
 def on_first_image(boxes: list[list[float]], labels: list[int], *, crowd: bool = False) -> TruthSet:

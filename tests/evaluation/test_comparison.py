@@ -8,22 +8,22 @@ import pytest
 
 from tests.evaluation.problems import AWAY, BOX, one_class
 from tests.reference.slow_bootstrap import copied, random_problem, slow_replicate
-from yolo.detection_sets import ImageTable, Problem, TruthSet
+from yolo.detection_sets import EvaluationData, ImageTable, TruthSet
 from yolo.evaluation import comparison as comparison_module
 from yolo.evaluation.bootstrap import bootstrap_intervals
-from yolo.evaluation.comparison import HEADLINE, automatic_pairs, compare, holm, p_value_of
+from yolo.evaluation.comparison import HEADLINE, compare, default_paired_replicates, holm, p_value_of
 from yolo.evaluation.matching import AREA_RANGES, match
 from yolo.evaluation.replicates import class_replicates, draw_weights, mean_over_classes
 from yolo.evaluation.summary import summarise
 
 
-def found_on(images: list[int], num_images: int, *, wrong: tuple[int, ...] = (), score: float = 0.9) -> Problem:
+def found_on(images: list[int], num_images: int, *, wrong: tuple[int, ...] = (), score: float = 0.9) -> EvaluationData:
     """One object on each image; it is found on `images`; a false positive of score 0.8 on each of `wrong`."""
     found = [(image, score, True) for image in images] + [(image, 0.8, False) for image in wrong]
     return one_class(found, range(num_images), num_images=num_images)
 
 
-def with_detections_of(problem: Problem, other: Problem) -> Problem:
+def with_detections_of(problem: EvaluationData, other: EvaluationData) -> EvaluationData:
     return replace(problem, detections=other.detections)
 
 
@@ -72,7 +72,7 @@ def test_the_other_way_round() -> None:
     assert {one.image: one.change for one in forth.images} == {one.image: -one.change for one in back.images}
 
 
-def replace_scores(problem: Problem, *, seed: int) -> Problem:
+def replace_scores(problem: EvaluationData, *, seed: int) -> EvaluationData:
     scores = np.random.default_rng(seed).integers(1, 11, len(problem.detections)) / 10
     return replace(problem, detections=replace(problem.detections, scores=scores))
 
@@ -265,10 +265,10 @@ def test_bad_arguments(replicates: int, level: float) -> None:
 
 def test_replicates_by_themselves() -> None:
     a = found_on([0, 1], 3)
-    assert compare(a, a).replicates == automatic_pairs(2, 1) == 1000
+    assert compare(a, a).replicates == default_paired_replicates(2, 1) == 1000
     # enough for the smallest p-value of one of 80 classes to survive Holm's correction at 0.05
-    assert 80 * 2 / (automatic_pairs(500_000, 80) + 1) < 0.05
-    assert automatic_pairs(10**9, 80) == 200
+    assert 80 * 2 / (default_paired_replicates(500_000, 80) + 1) < 0.05
+    assert default_paired_replicates(10**9, 80) == 200
 
 
 def test_numbers_by_size_use_a_thousand_replicates_at_most() -> None:

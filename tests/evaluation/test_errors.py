@@ -10,7 +10,7 @@ from hypothesis import strategies as st
 from tests.evaluation.problems import problem_of
 from tests.reference.slow_errors import KINDS, slow_errors
 from tests.reference.slow_matching import random_sets
-from yolo.detection_sets import DetectionSet, ImageTable, Problem, TruthSet
+from yolo.detection_sets import DetectionSet, EvaluationData, ImageTable, TruthSet
 from yolo.evaluation.errors import ERROR_KINDS, NO_ERROR, ErrorAnalysis, analyse_errors
 from yolo.evaluation.matching import match
 
@@ -21,12 +21,12 @@ FAR = [500.0, 500.0, 10.0, 10.0]
 Found = list[tuple[int, float, list[float]]]  # class, score, xywh
 
 
-def make_problem(found: Found, objects: list[tuple[int, list[float]]], **flags: Any) -> Problem:
+def make_problem(found: Found, objects: list[tuple[int, list[float]]], **flags: Any) -> EvaluationData:
     """One image with cats and dogs."""
     return problem_of([(*one, 0) for one in found], [(*one, 0) for one in objects], **flags)
 
 
-def analyse(problem: Problem, threshold: float = 0.0) -> ErrorAnalysis:
+def analyse(problem: EvaluationData, threshold: float = 0.0) -> ErrorAnalysis:
     return analyse_errors(match(problem), score_threshold=threshold)
 
 
@@ -34,12 +34,12 @@ def kinds_of(errors: ErrorAnalysis) -> list[str]:
     return ["" if code == NO_ERROR else ERROR_KINDS[code] for code in errors.kind.tolist()]
 
 
-def random_problem(seed: int) -> Problem:
+def random_problem(seed: int) -> EvaluationData:
     """Three images, two classes, up to twenty of everything, equal scores and IoUs, crowds and difficult objects."""
     generator = np.random.default_rng(seed)
     detections, truths = random_sets(seed, *generator.integers(0, 21, 2).tolist())
     detections = detections[generator.permutation(len(detections))]  # images need not be in order
-    return Problem(ImageTable.of_ids(["a", "b", "c"]), ("cat", "dog"), truths, detections)
+    return EvaluationData(ImageTable.of_ids(["a", "b", "c"]), ("cat", "dog"), truths, detections)
 
 
 # --- one of each kind, by hand ---------------------------------------------------------------------------------------
@@ -194,7 +194,9 @@ def test_without_objects_all_is_background_and_costs_are_unknown() -> None:
 
 def test_without_images() -> None:
     empty = make_problem([], [])
-    errors = analyse(Problem(ImageTable.of_ids([]), ("cat",), empty.truths, empty.detections), threshold=math.nan)
+    errors = analyse(
+        EvaluationData(ImageTable.of_ids([]), ("cat",), empty.truths, empty.detections), threshold=math.nan
+    )
     assert not any(errors.all_counts.values())
 
 
@@ -249,7 +251,7 @@ def test_a_threshold_counts_as_if_there_were_no_other_detections(seed: int) -> N
 def test_a_perfect_detector_has_no_errors_and_costs_nothing() -> None:
     _, truths = random_sets(5, 0, 20)
     detections = DetectionSet(truths.boxes, truths.sizes_wh, np.linspace(0, 1, 20), truths.labels, truths.image_index)
-    problem = Problem(ImageTable.of_ids(["a", "b", "c"]), ("cat", "dog"), replace_flags(truths), detections)
+    problem = EvaluationData(ImageTable.of_ids(["a", "b", "c"]), ("cat", "dog"), replace_flags(truths), detections)
     errors = analyse(problem)
     assert not any(errors.all_counts.values())
     assert not any(errors.ap_cost.values())

@@ -1,7 +1,7 @@
 import math
 
 from tests.evaluation.problems import Found, Object, problem_of
-from yolo.detection_sets import Problem
+from yolo.detection_sets import EvaluationData
 from yolo.evaluation.errors import ERROR_KINDS, analyse_errors
 from yolo.evaluation.examples import Example, error_examples
 from yolo.evaluation.matching import match
@@ -10,11 +10,11 @@ CAT, DOG = 0, 1
 BOX = [0.0, 0.0, 10.0, 10.0]
 
 
-def make_problem(found: list[Found], objects: list[Object], *, sizes_hw: list[tuple[int, int]]) -> Problem:
+def make_problem(found: list[Found], objects: list[Object], *, sizes_hw: list[tuple[int, int]]) -> EvaluationData:
     return problem_of(found, objects, class_names=("cat", "<dog>"), sizes_hw=sizes_hw)
 
 
-def worst(problem: Problem, *, threshold: float = 0.5, **options: int) -> dict[str, tuple[Example, ...]]:
+def worst(problem: EvaluationData, *, threshold: float = 0.5, **options: int) -> dict[str, tuple[Example, ...]]:
     matches = match(problem)
     return error_examples(matches, analyse_errors(matches, score_threshold=threshold), **options)
 

@@ -6,7 +6,7 @@ import numpy as np
 import pytest
 
 from tests.evaluation.problems import one_class, problem_of
-from yolo.detection_sets import DetectionSet, ImageTable, Problem, TruthSet
+from yolo.detection_sets import DetectionSet, EvaluationData, ImageTable, TruthSet
 from yolo.evaluation.errors import analyse_errors
 from yolo.evaluation.examples import Example
 from yolo.evaluation.label_errors import _Candidates, _rank, find_label_errors
@@ -20,11 +20,11 @@ NUM_IMAGES, NUM_CLASSES, PER_IMAGE = 300, 4, 6
 class Planted(NamedTuple):
     """Objects whose label was spoiled, as (image, box of the true object)."""
 
-    problem: Problem
+    problem: EvaluationData
     wrong: list[tuple[int, list[float]]]
 
 
-def find(problem: Problem, *, most: int = 200) -> tuple[Example, ...]:
+def find(problem: EvaluationData, *, most: int = 200) -> tuple[Example, ...]:
     matches = match(problem)
     errors = analyse_errors(matches, score_threshold=summarise(problem).score_threshold)
     return find_label_errors(matches, errors, most=most)
@@ -58,9 +58,9 @@ def detect(generator: np.random.Generator, objects: TruthSet) -> DetectionSet:
     )
 
 
-def on_all_images(truths: TruthSet, detections: DetectionSet) -> Problem:
+def on_all_images(truths: TruthSet, detections: DetectionSet) -> EvaluationData:
     images = ImageTable.of_ids([str(index) for index in range(NUM_IMAGES)])
-    return Problem(images, tuple(f"class {index}" for index in range(NUM_CLASSES)), truths, detections)
+    return EvaluationData(images, tuple(f"class {index}" for index in range(NUM_CLASSES)), truths, detections)
 
 
 def plant(seed: int, kind: str, count: int = 40) -> Planted:
@@ -259,7 +259,7 @@ def test_the_best_detections_say_little_of_those_that_just_suffice() -> None:
     scores = np.concatenate((np.linspace(0.7, 0.99, good), np.linspace(0.5, 0.69, bad)))
     scores[:40] = np.linspace(0.5, 0.51, 40)  # some are right below the wrong ones, so that those are typical
     detections = DetectionSet.from_xywh([BOX] * (good + bad), scores, [CAT] * (good + bad), images)
-    problem = Problem(ImageTable.of_ids(images.astype(str).tolist()), ("cat",), truths, detections)
+    problem = EvaluationData(ImageTable.of_ids(images.astype(str).tolist()), ("cat",), truths, detections)
     matches = match(problem)
     cases = find_label_errors(matches, analyse_errors(matches, score_threshold=0.5))
     assert sum(case.score > 0.25 for case in cases) <= 10

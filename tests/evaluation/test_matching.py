@@ -6,7 +6,7 @@ from hypothesis.extra import numpy as arrays
 
 from tests.reference.coco_arrays import random_flat_problem
 from tests.reference.slow_matching import as_problem, make_sets, random_sets, slow_assign
-from yolo.detection_sets import DetectionSet, Problem, TruthSet
+from yolo.detection_sets import DetectionSet, EvaluationData, TruthSet
 from yolo.evaluation.average_precision import place_in_run, starts_run
 from yolo.evaluation.coco import CocoProtocol, evaluate_coco
 from yolo.evaluation.matching import (
@@ -162,7 +162,7 @@ def test_subsets_of_objects_are_matched_each_on_its_own() -> None:
     assert not outcomes[0].false_positive.any()
 
 
-def problem_of(rows: list[tuple[int, int, float]], *, images: int = 9, classes: int = 2) -> Problem:
+def problem_of(rows: list[tuple[int, int, float]], *, images: int = 9, classes: int = 2) -> EvaluationData:
     """Class, image and score of each detection."""
     labels, image_index, scores = zip(*rows, strict=True) if rows else ((), (), ())
     detections = DetectionSet.from_xywh([[0, 0, 9, 9]] * len(rows), scores, labels, image_index)

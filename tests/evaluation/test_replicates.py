@@ -16,7 +16,7 @@ from tests.reference.slow_bootstrap import (
     slow_replicate,
     untied,
 )
-from yolo.detection_sets import Problem
+from yolo.detection_sets import EvaluationData
 from yolo.evaluation import replicates
 from yolo.evaluation.average_precision import RECALL_POINTS
 from yolo.evaluation.matching import Matches, match
@@ -37,7 +37,7 @@ LIMITS = (1, 3, 7)
 
 
 def check_against_copies(
-    problem: Problem,
+    problem: EvaluationData,
     weights: Weights,
     *,
     score_threshold: float,

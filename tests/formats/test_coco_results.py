@@ -7,8 +7,8 @@ import pytest
 
 from tests.engine.input_files import annotation, coco_truth, detection, problem_of, put, voc_xml
 from tests.reference.coco_oracle import found
-from yolo.engine.detections import read_detections, read_problem
-from yolo.engine.inputs import read_ground_truth
+from yolo.engine.detection_files import read_detections, read_problem
+from yolo.engine.ground_truth_files import read_ground_truth
 from yolo.errors import DataError
 from yolo.formats.coco_results import write_predictions
 

@@ -11,8 +11,8 @@ from tests.engine.input_files import kinds, put, voc_xml
 from tests.reference.coco_oracle import found
 from tests.reference.slow_voc import Box, found_in_file, slow_ap, slow_curve
 from yolo.detection_sets import DetectionSet
-from yolo.engine.detections import DetectionFiles, read_detections, read_problem
-from yolo.engine.inputs import read_ground_truth
+from yolo.engine.detection_files import DetectionFiles, read_detections, read_problem
+from yolo.engine.ground_truth_files import read_ground_truth
 from yolo.errors import DataError
 from yolo.evaluation.voc import evaluate_voc
 from yolo.formats.comp4 import check_names, write_comp4

@@ -9,7 +9,7 @@ import pytest
 
 from tests.engine.input_files import annotation, coco_truth, put, put_image, voc_xml
 from yolo.data.read import Split, find_dataset, read_split
-from yolo.engine.inputs import GroundTruthFiles, read_ground_truth
+from yolo.engine.ground_truth_files import GroundTruthFiles, read_ground_truth
 
 CASES = Path(__file__).parents[2].parent / "shared" / "cases"
 

@@ -10,8 +10,8 @@ from tests.curate.truths import sized_truths
 from tests.data.dataset_trees import HEIGHT, SIZE_HW, WIDTH, put_image, put_text
 from tests.data.reading import cleaned, header_sizes
 from tests.engine.input_files import annotation, coco_truth, kinds, put
-from yolo.engine.detections import DetectionFiles, read_detections, read_problem
-from yolo.engine.inputs import read_ground_truth
+from yolo.engine.detection_files import DetectionFiles, read_detections, read_problem
+from yolo.engine.ground_truth_files import read_ground_truth
 from yolo.errors import DataError
 from yolo.formats.issues import Box, LineFault, ReadReport
 from yolo.formats.yolo import (

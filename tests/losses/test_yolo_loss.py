@@ -6,9 +6,10 @@ import pytest
 import torch
 from hypothesis import given, settings
 from hypothesis import strategies as st
+from torchvision import ops
 
 from tests.reference.slow_loss import SlowObject, slow_loss
-from yolo.boxes import ciou
+from yolo import boxes as box_ops
 from yolo.grid import GridParts, GridSpec
 from yolo.losses.yolo_loss import YoloLoss, ciou_parts
 from yolo.structures import GroundTruth, Targets
@@ -148,10 +149,10 @@ def test_perfect_predictions_cost_nothing() -> None:
 
 
 def test_ciou_parts_sum_to_the_ciou_loss() -> None:
-    a = torch.rand(20, 4).sort(dim=1).values[:, [0, 1, 2, 3]]
-    b = torch.rand(20, 4).sort(dim=1).values
+    a, b = torch.rand(2, 20, 4).sort(dim=-1).values
     distance, rest = ciou_parts(a, b)
-    torch.testing.assert_close(distance + rest, 1 - ciou(a, b))
+    torch.testing.assert_close(distance + rest, ops.complete_box_iou_loss(a, b, eps=0.0))
+    torch.testing.assert_close(distance, box_ops.centre_distance(a, b))
 
 
 @pytest.mark.parametrize("dtype", [torch.float16, torch.bfloat16])

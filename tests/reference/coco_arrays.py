@@ -9,7 +9,7 @@ from typing import Any
 import numpy as np
 
 from yolo.arrays import Float64
-from yolo.detection_sets import DetectionSet, ImageTable, Problem, TruthSet
+from yolo.detection_sets import DetectionSet, EvaluationData, ImageTable, TruthSet
 from yolo.evaluation.coco import CocoProtocol
 
 
@@ -25,7 +25,7 @@ class CocoArrays:
 
 def random_flat_problem(
     seed: int, *, num_images: int = 4, num_classes: int = 3, num_objects: int = 12, num_found: int = 40, coarse: bool
-) -> Problem:
+) -> EvaluationData:
     """Images, classes, objects and detections that may lack one another, in any order.
 
     `coarse` puts boxes on a grid of 8 pixels, also of no and of negative width and height, and scores on tenths:
@@ -47,7 +47,7 @@ def random_flat_problem(
     area = truth_boxes[:, 2] * truth_boxes[:, 3] * 0.9
     area = np.where(generator.random(num_objects) < 0.3, generator.choice([1024.0, 9216.0, 0.0], num_objects), area)
     crowd = generator.random(num_objects) < 0.15
-    return Problem(
+    return EvaluationData(
         ImageTable.of_ids([str(index + 1) for index in range(num_images)]),
         tuple(f"class {index}" for index in range(num_classes)),
         TruthSet.from_xywh(truth_boxes, labels, images, iscrowd=crowd, area=area),
@@ -63,7 +63,7 @@ def _boxes(generator: np.random.Generator, count: int, coarse: bool) -> Float64:
     return np.concatenate((generator.uniform(0, 60, (count, 2)), generator.uniform(1, 130, (count, 2))), axis=1)
 
 
-def pycocotools_arrays(problem: Problem, protocol: CocoProtocol, *, first_id: int = 1) -> CocoArrays:
+def pycocotools_arrays(problem: EvaluationData, protocol: CocoProtocol, *, first_id: int = 1) -> CocoArrays:
     """All that pycocotools gives; annotation ids count from `first_id`. Its summary is that of its own protocol."""
     from pycocotools.coco import COCO
     from pycocotools.cocoeval import COCOeval
@@ -93,7 +93,7 @@ def _rows(part: DetectionSet | TruthSet) -> list[dict[str, Any]]:
     return [{"bbox": box, "category_id": label, "image_id": image} for box, label, image in places]
 
 
-def _dataset(problem: Problem, first_id: int) -> dict[str, Any]:
+def _dataset(problem: EvaluationData, first_id: int) -> dict[str, Any]:
     truths = problem.truths
     annotations = _rows(truths)
     for place, one in enumerate(annotations):
@@ -111,7 +111,7 @@ def _dataset(problem: Problem, first_id: int) -> dict[str, Any]:
     }
 
 
-def _load_found(truth: Any, problem: Problem) -> Any:
+def _load_found(truth: Any, problem: EvaluationData) -> Any:
     rows = _rows(problem.detections)
     for row, score in zip(rows, problem.detections.scores.tolist(), strict=True):
         row["score"] = score

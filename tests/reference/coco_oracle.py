@@ -18,7 +18,7 @@ COCO_NUMBERS = (
 
 
 @dataclass(frozen=True)
-class Problem:
+class EvaluationData:
     """Images by id, with what is on them and what was found."""
 
     truths: dict[str, GroundTruth]
@@ -51,7 +51,7 @@ def found(boxes: Any, scores: Any, labels: Any) -> Detections:
 
 def random_problem(
     seed: int, *, num_images: int, num_classes: int, coarse: bool, max_objects: int = 6, max_found: int = 12
-) -> Problem:
+) -> EvaluationData:
     """Objects and detections that overlap a lot.
 
     `coarse` puts boxes on a grid of 8 pixels and scores on tenths: equal IoUs, equal scores, IoUs that meet a
@@ -67,7 +67,7 @@ def random_problem(
         truth = _random_truth(generator, num_objects, num_classes, coarse)
         truths[image_id] = truth
         detections[image_id] = _random_found(generator, num_found, num_classes, truth, coarse)
-    return Problem(truths, detections, num_classes)
+    return EvaluationData(truths, detections, num_classes)
 
 
 def _random_boxes(generator: np.random.Generator, count: int, coarse: bool) -> Float64:

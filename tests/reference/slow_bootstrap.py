@@ -6,14 +6,14 @@ import numpy as np
 
 from tests.reference.coco_oracle import COCO_NUMBERS
 from yolo.arrays import Float64
-from yolo.detection_sets import DetectionSet, ImageTable, Problem, TruthSet
+from yolo.detection_sets import DetectionSet, EvaluationData, ImageTable, TruthSet
 from yolo.evaluation.matching import match
 from yolo.evaluation.summary import summarise
 
 SUMMARY_NAMES = COCO_NUMBERS
 
 
-def untied(problem: Problem) -> Problem:
+def untied(problem: EvaluationData) -> EvaluationData:
     """Equal scores made different in the order in which they are evaluated: by image, then by place.
 
     On copied images two equal scores of one image would alternate: first copy of both, second copy of both. The
@@ -27,7 +27,7 @@ def untied(problem: Problem) -> Problem:
     return replace(problem, detections=replace(found, scores=scores))
 
 
-def copied(problem: Problem, weights: list[int]) -> Problem:
+def copied(problem: EvaluationData, weights: list[int]) -> EvaluationData:
     """Image i is there weights[i] times. Copies of a detection lie next to each other, each on an image of its own."""
     first = np.append(0, np.cumsum(weights))
     parts: list[tuple[list[int], list[int]]] = []
@@ -41,7 +41,7 @@ def copied(problem: Problem, weights: list[int]) -> Problem:
     (truth_rows, truth_images), (found_rows, found_images) = parts
     truths = problem.truths[np.array(truth_rows, np.int64)]
     found = problem.detections[np.array(found_rows, np.int64)]
-    return Problem(
+    return EvaluationData(
         images=ImageTable.of_ids([str(index) for index in range(sum(weights))]),
         class_names=problem.class_names,
         truths=TruthSet(
@@ -60,7 +60,7 @@ def copied(problem: Problem, weights: list[int]) -> Problem:
 
 
 def slow_replicate(
-    problem: Problem,
+    problem: EvaluationData,
     weights: list[int],
     *,
     score_threshold: float,
@@ -82,7 +82,9 @@ def slow_replicate(
     )
 
 
-def _operating_point(problem: Problem, score_threshold: float, max_detections: int) -> tuple[float, float, float]:
+def _operating_point(
+    problem: EvaluationData, score_threshold: float, max_detections: int
+) -> tuple[float, float, float]:
     matches = match(problem, iou_thresholds=np.array([0.5]), max_detections=max_detections)
     detections, points = matches.problem.detections, []
     _, true_positive, false_positive = matches.at(0.5)
@@ -131,7 +133,7 @@ def random_problem(
     max_objects: int = 4,
     max_found: int = 10,
     distinct_on_image: bool = False,
-) -> Problem:
+) -> EvaluationData:
     """Coarse boxes, scores on few values, crowds, difficult objects, areas on the bounds of ranges, empty images.
 
     `distinct_on_image`: scores are equal only on different images.
@@ -158,7 +160,7 @@ def random_problem(
         counts = np.bincount(found_images, minlength=num_images)
         scores = np.concatenate([generator.permutation(max_found)[:count] + 1.0 for count in counts]) / max_found
     area = boxes[:, 2] * boxes[:, 3]
-    return Problem(
+    return EvaluationData(
         images=ImageTable.of_ids([f"image {index}" for index in range(num_images)]),
         class_names=tuple(f"class {index}" for index in range(num_classes)),
         truths=TruthSet.from_xywh(

@@ -4,7 +4,7 @@ import math
 
 from tests.reference.slow_bootstrap import slow_average_precision as average_precision
 from tests.reference.slow_matching import slow_assign, slow_overlap
-from yolo.detection_sets import Problem
+from yolo.detection_sets import EvaluationData
 
 KINDS = ("class", "location", "both", "duplicate", "background", "missed")
 
@@ -18,7 +18,7 @@ def slow_average_precision(rows: list[Row], label: int, objects: int) -> float:
     return average_precision([row[4] for row in own], objects)
 
 
-def slow_errors(problem: Problem) -> tuple[list[str], list[int], list[int], dict[str, list[float]]]:
+def slow_errors(problem: EvaluationData) -> tuple[list[str], list[int], list[int], dict[str, list[float]]]:
     """Kind of each detection ("" for none), the object it is about, the missed objects, and kind -> cost per class.
 
     Beside the six kinds there are "false_positive" and "false_negative". NaN for classes without objects.
@@ -52,12 +52,12 @@ def slow_errors(problem: Problem) -> tuple[list[str], list[int], list[int], dict
     return kinds, nearest, missed, costs
 
 
-def _row(problem: Problem, place: int, label: int, hit: bool) -> Row:
+def _row(problem: EvaluationData, place: int, label: int, hit: bool) -> Row:
     detections = problem.detections
     return label, float(detections.scores[place]), int(detections.image_index[place]), place, hit
 
 
-def _kind(problem: Problem, place: int) -> tuple[str, int]:
+def _kind(problem: EvaluationData, place: int) -> tuple[str, int]:
     detections, truths = problem.detections, problem.truths
     own, other = (0.0, -1), (0.0, -1)
     for truth in range(len(truths)):
@@ -77,13 +77,13 @@ def _kind(problem: Problem, place: int) -> tuple[str, int]:
     return ("both", other[1]) if other[0] >= 0.1 else ("background", -1)
 
 
-def _xywh(problem: Problem, which: str, index: int) -> list[float]:
+def _xywh(problem: EvaluationData, which: str, index: int) -> list[float]:
     part = getattr(problem, which)
     return [*part.boxes[index, :2].tolist(), *part.sizes_wh[index].tolist()]
 
 
 def _correct(
-    problem: Problem, kind: str, rows: list[Row], kinds: list[str], nearest: list[int], found: set[int]
+    problem: EvaluationData, kind: str, rows: list[Row], kinds: list[str], nearest: list[int], found: set[int]
 ) -> tuple[list[Row], list[int]]:
     """The detections that are left, and the objects that need not be found any more."""
     truths = problem.truths

@@ -2,7 +2,7 @@
 
 import numpy as np
 
-from yolo.detection_sets import DetectionSet, ImageTable, Problem, TruthSet
+from yolo.detection_sets import DetectionSet, EvaluationData, ImageTable, TruthSet
 
 
 def slow_overlap(detection: list[float], truth: list[float], iscrowd: bool) -> float:
@@ -75,11 +75,11 @@ def slow_confusions(detections: DetectionSet, truths: TruthSet, num_classes: int
     return matrix
 
 
-def as_problem(sets: tuple[DetectionSet, TruthSet], *, images: int = 1, classes: int = 1) -> Problem:
+def as_problem(sets: tuple[DetectionSet, TruthSet], *, images: int = 1, classes: int = 1) -> EvaluationData:
     """Images and classes are numbered."""
     detections, truths = sets
     table = ImageTable.of_ids([str(index) for index in range(images)])
-    return Problem(table, tuple(str(index) for index in range(classes)), truths, detections)
+    return EvaluationData(table, tuple(str(index) for index in range(classes)), truths, detections)
 
 
 def make_sets(

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import numpy as np
 
-from yolo.detection_sets import DetectionSet, ImageTable, Problem, TruthSet
+from yolo.detection_sets import DetectionSet, EvaluationData, ImageTable, TruthSet
 from yolo.evaluation.analysis import Analysis, analyse
 from yolo.evaluation.examples import Example
 from yolo.formats.issues import InputWarning
@@ -26,7 +26,7 @@ HOSTILE_NAMES = (
 )
 
 
-def make_problem(names: tuple[str, ...], *, num_images: int, per_image: int = 7, seed: int = 0) -> Problem:
+def make_problem(names: tuple[str, ...], *, num_images: int, per_image: int = 7, seed: int = 0) -> EvaluationData:
     """Objects, and detections that hit, miss, double and confuse them; the last class has no objects."""
     generator = np.random.default_rng(seed)
     num_classes, count = len(names), num_images * per_image
@@ -55,7 +55,7 @@ def make_problem(names: tuple[str, ...], *, num_images: int, per_image: int = 7,
     ids = [f"{place:06d}" for place in range(num_images)]
     paths = [f"images/{image_id}.jpg" for image_id in ids]
     images = ImageTable(ids, paths, np.tile(np.array([[480, 640]], np.int32), (num_images, 1)))
-    return Problem(images, names, truths, detections)
+    return EvaluationData(images, names, truths, detections)
 
 
 def make_analysis(names: tuple[str, ...], *, num_images: int = 60) -> Analysis:

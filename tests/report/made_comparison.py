@@ -6,7 +6,7 @@ from collections.abc import Sequence
 
 import numpy as np
 
-from yolo.detection_sets import DetectionSet, ImageTable, Problem, TruthSet
+from yolo.detection_sets import DetectionSet, EvaluationData, ImageTable, TruthSet
 from yolo.evaluation.bootstrap import Interval
 from yolo.evaluation.comparison import Comparison, Difference, ImageChange
 
@@ -58,7 +58,7 @@ def make_comparison(
     )
 
 
-def make_problems(*, class_names: Sequence[str], num_images: int) -> tuple[Problem, Problem]:
+def make_problems(*, class_names: Sequence[str], num_images: int) -> tuple[EvaluationData, EvaluationData]:
     """Two objects of each class on every image, no detections of A and one of B; ids look like formulas."""
     images = ImageTable(
         [f"={place}" for place in range(num_images)], [""] * num_images, np.zeros((num_images, 2), np.int32)
@@ -68,5 +68,5 @@ def make_problems(*, class_names: Sequence[str], num_images: int) -> tuple[Probl
     truths = TruthSet.from_xyxy([[0, 0, 9, 9]] * len(labels), labels, places)
     none = DetectionSet.from_xyxy([], [], [], [])
     one = DetectionSet.from_xyxy([[0, 0, 9, 9]], [0.9], [0], [0])
-    first, second = (Problem(images, tuple(class_names), truths, found) for found in (none, one))
+    first, second = (EvaluationData(images, tuple(class_names), truths, found) for found in (none, one))
     return first, second

@@ -13,7 +13,7 @@ from selenium import webdriver
 from tests.report.browser import NEEDS_BROWSER, console, open_browser
 from tests.report.made_analysis import HOSTILE_NAMES
 from tests.report.made_comparison import make_comparison, make_problems
-from yolo.detection_sets import ImageTable, Problem
+from yolo.detection_sets import EvaluationData, ImageTable
 from yolo.evaluation.matching import match
 from yolo.formats.issues import InputWarning
 from yolo.report.compare import Sides, write_comparison
@@ -36,7 +36,7 @@ def page(tmp_path_factory: pytest.TempPathFactory) -> Path:
     for problem in make_problems(class_names=NAMES, num_images=10):
         paths = [str(folder / "a.jpg")] * 9 + [""]
         images = ImageTable(problem.images.image_ids, paths, problem.images.sizes_hw)
-        problems.append(Problem(images, problem.class_names, problem.truths, problem.detections))
+        problems.append(EvaluationData(images, problem.class_names, problem.truths, problem.detections))
     context = ReportContext(
         title=LONG_NAME,
         command=f"gridyolo compare {LONG_NAME} b",

@@ -9,7 +9,7 @@ import pytest
 from numpy.typing import NDArray
 from PIL import Image
 
-from yolo.detection_sets import DetectionSet, ImageTable, Problem, TruthSet
+from yolo.detection_sets import DetectionSet, EvaluationData, ImageTable, TruthSet
 from yolo.evaluation.comparison import ImageChange
 from yolo.evaluation.examples import Example
 from yolo.evaluation.matching import match
@@ -32,7 +32,7 @@ def problem_of(
     truths: Sequence[Sequence[float]] = (),
     detections: Sequence[Sequence[float]] = (),
     sizes_hw: Any = None,
-) -> Problem:
+) -> EvaluationData:
     """Rows are box, image, class and, of detections, score; truths of class 0, see there."""
     truth, found = np.array(truths, float).reshape(-1, 6), np.array(detections, float).reshape(-1, 7)
     images = ImageTable(
@@ -40,7 +40,7 @@ def problem_of(
         paths,
         np.zeros((len(paths), 2), np.int32) if sizes_hw is None else np.array(sizes_hw, np.int32),
     )
-    return Problem(
+    return EvaluationData(
         images,
         NAMES,
         TruthSet.from_xyxy(truth[:, :4], truth[:, 5], truth[:, 4]),
@@ -318,7 +318,7 @@ def test_what_does_not_count_is_neither_wrong_nor_missed(tmp_path: Path) -> None
     rows = [(40, 40, 120, 160, 0, 0, 0.8), (50, 50, 90, 90, 1, 0, 0.9)]
     problem = problem_of(paths, detections=rows)
     crowd = TruthSet.from_xyxy([(40, 40, 120, 160), (180, 40, 280, 160)], [0, 1], [0, 0], iscrowd=[True, True])
-    matched = match(Problem(problem.images, NAMES, crowd, problem.detections))
+    matched = match(EvaluationData(problem.images, NAMES, crowd, problem.detections))
     picture = draw_image(matched, 0, score_threshold=0.5)
     image = pixels(picture)
     assert picture is not None

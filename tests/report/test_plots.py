@@ -5,7 +5,7 @@ from typing import Any
 import numpy as np
 import pytest
 
-from tests.reference.coco_oracle import Problem, random_problem
+from tests.reference.coco_oracle import EvaluationData, random_problem
 from tests.report.made_analysis import make_analysis, make_problem
 from yolo.evaluation.analysis import analyse
 from yolo.images import read_image
@@ -70,7 +70,7 @@ def test_many_classes_share_one_entry_of_the_legend(num_classes: int, entries: i
 def test_large_matrices_have_no_counts_and_then_no_names(
     num_classes: int, counts: bool, names: bool, figures: list[Any]
 ) -> None:
-    plot_confusion(Problem({}, {}, num_classes).evaluate(), Path(), normalise=False)
+    plot_confusion(EvaluationData({}, {}, num_classes).evaluate(), Path(), normalise=False)
     axes = figures[0].axes[0]
     assert bool(axes.texts) is counts
     assert bool(axes.get_yticklabels()) is names

@@ -4,5 +4,5 @@ check      `check`, its page `check_report`, and what it looks for: `findings`, 
 stats      `stats`, `measures`, and what a grid cannot hold: `grid_fit`
 convert    `write`, `image_files`                     split     `split`             preview   `preview`
 download   `download`, `fetch` (the only module of the package that opens a connection), `archives`
-synth      `synthetic`, `drawing`, `backgrounds`
+synth      `synthetic`, `synthetic_objects`, `synthetic_backgrounds`
 """

@@ -2,7 +2,7 @@
 
 `make_synthetic_dataset` writes it, `draw_scene` draws one image; the same seed gives the same bytes. A difficulty says
 how many things there are, how small, how much is hidden, and how bad the photograph is. Left out: how things and
-backgrounds look (drawing.py, backgrounds.py).
+backgrounds look (synthetic_objects.py, synthetic_backgrounds.py).
 """
 
 from __future__ import annotations
@@ -22,8 +22,8 @@ from rich.console import Console
 from yolo.arrays import Bool, Float32, Float64, Int64, UInt8
 from yolo.config import DatasetFormat, DataSynthConfig
 from yolo.console import say
-from yolo.curate.backgrounds import draw_background, smooth_noise
-from yolo.curate.drawing import CLASS_NAMES, Patch, draw_clutter, draw_object
+from yolo.curate.synthetic_backgrounds import draw_background, smooth_noise
+from yolo.curate.synthetic_objects import CLASS_NAMES, Patch, draw_clutter, draw_object
 from yolo.curate.write import write_dataset
 from yolo.data.read import Split, find_dataset, read_split
 from yolo.errors import DataError, printable

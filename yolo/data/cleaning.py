@@ -2,7 +2,7 @@
 
 A box is kept, fixed or dropped, and counted; no box takes its image with it. Left out: the formats themselves, any
 lower limit on size (what the grid can not represent is a matter of statistics), and `report`, which measures boxes as
-they stand (engine/inputs.py).
+they stand (engine/ground_truth_files.py).
 """
 
 from __future__ import annotations

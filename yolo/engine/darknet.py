@@ -13,7 +13,7 @@ from yolo.darknet.lookup import WEIGHTS_SUFFIX, cfg_for, check_is_darknets, defa
 from yolo.darknet.network import DarknetNetwork, DarknetSpec
 from yolo.darknet.plan import detector_classes, plan_cfg
 from yolo.darknet.weights import WeightsHeader
-from yolo.engine.checkpoint import DetectorMetadata, default_settings, load_detector, save_detector
+from yolo.engine.detector_file import DetectorMetadata, default_settings, load_detector, save_detector
 from yolo.errors import ConfigError, WeightsError
 from yolo.files import atomic_write, expand_home
 

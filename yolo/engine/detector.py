@@ -19,8 +19,8 @@ import torch
 from numpy.typing import NDArray
 
 from yolo.darknet.lookup import WEIGHTS_SUFFIX
-from yolo.engine.checkpoint import DetectorMetadata, load_detector
 from yolo.engine.darknet import open_darknet
+from yolo.engine.detector_file import DetectorMetadata, load_detector
 from yolo.engine.environment import choose_device, choose_dtype
 from yolo.errors import ConfigError, DataError
 from yolo.files import expand_home

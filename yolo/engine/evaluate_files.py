@@ -18,10 +18,10 @@ from rich.console import Console
 from yolo.config import CompareConfig, DetectionFormat, ReportConfig
 from yolo.console import say
 from yolo.darknet.lookup import read_names
-from yolo.detection_sets import Problem, TruthSet
-from yolo.engine.detections import read_detections, read_problem
+from yolo.detection_sets import EvaluationData, TruthSet
+from yolo.engine.detection_files import read_detections, read_problem
 from yolo.engine.environment import command_of, describe_environment
-from yolo.engine.inputs import GroundTruthFiles, read_ground_truth
+from yolo.engine.ground_truth_files import GroundTruthFiles, read_ground_truth
 from yolo.errors import ConfigError, DataError
 from yolo.evaluation.analysis import Analysis, analyse
 from yolo.evaluation.comparison import Comparison, compare
@@ -138,10 +138,10 @@ def compare_files(config: CompareConfig, console: Console | None = None) -> Comp
     truth = _common_truth(config, first, second)
     say(console, _describe_truth(truth))
     warnings = list(truth.warnings)
-    problems: list[Problem] = []
+    problems: list[EvaluationData] = []
     for letter, side in (("A", first), ("B", second)):
         found = read_detections(side.detections, truth, format=side.format)
-        problems.append(Problem(truth.images, truth.class_names, truth.truths, found.detections))
+        problems.append(EvaluationData(truth.images, truth.class_names, truth.truths, found.detections))
         warnings += [replace(one, message=f"{letter}: {one.message}") for one in found.warnings]
         say(console, _describe_found(found.format, len(found.detections)))
     say(console, *_warning_lines(warnings))

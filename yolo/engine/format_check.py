@@ -14,7 +14,7 @@ from dataclasses import replace
 import numpy as np
 
 from yolo.arrays import Float64, Int32, Int64
-from yolo.detection_sets import DetectionSet, ImageTable, Problem, TruthSet
+from yolo.detection_sets import DetectionSet, EvaluationData, ImageTable, TruthSet
 from yolo.evaluation.overlaps import coco_overlap, find_pairs, sort_by_group
 from yolo.formats.issues import ReadReport
 from yolo.formats.objects import repeated_rows
@@ -54,7 +54,7 @@ def check_truth_boxes(truths: TruthSet, images: ImageTable, report: ReadReport) 
     _check_placing(truths, images.sizes_hw, report, "truth")
 
 
-def check_detections(problem: Problem, report: ReadReport, *, truth_format: str, form: str) -> None:
+def check_detections(problem: EvaluationData, report: ReadReport, *, truth_format: str, form: str) -> None:
     """Look at detections: scores, empty boxes, repetitions, crowds of them, the form of boxes, the classes.
 
     Args:
@@ -109,7 +109,7 @@ def _check_placing(boxes: TruthSet | DetectionSet, sizes_hw: Int32, report: Read
     return True
 
 
-def _check_values(problem: Problem, report: ReadReport) -> None:
+def _check_values(problem: EvaluationData, report: ReadReport) -> None:
     detections, image_ids = problem.detections, problem.images.image_ids
 
     def place(row: int) -> str:
@@ -158,7 +158,7 @@ def _on_objects(detections: DetectionSet, truths: TruthSet) -> tuple[Int64, Int6
     return pairs.detection[last], pairs.truth[last]
 
 
-def _check_form(best: Problem, report: ReadReport, *, truth_format: str, form: str, stated: int) -> bool:
+def _check_form(best: EvaluationData, report: ReadReport, *, truth_format: str, form: str, stated: int) -> bool:
     """Say so if another form puts many more detections on objects; returns whether one does."""
     detections, truths = best.detections, best.truths
     limits = best.images.sizes_hw[detections.image_index][:, ::-1].astype(np.float64)

@@ -16,7 +16,7 @@ from yolo.darknet.load import fill_from_darknet
 from yolo.darknet.lookup import OWN_SUFFIXES, WEIGHTS_SUFFIX, find_cfg
 from yolo.darknet.network import DarknetNetwork, DarknetSpec
 from yolo.darknet.plan import NetworkPlan, check_trainable, detector_classes, plan_cfg, with_classes
-from yolo.engine.checkpoint import load_detector
+from yolo.engine.detector_file import load_detector
 from yolo.errors import ConfigError, WeightsError
 from yolo.files import expand_home
 from yolo.models.network import GridNetwork, Network, NetworkSpec

@@ -104,7 +104,7 @@ class Learner:
     def discard(self) -> None:
         """Forget the gradients of a step that is not finite, and what it did to the batch norms."""
         self.optimizer.zero_grad(set_to_none=True)
-        self.average.heal_buffers()
+        self.average.restore_nonfinite_buffers()
 
     def state_dict(self) -> dict[str, Any]:
         """Everything that later steps depend on, as tensors and plain values."""
@@ -196,7 +196,7 @@ class MovingAverage(Generic[Module]):
             own.copy_(new)
 
     @torch.no_grad()
-    def heal_buffers(self) -> None:
+    def restore_nonfinite_buffers(self) -> None:
         """Give the network the average's statistics where its own are not finite.
 
         A forward pass that overflows writes into the running statistics of batch norms even if its step is refused.

@@ -17,8 +17,8 @@ from rich.console import Console
 
 from yolo.config import PredictConfig
 from yolo.console import say
-from yolo.engine.checkpoint import DetectorMetadata
 from yolo.engine.detector import Detector, choose_settings
+from yolo.engine.detector_file import DetectorMetadata
 from yolo.errors import DataError
 from yolo.files import atomic_write, new_folder
 from yolo.images import write_image

@@ -17,7 +17,7 @@ from torch import nn
 
 from yolo.config import TrainConfig
 from yolo.console import say
-from yolo.engine.checkpoint import default_settings, load_detector, save_detector
+from yolo.engine.detector_file import default_settings, load_detector, save_detector
 from yolo.engine.environment import command_of, describe_environment
 from yolo.engine.train_log import TrainingDisplay
 from yolo.engine.train_state import Training, prepare, resume, save

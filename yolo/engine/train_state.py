@@ -16,7 +16,7 @@ from torch.utils.data import DataLoader
 
 from yolo.config import AugmentConfig, LossConfig, ModelConfig, OptimizerConfig, RateConfig, TrainConfig
 from yolo.darknet.network import DarknetSpec
-from yolo.engine.checkpoint import DetectorMetadata, default_settings
+from yolo.engine.detector_file import DetectorMetadata, default_settings
 from yolo.engine.initialise import RANDOM, build_start
 from yolo.engine.learner import Learner, make_fabric
 from yolo.engine.schedule import Schedule

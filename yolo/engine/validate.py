@@ -23,9 +23,9 @@ from yolo.data.cache import ImageCache
 from yolo.data.dataset import DetectionDataset
 from yolo.data.loader import EvaluationBatches, default_workers, make_loader
 from yolo.data.read import Split, find_dataset, read_split
-from yolo.detection_sets import ImageTable, Problem
-from yolo.engine.checkpoint import PREDICT
+from yolo.detection_sets import EvaluationData, ImageTable
 from yolo.engine.detector import open_detector
+from yolo.engine.detector_file import PREDICT
 from yolo.engine.environment import choose_device, choose_dtype, command_of, describe_environment
 from yolo.errors import DataError, ImageReadError
 from yolo.evaluation.analysis import analyse
@@ -58,7 +58,7 @@ class Evaluation:
     """An evaluation and what it rests on."""
 
     result: EvaluationResult  # the numbers
-    problem: Problem  # what they are about
+    problem: EvaluationData  # what they are about
     detections: dict[str, Detections]  # by image id, in pixels of the original images
     skipped: tuple[SkippedImage, ...]  # images of the split that could not be read; no metric includes them
     seconds: dict[str, float]  # spent in all on `load` (waiting for images), `inference` and `postprocess`

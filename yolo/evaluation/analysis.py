@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 
-from yolo.detection_sets import Problem
+from yolo.detection_sets import EvaluationData
 from yolo.evaluation.bootstrap import Intervals, bootstrap_intervals
 from yolo.evaluation.breakdown import Breakdown, break_down
 from yolo.evaluation.calibration import Calibration, calibrate
@@ -31,7 +31,7 @@ class Analysis:
 
 
 def analyse(
-    problem: Problem, *, result: EvaluationResult | None = None, replicates: int | None = None, seed: int = 0
+    problem: EvaluationData, *, result: EvaluationResult | None = None, replicates: int | None = None, seed: int = 0
 ) -> Analysis:
     """Measure and explain.
 

@@ -23,7 +23,7 @@ from yolo.arrays import Bool, Float64, Int64
 RECALL_POINTS: Float64 = np.linspace(0.0, 1.0, 101)
 
 
-class Verdicts(NamedTuple):
+class MatchFlags(NamedTuple):
     """What the detections of all classes count for, by class, then by descending score.
 
     Detections at `positions` have a candidate and a verdict at each threshold; others found nothing at any.
@@ -36,10 +36,10 @@ class Verdicts(NamedTuple):
     true_positive: Bool  # (T, S)
     false_positive: Bool  # (T, S)
 
-    def select(self, kept: Bool) -> Verdicts:
+    def select(self, kept: Bool) -> MatchFlags:
         """Those of the (K,) detections that are kept."""
         rows, place = kept[self.positions], np.concatenate(([0], np.cumsum(kept)))
-        return Verdicts(
+        return MatchFlags(
             self.scores[kept],
             place[self.bounds],
             self.missing[kept],
@@ -60,17 +60,17 @@ class Curves(NamedTuple):
 def precision_envelope(true_positive: Bool, false_positive: Bool) -> Float64:
     """(T, K) the best precision at this detection's recall or a higher one.
 
-    >>> hit = np.array([[True, False, False, True]])
-    >>> precision_envelope(hit, ~hit).tolist()
+    >>> tp = np.array([[True, False, False, True]])
+    >>> precision_envelope(tp, ~tp).tolist()
     [[1.0, 0.5, 0.5, 0.5]]
     """
-    hits, misses = true_positive.cumsum(axis=-1), false_positive.cumsum(axis=-1)
-    precision = hits / np.maximum(hits + misses, 1)
+    tp, fp = true_positive.cumsum(axis=-1), false_positive.cumsum(axis=-1)
+    precision = tp / np.maximum(tp + fp, 1)
     envelope: Float64 = np.maximum.accumulate(precision[..., ::-1], axis=-1)[..., ::-1]
     return envelope
 
 
-def curves(verdicts: Verdicts, instances: Int64) -> Curves:
+def curves(verdicts: MatchFlags, instances: Int64) -> Curves:
     """Precision and recall of all classes and thresholds, with (C,) objects to be found."""
     num_thresholds, num_classes = len(verdicts.true_positive), len(instances)
     row, class_index, precision, place = _at_true_positives(verdicts)
@@ -112,24 +112,24 @@ def objects_needed(instances: Int64) -> Int64:
     return needed
 
 
-def _at_true_positives(verdicts: Verdicts) -> tuple[Int64, Int64, Float64, Int64]:
+def _at_true_positives(verdicts: MatchFlags) -> tuple[Int64, Int64, Float64, Int64]:
     """Threshold, class, precision and place of every true positive, by threshold, class and descending score."""
-    hit, bounds = verdicts.true_positive, verdicts.bounds
+    tp, bounds = verdicts.true_positive, verdicts.bounds
     # running counts of the detections that count, the first entry before the first detection
     others = np.concatenate(([0], np.cumsum(verdicts.missing)))
-    judged = (hit | verdicts.false_positive).view(np.int8)
-    correction = np.zeros((len(hit), len(verdicts.positions) + 1), np.int32)
+    judged = (tp | verdicts.false_positive).view(np.int8)
+    correction = np.zeros((len(tp), len(verdicts.positions) + 1), np.int32)
     np.cumsum(judged - verdicts.missing[verdicts.positions].view(np.int8), axis=1, out=correction[:, 1:])
     begin = np.searchsorted(verdicts.positions, bounds)
     before = others[bounds] + correction[:, begin]  # (T, C+1)
 
-    flat = np.flatnonzero(hit)
-    row, column = np.divmod(flat, max(hit.shape[1], 1))
-    class_index = (np.searchsorted(begin, np.arange(hit.shape[1]), side="right") - 1)[column]
+    flat = np.flatnonzero(tp)
+    row, column = np.divmod(flat, max(tp.shape[1], 1))
+    class_index = (np.searchsorted(begin, np.arange(tp.shape[1]), side="right") - 1)[column]
     place = verdicts.positions[column]
     counted = others[place + 1] + correction[row, column + 1] - before[row, class_index]
-    hits = place_in_run(row * len(bounds) + class_index) + 1
-    return row, class_index, hits / np.maximum(counted, 1), place
+    num_tp = place_in_run(row * len(bounds) + class_index) + 1
+    return row, class_index, num_tp / np.maximum(counted, 1), place
 
 
 def starts_run(values: Int64 | Float64) -> Bool:

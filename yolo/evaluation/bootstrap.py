@@ -51,12 +51,12 @@ class Intervals:
     class_ap_50_95: tuple[Interval, ...]
 
 
-def automatic_replicates(num_detections: int) -> int:
+def default_replicates(num_detections: int) -> int:
     """How many replicates a problem gets if nobody says: 1000, fewer where they would take minutes.
 
     By size and not by the clock, so that the same problem always gets the same intervals.
 
-    >>> [automatic_replicates(count) for count in (1_000_000, 1_000_001, 4_000_000, 4_000_001)]
+    >>> [default_replicates(count) for count in (1_000_000, 1_000_001, 4_000_000, 4_000_001)]
     [1000, 500, 500, 200]
     """
     return 1000 if num_detections <= 1_000_000 else 500 if num_detections <= 4_000_000 else 200
@@ -110,7 +110,7 @@ def bootstrap_intervals(
     Args:
         matches: from `match(problem)`.
         result: from `summarise(problem)`; its score threshold is used.
-        replicates: how many to draw; None: 1000, fewer for very large problems, see `automatic_replicates`.
+        replicates: how many to draw; None: 1000, fewer for very large problems, see `default_replicates`.
         level: share of the replicates inside an interval.
         seed: of the draws. Equal seeds give equal intervals.
         max_detections: as they were for `result`.
@@ -120,7 +120,7 @@ def bootstrap_intervals(
     """
     problem = matches.problem
     if replicates is None:
-        replicates = automatic_replicates(len(problem.detections))
+        replicates = default_replicates(len(problem.detections))
     check_arguments(replicates, level)
     if result.class_names != problem.class_names or result.num_images != len(problem.images):
         raise ValueError("the result is of another problem: its classes or number of images differ")

@@ -17,7 +17,7 @@ from typing import Final, NamedTuple
 import numpy as np
 
 from yolo.arrays import Bool, Float64
-from yolo.detection_sets import Problem
+from yolo.detection_sets import EvaluationData
 from yolo.evaluation.average_precision import curves, mean_known
 from yolo.evaluation.matching import AREA_RANGES, match_subsets
 from yolo.evaluation.result import EvaluationResult
@@ -75,10 +75,12 @@ class _Subsets(NamedTuple):
     inside: Bool  # (A, K) detections of each bin
 
 
-_Divide = Callable[[Problem], _Subsets | None]
+_Divide = Callable[[EvaluationData], _Subsets | None]
 
 
-def break_down(problem: Problem, result: EvaluationResult, *, max_detections: int = 100) -> tuple[Breakdown, ...]:
+def break_down(
+    problem: EvaluationData, result: EvaluationResult, *, max_detections: int = 100
+) -> tuple[Breakdown, ...]:
     """Breakdowns by size, by size relative to the image (if the images' sizes are known), by aspect and by crowding.
 
     Args:
@@ -94,7 +96,7 @@ def break_down(problem: Problem, result: EvaluationResult, *, max_detections: in
     return tuple(breakdowns)
 
 
-def _by_size(problem: Problem) -> _Subsets:
+def _by_size(problem: EvaluationData) -> _Subsets:
     ranges = {
         "small (up to 32²)": AREA_RANGES["small"],
         "medium (32² to 96²)": AREA_RANGES["medium"],
@@ -107,7 +109,7 @@ def _by_size(problem: Problem) -> _Subsets:
     return _Subsets(tuple(ranges), limits, np.array(counted), np.array(inside))
 
 
-def _by_relative_size(problem: Problem) -> _Subsets | None:
+def _by_relative_size(problem: EvaluationData) -> _Subsets | None:
     """None if the size of an image with an object or a detection is unknown."""
     truths, detections = problem.truths, problem.detections
     height, width = problem.images.sizes_hw.astype(np.float64).T
@@ -123,17 +125,17 @@ def _by_relative_size(problem: Problem) -> _Subsets | None:
     )
 
 
-def _by_aspect(problem: Problem) -> _Subsets:
+def _by_aspect(problem: EvaluationData) -> _Subsets:
     return _half_open(problem, _ASPECTS, _aspect(problem.truths.sizes_wh), _aspect(problem.detections.sizes_wh))
 
 
-def _by_crowding(problem: Problem) -> _Subsets:
+def _by_crowding(problem: EvaluationData) -> _Subsets:
     truths, detections = problem.truths, problem.detections
     counts = np.bincount(truths.image_index[~truths.reusable], minlength=len(problem.images)).astype(np.float64)
     return _half_open(problem, _CROWDINGS, counts[truths.image_index], counts[detections.image_index])
 
 
-def _half_open(problem: Problem, lows: dict[str, float], of_truth: Float64, of_detection: Float64) -> _Subsets:
+def _half_open(problem: EvaluationData, lows: dict[str, float], of_truth: Float64, of_detection: Float64) -> _Subsets:
     """Bins of a property, the low end included and the high one not."""
     ranges = tuple(pairwise([*lows.values(), _INFINITY]))
     bins = np.arange(1, len(lows) + 1)[:, None]
@@ -150,7 +152,9 @@ def _aspect(sizes_wh: Float64) -> Float64:
     return np.where((width == 0) & (height == 0), 1.0, aspect)
 
 
-def _measure(problem: Problem, subsets: _Subsets, score_threshold: float, max_detections: int) -> tuple[Bin, ...]:
+def _measure(
+    problem: EvaluationData, subsets: _Subsets, score_threshold: float, max_detections: int
+) -> tuple[Bin, ...]:
     matches = match_subsets(
         problem,
         subsets=subsets.labels,

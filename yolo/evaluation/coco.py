@@ -15,7 +15,7 @@ from dataclasses import dataclass, field
 import numpy as np
 
 from yolo.arrays import Float64
-from yolo.detection_sets import Problem
+from yolo.detection_sets import EvaluationData
 from yolo.evaluation.average_precision import RECALL_POINTS, curves
 from yolo.evaluation.matching import AREA_RANGES, IOU_THRESHOLDS, AreaRange, Matches, match
 
@@ -85,7 +85,7 @@ class CocoResult:
         return _mean(self.recall[:, :, list(self.protocol.area_ranges).index(area), limit])
 
 
-def evaluate_coco(problem: Problem, protocol: CocoProtocol | None = None) -> CocoResult:
+def evaluate_coco(problem: EvaluationData, protocol: CocoProtocol | None = None) -> CocoResult:
     """Every number that pycocotools gives.
 
     Args:

@@ -5,7 +5,7 @@ hard for both cancels out. Differences of replicates are moved so that their mea
 `centred` in bootstrap.py. A p-value is twice the smaller share of replicates in which the difference is at most, or at
 least, zero, with one more counted on either side so that it is never 0 (Davison and Hinkley, Bootstrap Methods and
 their Application, 1997). With R replicates no p-value is below 2 / (R + 1), and none below 2 C / (R + 1) after the
-correction for C classes: many classes get more replicates (`automatic_pairs`).
+correction for C classes: many classes get more replicates (`default_paired_replicates`).
 
 Left out: what other training runs of the same recipe would have given.
 """
@@ -18,7 +18,7 @@ from dataclasses import dataclass, fields, replace
 import numpy as np
 
 from yolo.arrays import Float64
-from yolo.detection_sets import Problem
+from yolo.detection_sets import EvaluationData
 from yolo.evaluation.bootstrap import Interval, centred, check_arguments, percentile_interval
 from yolo.evaluation.matching import Matches, match
 from yolo.evaluation.replicates import class_replicates, draw_weights, mean_over_classes
@@ -77,13 +77,15 @@ class Comparison:
     seed: int
 
 
-def compare(a: Problem, b: Problem, *, replicates: int | None = None, level: float = 0.95, seed: int = 0) -> Comparison:
+def compare(
+    a: EvaluationData, b: EvaluationData, *, replicates: int | None = None, level: float = 0.95, seed: int = 0
+) -> Comparison:
     """Compare the detections of two problems that are equal in all else.
 
     Args:
         a: with the detections of the first detector.
         b: with those of the second.
-        replicates: of the bootstrap; None: see `automatic_pairs`. Numbers by size of object use the first 1000.
+        replicates: of the bootstrap; None: see `default_paired_replicates`. Numbers by object size use the first 1000.
         level: of the intervals.
         seed: of the draws. Equal seeds give equal results.
 
@@ -92,7 +94,7 @@ def compare(a: Problem, b: Problem, *, replicates: int | None = None, level: flo
     """
     _check_same(a, b)
     if replicates is None:
-        replicates = automatic_pairs(max(len(a.detections), len(b.detections)), a.num_classes)
+        replicates = default_paired_replicates(max(len(a.detections), len(b.detections)), a.num_classes)
     check_arguments(replicates, level)
     matches = match(a), match(b)
     results = summarise_matches(matches[0]), summarise_matches(matches[1])
@@ -122,20 +124,21 @@ def compare(a: Problem, b: Problem, *, replicates: int | None = None, level: flo
     )
 
 
-def automatic_pairs(num_detections: int, num_classes: int) -> int:
+def default_paired_replicates(num_detections: int, num_classes: int) -> int:
     """How many replicates a comparison gets if nobody says.
 
     1000, but 50 for each class, so that a class can differ "significantly" after the correction for their number;
     fewer where that would take minutes, 200 at least. By size and not by the clock.
 
-    >>> [automatic_pairs(count, classes) for count, classes in ((1000, 2), (400_000, 80), (4_000_000, 80), (9, 300))]
+    >>> sizes = ((1000, 2), (400_000, 80), (4_000_000, 80), (9, 300))
+    >>> [default_paired_replicates(count, classes) for count, classes in sizes]
     [1000, 4000, 500, 10000]
     """
     affordable = 2_000_000_000 // max(num_detections, 1)
     return max(200, min(max(1000, 50 * num_classes), affordable, 10_000))
 
 
-def _check_same(a: Problem, b: Problem) -> None:
+def _check_same(a: EvaluationData, b: EvaluationData) -> None:
     """Refuse two problems that differ in more than their detections."""
     for what, of_a, of_b in (
         ("classes", list(a.class_names), list(b.class_names)),
@@ -189,10 +192,10 @@ def _image_changes(matches: tuple[Matches, Matches], score_thresholds: tuple[flo
     objects = np.bincount(problem.truths.image_index[matches[0].counted[0]], minlength=num_images)
     found, wrong = np.zeros((2, num_images), np.int64), np.zeros((2, num_images), np.int64)
     for side, (one, threshold) in enumerate(zip(matches, score_thresholds, strict=True)):
-        _, hit, miss = one.at(0.5)
+        _, tp, fp = one.at(0.5)
         kept, images = one.problem.detections.scores >= threshold, one.problem.detections.image_index
-        found[side] = np.bincount(images[kept & hit], minlength=num_images)
-        wrong[side] = np.bincount(images[kept & miss], minlength=num_images)
+        found[side] = np.bincount(images[kept & tp], minlength=num_images)
+        wrong[side] = np.bincount(images[kept & fp], minlength=num_images)
     change = np.diff(found - wrong, axis=0)[0]
     order = np.argsort(-change, kind="stable")
     return tuple(

@@ -40,7 +40,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from yolo.arrays import Bool, Float64, Int64
-from yolo.evaluation.average_precision import Verdicts, curves, mean_known
+from yolo.evaluation.average_precision import MatchFlags, curves, mean_known
 from yolo.evaluation.matching import Matches, Outcome
 from yolo.evaluation.overlaps import nearest_objects
 
@@ -120,9 +120,9 @@ def missed_objects(matches: Matches, kind: NDArray[np.int8], nearest: Int64, kep
 
     Detections that score less never change what became of better ones, so `kept` may be a score threshold.
     """
-    taken, hit, _ = matches.at(FOREGROUND_IOU)
+    taken, tp, _ = matches.at(FOREGROUND_IOU)
     missed: Bool = matches.counted[0].copy()
-    missed[taken[kept & hit]] = False
+    missed[taken[kept & tp]] = False
     missed[nearest[kept & ((kind == _CLASS) | (kind == _LOCATION))]] = False
     return missed
 
@@ -158,12 +158,12 @@ def _costs(
     codes = (NO_ERROR, _BOTH, _DUPLICATE, _BACKGROUND)  # of the first nothing is removed: none of them is wrong
     removed = np.stack([*(kind == code for code in codes), outcome.false_positive])
     order, scores, bounds, *_ = matches.ranking
-    misses = (outcome.false_positive & ~removed)[:, order]
-    hits = np.tile(outcome.true_positive[order], (len(removed), 1))
-    base, both, duplicate, background, false_positive = _average_precisions(scores, bounds, hits, misses, instances)
+    fp = (outcome.false_positive & ~removed)[:, order]
+    tp = np.tile(outcome.true_positive[order], (len(removed), 1))
+    base, both, duplicate, background, false_positive = _average_precisions(scores, bounds, tp, fp, instances)
 
     def fewer_objects(left: Int64) -> Float64:
-        result: Float64 = _average_precisions(scores, bounds, hits[:1], misses[:1], left)[0]
+        result: Float64 = _average_precisions(scores, bounds, tp[:1], fp[:1], left)[0]
         result[(left == 0) & (instances > 0)] = 1.0
         return result
 
@@ -200,22 +200,22 @@ def _corrected(
     order = by_score(np.flatnonzero(wrong))
     free = order[~found[nearest[order]]]
     corrected = free[np.unique(nearest[free], return_index=True)[1]]  # the best of each object
-    hit, labels = outcome.true_positive.copy(), detections.labels.copy()
-    hit[corrected] = True
+    tp, labels = outcome.true_positive.copy(), detections.labels.copy()
+    tp[corrected] = True
     labels[corrected] = right_labels[corrected]
-    miss = outcome.false_positive & ~wrong
-    order = by_score(np.flatnonzero(hit | miss))
+    fp = outcome.false_positive & ~wrong
+    order = by_score(np.flatnonzero(tp | fp))
     order = order[np.argsort(labels[order], kind="stable")]
     bounds = np.searchsorted(labels[order], np.arange(len(instances) + 1))
-    hits, misses = hit[None, order], miss[None, order]
-    result: Float64 = _average_precisions(detections.scores[order], bounds, hits, misses, instances)[0]
+    tp, fp = tp[None, order], fp[None, order]
+    result: Float64 = _average_precisions(detections.scores[order], bounds, tp, fp, instances)[0]
     return result
 
 
-def _average_precisions(scores: Float64, bounds: Int64, hits: Bool, misses: Bool, instances: Int64) -> Float64:
+def _average_precisions(scores: Float64, bounds: Int64, tp: Bool, fp: Bool, instances: Int64) -> Float64:
     """(V, C) AP at 101 recalls, from (V, K) verdicts by class and descending score; NaN for classes without objects."""
     everything = np.arange(len(scores))
-    verdicts = Verdicts(scores, bounds, np.zeros(len(scores), np.bool_), everything, hits, misses)
+    verdicts = MatchFlags(scores, bounds, np.zeros(len(scores), np.bool_), everything, tp, fp)
     result: Float64 = curves(verdicts, instances).precision.mean(axis=1)
     result[:, instances == 0] = np.nan
     return result

@@ -12,7 +12,7 @@ import numpy as np
 import torch.distributed as dist
 
 from yolo.arrays import Float32, Int64
-from yolo.detection_sets import DetectionSet, ImageTable, Problem, TruthSet, coco_image_ids, xyxy_to_xywh
+from yolo.detection_sets import DetectionSet, EvaluationData, ImageTable, TruthSet, coco_image_ids, xyxy_to_xywh
 from yolo.errors import DataError
 from yolo.evaluation.result import EvaluationResult
 from yolo.evaluation.summary import summarise
@@ -124,7 +124,7 @@ class Evaluator:
         self._found.clear()
         self._truth.clear()
 
-    def problem(self, images: ImageTable | None = None) -> Problem:
+    def problem(self, images: ImageTable | None = None) -> EvaluationData:
         """The images so far as a problem, in pycocotools' order of images: it decides between equal scores.
 
         Args:
@@ -137,7 +137,7 @@ class Evaluator:
         found = [self._found[image_id] for image_id in ids]
         truths = [self._truth[image_id] for image_id in ids]
         every = GroundTruth.concatenate(truths)
-        return Problem(
+        return EvaluationData(
             images=ImageTable.of_ids(ids) if images is None else images.select(ids),
             class_names=self.class_names,
             truths=TruthSet.from_xywh(

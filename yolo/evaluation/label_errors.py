@@ -76,11 +76,11 @@ def find_label_errors(matches: Matches, errors: ErrorAnalysis, *, most: int = 20
         return ()
     detections, truths = matches.problem.detections[places], matches.problem.truths
     outcome = matches.at(FOREGROUND_IOU)
-    hit, miss = outcome.true_positive[places], outcome.false_positive[places]
-    reliability = _reliability(detections, hit, hit | miss)
+    hit, wrong = outcome.true_positive[places], outcome.false_positive[places]
+    reliability = _reliability(detections, hit, hit | wrong)
     reliability[nearest_objects(detections, truths, truths.reusable).highest_iou >= BACKGROUND_IOU] = 0.0
     near = nearest_objects(detections, truths, matches.counted[0])
-    confident = _Confident(places, detections.labels, outcome.taken[places], hit, miss, near, reliability)
+    confident = _Confident(places, detections.labels, outcome.taken[places], hit, wrong, near, reliability)
     return _rank(
         matches,
         {

@@ -33,8 +33,8 @@ from typing import NamedTuple
 import numpy as np
 
 from yolo.arrays import Bool, Float64, Int32, Int64
-from yolo.detection_sets import Problem
-from yolo.evaluation.average_precision import Verdicts, place_in_run, starts_run
+from yolo.detection_sets import EvaluationData
+from yolo.evaluation.average_precision import MatchFlags, place_in_run, starts_run
 from yolo.evaluation.overlaps import Grouped, Pairs, coco_overlap, find_pairs, sort_by_group
 
 AreaRange = tuple[float, float]
@@ -91,7 +91,7 @@ class Outcome(NamedTuple):
 class Matches:
     """Who found what at each IoU threshold in each area range; only the S detections near an object are stored."""
 
-    problem: Problem  # with those of its detections only that take part
+    problem: EvaluationData  # with those of its detections only that take part
     max_detections: int  # limit on the detections of each class and image; others do not take part
     iou_thresholds: Float64  # (T,)
     areas: tuple[str, ...]  # names of the A area ranges or other subsets of the objects
@@ -125,15 +125,15 @@ class Matches:
     def at(self, iou: float, area: int = 0) -> Outcome:
         """What every detection took and counts for at one IoU threshold; raises as `column`."""
         column = self.column(iou)
-        taken, hit = np.full(len(self.inside[area]), -1, np.int32), np.zeros(len(self.inside[area]), np.bool_)
-        miss = self.inside[area].copy()
+        taken, tp = np.full(len(self.inside[area]), -1, np.int32), np.zeros(len(self.inside[area]), np.bool_)
+        fp = self.inside[area].copy()
         taken[self.rows] = self.taken[area, column]
-        hit[self.rows], miss[self.rows] = (flags[0] for flags in self._flags(area, slice(column, column + 1)))
-        return Outcome(taken, hit, miss)
+        tp[self.rows], fp[self.rows] = (flags[0] for flags in self._flags(area, slice(column, column + 1)))
+        return Outcome(taken, tp, fp)
 
-    def verdicts(self, area: int = 0) -> Verdicts:
+    def verdicts(self, area: int = 0) -> MatchFlags:
         """What the detections count for at all IoU thresholds."""
-        return Verdicts(
+        return MatchFlags(
             self.ranking.scores,
             self.ranking.bounds,
             self.inside[area, self.ranking.by_class],
@@ -149,7 +149,7 @@ class Matches:
 
 
 def match(
-    problem: Problem,
+    problem: EvaluationData,
     *,
     iou_thresholds: Float64 = IOU_THRESHOLDS,
     area_ranges: Mapping[str, AreaRange] = AREA_RANGES,
@@ -179,7 +179,7 @@ def match(
 
 
 def match_subsets(
-    problem: Problem,
+    problem: EvaluationData,
     *,
     subsets: tuple[str, ...],
     counted: Bool,
@@ -210,7 +210,7 @@ def match_subsets(
         coco_overlap(problem.detections, truths),
         least=float(limits.min(initial=1.0)),
     )
-    taken = take_turns(pairs, ranking.group, counted=counted, reusable=truths.reusable, limits=limits)
+    taken = match_greedily(pairs, ranking.group, counted=counted, reusable=truths.reusable, limits=limits)
 
     position_of = np.empty(len(problem.detections), np.int32)
     position_of[ranking.by_class] = np.arange(len(ranking.by_class), dtype=np.int32)
@@ -231,7 +231,7 @@ def match_subsets(
     )
 
 
-def take_turns(pairs: Pairs, group: Int64, *, counted: Bool, reusable: Bool, limits: Float64) -> Int32:
+def match_greedily(pairs: Pairs, group: Int64, *, counted: Bool, reusable: Bool, limits: Float64) -> Int32:
     """Let the detections of all groups take their objects, turn by turn.
 
     Args:
@@ -271,7 +271,7 @@ def take_turns(pairs: Pairs, group: Int64, *, counted: Bool, reusable: Bool, lim
     return result
 
 
-def rank_detections(problem: Problem, *, ties_by_image: bool) -> Ranking:
+def rank_detections(problem: EvaluationData, *, ties_by_image: bool) -> Ranking:
     """Put detections in the order of their turns.
 
     Sorting is most of what an evaluation of many detections costs: the scores are sorted by comparison once, images
@@ -297,7 +297,7 @@ def rank_detections(problem: Problem, *, ties_by_image: bool) -> Ranking:
     return Ranking(by_class, detections.scores[by_class], bounds, by_group, group, rank)
 
 
-def _check_indices(problem: Problem) -> None:
+def _check_indices(problem: EvaluationData) -> None:
     """Refuse what would be counted for another class or image.
 
     Raises:

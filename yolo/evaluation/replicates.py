@@ -30,7 +30,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from yolo.arrays import Bool, Float64, Int32, Int64
-from yolo.evaluation.average_precision import RECALL_POINTS, Verdicts
+from yolo.evaluation.average_precision import RECALL_POINTS, MatchFlags
 from yolo.evaluation.matching import Matches, Outcome
 from yolo.process import available_cores
 
@@ -74,7 +74,7 @@ class ClassVerdicts:
     hit_counts: Int64  # at how many thresholds
 
 
-def class_verdicts(matches: Matches, verdicts: Verdicts, index: int, area: int = 0) -> ClassVerdicts:
+def class_verdicts(matches: Matches, verdicts: MatchFlags, index: int, area: int = 0) -> ClassVerdicts:
     """Lay out one class; the verdicts are those of `matches` in that area range."""
     own, first = matches.of_class(index), matches.ranking.bounds[index]
     rows = slice(*np.searchsorted(verdicts.positions, matches.ranking.bounds[index : index + 2]))
@@ -168,11 +168,11 @@ def operating_point(
     own = matches.of_class(index)
     own = own[detections.scores[own] >= score_threshold]
     images = detections.image_index[own]
-    hits = total_weight(weights, images[outcome.true_positive[own]])
-    misses = total_weight(weights, images[outcome.false_positive[own]])
+    tp = total_weight(weights, images[outcome.true_positive[own]])
+    fp = total_weight(weights, images[outcome.false_positive[own]])
     instances = _or_nan(total_weight(weights, truths.image_index[matches.counted[0] & (truths.labels == index)]))
-    precision = np.where(np.isnan(instances), np.nan, hits / np.maximum(hits + misses, 1))
-    return precision, hits / instances, 2 * hits / (hits + misses + instances)
+    precision = np.where(np.isnan(instances), np.nan, tp / np.maximum(tp + fp, 1))
+    return precision, tp / instances, 2 * tp / (tp + fp + instances)
 
 
 def _or_nan(count: Int64) -> Float64:

@@ -19,10 +19,10 @@ from __future__ import annotations
 import numpy as np
 
 from yolo.arrays import Bool, Float64, Int64
-from yolo.detection_sets import Problem
+from yolo.detection_sets import EvaluationData
 from yolo.evaluation.average_precision import mean_known
 from yolo.evaluation.coco import CocoProtocol, accumulate
-from yolo.evaluation.matching import Matches, match, take_turns
+from yolo.evaluation.matching import Matches, match, match_greedily
 from yolo.evaluation.overlaps import coco_overlap, find_pairs, sort_by_group
 from yolo.evaluation.result import ClassResult, EvaluationResult
 from yolo.evaluation.thresholds import ScoredVerdicts
@@ -38,7 +38,7 @@ _COCO_NUMBERS = (
 )
 
 
-def summarise(problem: Problem, *, max_detections: tuple[int, int, int] = (1, 10, 100)) -> EvaluationResult:
+def summarise(problem: EvaluationData, *, max_detections: tuple[int, int, int] = (1, 10, 100)) -> EvaluationResult:
     """Compute every number of the evaluation.
 
     Args:
@@ -68,7 +68,7 @@ def summarise_matches(matches: Matches, *, max_detections: tuple[int, int, int] 
         instances=matches.instances(),
     )
     threshold = scored.best_threshold(np.arange(problem.num_classes))
-    hits, misses = scored.counts_at(SCORE_POINTS)
+    tp, fp = scored.counts_at(SCORE_POINTS)
     per_class = _class_results(matches, scored, precision, threshold)
     return EvaluationResult(
         **{name: float("nan") if value < 0 else value for name, value in numbers},
@@ -78,9 +78,9 @@ def summarise_matches(matches: Matches, *, max_detections: tuple[int, int, int] 
         score_threshold=threshold,
         per_class=per_class,
         precision_curves=precision[:, _IOU_50].copy(),  # a view would keep the whole array
-        f1_curves=scored.f1(hits, misses),
-        true_positives=hits,
-        false_positives=misses,
+        f1_curves=scored.f1(tp, fp),
+        true_positives=tp,
+        false_positives=fp,
         confusion_matrix=confusion_matrix(matches, threshold),
         num_images=len(problem.images),
         num_objects=int(scored.instances.sum()),
@@ -94,10 +94,10 @@ def _class_results(
     counted = ~truths.reusable
     occurrences = np.unique(truths.image_index[counted] * num_classes + truths.labels[counted])
     images = np.bincount(occurrences % num_classes, minlength=num_classes)
-    hits, misses = scored.counts_at(np.array([threshold]))  # (C, 1)
+    tp, fp = scored.counts_at(np.array([threshold]))  # (C, 1)
     instances = scored.instances[:, None]
-    precision_at = np.where(instances > 0, hits / np.maximum(hits + misses, 1), np.nan)
-    recall_at = np.where(instances > 0, hits / np.maximum(instances, 1), np.nan)
+    precision_at = np.where(instances > 0, tp / np.maximum(tp + fp, 1), np.nan)
+    recall_at = np.where(instances > 0, tp / np.maximum(instances, 1), np.nan)
     columns = {
         "images": images,
         "instances": scored.instances,
@@ -107,7 +107,7 @@ def _class_results(
         "ap_50_95": np.array([one.mean() for one in precision]),
         "precision": precision_at[:, 0],
         "recall": recall_at[:, 0],
-        "f1": scored.f1(hits, misses)[:, 0],
+        "f1": scored.f1(tp, fp)[:, 0],
         "best_threshold": scored.best_thresholds(),
     }
     rows = zip(*(column.tolist() for column in columns.values()), strict=True)
@@ -157,7 +157,7 @@ def _meet_across_classes(matches: Matches, is_leftover: Bool, missed: Int64) -> 
     overlap = coco_overlap(found, wanted)
     pairs = find_pairs(sort_by_group(found.image_index), sort_by_group(wanted.image_index), overlap, least=MATCH_IOU)
     free, none = np.ones((1, len(wanted)), np.bool_), np.zeros(len(wanted), np.bool_)
-    taken = take_turns(pairs, found.image_index, counted=free, reusable=none, limits=np.array([MATCH_IOU]))[:, 0, 0]
+    taken = match_greedily(pairs, found.image_index, counted=free, reusable=none, limits=np.array([MATCH_IOU]))[:, 0, 0]
     partner = np.full(len(leftover) + len(alone), -1, np.int64)
     rows = np.unique(pairs.place)
     partner[rows[taken >= 0]] = missed[taken[taken >= 0]]

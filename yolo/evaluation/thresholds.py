@@ -32,17 +32,17 @@ class ScoredVerdicts:
 
     def counts_at(self, thresholds: Float64) -> tuple[Int64, Int64]:
         """(C, P) true positives and (C, P) false positives of each class at some score thresholds."""
-        hits, misses = (np.zeros((len(self.instances), len(thresholds)), np.int64) for _ in range(2))
+        tp, fp = (np.zeros((len(self.instances), len(thresholds)), np.int64) for _ in range(2))
         for index, (begin, end) in enumerate(pairwise(self.bounds.tolist())):
             kept = np.searchsorted(-self.scores[begin:end], -thresholds, side="right")
-            hits[index] = np.append(0, self.true_positive[begin:end].cumsum())[kept]
-            misses[index] = np.append(0, self.false_positive[begin:end].cumsum())[kept]
-        return hits, misses
+            tp[index] = np.append(0, self.true_positive[begin:end].cumsum())[kept]
+            fp[index] = np.append(0, self.false_positive[begin:end].cumsum())[kept]
+        return tp, fp
 
-    def f1(self, hits: Int64, misses: Int64) -> Float64:
+    def f1(self, tp: Int64, fp: Int64) -> Float64:
         """(C, P) F1 of (C, P) counts; NaN for classes without objects."""
         instances = self.instances[:, None]
-        return np.where(instances > 0, 2 * hits / np.maximum(hits + misses + instances, 1), np.nan)
+        return np.where(instances > 0, 2 * tp / np.maximum(tp + fp + instances, 1), np.nan)
 
     def best_thresholds(self) -> Float64:
         """(C,) the threshold with the highest F1 of each class; NaN where no detection is right."""
@@ -79,8 +79,8 @@ class ScoredVerdicts:
     def _f1_steps(self, index: int) -> Float64:
         """How the F1 of a class with objects changes with each detection that is kept, by descending score."""
         part = self._of_class(index)
-        hits, misses = (np.append(0, flags[part].cumsum()) for flags in (self.true_positive, self.false_positive))
-        return np.diff(2 * hits / (hits + misses + self.instances[index]))
+        tp, fp = (np.append(0, flags[part].cumsum()) for flags in (self.true_positive, self.false_positive))
+        return np.diff(2 * tp / (tp + fp + self.instances[index]))
 
 
 def threshold_table(result: EvaluationResult) -> ThresholdTable:

@@ -30,7 +30,7 @@ import numpy as np
 
 from yolo.arrays import Bool, Float64, Int64
 from yolo.console import table_text
-from yolo.detection_sets import Problem
+from yolo.detection_sets import EvaluationData
 from yolo.evaluation.average_precision import mean_known, precision_envelope, starts_run
 from yolo.evaluation.matching import Ranking, rank_detections
 from yolo.evaluation.overlaps import Grouped, Pairs, find_pairs, sort_by_group, voc_overlap
@@ -99,7 +99,7 @@ class VocResult:
 
 
 def evaluate_voc(
-    problem: Problem,
+    problem: EvaluationData,
     *,
     interpolation: Interpolation,
     match_iou: float = 0.5,
@@ -127,11 +127,11 @@ def evaluate_voc(
     truths = problem.truths
     ranking = rank_detections(problem, ties_by_image=False)
     nearest = _nearest_enough(problem, ranking, match_iou=match_iou, plus_one=plus_one, strict=strict)
-    hit, miss = _judge(nearest[ranking.by_class], truths.reusable)
+    tp, fp = _judge(nearest[ranking.by_class], truths.reusable)
     npos = np.bincount(truths.labels[~truths.reusable], minlength=problem.num_classes)
     # by class: true positives, false positives, objects to be found
     slices = pairwise(ranking.bounds.tolist())
-    classes = [(hit[a:b], miss[a:b], count) for (a, b), count in zip(slices, npos.tolist(), strict=True)]
+    classes = [(tp[a:b], fp[a:b], count) for (a, b), count in zip(slices, npos.tolist(), strict=True)]
     ap = np.array([average_precision(*one, interpolation=interpolation) for one in classes])
     return VocResult(
         class_names=problem.class_names,
@@ -139,8 +139,8 @@ def evaluate_voc(
         mean_ap=mean_known(ap),
         npos=npos,
         num_detections=np.diff(ranking.bounds),
-        precision=tuple(hits.cumsum() / np.maximum(hits.cumsum() + misses.cumsum(), 1) for hits, misses, _ in classes),
-        recall=tuple(_recall_after_each(hits, count) for hits, _, count in classes),
+        precision=tuple(tp.cumsum() / np.maximum(tp.cumsum() + fp.cumsum(), 1) for tp, fp, _ in classes),
+        recall=tuple(_recall_after_each(tp, count) for tp, _, count in classes),
         num_images=len(problem.images),
         interpolation=interpolation,
         match_iou=match_iou,
@@ -159,8 +159,8 @@ def average_precision(true_positive: Bool, false_positive: Bool, npos: int, *, i
         interpolation: mean of the best precision at a recall of at least 0, 0.1, ..., 1, or the area under the
             precision envelope over recall.
 
-    >>> hit = np.array([True, False, True])
-    >>> round(average_precision(hit, ~hit, 2, interpolation="all-point"), 4)  # 1/2 * 1 + 1/2 * 2/3
+    >>> tp = np.array([True, False, True])
+    >>> round(average_precision(tp, ~tp, 2, interpolation="all-point"), 4)  # 1/2 * 1 + 1/2 * 2/3
     0.8333
     """
     if not npos:
@@ -179,7 +179,9 @@ def _recall_after_each(true_positive: Bool, npos: int) -> Float64:
     return true_positive.cumsum() / npos if npos else np.full(len(true_positive), math.nan)
 
 
-def _nearest_enough(problem: Problem, ranking: Ranking, *, match_iou: float, plus_one: bool, strict: bool) -> Int64:
+def _nearest_enough(
+    problem: EvaluationData, ranking: Ranking, *, match_iou: float, plus_one: bool, strict: bool
+) -> Int64:
     """(K,) the object with the highest IoU, the first one on equal IoUs; -1 where it does not pass `match_iou`."""
     truths = problem.truths
     pairs = find_pairs(
@@ -213,6 +215,6 @@ def _judge(nearest: Int64, reusable: Bool) -> tuple[Bool, Bool]:
     """
     ignored = np.append(reusable, False)[nearest]  # the flag appended is what index -1 reads
     claims = np.flatnonzero((nearest >= 0) & ~ignored)
-    hit = np.zeros(len(nearest), np.bool_)
-    hit[claims[np.unique(nearest[claims], return_index=True)[1]]] = True
-    return hit, ~(hit | ignored)
+    tp = np.zeros(len(nearest), np.bool_)
+    tp[claims[np.unique(nearest[claims], return_index=True)[1]]] = True
+    return tp, ~(tp | ignored)

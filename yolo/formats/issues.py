@@ -2,7 +2,7 @@
 
 Training and evaluation read the same files with the same readers and get the same report. Every issue is counted; the
 first of each kind are kept with file, line and message. Left out: the policies (data/cleaning.py for training,
-engine/inputs.py for files that are measured as they stand) and printing.
+engine/ground_truth_files.py for files that are measured as they stand) and printing.
 """
 
 from __future__ import annotations

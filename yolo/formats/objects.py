@@ -1,8 +1,8 @@
 """What the readers of all formats yield, `RawSource`, and what training makes of it, `AnnotatedImages`.
 
 `AnnotatedImages` are a few large buffers in place of millions of Python objects: loader workers that are forked share
-these for good, because reading an array writes nothing; Python objects they would copy one by one, by counting
-references. Left out: the policies for boxes (data/cleaning.py, engine/inputs.py) and for classes (data/classes.py).
+these for good, because reading an array writes nothing, while counting references would copy Python objects one by
+one. Left out: the policies for boxes (data/cleaning.py, engine/ground_truth_files.py) and classes (data/classes.py).
 """
 
 from __future__ import annotations

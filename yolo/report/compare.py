@@ -15,7 +15,7 @@ import numpy as np
 
 from yolo._version import __version__
 from yolo.arrays import Int64
-from yolo.detection_sets import Problem
+from yolo.detection_sets import EvaluationData
 from yolo.evaluation.comparison import Comparison, Difference, ImageChange
 from yolo.files import write_csv, write_json, write_text
 from yolo.report.advice import FEW_INSTANCES
@@ -46,8 +46,8 @@ class Sides:
     """A comparison and what was compared."""
 
     comparison: Comparison  # B against A
-    problem_a: Problem  # with the detections of A; images and classes of the page are its
-    problem_b: Problem  # the same images and objects with the detections of B
+    problem_a: EvaluationData  # with the detections of A; images and classes of the page are its
+    problem_b: EvaluationData  # the same images and objects with the detections of B
     names: tuple[str, str]  # what A and B are called
 
     @property

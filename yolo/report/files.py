@@ -15,7 +15,7 @@ from typing import Any, Final
 
 import numpy as np
 
-from yolo.detection_sets import DetectionSet, Problem, TruthSet
+from yolo.detection_sets import DetectionSet, EvaluationData, TruthSet
 from yolo.errors import printable
 from yolo.evaluation.analysis import Analysis
 from yolo.evaluation.errors import ERROR_KINDS, missed_objects
@@ -110,7 +110,7 @@ def _missed_cases(analysis: Analysis, places: list[int]) -> Iterator[Example]:
         yield Example("missed", image, -1, place, math.nan, math.nan, ERROR_TEXT["missed"].meaning)
 
 
-def _error_row(problem: Problem, kind: str, case: Example) -> list[Any]:
+def _error_row(problem: EvaluationData, kind: str, case: Example) -> list[Any]:
     images, names = problem.images, problem.class_names
     name, *box = _class_and_box(problem.detections, case.detection, names)
     return [
@@ -151,7 +151,7 @@ def metrics_of(
     return {**plain(analysis.result.to_dict()), **plain(sections)}
 
 
-def _label_error(problem: Problem, case: Example) -> dict[str, Any]:
+def _label_error(problem: EvaluationData, case: Example) -> dict[str, Any]:
     return {
         "kind": case.kind,
         "image_id": problem.images.image_ids[case.image],

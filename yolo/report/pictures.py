@@ -17,7 +17,7 @@ from typing import Any, NamedTuple
 import numpy as np
 
 from yolo.arrays import Int64, UInt8
-from yolo.detection_sets import ImageTable, Problem
+from yolo.detection_sets import EvaluationData, ImageTable
 from yolo.errors import ImageReadError
 from yolo.evaluation.comparison import ImageChange
 from yolo.evaluation.errors import FOREGROUND_IOU
@@ -148,7 +148,7 @@ class CasePictures:
     The longer side of a picture has `side` pixels.
     """
 
-    def __init__(self, problem: Problem, *, side: int = 320) -> None:
+    def __init__(self, problem: EvaluationData, *, side: int = 320) -> None:
         self._problem, self._side, self._cropper = problem, side, ImageCropper(problem.images)
 
     @property
@@ -174,7 +174,7 @@ class CasePictures:
         return crop.picture_of(lines, f"{caption}. Solid line: detection. Dashed line: annotation.", caption)
 
 
-def case_caption(problem: Problem, case: Example) -> str:
+def case_caption(problem: EvaluationData, case: Example) -> str:
     """What a case is about: `detected: dog 0.93; annotated: cat; IoU 0.81; image 000123`."""
     parts = []
     if case.detection >= 0:
@@ -307,7 +307,7 @@ def _scene_caption(scene: _Scene) -> str:
     return "; ".join(parts)
 
 
-def _named(problem: Problem, detection: int) -> str:
+def _named(problem: EvaluationData, detection: int) -> str:
     return f"{problem.class_names[problem.detections.labels[detection]]} {problem.detections.scores[detection]:.2f}"
 
 

@@ -2,7 +2,7 @@
 
 Detections on unknown images, of unknown classes, or that are not finite are left out and counted; all others stay as
 they are, in float64 and in the order that decides between equal scores: by image and then by line, but as the lines
-of a class stand in comp4 files. Left out: the formats (yolo.formats), ground truth (inputs.py).
+of a class stand in comp4 files. Left out: the formats (yolo.formats), ground truth (ground_truth_files.py).
 """
 
 from __future__ import annotations
@@ -16,9 +16,9 @@ from typing import Any, Literal, get_args
 import numpy as np
 
 from yolo.arrays import Float64, Int64
-from yolo.detection_sets import DetectionSet, Problem
+from yolo.detection_sets import DetectionSet, EvaluationData
 from yolo.engine.format_check import check_detections
-from yolo.engine.inputs import GroundTruthFiles, is_usable, read_ground_truth
+from yolo.engine.ground_truth_files import GroundTruthFiles, is_usable, read_ground_truth
 from yolo.errors import ConfigError, DataError, printable, shown
 from yolo.formats.coco_results import read_coco_results
 from yolo.formats.comp4 import class_files, is_class_file, read_comp4
@@ -86,7 +86,7 @@ def read_detections(
     else:
         raw = read_yolo_results(path, report)
     found = _matched(raw, ground_truth, report, path)
-    problem = Problem(ground_truth.images, ground_truth.class_names, ground_truth.truths, found)
+    problem = EvaluationData(ground_truth.images, ground_truth.class_names, ground_truth.truths, found)
     check_detections(problem, report, truth_format=ground_truth.format, form=form)
     return DetectionFiles(found, report.warnings(), form, given)
 
@@ -99,11 +99,11 @@ def read_problem(
     images: Path | None = None,
     class_names: Sequence[str] | None = None,
     format: Literal["auto", "coco", "comp4", "yolo"] = "auto",  # noqa: A002
-) -> tuple[Problem, GroundTruthFiles, DetectionFiles]:
+) -> tuple[EvaluationData, GroundTruthFiles, DetectionFiles]:
     """Ground truth and detections as one problem; see `read_ground_truth` and `read_detections`."""
     truth = read_ground_truth(ground_truth_path, split=split, images=images, class_names=class_names)
     found = read_detections(detections_path, truth, format=format)
-    return Problem(truth.images, truth.class_names, truth.truths, found.detections), truth, found
+    return EvaluationData(truth.images, truth.class_names, truth.truths, found.detections), truth, found
 
 
 def _recognise(path: Path) -> DetectionFormat:

@@ -5,7 +5,7 @@ import numpy as np
 import pytest
 
 from tests.engine.input_files import SIZE_HW, annotation, coco_truth, detection, kinds, put, put_image
-from yolo.engine.inputs import GroundTruthFiles, read_ground_truth
+from yolo.engine.ground_truth_files import GroundTruthFiles, read_ground_truth
 from yolo.errors import DataError
 
 

@@ -14,8 +14,8 @@ from hypothesis import strategies as st
 
 from tests.engine.input_files import annotation, coco_truth, detection, put, put_image, voc_xml
 from tests.reference.coco_oracle import COCO_NUMBERS
-from yolo.engine.detections import read_detections, read_problem
-from yolo.engine.inputs import read_ground_truth
+from yolo.engine.detection_files import read_detections, read_problem
+from yolo.engine.ground_truth_files import read_ground_truth
 from yolo.errors import ConfigError, DataError
 from yolo.evaluation.summary import summarise
 from yolo.formats.coco_results import write_predictions

@@ -3,8 +3,8 @@ from pathlib import Path
 import pytest
 
 from tests.engine.input_files import SIZE_HW, annotation, coco_truth, kinds, put, put_image, voc_xml
-from yolo.engine.detections import read_problem
-from yolo.engine.inputs import read_ground_truth
+from yolo.engine.detection_files import read_problem
+from yolo.engine.ground_truth_files import read_ground_truth
 from yolo.errors import DataError
 
 ODD = [0.1 + 0.2, 1 / 3, 2 / 3, 1e-3]

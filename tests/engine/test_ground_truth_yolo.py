@@ -3,7 +3,7 @@ from pathlib import Path
 import pytest
 
 from tests.engine.input_files import kinds, put, put_image
-from yolo.engine.inputs import read_ground_truth
+from yolo.engine.ground_truth_files import read_ground_truth
 from yolo.errors import DataError
 
 

@@ -4,8 +4,8 @@ from typing import Any
 import pytest
 
 from tests.engine.input_files import SIZE_HW, kinds, put, put_image, voc_xml
-from yolo.engine.detections import read_problem
-from yolo.engine.inputs import GroundTruthFiles, read_ground_truth
+from yolo.engine.detection_files import read_problem
+from yolo.engine.ground_truth_files import GroundTruthFiles, read_ground_truth
 from yolo.errors import DataError
 
 

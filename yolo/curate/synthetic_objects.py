@@ -17,7 +17,7 @@ import cv2
 import numpy as np
 
 from yolo.arrays import Float32, Float64, Int32, UInt8
-from yolo.curate.backgrounds import smooth_noise
+from yolo.curate.synthetic_backgrounds import smooth_noise
 
 Rgb = tuple[float, float, float]
 Points = Float64  # (n, 2) x, y in radii

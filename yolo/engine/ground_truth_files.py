@@ -3,8 +3,8 @@
 The readers are those of training; the policy is another one. An evaluation has to give the number that pycocotools or
 the VOC devkit give for the same files: everything stays as it stands, in float64, neither clipped nor put in order,
 and image files need not be there. Records that no evaluation can use, such as a box without four numbers, are left
-out and counted. What is odd becomes a warning. Left out: the formats (yolo.formats), detections (detections.py), and
-what looks like another format (format_check.py).
+out and counted. What is odd becomes a warning. Left out: the formats (yolo.formats),
+detections (detection_files.py), and what looks like another format (format_check.py).
 """
 
 from __future__ import annotations
