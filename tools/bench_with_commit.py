@@ -22,7 +22,7 @@ from pathlib import Path
 ROOT = Path(__file__).resolve().parents[1]
 BENCHMARKS = (
     ("bench_dataset_open.py",),
-    ("bench_evaluation.py", "--without", "pycocotools", "faster-coco-eval", "--repeats", "1"),
+    ("bench_evaluation.py", "--without", "pycocotools", "--repeats", "1"),
     ("bench_loader.py", "--sizes", "320", "--no-stages", "--rounds", "1"),
     ("bench_data_check.py", "--sizes", "10000"),
     ("bench_report.py",),
