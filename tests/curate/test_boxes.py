@@ -142,7 +142,7 @@ def test_a_box_of_another_classes_size() -> None:
     (item,) = class_size_findings([train, val])
     assert (item.kind, item.path, item.images[0].split) == ("unlike_its_class", "/data/odd.jpg", "val")
     # the dog of 390 x 390 is too large for a dog, but no other class is like it
-    assert "times as large as the median cat, like a dog: cat (10, 10, 205, 205)" in item.message
+    assert "times the area of a typical cat, typical of the class dog: cat (10, 10, 205, 205)" in item.message
 
 
 USUAL = float(np.log(40 * 40))

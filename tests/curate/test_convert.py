@@ -55,7 +55,7 @@ def test_what_was_read_and_written_is_printed(tmp_path: Path) -> None:
     assert written.images == {"train": 3, "val": 3}
     for words in (
         "train: 3 of 3 images kept",
-        "boxes that reach over the border of the image",
+        "boxes that extend beyond the image",
         "note: segmentation and key points are not read",
         "note: extra.csv keeps what yolo has no place for: 6 image ids, flags or areas of 4 objects",
         "val: 3 images, 3 objects written as yolo",

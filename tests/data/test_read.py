@@ -66,7 +66,7 @@ def test_given_names_decide_on_the_labels(tmp_path: Path) -> None:
     assert split.class_names == ("cow", "horse", "cat")
     assert _labels(split) == [[2], [0]]
     assert split.report.objects_dropped == {"unknown_class": 1}
-    assert split.report.notes == ["1 classes of the dataset are not among the classes: 'dog'"]
+    assert split.report.notes == ["1 classes of the annotations are not in the class list: 'dog'"]
 
 
 def test_names_that_have_nothing_in_common_end_reading(tmp_path: Path) -> None:

@@ -49,7 +49,7 @@ def test_weights_with_a_known_name_need_no_cfg(file: str, network: str, tmp_path
 def test_without_a_cfg_the_error_names_the_choices(tmp_path: Path) -> None:
     weights = write_darknet(tmp_path)
     weights.with_suffix(".cfg").unlink()
-    with pytest.raises(ConfigError, match=r"small\.weights: which network.*yolov1-tiny.*small\.cfg"):
+    with pytest.raises(ConfigError, match=r"small\.weights: does not say which network.*yolov1-tiny.*small\.cfg"):
         open_darknet(weights)
     with pytest.raises(WeightsError, match=r"none\.weights: no such weights file"):
         open_darknet(tmp_path / "none.weights")
@@ -194,7 +194,7 @@ def test_another_cfg_beside_the_output_is_somebodys_own_and_stays(tmp_path: Path
     detector = import_darknet(DarknetImportConfig(weights=str(write_darknet(tmp_path))))
     for suffix in (".cfg", ".names"):
         mine = write(tmp_path / f"mine{suffix}", "something else\n")
-        with pytest.raises(ConfigError, match=rf"mine\{suffix}: is another than would be written"):
+        with pytest.raises(ConfigError, match=rf"mine\{suffix}: exists with different content"):
             export_darknet(DarknetExportConfig(weights=str(detector), output=str(tmp_path / "mine.weights")))
         assert mine.read_text() == "something else\n"
         assert not (tmp_path / "mine.weights").exists()

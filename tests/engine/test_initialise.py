@@ -164,7 +164,7 @@ def test_the_batch_norm_of_the_configuration_is_built(tmp_path: Path) -> None:
 
 def test_darknets_weights_need_a_cfg(tmp_path: Path) -> None:
     config = TrainConfig(data="d", input_size=64, weights=str(write_darknet(tmp_path)))
-    with pytest.raises(ConfigError, match=r"small\.weights: is a file of darknet, whose network --cfg names"):
+    with pytest.raises(ConfigError, match=r"small\.weights: is a darknet weights file; name its network with --cfg"):
         build_start(config, 2, Console(quiet=True))
 
 

@@ -33,9 +33,9 @@ def test_each_kind_has_its_sentence() -> None:
     assert list(cases) == list(ERROR_KINDS)
     assert {kind: [one.message for one in some] for kind, some in cases.items()} == {
         "class": ["found <dog> 0.93 where cat is annotated (IoU 0.80)"],
-        "location": ["found cat 0.92 with a box that fits the annotated one badly (IoU 0.40)"],
+        "location": ["found cat 0.92 with an inexact box (IoU 0.40)"],
         "both": ["found <dog> 0.91 which overlaps an annotated cat a little (IoU 0.40)"],
-        "duplicate": ["found cat 0.89 once more: the object has a better detection (IoU 0.80)"],
+        "duplicate": ["found cat 0.89 again: a duplicate of a better detection (IoU 0.80)"],
         "background": ["found cat 0.88 where nothing is annotated"],
         "missed": ["cat of 10 × 10 pixels not found; the nearest detection is <dog> 0.91 (IoU 0.40)"],
     }

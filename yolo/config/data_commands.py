@@ -20,7 +20,7 @@ class DataCheckConfig:
         format: Format of the repaired copy; by default that of the dataset.
         near_duplicates: How many of the 64 bits of two image fingerprints may differ in near duplicates; -1 turns the
             search off.
-        max_pictures: Most images drawn on the page.
+        max_pictures: Maximum number of images drawn on the page.
     """
 
     data: options.Data = ""

@@ -29,7 +29,7 @@ DarknetNames = Annotated[
     "the names of Pascal VOC.",
 ]
 InferenceSize = Annotated[int | None, "Side of the network's input in pixels; by default as in training."]
-MaxDetections = Annotated[int | None, "Most detections per image; by default 300, and no limit for darknet weights."]
+MaxDetections = Annotated[int | None, "Maximum detections per image; by default 300, and no limit for darknet weights."]
 DetectionFormat = Annotated[
     Literal["auto", "coco", "comp4", "yolo"], "Format of the detections; auto recognises it from the files."
 ]

@@ -48,7 +48,7 @@ class LossConfig:
         class_prob: Classes by cross_entropy or squared (the original).
         ignore_iou: No confidence loss for predictors that overlap an object by more than this IoU; null for the
             original rule.
-        objects_per_cell: Most objects of one cell that get a responsible predictor; 1 in the original.
+        objects_per_cell: Maximum number of objects of one cell that get a responsible predictor; 1 in the original.
         rescore: The target of a responsible predictor's confidence is its IoU; false makes it 1.
         forced: Predictor 1 is responsible for small objects and predictor 0 for others, whatever their boxes (darknet).
         random_images: A random predictor is responsible until this many images were seen (darknet: 0 or 64000).
@@ -111,7 +111,7 @@ class AugmentConfig:
         translate: Largest shift, as a share of the input's side.
         degrees: Largest rotation in degrees.
         shear: Largest shear of vertical and of horizontal lines, in degrees.
-        perspective: Largest tilt: by how much farther an edge is than the centre, as a share.
+        perspective: Largest perspective distortion: by how much farther an edge is than the centre, as a fraction.
         flip_horizontal: Probability of a left-right flip.
         flip_vertical: Probability of an upside-down flip.
         hue: Largest change of hue, as a share of the hue circle.
@@ -169,7 +169,7 @@ class RateConfig:
         policy: cosine (with warm-up, fits epochs and minutes alike), or one of darknet's: constant, step, steps, exp,
             poly, sigmoid, random. Those count updates.
         steps: For steps: updates at which the rate is multiplied.
-        scales: For steps: the factors there.
+        scales: For steps: the factor applied at each of them.
         step: For step: number of updates between changes; for sigmoid: its middle.
         scale: For step: the factor of each change.
         gamma: For exp: its base; for sigmoid: its slope.

@@ -32,7 +32,7 @@ class TrainConfig:
         batch_size: Images per step.
         subdivisions: Number of parts in which a step's images pass through the network, to save memory.
         sampling: Visit every image once per epoch (epoch), or draw each image anew as darknet does (replacement).
-        precision: Floating-point format of the network; auto takes bf16 or fp16 where the device is fast at it.
+        precision: Floating-point format of the network; auto takes bf16 or fp16 if the device is fast with it.
         seed: Seed of the initial weights, of the order of the images and of the augmentation.
         validations: Number of validations, evenly spread over the run.
         cache: Where resized images are kept: in memory (ram), on disk for the next training as well (disk), or nowhere

@@ -118,8 +118,9 @@ def class_size_findings(splits: Sequence[Split]) -> Iterator[Finding]:
                 continue
             name, other = split.class_names[label[row]], split.class_names[nearest]
             ratio = float(np.exp(area[row] - centres[label[row]]))
-            relation = f"{ratio:.1f} times as large as" if ratio > 1 else f"{1 / ratio:.0f} times smaller than"
-            yield _finding(split, "unlike_its_class", [row], f"{relation} the median {name}, like a {other}")
+            relation = f"{ratio:.1f} times" if ratio > 1 else f"1/{1 / ratio:.0f} of"
+            message = f"{relation} the area of a typical {name}, typical of the class {other}"
+            yield _finding(split, "unlike_its_class", [row], message)
 
 
 def _log_areas(split: Split) -> Float64:

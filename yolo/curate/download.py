@@ -316,7 +316,7 @@ def _install(
         with _task(bar, archive.name, archive.num_bytes) as advance:
             one = fetch(archive, output / _DOWNLOADS, policy=policy, advance=advance)
         how = "is there" if one.was_there else f"fetched in {clock(time.monotonic() - began)}"
-        say(bar.console, f"{archive.name}: {how}, {archive.num_bytes / 1e6:.1f} MB, its SHA-256 is right")
+        say(bar.console, f"{archive.name}: {how}, {archive.num_bytes / 1e6:.1f} MB, SHA-256 verified")
         fetched.append(one)
     unpacked = _unpack_all([one.path for one in fetched], archives, output / folder, bar)
     say(bar.console, f"{printable(output / folder)}: {unpacked.num_files} files, {unpacked.num_bytes / 1e6:.1f} MB")

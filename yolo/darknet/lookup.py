@@ -76,7 +76,7 @@ def cfg_for(weights: Path) -> Cfg:
     if name in NETWORKS:
         return find_cfg(name)
     raise ConfigError(
-        f"{weights}: which network is it of? Give --cfg, a cfg file or one of {', '.join(NETWORKS)} "
+        f"{weights}: does not say which network it belongs to. Give --cfg, a cfg file or one of {', '.join(NETWORKS)} "
         f"(there is no {beside.name} beside it)"
     )
 

@@ -94,7 +94,7 @@ def note_unmatched(own: Iterable[str], names: Sequence[str], rules: ClassRules, 
     ]
     if unmatched:
         shown = ", ".join(map(repr, unmatched[:5])) + (", ..." if len(unmatched) > 5 else "")
-        report.notes.append(f"{len(unmatched)} classes of the dataset are not among the classes: {shown}")
+        report.notes.append(f"{len(unmatched)} classes of the annotations are not in the class list: {shown}")
 
 
 def category_ids_of(

@@ -103,7 +103,7 @@ def export_darknet(config: DarknetExportConfig) -> tuple[Path, Path, Path]:
     texts = {cfg: network.spec.cfg, names: "\n".join(metadata.class_names) + "\n"}
     for path, text in texts.items():
         if path.exists() and path.read_bytes() != text.encode():
-            raise ConfigError(f"{path}: is another than would be written; choose another place with --output")
+            raise ConfigError(f"{path}: exists with different content; choose another path with --output")
     save_darknet(output, network, WeightsHeader.new(seen), upto=config.upto)
     for path, text in texts.items():
         with atomic_write(path) as temporary:

@@ -77,7 +77,7 @@ def _initialise(network: Network, source: str, console: Console, *, file_plan: N
     path = expand_home(source)
     if isinstance(network, GridNetwork):
         if path.suffix == WEIGHTS_SUFFIX:
-            raise ConfigError(f"{source}: is a file of darknet, whose network --cfg names; there is no cfg")
+            raise ConfigError(f"{source}: is a darknet weights file; name its network with --cfg")
         filled = load_backbone_weights(network.backbone, str(path))
         say(console, f"backbone weights {source}: " + "; ".join(filled.summary_lines()))
         return 0

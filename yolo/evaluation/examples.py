@@ -85,9 +85,9 @@ def _wrong_example(matches: Matches, errors: ErrorAnalysis, kind: str, place: in
     annotated = matches.problem.class_names[truths.labels[truth]] if truth >= 0 else ""
     ends = {
         "class": f"where {annotated} is annotated (IoU {iou:.2f})",
-        "location": f"with a box that fits the annotated one badly (IoU {iou:.2f})",
+        "location": f"with an inexact box (IoU {iou:.2f})",
         "both": f"which overlaps an annotated {annotated} a little (IoU {iou:.2f})",
-        "duplicate": f"once more: the object has a better detection (IoU {iou:.2f})",
+        "duplicate": f"again: a duplicate of a better detection (IoU {iou:.2f})",
         "background": "where nothing is annotated",
     }
     return Example(

@@ -36,14 +36,14 @@ KINDS = MappingProxyType(
         "image_listed_twice": "images listed more than once, read once",
         "annotation_unreadable": "images left out because their annotation file cannot be read",
         "label_file_missing": "images without a label file, taken as background",
-        "size_mismatch": "images of another size than the annotation says, the file's size is used",
+        "size_mismatch": "images whose size differs from the annotation; the file's size is used",
         "shared_label_file": "images that share one label file with another image",
         # classes
         "unused_category": "categories with the name of another one and without objects, left out",
         "shared_class_name": "categories with the same name, kept apart with the id added to the name",
         "nameless_class": "categories without a name, named by their id",
         # objects
-        "clipped": "boxes that reach over the border of the image",
+        "clipped": "boxes that extend beyond the image",
         "not_finite": "boxes with NaN, infinite or impossibly large numbers, dropped",
         "inverted": "boxes whose corners are swapped or whose size is negative",
         "degenerate": "boxes without area inside the image, dropped",
