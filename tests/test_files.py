@@ -88,6 +88,25 @@ def test_a_full_disk_is_one_error_that_names_the_file_whatever_library_wrote(
     assert list(tmp_path.iterdir()) == [path]
 
 
+@pytest.mark.parametrize("named", [False, True], ids=["by nobody", "by its own writer"])
+def test_a_full_disk_is_an_error_that_names_the_folder(tmp_path: Path, named: bool) -> None:
+    def fail() -> None:
+        with atomic_folder(tmp_path / "new") as building:
+            if named:
+                with atomic_write(building / "a.txt"):
+                    raise NO_SPACE
+            raise OSError(errno.ENOSPC, "No space left on device", "source.jpg")  # as shutil names it
+
+    file = "/a.txt" if named else ""
+    with pytest.raises(
+        SaveError, match=rf"new{file}: could not be saved \(No space left on device\); free some space$"
+    ):
+        fail()
+    assert not list(tmp_path.iterdir())
+    with pytest.raises(PermissionError), atomic_folder(tmp_path / "new"):
+        raise PermissionError(errno.EACCES, "Permission denied", "source.jpg")
+
+
 def test_an_error_of_the_system_inside_that_of_a_library_is_the_reason(tmp_path: Path) -> None:
     with pytest.raises(SaveError, match="No space left"), saving(tmp_path / "a", errors=(RuntimeError,)):
         raise RuntimeError("writer failed") from NO_SPACE

@@ -76,3 +76,12 @@ def clock(seconds: float) -> str:
     minutes, rest = divmod(round(seconds), 60)
     hours, minutes = divmod(minutes, 60)
     return f"{hours}:{minutes:02}:{rest:02}" if hours else f"{minutes}:{rest:02}"
+
+
+def counted(number: int, one: str, many: str) -> str:
+    """A number and what is counted.
+
+    >>> counted(1, "label is", "labels are"), counted(1200, "label is", "labels are")
+    ('1 label is', '1,200 labels are')
+    """
+    return f"{number:,} {one if number == 1 else many}"

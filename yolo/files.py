@@ -178,6 +178,7 @@ def atomic_folder(folder: Path) -> Iterator[Path]:
 
     Raises:
         DataError: there is something in the folder, or it cannot be made.
+        SaveError: the disk is full, whatever was writing.
     """
     require_free(folder)
     exists = folder.exists()
@@ -194,6 +195,13 @@ def atomic_folder(folder: Path) -> Iterator[Path]:
         else:
             _share(building, 0o777)
             building.rename(folder)
+    except SaveError as error:
+        raise SaveError(str(error).replace(str(building), str(folder))) from error
+    except OSError as error:
+        # others may be about a file that is read
+        if _REMEDIES.get(error.errno or 0) != _FREE_SPACE:
+            raise
+        raise SaveError(f"{printable(folder)}: could not be saved ({error.strerror}); {_FREE_SPACE}") from error
     finally:
         shutil.rmtree(building, ignore_errors=True)
 

@@ -178,7 +178,7 @@ def test_a_val_split_is_held_out_of_train_only_where_there_is_none() -> None:
     assert list(splits) == ["train", "val", "test"]
     assert splits["train"] == (SplitSource(Path("train.txt"), "yolo", part="remaining"),)
     assert splits["val"] == (SplitSource(Path("train.txt"), "yolo", part="held_out"),)
-    assert notes == ("no val split: every fifth image, chosen by a hash of its id, is held out of train",)
+    assert notes == ("no val split: a fifth of the images, chosen by a hash of their ids, is held out of train",)
     assert with_held_out_val({"train": (train,), "val": (test,)}) == ({"train": (train,), "val": (test,)}, ())
     assert with_held_out_val({"test": (test,)}) == ({"test": (test,)}, ())
 

@@ -95,7 +95,7 @@ def test_without_val_a_fifth_is_held_out_and_both_have_the_same_classes(tmp_path
     assert (len(train.images), len(val.images)) == (16, 4)
     assert sorted(_ids(train) + _ids(val)) == [f"i{number:02}" for number in range(20)]
     assert train.class_names == val.class_names
-    assert "no val split: every fifth image" in train.report.notes[0]
+    assert "no val split: a fifth of the images" in train.report.notes[0]
     assert train.report.images_found == 16
 
 

@@ -162,7 +162,8 @@ def _build_parser(command: str, config_class: type[Any], *, show_all: bool) -> A
     for group in parser._action_groups:
         group.title = {"options": "general", summary.removesuffix("."): "options"}.get(group.title or "", group.title)
     for action in parser._actions:
-        if is_dataclass(types.get(action.dest)) or ("." in action.dest and not show_all):
+        is_section = action.default == argparse.SUPPRESS and action.dest not in ("help", "print_config")
+        if is_section or ("." in action.dest and not show_all):
             action.help = argparse.SUPPRESS
         elif action.dest == "print_config":
             action.help = "Print the configuration as YAML and exit."

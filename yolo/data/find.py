@@ -166,7 +166,7 @@ def with_held_out_val(splits: Mapping[str, tuple[SplitSource, ...]]) -> tuple[Sp
         train = splits["train"]
         splits["train"] = tuple(replace(source, part="remaining") for source in train)
         splits["val"] = tuple(replace(source, part="held_out") for source in train)
-        notes.append("no val split: every fifth image, chosen by a hash of its id, is held out of train")
+        notes.append("no val split: a fifth of the images, chosen by a hash of their ids, is held out of train")
     order = {name: place for place, name in enumerate(("train", "val", "trainval", "test"))}
     return dict(sorted(splits.items(), key=lambda item: order.get(item[0], len(order)))), tuple(notes)
 

@@ -16,7 +16,7 @@ import numpy as np
 from rich.console import Console
 
 from yolo.config import CompareConfig, DetectionFormat, ReportConfig
-from yolo.console import say
+from yolo.console import counted, say
 from yolo.darknet.lookup import read_names
 from yolo.detection_sets import EvaluationData, TruthSet
 from yolo.engine.detection_files import read_detections, read_problem
@@ -166,12 +166,15 @@ def compare_files(config: CompareConfig, console: Console | None = None) -> Comp
 
 
 def _describe_truth(truth: GroundTruthFiles) -> str:
-    counted = int((~truth.truths.reusable).sum())
-    ignored = len(truth.truths) - counted
-    return (
-        f"ground truth ({truth.format}): {len(truth.images)} images, {len(truth.class_names)} classes, "
-        f"{counted} objects to be found" + (f", {ignored} crowd or difficult" if ignored else "")
-    )
+    to_find = int((~truth.truths.reusable).sum())
+    ignored = len(truth.truths) - to_find
+    parts = [
+        counted(len(truth.images), "image", "images"),
+        counted(len(truth.class_names), "class", "classes"),
+        counted(to_find, "object", "objects") + " to be found",
+        *([f"{ignored:,} crowd or difficult"] if ignored else []),
+    ]
+    return f"ground truth ({truth.format}): {', '.join(parts)}"
 
 
 def _describe_found(found_format: str, count: int) -> str:

@@ -16,7 +16,7 @@ from rich.console import Console
 from torch import nn
 
 from yolo.config import TrainConfig
-from yolo.console import say
+from yolo.console import counted, say
 from yolo.engine.detector_file import default_settings, load_detector, save_detector
 from yolo.engine.environment import command_of, describe_environment
 from yolo.engine.train_log import TrainingDisplay
@@ -248,17 +248,20 @@ def _announce(training: Training, console: Console) -> None:
     folder.write_environment(learner.device)
     folder.event("started", epoch=training.state.epoch, step=training.state.step)
     write_json(folder.path / "data.json", training.data.to_dict())
-    budget = [f"{schedule.epochs} epochs"] if schedule.epochs else []
-    budget += [f"{schedule.updates:,} updates"] if schedule.updates else []
-    budget += [f"{schedule.seconds / 60:g} minutes"] if schedule.seconds else []
+    budget = [counted(schedule.epochs, "epoch", "epochs")] if schedule.epochs else []
+    budget += [counted(schedule.updates, "update", "updates")] if schedule.updates else []
+    if schedule.seconds:
+        minutes = schedule.seconds / 60
+        budget.append(f"{minutes:g} minute" if minutes == 1 else f"{minutes:g} minutes")
     (height, width), grid = learner.input_hw, learner.grid
     say(
         console,
         f"{learner.network.spec.name}: {count_parameters(learner.network) / 1e6:.2f} M parameters, "
         f"input {width}x{height}, grid {grid.grid_size}x{grid.grid_size}x({grid.boxes_per_cell}·5"
         f"+{grid.num_classes}), on {learner.device}",
-        f"training for {' or '.join(budget)}, {schedule.steps_per_epoch} steps of {training.config.batch_size} "
-        f"an epoch; {len(training.data.val.images)} images to validate on; everything goes to {folder.path}",
+        f"training for {' or '.join(budget)}, "
+        f"{counted(schedule.steps_per_epoch, 'step', 'steps')} of {training.config.batch_size} images per epoch; "
+        f"{counted(len(training.data.val.images), 'image', 'images')} to validate on; everything goes to {folder.path}",
     )
     left = len(training.data.train.images) % training.config.batch_size
     if 0 < left < learner.smallest_batch and training.config.sampling == "epoch":

@@ -17,6 +17,7 @@ from typing import Final
 import numpy as np
 
 from yolo.arrays import Float64
+from yolo.console import counted
 from yolo.evaluation.analysis import Analysis
 from yolo.evaluation.calibration import SHOWN_SCORE
 from yolo.evaluation.errors import ERROR_KINDS
@@ -25,7 +26,6 @@ from yolo.formats.issues import InputWarning
 from yolo.report.text import (
     ERROR_TEXT,
     LABEL_ERROR_TEXT,
-    counted,
     isolated_text,
     score_bias,
     share,
@@ -293,7 +293,7 @@ def _few_images(number: int) -> Advice | None:
         return None
     text = (
         "Every number may be quite different on other images, and intervals from so few are too narrow. Measure on "
-        f"{FEW_IMAGES} images at least before you decide anything."
+        f"at least {FEW_IMAGES} images before you decide anything."
     )
     return Advice("note", f"Only {counted(number, 'image was', 'images were')} measured.", text, "numbers")
 

@@ -147,15 +147,6 @@ HEADLINE_TEXT: Final[dict[str, tuple[str, str]]] = {
 rate = partial(format_rate, missing=NO_NUMBER)  # 0.41249 as 0.412
 
 
-def counted(number: int, one: str, many: str) -> str:
-    """A number and what is counted.
-
-    >>> counted(1, "label is", "labels are"), counted(1200, "label is", "labels are")
-    ('1 label is', '1,200 labels are')
-    """
-    return f"{number:,} {one if number == 1 else many}"
-
-
 def isolated_text(text: str) -> str:
     """A name that cannot turn the direction of the sentence around it: in Unicode isolates where it could.
 
