@@ -46,6 +46,7 @@ def test_an_unknown_key_in_a_file_is_an_error(tmp_path: Path) -> None:
     ("words", "message"),
     [
         (["--daat", "x"], "unknown option --daat; did you mean --data"),
+        (["--bacth", "8"], r"unknown option --bacth; did you mean --batch\?"),
         (["data=d", "--learning-rate", "1"], "unknown option --learning"),
         (["data=d", "--epoch-count", "1"], r"unknown option --epoch-count; did you mean --epochs\?"),
         (["data=d", "--verbose", "1"], r"unknown option --verbose \(see"),

@@ -39,6 +39,18 @@ def _coco(root: Path, content: Any) -> Split:
     return read_split(find_dataset(path), "train")
 
 
+def _check_usable(split: Split) -> None:
+    """What training may rely on, whatever was in the files."""
+    boxes, labels = split.images.objects.boxes, split.images.objects.labels
+    height, width = split.images.sizes_hw[split.images.image_index].T
+    assert len(split.images) > 0
+    assert ((labels >= 0) & (labels < len(split.class_names))).all()
+    assert (boxes[:, :2] >= 0).all()
+    assert (boxes[:, 2:] > boxes[:, :2]).all()
+    assert (boxes[:, 2] <= width).all()
+    assert (boxes[:, 3] <= height).all()
+
+
 BOMB = (
     '<!DOCTYPE a [<!ENTITY a "aaaaaaaaaa">'
     + "".join(f'<!ENTITY {new} "{f"&{old};" * 10}">' for old, new in zip("abcdefgh", "bcdefghi", strict=True))
@@ -281,7 +293,7 @@ _record = st.dictionaries(
 )
 def test_no_json_makes_the_reader_crash(tmp_path: Path, content: dict[str, Any]) -> None:
     with suppress(GridYoloError):
-        _coco(tmp_path, json.dumps(content))
+        _check_usable(_coco(tmp_path, json.dumps(content)))
 
 
 _keys = st.sampled_from(["path", "train", "val", "names", "nc", "format", "classes", "rename", "category_ids", "extra"])
@@ -297,7 +309,7 @@ def test_no_yaml_makes_the_reader_crash(tmp_path: Path, content: dict[str, Any])
         put_yolo(tmp_path, "train", {"a": LINE})
     put_text(tmp_path / "x.yaml", json.dumps(content))  # JSON is YAML
     with suppress(GridYoloError):
-        read_split(find_dataset(tmp_path / "x.yaml"), "train")
+        _check_usable(read_split(find_dataset(tmp_path / "x.yaml"), "train"))
 
 
 @settings(suppress_health_check=[HealthCheck.function_scoped_fixture])

@@ -29,7 +29,9 @@ def test_a_name_is_no_markup(text: str) -> None:
 
 
 def test_a_name_that_is_no_unicode_can_still_be_written() -> None:
-    isolated("broken \udcff name").encode("utf-8")
+    written = isolated("broken \udcff name").encode("utf-8")
+    assert written.startswith(b"<bdi>broken ")
+    assert written.endswith(b" name</bdi>")
 
 
 def test_what_is_not_measured_is_a_dash() -> None:

@@ -199,7 +199,8 @@ def _explain(command: str, message: str, parser: ArgumentParser) -> str:
         return f"gridyolo {command}: {word!r} does not belong to an option (see gridyolo {command} --help)"
     options = [option[2:] for action in parser._actions for option in action.option_strings if option[:2] == "--"]
     leaves = {option.rpartition(".")[2]: option for option in options}
-    near = difflib.get_close_matches(word.lstrip("-"), [*options, *leaves], n=1, cutoff=0.5)
+    aliases = [alias for alias, option in ALIASES.items() if option in options]
+    near = difflib.get_close_matches(word.lstrip("-"), [*options, *leaves, *aliases], n=1, cutoff=0.5)
     hint = f"; did you mean --{leaves.get(near[0], near[0])}?" if near else ""
     return _with_dashes(f"gridyolo {command}: unknown option {word}{hint} (see gridyolo {command} --help-all)")
 

@@ -133,7 +133,10 @@ class ReportConfig:
     name: options.RunName = "report"
 
     def __post_init__(self) -> None:
-        require(bool(self.ground_truth), "--ground-truth is required: a COCO json, or a folder of VOC xml or YOLO txt")
+        require(
+            bool(self.ground_truth),
+            "--ground-truth is required: a COCO json, a CSV file, or a folder of VOC xml or YOLO txt",
+        )
         require(bool(self.detections), "--detections is required: a COCO results json, or a folder of files")
         require(self.plus_one or self.protocol != "coco", "--no-plus-one is about VOC's rules: add --protocol voc07")
         check_bootstrap(self.bootstrap)

@@ -297,7 +297,7 @@ def _draw(image: UInt8, boxes: list[list[float]], captions: list[str]) -> UInt8:
     seen = [[x1 - 1, y1 - 1, max(x2, x1 + 2), max(y2, y1 + 2)] for x1, y1, x2, y2 in boxes]
     if not any(captions):  # one colour, no names
         return draw_ground_truth(image, GroundTruth.from_boxes(seen, [0] * len(seen)), [" "])
-    # a pair is told apart by colour, many boxes show their classes
+    # the boxes of a pair differ in colour, many boxes show their classes
     names = captions if len(captions) <= _PAIR else list(dict.fromkeys(captions))
     labels = list(range(len(captions))) if len(captions) <= _PAIR else [names.index(text) for text in captions]
     return draw_ground_truth(image, GroundTruth.from_boxes(seen, labels), names)

@@ -2,7 +2,7 @@
 
 Everything is counted from the flat arrays of `AnnotatedImages`, without pixels. Boxes are described by the objects that
 are trained on; difficult objects and crowds are counted per class and left out of the rest. Left out: what a grid makes
-of it (grid_fit.py), tables and pictures (stats.py, stats_plots.py), faults (check.py).
+of it (grid_fit.py), tables and plots (stats.py), faults (check.py).
 """
 
 from __future__ import annotations

@@ -43,7 +43,7 @@ def clean_objects(source: RawSource, *, policy: BoxPolicy, report: ReadReport) -
     with np.errstate(over="ignore", invalid="ignore"):
         inverted, ordered = _in_order(raw.boxes, source.inclusive)
         boxes = np.clip(ordered, 0.0, limits)
-        # how far the clip moved a side; NaN and infinity are told as such
+        # how far the clip moved a side; NaN and infinity are reported as such
         moved = np.abs(boxes - ordered).max(axis=1, initial=0.0) > _SILENT_CLIP
     for kind, faulty, what in (
         ("not_finite", ~np.logical_and.reduce(np.isfinite(raw.boxes), axis=1), ""),

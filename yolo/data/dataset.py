@@ -127,7 +127,7 @@ class DetectionDataset(Dataset[Sample | SkippedImage]):
             return sample
 
         def load_partners() -> list[Sample]:
-            # one that cannot be read is told of when its own turn comes: every epoch visits every image
+            # one that cannot be read is reported when its own turn comes: every epoch visits every image
             return [one for one in map(load, key.partners) if isinstance(one, Sample)]
 
         generator = sample_generator(self.seed, key.epoch, key.image_index, repeat=key.repeat)

@@ -56,7 +56,7 @@ class DatasetDescriptor:
     root: Path  # that relative paths refer to
     splits: Mapping[str, tuple[SplitSource, ...]]  # by name: `train`, `val`, `test` and for VOC `trainval`
     class_names: Names | None = None  # where the dataset states them outside of its annotations
-    notes: tuple[str, ...] = ()  # what was decided for the user, to be told
+    notes: tuple[str, ...] = ()  # what was decided for the user, to be printed
     rules: ClassRules = field(default_factory=ClassRules)
     extra: Path | None = None  # sidecar with what label files cannot hold
 

@@ -64,7 +64,7 @@ def read_detections(
     Args:
         path: COCO results; or a folder of comp4 files, of YOLO text files with scores, or with a predictions.json.
         ground_truth: images, their sizes, and classes.
-        format: of the files, where it cannot be told.
+        format: of the files, where it cannot be recognised.
 
     Raises:
         ConfigError: no such format.

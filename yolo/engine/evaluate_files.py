@@ -100,8 +100,8 @@ def report(config: ReportConfig, console: Console | None = None) -> ReportRun:
         format=config.format,
     )
     warnings = (*truth.warnings, *found.warnings)
-    account = [_describe_truth(truth), _describe_found(found.format, len(found.detections))]
-    say(console, *account, *_warning_lines(warnings))
+    data_summary = [_describe_truth(truth), _describe_found(found.format, len(found.detections))]
+    say(console, *data_summary, *_warning_lines(warnings))
     voc = None
     if config.protocol != "coco":
         interpolation = INTERPOLATIONS[config.protocol]
@@ -116,7 +116,7 @@ def report(config: ReportConfig, console: Console | None = None) -> ReportRun:
     context = ReportContext(
         title=config.title or f"{Path(config.detections).name} on {Path(config.ground_truth).name}",
         command=command_of("report", config),
-        data_summary=tuple(account),
+        data_summary=tuple(data_summary),
         warnings=warnings,
         configuration=asdict(config),
         environment=describe_environment(),

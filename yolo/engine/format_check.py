@@ -1,4 +1,4 @@
-"""Whether boxes, scores and classes of files look like something else than their format says: told, never changed.
+"""Whether boxes, scores and classes of files look like something else than their format says: reported, never changed.
 
 Two ways of looking. How boxes lie in their images needs nothing else, but those of a detector that does not clip
 reach out of the image in any form, and centres look like corners. Where the objects are tells these apart; only the

@@ -18,6 +18,7 @@ from torch import nn
 from torch.utils.data import DataLoader
 
 from yolo.config import TrainConfig, ValConfig
+from yolo.console import counted
 from yolo.darknet.lookup import OWN_SUFFIXES
 from yolo.data.cache import ImageCache
 from yolo.data.dataset import DetectionDataset
@@ -103,8 +104,8 @@ def validate(config: ValConfig) -> ValidationRun:
     fused = fuse(network, device=device, dtype=choose_dtype(config.precision, device))
     evaluation = evaluate_network(fused, loader, split, spec=metadata.network, settings=settings, device=device)
     folder = new_folder(Path(config.runs), config.name)
-    account = split.report.to_dict() | {"unreadable": [asdict(image) for image in evaluation.skipped]}
-    write_json(folder / "data.json", {split.name: account})
+    reading = split.report.to_dict() | {"unreadable": [asdict(image) for image in evaluation.skipped]}
+    write_json(folder / "data.json", {split.name: reading})
     voc, note = None, ""
     if config.protocol != "coco":
         voc = evaluate_voc(evaluation.problem, interpolation=INTERPOLATIONS[config.protocol])
@@ -233,14 +234,14 @@ def write_evaluation(
         write_json(folder / "metrics.json", evaluation.result.to_dict())
         write_result(folder / "per_class.csv", evaluation.result)
         return
-    account = split.report.summary_lines()
-    account += [f"{len(evaluation.skipped)} images could not be read and were excluded from all metrics"] * bool(
-        evaluation.skipped
-    )
+    data_summary = split.report.summary_lines()
+    if evaluation.skipped:
+        skipped = counted(len(evaluation.skipped), "image", "images")
+        data_summary.append(f"{skipped} could not be read and excluded from all metrics")
     analysis = analyse(evaluation.problem, result=evaluation.result, replicates=replicates)
     context = replace(
         context,
-        data_summary=tuple(account),
+        data_summary=tuple(data_summary),
         seconds_per_stage=evaluation.seconds,
         pictures=CasePictures(analysis.matches.problem),
     )

@@ -185,7 +185,7 @@ def match_images(keys: Iterable[Any], images: KnownImages, report: ReadReport, *
     Args:
         keys: the different ones; those that are neither whole numbers nor text are unknown.
         images: of the ground truth.
-        report: is told where file names were taken instead of ids.
+        report: gets a warning where file names were taken for ids.
         path: of the detections, for messages.
 
     Raises:

@@ -96,7 +96,7 @@ def list_labels(folder: Path, *, images: Path | None, report: ReadReport) -> lis
     Args:
         folder: of the label files.
         images: of the image files; None for the usual places: `images` in the place of `labels`, the same folder.
-        report: is told of label files without image.
+        report: gets label files without an image.
 
     Raises:
         DataError: there are no label files, or no images at any of the places.
@@ -330,7 +330,7 @@ def read_yolo_results(folder: Path, report: ReadReport) -> RawDetections:
 
     Args:
         folder: that the names of images are relative to, or with a folder `labels` that they are relative to.
-        report: is told of boxes far outside of their image, which stay.
+        report: gets boxes far outside their image, which stay.
 
     Returns:
         `images` are those of all files, also of empty ones.

@@ -1,4 +1,4 @@
-"""Weights into and out of networks, with an account of every tensor that did not fit.
+"""Weights into and out of networks, with a report of every tensor that did not fit.
 
 A published file is `*.safetensors`: tensors, and in its header one JSON string with all that is needed to predict.
 Nothing in it can execute.

@@ -2,7 +2,7 @@
 
 `albumentations.save(pipeline, "augment.yaml", data_format="yaml")` writes such a file; JSON does as well. The file is
 data: nothing in it is executed, and it is tried out before training begins. Only this file knows the library, which is
-slow to import: it is imported when a pipeline is built, and told not to look for updates over the network.
+slow to import: it is imported when a pipeline is built, with its check for updates over the network turned off.
 """
 
 from __future__ import annotations
