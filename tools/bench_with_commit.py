@@ -1,8 +1,8 @@
 """Speed and memory of the working tree beside those of a commit: the same benchmarks, in turns, in one run.
 
-    python tools/bench_with_commit.py --commit 5078fd6 [--rounds 3] [--only bench_loader]
+    python tools/bench_with_commit.py --commit 5078fd6 [--rounds 4] [--only bench_loader]
 
-Each tree runs its own tools/bench_*.py, one after the other, so that both see the same machine in the same minutes.
+Each tree runs its own tools/bench_*.py, in alternating order, so that both see the same machine in the same minutes.
 Every number that a benchmark prints is then shown as the medians of both trees and the ratio of after to before; lines
 that only one of the trees prints are left out. Run nothing else meanwhile.
 """
@@ -35,7 +35,7 @@ Numbers = dict[tuple[str, int], list[float]]  # by the line with # for its numbe
 def main() -> int:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("--commit", required=True)
-    parser.add_argument("--rounds", type=int, default=3)
+    parser.add_argument("--rounds", type=int, default=4)
     parser.add_argument("--only", default="", help="benchmarks whose name contains this")
     options = parser.parse_args()
     with tempfile.TemporaryDirectory() as scratch:
@@ -54,8 +54,10 @@ def main() -> int:
 def _compare(words: tuple[str, ...], worktree: Path, rounds: int) -> None:
     before: Numbers = defaultdict(list)
     after: Numbers = defaultdict(list)
-    for _ in range(rounds):
-        for tree, numbers in ((worktree, before), (ROOT, after)):
+    trees = [(worktree, before), (ROOT, after)]
+    for number in range(rounds):
+        # the order changes, because a processor may be slower after a minute of work
+        for tree, numbers in trees if number % 2 == 0 else trees[::-1]:
             _collect(_output(tree, words), numbers)
     print("\n" + " ".join(words))
     for line, place in sorted(before.keys() & after.keys()):
