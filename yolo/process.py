@@ -22,8 +22,10 @@ else:
     import fcntl
 
 # of mallopt in glibc's malloc.h; 32 MB is the largest threshold it takes
-_TRIM_THRESHOLD, _MMAP_THRESHOLD = -1, -3
+_TRIM_THRESHOLD, _MMAP_THRESHOLD, _MMAP_MAX = -1, -3, -4
 _LARGEST_KEPT, _MOST_KEPT = 32 << 20, 256 << 20
+# what glibc starts with
+_DEFAULT_THRESHOLD, _DEFAULT_MMAP_MAX = 128 << 10, 65536
 
 
 def available_cores() -> int:
@@ -46,6 +48,29 @@ def keep_freed_memory() -> None:
     if (mallopt := _glibc("mallopt")) is not None:
         mallopt(_MMAP_THRESHOLD, _LARGEST_KEPT)
         mallopt(_TRIM_THRESHOLD, _MOST_KEPT)
+
+
+@contextmanager
+def freed_memory_kept() -> Iterator[None]:
+    """Keep all memory that is freed inside the block for later use, and give it back at the end.
+
+    A network frees and allocates the same gigabytes in every step. glibc asks the system for arrays of more than 32 MB
+    anew each time, whatever its thresholds are, and clearing their pages took a third to half of a step on a CPU. The
+    process's peak grows by a few per cent. Does nothing where the C library is another.
+    """
+    mallopt = _glibc("mallopt")
+    if mallopt is None:
+        yield
+        return
+    mallopt(_MMAP_MAX, 0)
+    mallopt(_TRIM_THRESHOLD, -1)
+    try:
+        yield
+    finally:
+        mallopt(_MMAP_MAX, _DEFAULT_MMAP_MAX)
+        mallopt(_TRIM_THRESHOLD, _DEFAULT_THRESHOLD)
+        mallopt(_MMAP_THRESHOLD, _DEFAULT_THRESHOLD)
+        return_freed_memory()
 
 
 def _glibc(name: str) -> Callable[..., int] | None:

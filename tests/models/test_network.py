@@ -3,6 +3,7 @@ import torch
 
 from yolo.errors import ConfigError
 from yolo.grid import GridSpec
+from yolo.models.backbones import PixelFormat
 from yolo.models.fusion import fuse
 from yolo.models.network import GridHead, GridNetwork, InputNorm, NetworkSpec, can_train_on_one_image, count_parameters
 
@@ -40,7 +41,7 @@ def test_a_size_that_the_stride_does_not_divide_is_refused() -> None:
 @pytest.mark.parametrize("memory", [torch.contiguous_format, torch.channels_last])
 def test_uint8_and_float_images_in_any_memory_order_mean_the_same(memory: torch.memory_format) -> None:
     images = torch.randint(0, 256, (2, 3, 8, 12), dtype=torch.uint8)
-    norm = InputNorm()
+    norm = InputNorm(PixelFormat())
     expected = (images.double() / 255 - norm_mean()) / norm_std()
     for form in (images, images.float() / 255):
         result = norm(form.contiguous(memory_format=memory))

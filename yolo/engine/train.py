@@ -27,7 +27,7 @@ from yolo.files import expand_home, write_json
 from yolo.losses.yolo_loss import TERM_NAMES
 from yolo.models.fusion import fuse
 from yolo.models.network import count_parameters
-from yolo.process import StopRequest, stop_request
+from yolo.process import StopRequest, freed_memory_kept, stop_request
 from yolo.report.page import ReportContext
 from yolo.structures import Batch
 
@@ -73,7 +73,7 @@ def train(config: TrainConfig, console: Console | None = None) -> TrainingRun:
 
 def _run(training: Training, console: Console) -> TrainingRun:
     _announce(training, console)
-    with stop_request() as stop, TrainingDisplay(training.schedule.epochs, console) as display:
+    with stop_request() as stop, freed_memory_kept(), TrainingDisplay(training.schedule.epochs, console) as display:
         _fit(training, stop, display)
     write_json(training.folder.path / "data.json", training.data.to_dict())
     evaluation = None if stop else _finish(training)

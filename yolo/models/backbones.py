@@ -23,6 +23,7 @@ from torch.fx.proxy import TraceError
 from torchvision.models.feature_extraction import NodePathTracer, create_feature_extractor
 
 from yolo.errors import ConfigError
+from yolo.models.efficientnet_lite import EFFICIENTNET_LITE0, EFFICIENTNET_PIXELS, EfficientNetLite0
 
 _PROBE_SIZE = 128
 _STRIDES = (4, 8, 16, 32)
@@ -35,6 +36,15 @@ class Tap:
     node: str
     stride: int
     channels: int
+
+
+@dataclass(frozen=True, slots=True)
+class PixelFormat:
+    """The images that a classifier's published weights were trained on, where pixels are in 0..1."""
+
+    mean: tuple[float, float, float] = (0.485, 0.456, 0.406)  # R, G, B; of ImageNet, as torchvision's
+    std: tuple[float, float, float] = (0.229, 0.224, 0.225)
+    is_rotated: bool = False  # by 180 degrees, see `efficientnet_lite`
 
 
 _KNOWN_TAPS: dict[str, list[Tap]] = {}
@@ -64,6 +74,9 @@ class Backbone(nn.Module):
                 "choose another backbone or another input_size / grid_size"
             )
         self.name = name
+        self.pixels = (
+            PixelFormat(*EFFICIENTNET_PIXELS, is_rotated=True) if name == EFFICIENTNET_LITE0 else PixelFormat()
+        )
         self.taps = tuple(taps)
         self.body = create_feature_extractor(classifier, [tap.node for tap in taps])
         for graph in (self.body.train_graph, self.body.eval_graph):
@@ -74,6 +87,10 @@ class Backbone(nn.Module):
         """Images (N, 3, H, W) to one map (N, channels, H/stride, W/stride) per tap, finest first."""
         maps: dict[str, Tensor] = self.body(images)
         return [maps[tap.node] for tap in self.taps]
+
+
+def _pixel_format(name: str) -> PixelFormat:
+    return PixelFormat(*EFFICIENTNET_PIXELS, is_rotated=True) if name == EFFICIENTNET_LITE0 else PixelFormat()
 
 
 def keep_shuffles_channels_last(graph: Graph) -> None:
@@ -97,6 +114,8 @@ def keep_shuffles_channels_last(graph: Graph) -> None:
 
 def build_classifier(name: str) -> nn.Module:
     """The torchvision classifier of that name with random weights; ConfigError with near names if unknown."""
+    if name == EFFICIENTNET_LITE0:
+        return EfficientNetLite0()
     names = torchvision.models.list_models(module=torchvision.models)
     if name not in names:
         near = difflib.get_close_matches(name, names, n=4)

@@ -21,10 +21,8 @@ from yolo.darknet.modules import BatchNorm
 from yolo.darknet.network import DarknetNetwork, DarknetSpec
 from yolo.errors import ConfigError
 from yolo.grid import Coding, GridParts, GridSpec
-from yolo.models.backbones import Backbone, Tap
+from yolo.models.backbones import Backbone, PixelFormat, Tap
 
-# Mean and standard deviation of ImageNet's pixels, which torchvision's weights expect (RGB, 0..1).
-_IMAGENET_MEAN, _IMAGENET_STD = (0.485, 0.456, 0.406), (0.229, 0.224, 0.225)
 _NUM_BLOCKS = 2
 _INITIAL_CONFIDENCE = 0.01
 # Predictors start at boxes of different sizes, as shares of the image's side, so that they share the work.
@@ -76,11 +74,17 @@ class GridNetwork(nn.Module):
     def __init__(self, spec: NetworkSpec) -> None:
         super().__init__()
         self.spec = spec
-        self.normalise = InputNorm()
         # One finer map adds detail; all deeper ones add context.
         self.backbone = Backbone(spec.backbone, lowest_stride=max(spec.stride // 2, 4), highest_stride=32)
+        self.normalise = InputNorm(self.backbone.pixels)
         any_size = spec.grid((spec.stride, spec.stride))
-        self.head = GridHead(self.backbone.taps, stride=spec.stride, width=spec.width, grid=any_size)
+        self.head = GridHead(
+            self.backbone.taps,
+            stride=spec.stride,
+            width=spec.width,
+            grid=any_size,
+            is_rotated=self.backbone.pixels.is_rotated,
+        )
 
     def forward(self, images: Tensor) -> Tensor:
         """Images (N, 3, H, W), uint8 or float 0..1, to raw (N, S, S, D)."""
@@ -91,9 +95,10 @@ class GridNetwork(nn.Module):
 class InputNorm(nn.Module):
     """Images to what the backbone was trained on: uint8 (0..255) or float (0..1) RGB in, normalised float out."""
 
-    def __init__(self) -> None:
+    def __init__(self, pixels: PixelFormat) -> None:
         super().__init__()
-        mean, std = torch.tensor(_IMAGENET_MEAN), torch.tensor(_IMAGENET_STD)
+        mean, std = torch.tensor(pixels.mean), torch.tensor(pixels.std)
+        self.is_rotated = pixels.is_rotated
         self.register_buffer("scale", (1 / std)[:, None, None], persistent=False)
         self.register_buffer("shift", (-mean / std)[:, None, None], persistent=False)
         self.scale: Tensor
@@ -101,6 +106,8 @@ class InputNorm(nn.Module):
 
     def forward(self, images: Tensor) -> Tensor:
         """(N, 3, H, W) to the same shape, in the buffers' float type."""
+        if self.is_rotated:
+            images = images.flip(2, 3)
         scale = self.scale / 255 if images.dtype == torch.uint8 else self.scale
         values = images.to(self.scale.dtype)
         if not images.is_contiguous(memory_format=torch.channels_last):
@@ -120,10 +127,14 @@ class GridHead(nn.Module):
         stride: of the grid; the input's side divided by it is S.
         width: channels after merging.
         grid: owner of the channel layout; S does not matter here.
+        is_rotated: the maps are of images rotated by 180 degrees; the answer is rotated back.
     """
 
-    def __init__(self, taps: tuple[Tap, ...], *, stride: int, width: int, grid: GridSpec) -> None:
+    def __init__(
+        self, taps: tuple[Tap, ...], *, stride: int, width: int, grid: GridSpec, is_rotated: bool = False
+    ) -> None:
         super().__init__()
+        self.is_rotated = is_rotated
         self.strides = tuple(tap.stride for tap in taps)
         self.stride = stride
         self.lateral = nn.ModuleList(_conv_norm(tap.channels, width, kernel_size=1) for tap in taps)
@@ -141,6 +152,8 @@ class GridHead(nn.Module):
         ]
         merged = functools.reduce(torch.add, projected)
         raw: Tensor = self.predict(self.blocks(F.relu(merged)))  # (N, D, S, S)
+        if self.is_rotated:
+            raw = raw.flip(2, 3)
         return raw.permute(0, 2, 3, 1)
 
 
