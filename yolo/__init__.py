@@ -10,6 +10,10 @@ from yolo._version import __version__
 
 if TYPE_CHECKING:
     from yolo.engine.detector import Detector
+    from yolo.engine.progress import TrainingProgress, ValidationProgress
+    from yolo.engine.python_api import train, validate
+    from yolo.engine.train import TrainingRun
+    from yolo.engine.validate import ValidationRun
     from yolo.errors import GridYoloError
     from yolo.evaluation.evaluator import Evaluator
     from yolo.evaluation.result import EvaluationResult
@@ -26,9 +30,15 @@ __all__ = [
     "GridSpec",
     "GridYoloError",
     "GroundTruth",
+    "TrainingProgress",
+    "TrainingRun",
+    "ValidationProgress",
+    "ValidationRun",
     "YoloLoss",
     "__version__",
     "read_image",
+    "train",
+    "validate",
 ]
 
 _HOMES = {
@@ -39,8 +49,14 @@ _HOMES = {
     "GridSpec": "yolo.grid",
     "GridYoloError": "yolo.errors",
     "GroundTruth": "yolo.structures",
+    "TrainingProgress": "yolo.engine.progress",
+    "TrainingRun": "yolo.engine.train",
+    "ValidationProgress": "yolo.engine.progress",
+    "ValidationRun": "yolo.engine.validate",
     "YoloLoss": "yolo.losses.yolo_loss",
     "read_image": "yolo.images",
+    "train": "yolo.engine.python_api",
+    "validate": "yolo.engine.python_api",
 }
 
 

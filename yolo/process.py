@@ -33,6 +33,15 @@ def available_cores() -> int:
     return len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1
 
 
+def seconds_waited_for_core() -> float | None:
+    """Seconds in which this thread was ready to run while others had the cores; None where the system does not say."""
+    try:
+        # Linux: nanoseconds on a core, nanoseconds in the queue for one, number of turns
+        return int(Path("/proc/thread-self/schedstat").read_text(encoding="ascii").split()[1]) / 1e9
+    except (OSError, ValueError, IndexError):
+        return None
+
+
 def return_freed_memory() -> None:
     """Give the system back what was freed; glibc keeps it, other C libraries have no such call."""
     if (trim := _glibc("malloc_trim")) is not None:

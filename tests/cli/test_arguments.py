@@ -1,10 +1,12 @@
 from pathlib import Path
+from typing import Any
 
 import pytest
+import yaml
 
 import yolo.config
 from yolo.cli.arguments import _build_parser, normalise, parse, value_of
-from yolo.config import PredictConfig, TrainConfig
+from yolo.config import PredictConfig, TrainConfig, ValConfig
 from yolo.errors import ConfigError
 
 
@@ -107,6 +109,22 @@ def test_the_resolved_configuration_can_be_printed(capsys: pytest.CaptureFixture
         parse("train", TrainConfig, ["data=d", "--print-config"])
     assert exit_request.value.code in (0, None)
     assert "ignore_iou: 0.5" in capsys.readouterr().out
+
+
+@pytest.mark.parametrize(
+    ("command", "config", "empty"), [("train", TrainConfig, ["data"]), ("val", ValConfig, ["weights", "data"])]
+)
+def test_a_file_of_options_needs_not_say_what_they_are_for(
+    capsys: pytest.CaptureFixture[str], command: str, config: type[Any], empty: list[str]
+) -> None:
+    """It ended in "--data is required"."""
+    with pytest.raises(SystemExit):
+        parse(command, config, ["batch=8", "--print-config"])
+    values = yaml.safe_load(capsys.readouterr().out)
+    assert values["batch_size"] == 8
+    assert [name for name in values if name in ("data", "weights", "source") and not values[name]] == empty
+    with pytest.raises(ConfigError, match="batch_size must be at least 1"):
+        parse(command, config, ["batch=0", "--print-config"])
 
 
 @pytest.mark.parametrize(

@@ -71,6 +71,15 @@ def test_any_number_of_workers_gives_the_same_batches(images: list[AnnotatedImag
     assert not first_epoch & second_epoch
 
 
+def test_mixing_may_end_within_an_epoch() -> None:
+    """It was asked once for an epoch, so that a run of one long epoch never saw whole images."""
+    answers = iter([True, True, False, False])
+    plan = TrainBatches(20, 4, seed=0, with_mosaic=lambda epoch: next(answers))
+    batches = list(islice(plan, 4))
+    assert [{key.with_mosaic for key in keys} for keys in batches] == [{True}, {True}, {False}, {False}]
+    assert [{len(key.partners) for key in keys} for keys in batches] == [{NUM_PARTNERS}, {NUM_PARTNERS}, {0}, {0}]
+
+
 def test_a_resumed_order_is_the_rest_of_the_order(images: list[AnnotatedImage]) -> None:
     data = dataset(images)
     assert same(batches_of(data, 0, 6)[2:], batches_of(data, 0, 4, start=(0, 2)))

@@ -1,7 +1,9 @@
 import io
 import json
+from collections.abc import Iterator
 from dataclasses import replace
 from pathlib import Path
+from types import SimpleNamespace
 from typing import Any
 
 import pytest
@@ -14,9 +16,12 @@ from tests.engine.darknet_detectors import tiny_config
 from tests.engine.runs import rows_of
 from tests.engine.shapes import break_image, draw_shapes, quick_config
 from yolo.config import AugmentConfig, LossConfig, ModelConfig, OptimizerConfig
+from yolo.data.dataset import SampleKey
+from yolo.data.loader import TrainBatches
 from yolo.engine import train as train_module
 from yolo.engine.detector_file import load_detector
 from yolo.engine.learner import Learner, make_optimizer
+from yolo.engine.progress import TrainingProgress
 from yolo.engine.train import TrainingRun, train
 from yolo.engine.train_state import Training, save
 from yolo.errors import ConfigError, DataError, GridYoloError
@@ -182,6 +187,38 @@ def test_the_time_budget_ends_the_run(shapes: Path, tmp_path: Path) -> None:
     assert 0.03 <= run.minutes < 0.5
     rows = rows_of(run.folder)
     assert float(rows[-1]["lr/pg0"]) < 2e-3 * 0.6
+
+
+def test_a_budget_of_less_than_an_epoch_still_has_all_parts_of_a_schedule(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Ten steps of ten seconds in a budget of a hundred; an epoch has twelve."""
+    clock, mixed, update = [0.0], list[bool](), Learner.update
+    monkeypatch.setattr("yolo.engine.train_state.time", SimpleNamespace(monotonic=lambda: clock[0]))
+
+    def slow_update(learner: Learner) -> bool:
+        clock[0] += 10
+        return update(learner)
+
+    class RecordedBatches(TrainBatches):
+        def __iter__(self) -> Iterator[list[SampleKey]]:
+            for keys in super().__iter__():
+                mixed.append(keys[0].with_mosaic)
+                yield keys
+
+    monkeypatch.setattr(Learner, "update", slow_update)
+    monkeypatch.setattr("yolo.engine.train_data.TrainBatches", RecordedBatches)
+    data, told = draw_shapes(tmp_path / "data", num_train=12, num_val=1), list[TrainingProgress]()
+    config = quick_config(data, tmp_path, epochs=None, max_minutes=100 / 60, batch_size=1, validations=20)
+    run = train(config, on_progress=told.append)
+    assert mixed[:10] == [True] * 9 + [False]  # the last 15 % are of whole images
+    rates = [one.lr / config.optimizer.lr for one in told if not one.validated]
+    assert len(rates) == 10
+    assert max(rates) == rates[1] > 0.95
+    assert rates[0] == 1 / 500
+    assert rates[-1] < 0.05
+    assert [one.validated for one in told] == [False] * 10 + [True]
+    assert run.best_epoch == 1
 
 
 @pytest.mark.parametrize(

@@ -70,3 +70,8 @@ def test_the_same_table_in_a_terminal_and_in_a_file(result: EvaluationResult, te
         "cat            1          1  1.000  1.000  1.000  1.000     1.000",
         "[red]dog       0          0      -      -      -      -         -",
     ]
+
+
+def test_printed_it_is_the_table_and_shown_it_is_a_line(result: EvaluationResult) -> None:
+    assert str(result).splitlines()[1].split() == ["all", "2", "1", "1.000", "1.000", "1.000", "1.000", "1.000"]
+    assert repr(result) == "EvaluationResult(mAP@0.5=1.000, mAP@0.5:0.95=1.000, 2 images, 1 objects)"

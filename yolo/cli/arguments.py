@@ -21,6 +21,7 @@ from typing import TYPE_CHECKING, Annotated, Any, TypeVar, get_origin, get_type_
 import yaml
 from jsonargparse import ArgumentParser
 
+from yolo.config.options import ALIASES, nearest_option
 from yolo.errors import ConfigError
 
 if TYPE_CHECKING:
@@ -29,19 +30,9 @@ if TYPE_CHECKING:
 
 Config = TypeVar("Config", bound="DataclassInstance")
 
-ALIASES = {
-    "imgsz": "input_size",
-    "batch": "batch_size",
-    "conf": "score_threshold",
-    "iou": "iou_threshold",
-    "max_det": "max_detections",
-    "project": "runs",
-    "lr0": "optimizer.lr",
-    "weight_decay": "optimizer.weight_decay",
-    "momentum": "optimizer.momentum",
-    "augment": "augment.pipeline",
-}
 _KEY_VALUE = re.compile(r"[A-Za-z_][\w.-]*=.*", re.DOTALL)
+# What commands work on: required, and different from run to run.
+_INPUTS = ("data", "weights", "source", "ground_truth", "detections", "a", "b")
 _NO_VALUE = frozenset({"--help", "--help_all", "--print_config"})
 
 
@@ -72,11 +63,17 @@ def parse(
     except (argparse.ArgumentError, argparse.ArgumentTypeError, TypeError, ValueError) as error:
         raise ConfigError(_explain(command, str(error), parser)) from error
     arguments = {key: value for key, value in vars(made).items() if key not in ("config", "print_config")}
-    config = config_class(**arguments)
     if "--print_config" in words:
-        print(yaml.safe_dump(asdict(config), sort_keys=False), end="")
+        _print_config(config_class, arguments)
         raise SystemExit(0)
-    return config
+    return config_class(**arguments)
+
+
+def _print_config(config_class: type[Any], arguments: Mapping[str, Any]) -> None:
+    """Print a configuration as YAML. What it is to work on need not be known yet: a file of options has many uses."""
+    unknown = {name for name in _INPUTS if arguments.get(name) == ""}
+    checked = config_class(**{**arguments, **dict.fromkeys(unknown, "-")})
+    print(yaml.safe_dump(asdict(checked) | dict.fromkeys(unknown, ""), sort_keys=False), end="")
 
 
 def value_of(name: str, words: Sequence[str]) -> Any:
@@ -198,10 +195,8 @@ def _explain(command: str, message: str, parser: ArgumentParser) -> str:
     if unknown.group(1) and not word.startswith("-"):
         return f"gridyolo {command}: {word!r} does not belong to an option (see gridyolo {command} --help)"
     options = [option[2:] for action in parser._actions for option in action.option_strings if option[:2] == "--"]
-    leaves = {option.rpartition(".")[2]: option for option in options}
-    aliases = [alias for alias, option in ALIASES.items() if option in options]
-    near = difflib.get_close_matches(word.lstrip("-"), [*options, *leaves, *aliases], n=1, cutoff=0.5)
-    hint = f"; did you mean --{leaves.get(near[0], near[0])}?" if near else ""
+    near = nearest_option(word.lstrip("-"), options)
+    hint = f"; did you mean --{near}?" if near else ""
     return _with_dashes(f"gridyolo {command}: unknown option {word}{hint} (see gridyolo {command} --help-all)")
 
 

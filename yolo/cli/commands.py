@@ -194,6 +194,5 @@ def _print_training(run: TrainingRun, console: Console) -> None:
         return
     if run.evaluation is not None:
         print_evaluation(run.evaluation, console)
-    weights = run.folder / "weights" / "best.safetensors"
-    say(console, f"best weights: epoch {run.best_epoch}, {run.minutes:.1f} minutes of training, {weights}")
-    say(console, f"use them: gridyolo predict --weights {weights} --source IMAGE_OR_FOLDER")
+    say(console, f"best weights: epoch {run.best_epoch}, {run.minutes:.1f} minutes of training, {run.best}")
+    say(console, f"use them: gridyolo predict --weights {run.best} --source IMAGE_OR_FOLDER")

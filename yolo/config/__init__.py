@@ -4,7 +4,7 @@ Plain values only, so that `gridyolo --help` need not import torch. Classes else
 only `engine`, `cli`, `darknet` and `transforms.augment` read these.
 
 `training` configures a training, `parts` are its sections; `data_commands` and `commands` configure the other commands.
-`options` are those that several commands have.
+`options` are those that several commands have; `from_python` makes a configuration from values.
 """
 
 from yolo.config.commands import (

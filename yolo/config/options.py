@@ -5,10 +5,25 @@ The help of any other option is its line under "Attributes" in the docstring of 
 
 from __future__ import annotations
 
+import difflib
+from collections.abc import Sequence
 from typing import Annotated, Any, Literal
 
 from yolo.errors import ConfigError
 
+# What users of other packages call an option.
+ALIASES = {
+    "imgsz": "input_size",
+    "batch": "batch_size",
+    "conf": "score_threshold",
+    "iou": "iou_threshold",
+    "max_det": "max_detections",
+    "project": "runs",
+    "lr0": "optimizer.lr",
+    "weight_decay": "optimizer.weight_decay",
+    "momentum": "optimizer.momentum",
+    "augment": "augment.pipeline",
+}
 DatasetFormat = Literal["voc", "coco", "yolo", "csv"]
 
 Data = Annotated[str, "The dataset: a YAML file, or a folder in Pascal VOC, COCO, YOLO or CSV layout."]
@@ -43,6 +58,22 @@ ClassNames = Annotated[str, "Text file with one class name per line, if the grou
 Report = Annotated[bool, "Write report.html and the files beside it; --no-report writes the numbers only."]
 Runs = Annotated[str, "Folder that holds the run folders."]
 RunName = Annotated[str, "Name of the run folder; a number is appended if it exists."]
+
+
+def nearest_option(word: str, names: Sequence[str]) -> str | None:
+    """The option that somebody may have meant, or its alias; None where nothing is near.
+
+    >>> nearest_option("bacth", ["batch_size", "loss.ignore_iou"]), nearest_option("ignore_iuo", ["loss.ignore_iou"])
+    ('batch', 'loss.ignore_iou')
+
+    Args:
+        word: what was written in place of it.
+        names: dotted keys of all options.
+    """
+    leaves = {name.rpartition(".")[2]: name for name in names}
+    aliases = [alias for alias, name in ALIASES.items() if name in names]
+    near = difflib.get_close_matches(word, [*names, *leaves, *aliases], n=1, cutoff=0.5)
+    return leaves.get(near[0], near[0]) if near else None
 
 
 def require(condition: bool, message: str) -> None:

@@ -38,7 +38,7 @@ class TrainBatches(Sampler[list[SampleKey]]):
     _: KW_ONLY
     seed: int  # of the run
     start: tuple[int, int] = (0, 0)  # epoch and step in the epoch to begin with, for a resumed run
-    with_mosaic: Callable[[int], bool]  # whether samples of an epoch are mixed with others
+    with_mosaic: Callable[[int], bool]  # whether samples of an epoch are mixed with others; asked for every batch
     replacement: bool = False  # draw every image anew, and fill the last batch (darknet); else visit each image once
     rank: int = 0  # which part of every batch to yield
     num_ranks: int = 1
@@ -55,9 +55,9 @@ class TrainBatches(Sampler[list[SampleKey]]):
         while True:
             order = epoch_order(self.seed, epoch, self.num_images, draws=draws)
             repeats = _count_before(order) if self.replacement else np.zeros_like(order)
-            mosaic = self.with_mosaic(epoch)
             for step in range(first_step, self.steps_per_epoch):
-                yield self._keys(order, repeats, epoch=epoch, step=step, mosaic=mosaic)
+                # once for an epoch would not do: one epoch may outlast the time budget of a run
+                yield self._keys(order, repeats, epoch=epoch, step=step, mosaic=self.with_mosaic(epoch))
             epoch, first_step = epoch + 1, 0
 
     def _keys(

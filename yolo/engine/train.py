@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import math
 import time
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from dataclasses import asdict, dataclass, replace
 from pathlib import Path
 
@@ -19,10 +19,13 @@ from yolo.config import TrainConfig
 from yolo.console import counted, say
 from yolo.engine.detector_file import default_settings, load_detector, save_detector
 from yolo.engine.environment import command_of, describe_environment
+from yolo.engine.pace import Pace, minutes, pace_notes
+from yolo.engine.progress import OnTrainingProgress, TrainingProgress, metrics_of
 from yolo.engine.train_log import TrainingDisplay
 from yolo.engine.train_state import Training, prepare, resume, save
-from yolo.engine.validate import Evaluation, evaluate_network, write_evaluation
+from yolo.engine.validate import Evaluation, evaluate_network, workers_of, write_evaluation
 from yolo.errors import DataError, GridYoloError, SaveError
+from yolo.evaluation.result import EvaluationResult
 from yolo.files import expand_home, write_json
 from yolo.losses.yolo_loss import TERM_NAMES
 from yolo.models.fusion import fuse
@@ -34,7 +37,7 @@ from yolo.structures import Batch
 _MAX_BAD_STEPS = 10
 
 
-@dataclass(frozen=True, slots=True)
+@dataclass(frozen=True, slots=True, repr=False)
 class TrainingRun:
     """How a training ended."""
 
@@ -45,9 +48,43 @@ class TrainingRun:
     interrupted: str  # name of the signal that stopped it, or ""
     unreadable: dict[str, str]  # images that were skipped, with the reason
 
+    @property
+    def best(self) -> Path:
+        """The trained detector: the weights of the best validation, for `Detector`."""
+        return self.folder / "weights" / "best.safetensors"
 
-def train(config: TrainConfig, console: Console | None = None) -> TrainingRun:
+    @property
+    def page(self) -> Path | None:
+        """The report, where there is one."""
+        page = self.folder / "report.html"
+        return page if page.is_file() else None
+
+    @property
+    def metrics(self) -> EvaluationResult:
+        """The numbers of the best weights on the val split.
+
+        Raises:
+            GridYoloError: the training was interrupted, so that nothing was measured at its end.
+        """
+        if self.evaluation is None:
+            raise GridYoloError(
+                f"the training was interrupted by {self.interrupted}: resume {self.folder} to measure it"
+            )
+        return self.evaluation.result
+
+    def __repr__(self) -> str:
+        how = f"interrupted={self.interrupted!r}" if self.evaluation is None else f"{self.metrics.summary()}"
+        return (
+            f"TrainingRun({how}, best_epoch={self.best_epoch}, minutes={self.minutes:.1f}, folder={str(self.folder)!r})"
+        )
+
+
+def train(
+    config: TrainConfig, console: Console | None = None, on_progress: OnTrainingProgress | None = None
+) -> TrainingRun:
     """Train a detector, or resume an interrupted one; see `TrainConfig`.
+
+    `on_progress` is called after every step and every validation; see `yolo.train`.
 
     Raises:
         ConfigError: options that make no sense together.
@@ -61,6 +98,7 @@ def train(config: TrainConfig, console: Console | None = None) -> TrainingRun:
         training = prepare(replace(config, data=str(expand_home(config.data).absolute())), console)
     else:
         training = resume(config, console)
+    training.on_progress = on_progress
     try:
         return _run(training, console)
     except SaveError as error:
@@ -73,8 +111,11 @@ def train(config: TrainConfig, console: Console | None = None) -> TrainingRun:
 
 def _run(training: Training, console: Console) -> TrainingRun:
     _announce(training, console)
+    pace = Pace()
     with stop_request() as stop, freed_memory_kept(), TrainingDisplay(training.schedule.epochs, console) as display:
         _fit(training, stop, display)
+    if not stop:
+        _tell_pace(training, pace, console)
     write_json(training.folder.path / "data.json", training.data.to_dict())
     evaluation = None if stop else _finish(training)
     state = training.state
@@ -95,6 +136,7 @@ def _fit(training: Training, stop: StopRequest, display: TrainingDisplay) -> Non
     unmixed = 1 - training.config.augment.close_mosaic
 
     def with_mosaic(epoch: int) -> bool:
+        """By the epoch's first step, so that whole epochs are alike, or by the time that has gone by."""
         steps_before = epoch * training.schedule.steps_per_epoch
         return training.schedule.progress(steps_before, state.elapsed) < unmixed
 
@@ -108,6 +150,8 @@ def _fit(training: Training, stop: StopRequest, display: TrainingDisplay) -> Non
             speed = (state.images_seen - images_before) / (time.monotonic() - began)
             _end_epoch(training, display, images_per_second=speed)
         save(training)
+        if not stop and state.validated_step == state.step:
+            _tell(training, validated=True)
     if not stop:
         _settle(training, display)
 
@@ -128,11 +172,14 @@ def _train_epoch(training: Training, batches: Iterator[Batch], stop: StopRequest
                 training.bad_steps = 0
             else:
                 _discard_step(training, batch, terms, display)
+        else:
+            terms = {}
         state.step += 1
         state.step_in_epoch += 1
         progress = training.progress()
         left = training.seconds_left(progress)
         display.step(state.epoch, state.step_in_epoch, schedule.steps_per_epoch, seconds_left=left)
+        _tell(training, terms)
         if stop or progress >= 1:
             break
 
@@ -182,7 +229,10 @@ def _settle(training: Training, display: TrainingDisplay) -> None:
         _end_epoch(training, display, images_per_second=0.0)
     elif training.state.validated_step != training.state.step:
         _validate(training, training.state.epoch - 1)  # the epoch that has just ended
+    else:
+        return
     save(training)
+    _tell(training, validated=True)
 
 
 def _validate(training: Training, epoch: int) -> Evaluation:
@@ -191,6 +241,7 @@ def _validate(training: Training, epoch: int) -> Evaluation:
     state.validated_step = state.step
     evaluation = _measure(training, network)
     result = evaluation.result
+    training.metrics = metrics_of(result)
     # NaN, where val has no objects, counts as 0: the first weights are saved all the same
     score = result.map_50_95 if result.map_50_95 == result.map_50_95 else 0.0
     if score >= state.best:
@@ -198,6 +249,49 @@ def _validate(training: Training, epoch: int) -> Evaluation:
         save_detector(training.folder.best, network, training.metadata(result, epoch))
     training.folder.event("validated", epoch=epoch + 1, map_50=result.map_50, map_50_95=result.map_50_95)
     return evaluation
+
+
+def _tell(training: Training, losses: Mapping[str, float] | None = None, *, validated: bool = False) -> None:
+    """Call the user's function after a step with those losses, or after a validation was saved."""
+    if losses is not None:
+        training.losses = losses
+    if training.on_progress is None:
+        return
+    state, schedule, progress = training.state, training.schedule, training.progress()
+    epochs_before = max(0, state.step - 1) // schedule.steps_per_epoch
+    told = TrainingProgress(
+        folder=training.folder.path,
+        epoch=epochs_before + 1,
+        epochs=schedule.epochs,
+        step=state.step - epochs_before * schedule.steps_per_epoch,
+        steps_per_epoch=schedule.steps_per_epoch,
+        share=progress,
+        seconds_left=training.seconds_left(progress),
+        lr=training.learner.lr,
+        losses=training.losses,
+        metrics=training.metrics,
+        validated=validated,
+    )
+    try:
+        training.on_progress(told)
+    except BaseException:  # the way to stop a training: its step is done
+        save(training)
+        raise
+
+
+def _tell_pace(training: Training, pace: Pace, console: Console) -> None:
+    """Say it where a time budget was short, or the machine busy."""
+    state, workers = training.state, workers_of(training.config, training.learner.device.type)
+    notes = pace_notes(
+        training.schedule,
+        step=state.step,
+        elapsed=state.elapsed,
+        waited_share=pace.waited_share(),
+        workers=workers,
+    )
+    for note in notes:
+        training.folder.event(note.event, **note.numbers)
+        say(console, f"note: {note.text}")
 
 
 def _finish(training: Training) -> Evaluation:
@@ -251,8 +345,7 @@ def _announce(training: Training, console: Console) -> None:
     budget = [counted(schedule.epochs, "epoch", "epochs")] if schedule.epochs else []
     budget += [counted(schedule.updates, "update", "updates")] if schedule.updates else []
     if schedule.seconds:
-        minutes = schedule.seconds / 60
-        budget.append(f"{minutes:g} minute" if minutes == 1 else f"{minutes:g} minutes")
+        budget.append(minutes(schedule.seconds))
     (height, width), grid = learner.input_hw, learner.grid
     say(
         console,

@@ -78,7 +78,7 @@ class TrainingData:
     ) -> DataLoader[Batch]:
         """Augmented batches without end, from the epoch and the step in it that `start` names.
 
-        `with_mosaic` says whether an epoch mixes images; it is asked once, when its first batch is prepared.
+        `with_mosaic` says whether an epoch mixes images; it is asked for every batch, when it is prepared.
         """
         config = self.config
         transform, resize = make_transform(config.augment, input_hw, config.model.resize)

@@ -6,6 +6,7 @@
 from __future__ import annotations
 
 import time
+from collections.abc import Mapping
 from dataclasses import asdict, dataclass, field, replace
 from pathlib import Path
 from typing import Any
@@ -19,6 +20,7 @@ from yolo.darknet.network import DarknetSpec
 from yolo.engine.detector_file import DetectorMetadata, default_settings
 from yolo.engine.initialise import RANDOM, build_start
 from yolo.engine.learner import Learner, make_fabric
+from yolo.engine.progress import OnTrainingProgress
 from yolo.engine.schedule import Schedule
 from yolo.engine.train_data import TrainingData
 from yolo.engine.train_log import RunFolder
@@ -76,6 +78,9 @@ class Training:
     began: float  # when it would have begun, on the monotonic clock, had it never been interrupted
     val_batches: DataLoader[Batch]  # of `data`
     bad_steps: int = 0  # steps in a row whose loss or gradient was not finite
+    on_progress: OnTrainingProgress | None = None  # the user's function
+    losses: Mapping[str, float] = field(default_factory=dict)  # terms of the last step
+    metrics: Mapping[str, float] | None = None  # of the latest validation in this sitting
 
     @property
     def draws_predictors(self) -> bool:

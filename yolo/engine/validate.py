@@ -28,6 +28,7 @@ from yolo.detection_sets import EvaluationData, ImageTable
 from yolo.engine.detector import open_detector
 from yolo.engine.detector_file import PREDICT
 from yolo.engine.environment import choose_device, choose_dtype, command_of, describe_environment
+from yolo.engine.progress import OnValidationProgress, ValidationProgress
 from yolo.errors import DataError, ImageReadError
 from yolo.evaluation.analysis import analyse
 from yolo.evaluation.evaluator import Evaluator
@@ -65,7 +66,7 @@ class Evaluation:
     seconds: dict[str, float]  # spent in all on `load` (waiting for images), `inference` and `postprocess`
 
 
-@dataclass(frozen=True, slots=True)
+@dataclass(frozen=True, slots=True, repr=False)
 class ValidationRun:
     """What `gridyolo val` reports."""
 
@@ -75,9 +76,25 @@ class ValidationRun:
     voc: VocResult | None  # by VOC's rules; None where nobody asked for them
     note: str = ""  # why there are no comp4 files, where they were asked for
 
+    @property
+    def metrics(self) -> EvaluationResult:
+        """The numbers, by COCO's rules."""
+        return self.evaluation.result
 
-def validate(config: ValConfig) -> ValidationRun:
+    @property
+    def page(self) -> Path | None:
+        """The report, where there is one."""
+        page = self.folder / "report.html"
+        return page if page.is_file() else None
+
+    def __repr__(self) -> str:
+        return f"ValidationRun({self.metrics.summary()}, folder={str(self.folder)!r})"
+
+
+def validate(config: ValConfig, on_progress: OnValidationProgress | None = None) -> ValidationRun:
     """Measure on a split of a dataset and write a run folder; see `ValConfig`.
+
+    `on_progress` is called after every batch.
 
     Raises:
         ConfigError: options that make no sense together.
@@ -102,7 +119,9 @@ def validate(config: ValConfig) -> ValidationRun:
         max_detections=config.max_detections,
     )
     fused = fuse(network, device=device, dtype=choose_dtype(config.precision, device))
-    evaluation = evaluate_network(fused, loader, split, spec=metadata.network, settings=settings, device=device)
+    evaluation = evaluate_network(
+        fused, loader, split, spec=metadata.network, settings=settings, device=device, on_progress=on_progress
+    )
     folder = new_folder(Path(config.runs), config.name)
     reading = split.report.to_dict() | {"unreadable": [asdict(image) for image in evaluation.skipped]}
     write_json(folder / "data.json", {split.name: reading})
@@ -171,10 +190,12 @@ def evaluate_network(
     spec: Spec,
     settings: PostprocessSettings,
     device: torch.device,
+    on_progress: OnValidationProgress | None = None,
 ) -> Evaluation:
     """Run a network, from images (N, 3, H, W) uint8 to raw, over a split and measure it.
 
-    `loader` is the split's, from `evaluation_loader`; `spec` is the network's, which is on `device`.
+    `loader` is the split's, from `evaluation_loader`; `spec` is the network's, which is on `device`; `on_progress` is
+    called after every batch.
     """
     evaluator = Evaluator(split.class_names)
     detections: dict[str, Detections] = {}
@@ -191,17 +212,19 @@ def evaluate_network(
     for batch in loader:
         skipped += batch.skipped
         lap("load")
-        if not len(batch):
-            continue
-        raw = network(batch.images.to(device)).float().cpu()  # the copy also waits for the device
-        lap("inference")
-        geometries = [geometry for geometry in batch.geometries if geometry is not None]
-        grid = spec.grid((batch.images.shape[2], batch.images.shape[3]))
-        for index, found in zip(batch.indices, postprocess(grid, raw, geometries, settings), strict=True):
-            annotated = split.images[index]
-            detections[annotated.image_id] = found
-            evaluator.update(annotated.image_id, found, annotated.ground_truth)
-        lap("postprocess")
+        if len(batch):
+            raw = network(batch.images.to(device)).float().cpu()  # the copy also waits for the device
+            lap("inference")
+            geometries = [geometry for geometry in batch.geometries if geometry is not None]
+            grid = spec.grid((batch.images.shape[2], batch.images.shape[3]))
+            for index, found in zip(batch.indices, postprocess(grid, raw, geometries, settings), strict=True):
+                annotated = split.images[index]
+                detections[annotated.image_id] = found
+                evaluator.update(annotated.image_id, found, annotated.ground_truth)
+            lap("postprocess")
+        if on_progress is not None:
+            on_progress(ValidationProgress(images=len(detections) + len(skipped), num_images=len(split.images)))
+            mark = time.perf_counter()
     if not detections:
         raise DataError(f"no image of the split {split.name!r} could be read; the first: {skipped[0].reason}")
     images = split.images

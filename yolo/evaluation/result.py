@@ -9,6 +9,7 @@ from typing import Any
 import numpy as np
 
 from yolo.arrays import Float64, Int64
+from yolo.console import table_text
 
 _ARRAYS = {
     "precision_curves": np.float64,
@@ -50,7 +51,7 @@ class ClassResult:
     best_threshold: float
 
 
-@dataclass(frozen=True, slots=True, kw_only=True, eq=False)
+@dataclass(frozen=True, slots=True, kw_only=True, eq=False, repr=False)
 class EvaluationResult:
     """All numbers of an evaluation. Rates are 0..1, and NaN where there is nothing to be found.
 
@@ -114,6 +115,16 @@ class EvaluationResult:
     def class_names(self) -> tuple[str, ...]:
         """Names of the classes, in order."""
         return tuple(result.name for result in self.per_class)
+
+    def summary(self) -> str:
+        """The two main numbers in a line."""
+        return f"mAP@0.5={rate(self.map_50)}, mAP@0.5:0.95={rate(self.map_50_95)}"
+
+    def __repr__(self) -> str:
+        return f"EvaluationResult({self.summary()}, {self.num_images} images, {self.num_objects} objects)"
+
+    def __str__(self) -> str:
+        return table_text(table_rows(self))
 
     def to_dict(self) -> dict[str, Any]:
         """Field name -> value of JSON's own types; NaN becomes None."""

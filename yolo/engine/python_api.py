@@ -1,0 +1,167 @@
+"""`yolo.train` and `yolo.validate`: the commands `train` and `val` as functions, with the same options and defaults.
+
+`TrainOptions` and `ValOptions` list the options for editors and type checkers; the configurations are what counts, and
+a test holds the two together.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from pathlib import Path
+from typing import Any, Literal, TypedDict, Unpack
+
+from rich.console import Console
+
+from yolo.config import AugmentConfig, LossConfig, ModelConfig, OptimizerConfig, TrainConfig, ValConfig
+from yolo.config.from_python import make_config
+from yolo.config.options import BoxPolicy, Precision, Protocol
+from yolo.console import say, stdout
+from yolo.darknet.recipe import training_defaults
+from yolo.engine import train as training
+from yolo.engine import validate as validation
+from yolo.engine.progress import OnTrainingProgress, OnValidationProgress
+from yolo.engine.train import TrainingRun
+from yolo.engine.validate import ValidationRun
+
+StrPath = str | Path
+
+
+class TrainOptions(TypedDict, total=False):
+    """The options of `yolo.train`; what they mean is said at `TrainConfig` and by `gridyolo train --help-all`."""
+
+    cfg: StrPath
+    backbone: str
+    weights: StrPath
+    clear_seen: bool
+    input_size: int
+    epochs: int | None
+    max_minutes: float | None
+    max_batches: int | None
+    batch_size: int
+    subdivisions: int
+    sampling: Literal["epoch", "replacement"]
+    device: str
+    precision: Literal["auto", "32", "bf16", "fp16"]
+    workers: int | None
+    seed: int
+    box_policy: BoxPolicy
+    validations: int
+    cache: Literal["ram", "disk", "none"]
+    cache_mb: int
+    cache_dir: StrPath
+    report: bool
+    runs: StrPath
+    name: str
+    resume: StrPath | None
+    model: ModelConfig | Mapping[str, Any]
+    loss: LossConfig | Mapping[str, Any]
+    augment: AugmentConfig | Mapping[str, Any]
+    optimizer: OptimizerConfig | Mapping[str, Any]
+
+
+class ValOptions(TypedDict, total=False):
+    """The options of `yolo.validate`; what they mean is said at `ValConfig` and by `gridyolo val --help`."""
+
+    cfg: StrPath
+    names: StrPath
+    split: str
+    box_policy: BoxPolicy
+    protocol: Protocol
+    input_size: int | None
+    batch_size: int
+    device: str
+    precision: Precision
+    workers: int | None
+    score_threshold: float | None
+    iou_threshold: float | None
+    max_detections: int | None
+    bootstrap: int | None
+    report: bool
+    runs: StrPath
+    name: str
+
+
+def train(
+    data: StrPath | None = None,
+    *,
+    on_progress: OnTrainingProgress | None = None,
+    console: Console | None = None,
+    verbose: bool = False,
+    **options: Unpack[TrainOptions],
+) -> TrainingRun:
+    """Train a detector, as `gridyolo train` does.
+
+    Sections are dicts, such as `optimizer={"lr": 1e-3}`, or configurations, which set every option of the section.
+    Ctrl-C, or the stop button of a notebook, ends the training after its step: what is returned says so.
+
+    Args:
+        data: the dataset, a YAML file or a folder; None with `resume`.
+        on_progress: called after every step and every validation with a `TrainingProgress`. What it returns is ignored;
+            what it raises ends the training, which is saved as after Ctrl-C and goes on with `resume`.
+        console: print there what the command prints.
+        verbose: print it on standard output; by default nothing is printed.
+        options: those of the command line, by name.
+
+    Raises:
+        ConfigError: an unknown option, a value of the wrong type, or options that make no sense together.
+        DataError: a dataset that cannot be used.
+        WeightsError: weights that cannot be loaded.
+        GridYoloError: the disk is full, the loss stayed non-finite, or another process trains in the run folder.
+
+    Example:
+        run = yolo.train("photos", max_minutes=10, optimizer={"lr": 1e-3})
+        print(run.best, run.metrics.map_50)
+    """
+    given: dict[str, Any] = dict(options)
+    if data is not None:
+        given["data"] = data
+    config = make_config(TrainConfig, given, defaults=_start_defaults(given))
+    return training.train(config, _console(console, verbose), on_progress)
+
+
+def validate(
+    weights: StrPath,
+    data: StrPath,
+    *,
+    on_progress: OnValidationProgress | None = None,
+    console: Console | None = None,
+    verbose: bool = False,
+    **options: Unpack[ValOptions],
+) -> ValidationRun:
+    """Measure a trained detector on labelled images, as `gridyolo val` does.
+
+    Args:
+        weights: a detector of `gridyolo train`, or darknet's weights.
+        data: the dataset, a YAML file or a folder.
+        on_progress: called after every batch with a `ValidationProgress`; what it raises ends the validation.
+        console: print there how the data was read, and the table.
+        verbose: print it on standard output; by default nothing is printed.
+        options: those of the command line, by name.
+
+    Raises:
+        ConfigError: an unknown option, a value of the wrong type, or options that make no sense together.
+        DataError: a dataset that cannot be used.
+        WeightsError: weights that cannot be loaded.
+
+    Example:
+        run = yolo.validate("runs/train/weights/best.safetensors", "photos", split="test")
+        print(run.metrics)
+    """
+    config = make_config(ValConfig, {"weights": weights, "data": data, **options})
+    run = validation.validate(config, on_progress)
+    if (console := _console(console, verbose)) is not None:
+        say(console, *run.report.summary_lines(), str(run.metrics), f"results: {run.folder}")
+    return run
+
+
+def _start_defaults(options: Mapping[str, Any]) -> dict[str, Any]:
+    if not options.get("cfg"):
+        return {}
+    defaults = training_defaults(str(options["cfg"]))
+    if options.get("epochs") is not None:  # the user's measure of length replaces darknet's
+        del defaults["max_batches"]
+    return defaults
+
+
+def _console(console: Console | None, verbose: bool) -> Console | None:
+    return stdout() if console is None and verbose else console
