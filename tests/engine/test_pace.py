@@ -1,3 +1,4 @@
+import io
 import json
 import subprocess
 import sys
@@ -90,7 +91,7 @@ print(pace.waited_share())
 
 
 def test_a_training_tells_and_keeps_it(shapes: Path, tmp_path: Path) -> None:
-    console = Console(record=True, width=500, quiet=False, file=(tmp_path / "out").open("w"))
+    console = Console(record=True, width=500, file=io.StringIO())
     run = train(quick_config(shapes, tmp_path, epochs=None, max_minutes=0.02), console)
     assert "fitted into 0.02 minutes; a detector usually needs" in console.export_text()
     events = [json.loads(line) for line in (run.folder / "events.jsonl").read_text().splitlines()]

@@ -91,7 +91,7 @@ def test_every_step_and_every_validation_is_told(watched: tuple[TrainingRun, lis
     row = rows_of(run.folder)[-1]
     assert told[-1].metrics is not None
     assert told[-1].metrics["map_50"] == pytest.approx(float(row["metrics/mAP50"]), abs=1e-5)
-    assert told[-1].lr == pytest.approx(float(row["lr/pg0"]))
+    assert told[-1].lr == pytest.approx(float(row["lr/pg0"]), rel=1e-5)
     assert told[0].seconds_left > 0
     assert told[-1].seconds_left == 0
 
@@ -180,12 +180,11 @@ def test_nothing_is_printed_unless_wanted(
     assert "training for 1 epoch" in console.file.getvalue()
 
 
-def test_validate_measures_what_training_measured(
-    watched: tuple[TrainingRun, list[TrainingProgress]], shapes: Path, tmp_path: Path
-) -> None:
+def test_validate_measures_what_training_measured(trained: TrainingRun, shapes: Path, tmp_path: Path) -> None:
     told: list[ValidationProgress] = []
-    run = yolo.validate(watched[0].best, shapes, runs=tmp_path, report=False, batch_size=3, on_progress=told.append)
-    assert run.metrics.map_50_95 == watched[0].metrics.map_50_95
+    run = yolo.validate(trained.best, shapes, runs=tmp_path, report=False, batch_size=3, on_progress=told.append)
+    assert run.metrics.map_50_95 == pytest.approx(trained.metrics.map_50_95, abs=1e-6)
+    assert run.metrics.map_50 > 0.8
     assert [(one.images, one.num_images, one.share) for one in told] == [(3, 4, 0.75), (4, 4, 1.0)]
     assert run.page is None
     assert json.loads((run.folder / "metrics.json").read_text())["num_images"] == 4

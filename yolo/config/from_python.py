@@ -99,7 +99,7 @@ def _build(config_class: type[Config], values: Mapping[str, Any], prefix: str = 
 
 def _checked(name: str, value: Any, kind: Any) -> Any:
     """The value as its option holds it; ConfigError where it is of another type."""
-    members = (kind,) if get_origin(kind) in (Literal, tuple) else get_args(kind) or (kind,)
+    members = (kind,) if get_origin(kind) in (Literal, tuple, dict) else get_args(kind) or (kind,)
     for member in members:
         converted = _converted(value, member)
         if converted is not None or (value is None and member is NoneType):
@@ -114,6 +114,14 @@ def _converted(value: Any, kind: Any) -> Any:
     if get_origin(kind) is tuple:
         items = [_converted(item, get_args(kind)[0]) for item in value] if isinstance(value, list | tuple) else [None]
         return None if None in items else tuple(items)
+    if get_origin(kind) is dict:
+        of = get_args(kind)[1]
+        named = (
+            {str(key): _converted(item, of) for key, item in value.items()}
+            if isinstance(value, Mapping)
+            else {"": None}
+        )
+        return None if None in named.values() else named
     if isinstance(value, bool) or kind is bool:
         return value if isinstance(value, bool) and kind is bool else None
     if kind is str:
@@ -129,4 +137,6 @@ def _in_words(kind: Any) -> str:
         return f"one of {', '.join(map(repr, get_args(kind)))}"
     if get_origin(kind) is tuple:
         return f"a list, each item {_WORDS[get_args(kind)[0]]}"
+    if get_origin(kind) is dict:
+        return f"a dict, each value {_WORDS[get_args(kind)[1]]}"
     return _WORDS[kind]
