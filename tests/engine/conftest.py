@@ -10,7 +10,7 @@ from yolo.engine.train_log import RunFolder
 @pytest.fixture(autouse=True)
 def _no_course(monkeypatch: pytest.MonkeyPatch) -> None:
     """Trainings do not draw their course, except those of fixtures for a whole module."""
-    monkeypatch.setattr(RunFolder, "plot", lambda folder: None)
+    monkeypatch.setattr(RunFolder, "plot", lambda folder, course: None)
 
 
 @pytest.fixture(scope="module")

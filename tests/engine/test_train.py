@@ -25,7 +25,9 @@ from yolo.engine.progress import TrainingProgress
 from yolo.engine.train import TrainingRun, train
 from yolo.engine.train_state import Training, save
 from yolo.errors import ConfigError, DataError, GridYoloError
-from yolo.losses.yolo_loss import LossTerms, YoloLoss
+from yolo.losses.yolo_loss import TERM_NAMES, LossTerms, YoloLoss
+from yolo.media.drawing import batch_sheet
+from yolo.structures import Batch
 
 
 @pytest.fixture(scope="module")
@@ -40,6 +42,7 @@ def test_a_run_leaves_everything_behind(reported: TrainingRun) -> None:
         "report.html", "summary.md", "metrics.json", "per_class.csv", "errors.csv", "predictions.json",
         "ground_truth.json", "PR_curve.png", "P_curve.png", "R_curve.png", "F1_curve.png", "confusion_matrix.png",
         "confusion_matrix_normalized.png", "errors.png", "calibration.png", "sizes.png", "samples.jpg",
+        "train_batch0.jpg", "train_batch1.jpg",
         "weights/best.safetensors", "weights/last.ckpt",
     }  # fmt: skip
     assert yaml.safe_load((reported.folder / "config.yaml").read_text())["epochs"] == 1
@@ -60,6 +63,66 @@ def test_a_tilde_in_the_path_of_the_data_is_the_home_folder(tmp_path: Path, monk
     monkeypatch.setenv("HOME", str(tmp_path))
     with pytest.raises(DataError, match=f"tried\n  {tmp_path}/nowhere$"):
         train(quick_config(Path("~/nowhere"), tmp_path))
+
+
+def test_the_course_of_a_training_is_written_down(
+    shapes: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    update, norms = Learner.update, []
+
+    def recorded(learner: Learner) -> bool:
+        done = update(learner)
+        norms.append(learner.grad_norm)
+        return done
+
+    monkeypatch.setattr(Learner, "update", recorded)
+    run = train(tiny_config(shapes, tmp_path, epochs=4, validations=2))
+    rows = rows_of(run.folder)
+    means = [sum(norms[2 * k : 2 * k + 2]) / 2 for k in range(4)]
+    assert [float(row["grad_norm"]) for row in rows] == pytest.approx(means, rel=1e-4)
+    columns = [f"val/{name}_loss" for name in TERM_NAMES]
+    assert [all(float(row[name] or "nan") >= 0 for name in columns) for row in rows] == [False, True, False, True]
+    assert set(run.seconds) == {"steps", "images", "validation", "saving", "report"}
+    *_, last = (json.loads(line) for line in (run.folder / "events.jsonl").read_text().splitlines())
+    assert last["seconds"] == pytest.approx(run.seconds, abs=0.01)
+
+
+def test_the_first_three_batches_are_drawn_as_they_are_trained_on(
+    shapes: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    learn, learned, drawn = Learner.learn, [], []
+
+    def learn_recorded(learner: Learner, batch: Batch, **options: Any) -> dict[str, float]:
+        learned.append(batch)
+        return learn(learner, batch, **options)
+
+    def draw_recorded(batch: Batch, captions: list[str], names: tuple[str, ...]) -> Any:
+        drawn.append((batch, captions))
+        return batch_sheet(batch, captions, names)
+
+    monkeypatch.setattr(Learner, "learn", learn_recorded)
+    monkeypatch.setattr("yolo.engine.train_data.batch_sheet", draw_recorded)
+    run = train(tiny_config(shapes, tmp_path))
+    assert len(learned) == 4
+    assert [path.name for path in sorted(run.folder.glob("*batch*"))] == [f"train_batch{k}.jpg" for k in range(3)]
+    for (batch, captions), other in zip(drawn, learned, strict=False):
+        assert torch.equal(batch.images, other.images)
+        assert torch.equal(batch.targets.boxes, other.targets.boxes)
+        assert captions == [f"{index}.png" for index in other.indices]
+
+
+def test_the_numbers_and_the_weights_are_told_before_the_report_is_written(
+    shapes: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    console = Console(record=True, width=500, file=io.StringIO())
+    told = []
+    monkeypatch.setattr(train_module, "write_evaluation", lambda *given, **options: told.append(console.export_text()))
+    run = train(tiny_config(shapes, tmp_path, report=True), console)
+    weights = run.folder / "weights" / "best.safetensors"
+    assert f"best weights: epoch {run.best_epoch}, " in told[0]
+    assert f"use them: gridyolo predict --weights {weights} " in told[0]
+    assert told[0].index("Instances") < told[0].index("best weights")
+    assert console.export_text().splitlines()[-1].startswith("time: 0:0")
 
 
 def test_runs_never_overwrite(shapes: Path, tmp_path: Path) -> None:

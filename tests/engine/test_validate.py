@@ -1,6 +1,7 @@
 import csv
 import json
 import math
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -9,15 +10,22 @@ import torch
 
 from tests.darknet.networks import detector_cfg
 from tests.engine.darknet_detectors import write_darknet
-from tests.engine.shapes import break_image, draw_shapes
+from tests.engine.shapes import break_image, draw_shapes, write_untrained
 from yolo import Detector
-from yolo.config import DarknetImportConfig, ReportConfig, ValConfig
+from yolo.config import DarknetImportConfig, ReportConfig, TrainConfig, ValConfig
+from yolo.data.read import Split
 from yolo.engine.darknet import import_darknet
+from yolo.engine.detector_file import default_settings
 from yolo.engine.evaluate_files import report
+from yolo.engine.learner import make_loss
 from yolo.engine.train import TrainingRun
-from yolo.engine.validate import ValidationRun, validate
+from yolo.engine.validate import ValidationRun, evaluate_network, validate
 from yolo.errors import ConfigError, DataError
+from yolo.formats.issues import ReadReport
+from yolo.formats.objects import AnnotatedImages
 from yolo.media.drawing import contact_sheet
+from yolo.models.network import NetworkSpec
+from yolo.structures import AnnotatedImage, Batch, Detections, GroundTruth, ImageGeometry, Targets
 
 pytestmark = pytest.mark.usefixtures("no_plots")
 
@@ -212,3 +220,56 @@ def test_the_sheet_of_samples_shows_eight_images(
     monkeypatch.setattr("yolo.engine.validate.contact_sheet", recorded)
     val(tmp_path, draw_shapes(tmp_path / "data", num_val=10), **named)
     assert sheets == [(8, {"columns": 2, "size": 640})]
+
+
+def test_samples_of_a_network_that_has_hardly_learned_are_not_covered_with_boxes(
+    shapes: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    drawn: list[Detections] = []
+    monkeypatch.setattr(
+        "yolo.engine.validate.draw_detections", lambda image, found, names: drawn.append(found) or image
+    )
+    run = val(tmp_path, shapes, weights=str(write_untrained(tmp_path / "untrained.safetensors")))
+    assert sum(map(len, run.evaluation.detections.values())) > 100
+    assert drawn
+    assert all(float(found.scores.min()) >= 0.05 for found in drawn if len(found))
+
+
+@pytest.mark.parametrize("batch_size", [1, 3, 4])
+def test_the_loss_is_the_training_s_over_all_images_and_ignores_difficult_objects(batch_size: int) -> None:
+    """Over raw outputs that differ from image to image, whatever the batches."""
+    spec = NetworkSpec(backbone="shufflenet_v2_x0_5", num_classes=2)
+    grid, loss = spec.grid((64, 64)), make_loss(TrainConfig(data="d"))
+    generator = torch.Generator().manual_seed(0)
+    raws = torch.randn(4, grid.grid_size, grid.grid_size, grid.depth, generator=generator)
+    truths = [
+        GroundTruth.from_boxes([[4, 4, 30, 40], [20, 20, 60, 60]], [0, 1], difficult=[False, number == 2])
+        for number in range(4)
+    ]
+    images = AnnotatedImages.of(
+        [AnnotatedImage(str(number), Path(f"{number}.png"), (64, 64), truth) for number, truth in enumerate(truths)]
+    )
+    batches = [
+        Batch(
+            images=torch.full((len(part), 3, 64, 64), part[0], dtype=torch.uint8),
+            targets=Targets.from_ground_truths([truths[number] for number in part]),
+            indices=part,
+            geometries=(ImageGeometry((64, 64), (64, 64), (1, 1), (0, 0)),) * len(part),
+        )
+        for part in [tuple(range(start, min(start + batch_size, 4))) for start in range(0, 4, batch_size)]
+    ]
+    outputs = iter(raws.split(batch_size))
+    measured = evaluate_network(
+        lambda given: next(outputs),  # type: ignore[arg-type]
+        batches,  # type: ignore[arg-type]
+        Split("val", images, ("a", "b"), None, ReadReport("val")),
+        spec=spec,
+        settings=default_settings(spec)[1],
+        device=torch.device("cpu"),
+        loss=loss,
+    )
+    expected = loss(grid, raws, Targets.from_ground_truths(truths), (64, 64)).to_floats()
+    assert measured.loss == pytest.approx(expected, rel=1e-5)
+    with_difficult = [replace(truth, difficult=truth.difficult & False) for truth in truths]
+    other = loss(grid, raws, Targets.from_ground_truths(with_difficult), (64, 64)).to_floats()
+    assert other["class_prob"] != pytest.approx(expected["class_prob"], rel=1e-3)

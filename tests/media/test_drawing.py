@@ -1,3 +1,5 @@
+from typing import Any
+
 import numpy as np
 import pytest
 import torch
@@ -9,6 +11,7 @@ from yolo.media.drawing import (
     ORANGE,
     WHITE,
     Outline,
+    batch_sheet,
     class_colour,
     contact_sheet,
     draw_detections,
@@ -18,7 +21,7 @@ from yolo.media.drawing import (
     side_by_side,
     with_caption,
 )
-from yolo.structures import Detections, GroundTruth, Targets
+from yolo.structures import Batch, Detections, GroundTruth, Targets
 
 BLACK = np.zeros((120, 160, 3), np.uint8)
 
@@ -172,3 +175,35 @@ def test_any_box_can_be_drawn(corners: tuple[float, float, float, float], dashed
     x, y, z, w = corners
     box = (min(x, z), min(y, w), max(x, z), max(y, w))
     assert draw_outlines(BLACK_OUTLINES, [Outline(box, BLUE, dashed=dashed, width=width)]).shape == BLACK_OUTLINES.shape
+
+
+def sheet_of(size_hw: tuple[int, int], count: int, dtype: torch.dtype = torch.uint8) -> np.ndarray[Any, Any]:
+    images = torch.full((count, 3, *size_hw), 0.5) if dtype.is_floating_point else torch.full((count, 3, *size_hw), 128)
+    boxes = torch.tensor([[0.0, 0, size_hw[1] / 2, size_hw[0] / 2]]).repeat(count, 1)
+    flags = torch.zeros(count, dtype=torch.bool)
+    targets = Targets(boxes, torch.zeros(count, dtype=torch.int64), torch.arange(count), flags, 1)
+    batch = Batch(images.to(dtype), targets, tuple(range(count)), (None,) * count)
+    return batch_sheet(batch, [f"{k}.jpg" for k in range(count)], ("a",))
+
+
+@pytest.mark.parametrize(
+    ("size_hw", "count", "columns", "tile_w"),
+    # small inputs become 288 px, large ones 480; the margins are 4 and 6
+    [((64, 64), 1, 1, 288), ((320, 320), 5, 3, 320), ((640, 640), 16, 4, 480), ((32, 64), 2, 2, 288)],
+)
+def test_sheets_are_legible_at_every_size(size_hw: tuple[int, int], count: int, columns: int, tile_w: int) -> None:
+    margin = max(4, tile_w // 80)
+    assert sheet_of(size_hw, count).shape[1] == columns * (tile_w + margin) + margin
+
+
+def test_images_in_floats_look_as_those_in_bytes() -> None:
+    # 0.5 rounds to 128
+    assert (sheet_of((64, 64), 2) == sheet_of((64, 64), 2, torch.float32)).all()
+
+
+def test_boxes_lie_where_the_tile_was_enlarged() -> None:
+    sheet = sheet_of((64, 64), 1).astype(int)
+    coloured = np.ptp(sheet, axis=2) > 60
+    rows, cols = np.flatnonzero(coloured.any(axis=1)), np.flatnonzero(coloured.any(axis=0))
+    # half of 288 px from the margin of 4 on
+    assert (rows[0], rows[-1], cols[0], cols[-1]) == (4, 147, 4, 147)

@@ -10,7 +10,6 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from yolo.cli.arguments import parse, run_action, value_of
-from yolo.cli.evaluation_commands import print_evaluation
 from yolo.config import (
     DarknetExportConfig,
     DarknetImportConfig,
@@ -187,12 +186,8 @@ def demo_command(words: Sequence[str]) -> int:
 
 
 def _print_training(run: TrainingRun, console: Console) -> None:
+    """What the training has not printed itself."""
     if run.unreadable:
         say(console, f"{len(run.unreadable)} images could not be read and were skipped, see {run.folder / 'data.json'}")
     if run.interrupted:
         say(console, f"stopped by {run.interrupted}; continue with: gridyolo train --resume {run.folder}")
-        return
-    if run.evaluation is not None:
-        print_evaluation(run.evaluation, console)
-    say(console, f"best weights: epoch {run.best_epoch}, {run.minutes:.1f} minutes of training, {run.best}")
-    say(console, f"use them: gridyolo predict --weights {run.best} --source IMAGE_OR_FOLDER")

@@ -14,9 +14,7 @@ from yolo.console import print_table, say, stdout
 if TYPE_CHECKING:
     from rich.console import Console
 
-    from yolo.engine.validate import Evaluation
     from yolo.evaluation.comparison import Comparison
-    from yolo.evaluation.result import EvaluationResult
 
 _SUCCESS = 0
 
@@ -25,7 +23,7 @@ def val_command(words: Sequence[str]) -> int:
     """Measure a detector."""
     config = parse("val", ValConfig, words)
     console = stdout()
-    from yolo.engine.validate import validate
+    from yolo.engine.validate import print_evaluation, validate
 
     run = validate(config)
     for line in run.report.summary_lines():
@@ -49,6 +47,7 @@ def report_command(words: Sequence[str]) -> int:
     config = parse("report", ReportConfig, words)
     console = stdout()
     from yolo.engine.evaluate_files import report
+    from yolo.engine.validate import print_result
 
     run = report(config, console)
     print_result(run.analysis.result, console)
@@ -103,25 +102,3 @@ def _with_names(words: Sequence[str]) -> list[str]:
     count = next((place for place, word in enumerate(words[:2]) if is_option(word)), len(words[:2]))
     named = [word for name, value in zip(("--a", "--b"), words[:count], strict=False) for word in (name, value)]
     return [*named, *words[count:]]
-
-
-def print_evaluation(evaluation: Evaluation, console: Console) -> None:
-    """The table, what it holds at, and what was excluded."""
-    print_result(evaluation.result, console)
-    if evaluation.skipped:
-        say(console, f"{len(evaluation.skipped)} images could not be read and were excluded from all metrics:")
-        for image in evaluation.skipped[:5]:
-            say(console, f"  {image.reason}")
-
-
-def print_result(result: EvaluationResult, console: Console) -> None:
-    """The table, and what P, R and F1 hold at."""
-    from yolo.evaluation.result import table_rows
-
-    print_table(console, table_rows(result), bold=1)
-    if result.num_objects == 0:
-        say(console, "the split has no objects: there is nothing to measure")
-    elif math.isnan(result.score_threshold):
-        say(console, "nothing was detected, so P, R and F1 are undefined")
-    else:
-        say(console, f"P, R and F1 at score {result.score_threshold:.3f}, where the mean F1 is highest; IoU 0.5")

@@ -39,6 +39,9 @@ class TrainConfig:
             (none).
         cache_mb: Size limit of the cache in MB.
         cache_dir: Folder of --cache disk; by default $XDG_CACHE_HOME/gridyolo or ~/.cache/gridyolo.
+        tensorboard: Log to TensorBoard, into the run folder; needs the extra tensorboard.
+        wandb: Log to Weights & Biases, as its own environment variables say; needs the extra wandb.
+        mlflow: Log to MLflow: to MLFLOW_TRACKING_URI, or else into the run folder; needs the extra mlflow.
         resume: Run folder of an interrupted training to continue; only data, device, workers and cache options can be
             given with it.
         model: The network.
@@ -68,6 +71,9 @@ class TrainConfig:
     cache: Literal["ram", "disk", "none"] = "ram"
     cache_mb: int = 2048
     cache_dir: str = ""
+    tensorboard: bool = False
+    wandb: bool = False
+    mlflow: bool = False
     report: options.Report = True
     runs: options.Runs = "runs"
     name: options.RunName = "train"

@@ -8,14 +8,10 @@ boxes, augmentation or class names shows before anything is trained. Mosaic is o
 from __future__ import annotations
 
 from collections.abc import Iterator
-from dataclasses import replace
 from itertools import islice
 from pathlib import Path
 from typing import Any
 
-import cv2
-import numpy as np
-from numpy.typing import NDArray
 from rich.console import Console
 
 from yolo.config import DataPreviewConfig
@@ -27,12 +23,9 @@ from yolo.errors import printable
 from yolo.files import new_folder, write_json
 from yolo.formats.objects import AnnotatedImages
 from yolo.images import write_image
-from yolo.media.drawing import contact_sheet, draw_targets, with_caption
+from yolo.media.drawing import batch_sheet
 from yolo.structures import Batch
 from yolo.transforms.augment import make_transform
-
-# Pixels of an image's longer side on the sheet: small inputs are enlarged, so that names can be read.
-_SMALLEST_TILE, _LARGEST_TILE, _MAX_COLUMNS = 288, 480, 4
 
 
 def preview(config: DataPreviewConfig, console: Console | None = None) -> Path:
@@ -78,33 +71,6 @@ def preview_batches(config: DataPreviewConfig, images: AnnotatedImages) -> Itera
         with_mosaic=lambda epoch: True,
     )
     return islice(make_loader(dataset, batches, workers=0), config.batches)
-
-
-def batch_sheet(batch: Batch, captions: list[str], class_names: tuple[str, ...]) -> NDArray[np.uint8]:
-    """The images of a batch, at least one, in rows, with their boxes, class names and captions: (H, W, 3) RGB."""
-    tiles = []
-    for place, caption in enumerate(captions):
-        image = batch.images[place].permute(1, 2, 0).numpy()
-        if image.dtype != np.uint8:
-            image = (image * 255).round().clip(0, 255).astype(np.uint8)
-        tile, scale = _fit(image)
-        objects = batch.targets.of_images(place, place + 1)
-        scaled = replace(objects, boxes=objects.boxes * scale)
-        tiles.append(with_caption(draw_targets(tile, scaled, class_names), caption))
-    columns = min(_MAX_COLUMNS, int(np.ceil(np.sqrt(len(tiles)))))
-    return contact_sheet(tiles, columns=columns, size=tiles[0].shape[1])
-
-
-def _fit(image: NDArray[np.uint8]) -> tuple[NDArray[np.uint8], float]:
-    """An image at the size of a tile, and how much larger it became."""
-    height, width = image.shape[:2]
-    longer = max(height, width)
-    scale = float(np.clip(longer, _SMALLEST_TILE, _LARGEST_TILE)) / longer
-    if scale == 1:
-        return np.ascontiguousarray(image), scale
-    size_wh = (max(1, round(width * scale)), max(1, round(height * scale)))
-    how = cv2.INTER_AREA if scale < 1 else cv2.INTER_NEAREST  # enlarged pixels shall be seen as what they are
-    return np.asarray(cv2.resize(image, size_wh, interpolation=how), np.uint8), scale
 
 
 def _entry(name: str, batch: Batch, images: AnnotatedImages, class_names: tuple[str, ...]) -> dict[str, Any]:

@@ -40,6 +40,7 @@ class Learner:
         average: the moving average of its weights, which is validated and saved.
         device: where both are.
         smallest_batch: images that a step needs, see `can_train_on_one_image`.
+        grad_norm: norm of the gradient of the last step, before clipping; NaN before the first one.
     """
 
     def __init__(self, network: Network, config: TrainConfig, fabric: Fabric, input_hw: tuple[int, int]) -> None:
@@ -58,6 +59,7 @@ class Learner:
         optimizer = make_optimizer(self.network, config.optimizer, fused=is_fused)
         self.model, self.optimizer = fabric.setup(self.network, optimizer)
         self.average = MovingAverage(self.network, config.optimizer.ema)
+        self.grad_norm = math.nan
 
     @property
     def lr(self) -> float:
@@ -93,8 +95,9 @@ class Learner:
         # without a limit the norm is only measured
         limit = self._config.optimizer.clip_norm or math.inf
         norm = self._fabric.clip_gradients(self.model, self.optimizer, max_norm=limit, error_if_nonfinite=False)
+        self.grad_norm = math.nan if norm is None else float(norm)
         # fp16's scaler expects such gradients now and then, and leaves out the step by itself
-        if not self._scales_gradients and norm is not None and not bool(norm.isfinite()):
+        if not self._scales_gradients and norm is not None and not math.isfinite(self.grad_norm):
             return False
         self.optimizer.step()
         self.optimizer.zero_grad(set_to_none=True)

@@ -9,7 +9,7 @@ from __future__ import annotations
 import math
 import time
 from collections.abc import Iterator, Mapping
-from dataclasses import asdict, dataclass, replace
+from dataclasses import asdict, dataclass, field, replace
 from pathlib import Path
 
 from rich.console import Console
@@ -19,11 +19,21 @@ from yolo.config import TrainConfig
 from yolo.console import counted, say
 from yolo.engine.detector_file import default_settings, load_detector, save_detector
 from yolo.engine.environment import command_of, describe_environment
+from yolo.engine.loggers import require_clients
 from yolo.engine.pace import Pace, minutes, pace_notes
 from yolo.engine.progress import OnTrainingProgress, TrainingProgress, metrics_of
+from yolo.engine.time_use import STAGES, describe_time, loading_hint
 from yolo.engine.train_log import TrainingDisplay
 from yolo.engine.train_state import Training, prepare, resume, save
-from yolo.engine.validate import Evaluation, evaluate_network, workers_of, write_evaluation
+from yolo.engine.validate import (
+    Evaluation,
+    LossMeter,
+    OnBatch,
+    evaluate_network,
+    print_evaluation,
+    workers_of,
+    write_evaluation,
+)
 from yolo.errors import DataError, GridYoloError, SaveError
 from yolo.evaluation.result import EvaluationResult
 from yolo.files import expand_home, write_json
@@ -31,10 +41,14 @@ from yolo.losses.yolo_loss import TERM_NAMES
 from yolo.models.fusion import fuse
 from yolo.models.network import count_parameters
 from yolo.process import StopRequest, freed_memory_kept, stop_request
+from yolo.report.course import read_course
 from yolo.report.page import ReportContext
+from yolo.report.pictures import file_picture
 from yolo.structures import Batch
 
 _MAX_BAD_STEPS = 10
+_DRAWN_BATCHES = 3
+_FIRST_BATCH = "train_batch0.jpg"
 
 
 @dataclass(frozen=True, slots=True, repr=False)
@@ -47,6 +61,7 @@ class TrainingRun:
     minutes: float  # trained in all
     interrupted: str  # name of the signal that stopped it, or ""
     unreadable: dict[str, str]  # images that were skipped, with the reason
+    seconds: dict[str, float] = field(default_factory=dict)  # where the time went, by stage of `time_use.STAGES`
 
     @property
     def best(self) -> Path:
@@ -94,6 +109,7 @@ def train(
         GridYoloError: the loss stayed non-finite, or another process trains in the run folder.
     """
     console = console or Console(quiet=True)
+    require_clients(config)  # before there is a folder
     if config.resume is None:
         training = prepare(replace(config, data=str(expand_home(config.data).absolute())), console)
     else:
@@ -110,16 +126,22 @@ def train(
 
 
 def _run(training: Training, console: Console) -> TrainingRun:
-    _announce(training, console)
-    pace = Pace()
-    with stop_request() as stop, freed_memory_kept(), TrainingDisplay(training.schedule.epochs, console) as display:
-        _fit(training, stop, display)
-    if not stop:
-        _tell_pace(training, pace, console)
-    write_json(training.folder.path / "data.json", training.data.to_dict())
-    evaluation = None if stop else _finish(training)
     state = training.state
-    training.folder.event("interrupted" if stop else "finished", step=state.step, signal=stop.signal_name)
+    _announce(training, console)
+    _open_loggers(training)
+    pace = Pace()
+    try:
+        with stop_request() as stop, freed_memory_kept(), TrainingDisplay(training.schedule.epochs, console) as display:
+            _fit(training, stop, display)
+        if not stop:
+            _tell_pace(training, pace, console)
+        write_json(training.folder.path / "data.json", training.data.to_dict())
+        evaluation = None if stop else _finish(training, console)
+    finally:
+        training.loggers.finish({}, completed=False)  # unless `_finish` has done it
+    seconds = {stage: round(value, 2) for stage, value in state.seconds.items()}
+    kind = "interrupted" if stop else "finished"
+    training.folder.event(kind, step=state.step, signal=stop.signal_name, seconds=seconds)
     return TrainingRun(
         folder=training.folder.path,
         evaluation=evaluation,
@@ -127,7 +149,15 @@ def _run(training: Training, console: Console) -> TrainingRun:
         minutes=state.elapsed / 60,
         interrupted=stop.signal_name,
         unreadable=dict(training.data.unreadable),
+        seconds=dict(state.seconds),
     )
+
+
+def _open_loggers(training: Training) -> None:
+    require_clients(training.config)  # which a resumed run brings with it
+    began = time.monotonic()
+    training.loggers.open(training.config, training.folder.path, first_step=training.state.step)
+    training.began += time.monotonic() - began  # waiting for a server is not training
 
 
 def _fit(training: Training, stop: StopRequest, display: TrainingDisplay) -> None:
@@ -149,7 +179,8 @@ def _fit(training: Training, stop: StopRequest, display: TrainingDisplay) -> Non
         if not stop:
             speed = (state.images_seen - images_before) / (time.monotonic() - began)
             _end_epoch(training, display, images_per_second=speed)
-        save(training)
+        with state.timed("saving"):
+            save(training)
         if not stop and state.validated_step == state.step:
             _tell(training, validated=True)
     if not stop:
@@ -157,23 +188,19 @@ def _fit(training: Training, stop: StopRequest, display: TrainingDisplay) -> Non
 
 
 def _train_epoch(training: Training, batches: Iterator[Batch], stop: StopRequest, display: TrainingDisplay) -> None:
-    """The rest of an epoch: forward, loss, backward, non-finite check, step, log."""
+    """The rest of an epoch: the next batch, a step with it, log."""
     state, learner, schedule = training.state, training.learner, training.schedule
     learner.model.train()
     for _ in range(state.step_in_epoch, schedule.steps_per_epoch):
-        batch = next(batches).to(learner.device, non_blocking=True)
+        with state.timed("images"):
+            batch = next(batches)
+        if state.step < _DRAWN_BATCHES:
+            with state.timed("saving"):
+                training.data.draw_batch(training.folder.path / f"train_batch{state.step}.jpg", batch)
         learner.set_lr(schedule.lr_factor(state.step, training.progress()))
         _report_images(training, batch, display)
-        state.seen += len(batch)
-        if len(batch) >= learner.smallest_batch:
-            terms = learner.learn(batch, random_predictors=training.draws_predictors)
-            if math.isfinite(sum(terms.values())) and learner.update():
-                state.add(terms, len(batch))
-                training.bad_steps = 0
-            else:
-                _discard_step(training, batch, terms, display)
-        else:
-            terms = {}
+        with state.timed("steps"):
+            terms = _train_step(training, batch.to(learner.device, non_blocking=True), display)
         state.step += 1
         state.step_in_epoch += 1
         progress = training.progress()
@@ -182,6 +209,23 @@ def _train_epoch(training: Training, batches: Iterator[Batch], stop: StopRequest
         _tell(training, terms)
         if stop or progress >= 1:
             break
+
+
+def _train_step(training: Training, batch: Batch, display: TrainingDisplay) -> dict[str, float]:
+    """Forward, loss, backward, non-finite check, update; `batch` is on the device. Returns the terms of the loss."""
+    state, learner = training.state, training.learner
+    state.seen += len(batch)
+    if len(batch) < learner.smallest_batch:
+        return {}
+    terms = learner.learn(batch, random_predictors=training.draws_predictors)
+    if not (math.isfinite(sum(terms.values())) and learner.update()):
+        _discard_step(training, batch, terms, display)
+        return terms
+    state.add(terms, len(batch), grad_norm=learner.grad_norm)
+    training.bad_steps = 0
+    values = {"step/loss": sum(terms.values()), "step/lr": learner.lr, "step/grad_norm": learner.grad_norm}
+    training.loggers.step(state.step + 1, values)
+    return terms
 
 
 def _discard_step(training: Training, batch: Batch, terms: dict[str, float], display: TrainingDisplay) -> None:
@@ -211,13 +255,13 @@ def _end_epoch(training: Training, display: TrainingDisplay, *, images_per_secon
     terms = {name: state.term_sums.get(name, math.nan) / max(1, state.images_seen) for name in TERM_NAMES}
     progress = training.progress()
     row: dict[str, float | int] = {f"train/{name}_loss": value for name, value in terms.items()}
+    row["grad_norm"] = state.grad_norm
     if int(progress * training.config.validations) > state.validations or progress >= 1:
         state.validations = int(progress * training.config.validations)
-        result = _validate(training, state.epoch).result
-        row |= {"metrics/precision": result.precision, "metrics/recall": result.recall}
-        row |= {"metrics/mAP50": result.map_50, "metrics/mAP50-95": result.map_50_95}
+        row |= _validate(training, state.epoch)
     row |= {"epoch": state.epoch + 1, "time": state.elapsed, "lr/pg0": training.learner.lr}
     training.folder.epoch(row)
+    training.loggers.epoch(state.step, row)
     left = training.seconds_left(progress)
     display.epoch(state.epoch, row, images_per_second=images_per_second, seconds_left=left)
     state.next_epoch()
@@ -231,24 +275,33 @@ def _settle(training: Training, display: TrainingDisplay) -> None:
         _validate(training, training.state.epoch - 1)  # the epoch that has just ended
     else:
         return
-    save(training)
+    with training.state.timed("saving"):
+        save(training)
     _tell(training, validated=True)
 
 
-def _validate(training: Training, epoch: int) -> Evaluation:
-    """Measure the moving average after `epoch` on the val split; save it if it is the best so far."""
+def _validate(training: Training, epoch: int) -> dict[str, float]:
+    """Measure the moving average after `epoch` on val, save it if it is the best so far; returns columns of its row."""
     state, network = training.state, training.learner.average.network
     state.validated_step = state.step
-    evaluation = _measure(training, network)
-    result = evaluation.result
+    with state.timed("validation"):
+        meter = LossMeter(training.learner.loss, training.learner.network.spec)
+        result = _measure(training, network, on_batch=meter).result
     training.metrics = metrics_of(result)
     # NaN, where val has no objects, counts as 0: the first weights are saved all the same
     score = result.map_50_95 if result.map_50_95 == result.map_50_95 else 0.0
     if score >= state.best:
         state.best, state.best_epoch = score, epoch
-        save_detector(training.folder.best, network, training.metadata(result, epoch))
+        with state.timed("saving"):
+            save_detector(training.folder.best, network, training.metadata(result, epoch))
     training.folder.event("validated", epoch=epoch + 1, map_50=result.map_50, map_50_95=result.map_50_95)
-    return evaluation
+    return {
+        **{f"val/{name}_loss": value for name, value in meter.means.items()},
+        "metrics/precision": result.precision,
+        "metrics/recall": result.recall,
+        "metrics/mAP50": result.map_50,
+        "metrics/mAP50-95": result.map_50_95,
+    }
 
 
 def _tell(training: Training, losses: Mapping[str, float] | None = None, *, validated: bool = False) -> None:
@@ -294,23 +347,61 @@ def _tell_pace(training: Training, pace: Pace, console: Console) -> None:
         say(console, f"note: {note.text}")
 
 
-def _finish(training: Training) -> Evaluation:
-    """Measure the saved best weights once more, as a user will load them, and write the reports."""
-    config, folder = training.config, training.folder
-    network, _ = load_detector(folder.best)
-    evaluation = _measure(training, fuse(network, device=training.learner.device))
+def _finish(training: Training, console: Console) -> Evaluation:
+    """Measure the saved best weights once more, as a user will load them; then write the reports."""
+    state, folder = training.state, training.folder
+    with state.timed("validation"):
+        network, _ = load_detector(folder.best)
+        evaluation = _measure(training, fuse(network, device=training.learner.device))
+    # before the report, which takes a while: the weights can be used meanwhile
+    print_evaluation(evaluation, console)
+    say(
+        console,
+        f"best weights: epoch {state.best_epoch + 1}, {state.elapsed / 60:.1f} minutes of training, {folder.best}",
+        f"use them: gridyolo predict --weights {folder.best} --source IMAGE_OR_FOLDER",
+    )
+    result = evaluation.result
+    metrics = {"map_50": result.map_50, "map_50_95": result.map_50_95, "f1": result.f1}
+    training.loggers.finish({f"best/{name}": value for name, value in metrics.items()}, completed=True)
+    hint = loading_hint(
+        state.seconds,
+        training.config,
+        num_images=len(training.data.train.images),
+        input_hw=training.learner.input_hw,
+        device_type=training.learner.device.type,
+    )
+    with state.timed("report"):
+        _write_reports(training, evaluation, hint, console)
+    say(console, describe_time(state.seconds), *([hint] if hint else []))
+    return evaluation
+
+
+def _write_reports(training: Training, evaluation: Evaluation, hint: str, console: Console) -> None:
+    config, folder, seconds = training.config, training.folder, training.state.seconds
+    if config.report:
+        say(console, f"writing the report: {folder.path / 'report.html'}")
+    course = replace(
+        read_course(folder.path / "results.csv", best_epoch=training.state.best_epoch + 1),
+        seconds={text: seconds[stage] for stage, text in STAGES.items() if stage in seconds},
+        hint=hint,
+    )
     context = ReportContext(
         title=f"{folder.path.name}: {Path(config.data).name}, val",
         command=command_of("train", config),
         configuration=asdict(config),
         environment=describe_environment(training.learner.device),
+        course=course,
+        first_batch=file_picture(
+            folder.path / _FIRST_BATCH,
+            f"the first batch as the network saw it, with what it was trained on; {_FIRST_BATCH} is larger, and the "
+            "next batches are beside it",
+        ),
     )
     write_evaluation(folder.path, evaluation, training.data.val, context, report=config.report)
-    folder.plot()
-    return evaluation
+    folder.plot(course)
 
 
-def _measure(training: Training, network: nn.Module) -> Evaluation:
+def _measure(training: Training, network: nn.Module, on_batch: OnBatch | None = None) -> Evaluation:
     spec = training.learner.network.spec
     return evaluate_network(
         network,
@@ -319,6 +410,7 @@ def _measure(training: Training, network: nn.Module) -> Evaluation:
         spec=spec,
         settings=default_settings(spec)[1],
         device=training.learner.device,
+        on_batch=on_batch,
     )
 
 

@@ -22,8 +22,12 @@ from yolo.engine.validate import evaluation_loader, workers_of
 from yolo.errors import DataError
 from yolo.files import expand_home
 from yolo.geometry import ResizeMode
+from yolo.images import write_image
+from yolo.media.drawing import batch_sheet
 from yolo.structures import Batch
 from yolo.transforms.augment import make_transform
+
+_DRAWN_IMAGES = 16  # of a batch, at most
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -109,6 +113,12 @@ class TrainingData:
             workers=workers_of(config, device_type),
             cache=open_cache(config, len(self.val.images), input_hw=input_hw, resize=resize, for_training=False),
         )
+
+    def draw_batch(self, path: Path, batch: Batch) -> None:
+        """Write the first images of a batch of `train`, which is on the CPU, with what they are trained on."""
+        captions = [Path(self.train.images.paths[index]).name for index in batch.indices[:_DRAWN_IMAGES]]
+        if captions:
+            write_image(path, batch_sheet(batch, captions, self.train.class_names))
 
     def to_dict(self) -> dict[str, Any]:
         """The content of data.json."""

@@ -6,6 +6,7 @@ Left out: the weights (`checkpoint`), the training state (`train_state`) and the
 from __future__ import annotations
 
 import csv
+import io
 import json
 import os
 import platform
@@ -28,10 +29,11 @@ from yolo.console import clock, say
 from yolo.darknet.network import DarknetSpec
 from yolo.engine.environment import installed_versions
 from yolo.errors import GridYoloError
-from yolo.files import atomic_write, new_folder, remove_unfinished, saving, write_json, write_text
+from yolo.files import new_folder, remove_unfinished, saving, write_json, write_text
 from yolo.losses.yolo_loss import TERM_NAMES
 from yolo.models.network import Spec
 from yolo.process import FileLock
+from yolo.report.course import Course, plot_course
 
 # The names that people's scripts already parse.
 COLUMNS = (
@@ -43,6 +45,8 @@ COLUMNS = (
     "metrics/mAP50",
     "metrics/mAP50-95",
     "lr/pg0",
+    *(f"val/{term}_loss" for term in TERM_NAMES),
+    "grad_norm",
 )
 # Names of the loss terms that fit into a line of a terminal.
 _SHORT = {"coord_xy": "xy", "coord_wh": "wh", "conf_obj": "obj", "conf_noobj": "noobj", "class_prob": "class"}
@@ -126,11 +130,14 @@ class RunFolder:
         """
         results = self.path / "results.csv"
         if results.exists():
-            lines = results.read_text(encoding="utf-8").splitlines(keepends=True)
-            if count:
-                write_text(results, "".join(lines[: count + 1]))
-            else:
-                results.unlink()
+            with results.open(newline="", encoding="utf-8") as file:
+                rows = list(csv.DictReader(file))[:count]
+            # under today's header: an older version wrote fewer columns
+            text = io.StringIO(newline="")
+            writer = csv.DictWriter(text, fieldnames=COLUMNS, restval="", extrasaction="ignore")
+            writer.writeheader()
+            writer.writerows(rows)
+            write_text(results, text.getvalue())
         with saving(self._events), self._events.open("r+b") as file:  # in place: the file is locked
             file.truncate(file.read().rfind(b"\n") + 1)
 
@@ -141,30 +148,9 @@ class RunFolder:
         with saving(self._events), self._events.open("a", encoding="utf-8") as file:
             file.write(json.dumps(line, ensure_ascii=False, allow_nan=False) + "\n")
 
-    def plot(self) -> None:
-        """Draw results.csv as results.png: the loss terms, and mAP where it was measured."""
-        from matplotlib.backends.backend_agg import FigureCanvasAgg
-        from matplotlib.figure import Figure
-
-        with (self.path / "results.csv").open(encoding="utf-8") as file:
-            rows = list(csv.DictReader(file))
-        figure = Figure(figsize=(11, 4), layout="constrained")
-        FigureCanvasAgg(figure)
-        losses, metrics = figure.subplots(1, 2)
-        epochs = [int(row["epoch"]) for row in rows]
-        for term in TERM_NAMES:
-            losses.plot(epochs, [float(row[f"train/{term}_loss"]) for row in rows], label=term)
-        losses.set(title="Training loss, weighted terms", xlabel="epoch", yscale="log")
-        measured = [row for row in rows if row["metrics/mAP50"]]
-        for name in ("mAP50", "mAP50-95"):
-            values = [float(row[f"metrics/{name}"]) for row in measured]
-            metrics.plot([int(row["epoch"]) for row in measured], values, marker="o", markersize=3, label=name)
-        metrics.set(title="Validation", xlabel="epoch", ylim=(0, 1))
-        for axes in (losses, metrics):
-            axes.grid(alpha=0.3)
-            axes.legend()
-        with atomic_write(self.path / "results.png") as temporary:
-            figure.savefig(temporary, dpi=120)
+    def plot(self, course: Course) -> None:
+        """Draw results.png."""
+        plot_course(course, self.path / "results.png")
 
 
 class TrainingDisplay:

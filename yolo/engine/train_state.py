@@ -5,9 +5,12 @@
 
 from __future__ import annotations
 
+import math
 import time
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
+from contextlib import contextmanager
 from dataclasses import asdict, dataclass, field, replace
+from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -16,10 +19,12 @@ from rich.console import Console
 from torch.utils.data import DataLoader
 
 from yolo.config import AugmentConfig, LossConfig, ModelConfig, OptimizerConfig, RateConfig, TrainConfig
+from yolo.console import say
 from yolo.darknet.network import DarknetSpec
 from yolo.engine.detector_file import DetectorMetadata, default_settings
 from yolo.engine.initialise import RANDOM, build_start
 from yolo.engine.learner import Learner, make_fabric
+from yolo.engine.loggers import Loggers
 from yolo.engine.progress import OnTrainingProgress
 from yolo.engine.schedule import Schedule
 from yolo.engine.train_data import TrainingData
@@ -33,7 +38,9 @@ from yolo.transforms.augment import make_transform
 
 _FORMAT = 2
 # What may be another machine's when a run goes on.
-_CHANGEABLE = frozenset({"resume", "data", "device", "workers", "cache", "cache_mb", "cache_dir"})
+_CHANGEABLE = frozenset(
+    {"resume", "data", "device", "workers", "cache", "cache_mb", "cache_dir", "tensorboard", "wandb", "mlflow"}
+)
 
 
 @dataclass
@@ -50,19 +57,40 @@ class TrainState:
     validated_step: int = -1  # step of the last validation; -1 before the first
     term_sums: dict[str, float] = field(default_factory=dict)  # summed loss terms of the running epoch
     images_seen: int = 0  # images of the running epoch
+    norm_sum: float = 0.0  # summed norms of the gradients of the running epoch, before clipping
+    norms: int = 0  # how many they are
     seen: int = 0  # images in all, those that the first weights had seen included, as darknet counts them
     start_seen: int = 0  # images that the first weights had seen
+    seconds: dict[str, float] = field(default_factory=dict)  # where the time went, see `time_use.STAGES`
 
-    def add(self, terms: dict[str, float], num_images: int) -> None:
-        """Add a step's loss terms to those of the epoch."""
+    def add(self, terms: dict[str, float], num_images: int, *, grad_norm: float) -> None:
+        """Add a step's loss terms, and its norm if it is finite, to those of the epoch."""
         self.term_sums = {name: self.term_sums.get(name, 0.0) + value * num_images for name, value in terms.items()}
         self.images_seen += num_images
+        if math.isfinite(grad_norm):  # fp16's scaler skips a step of infinite norm by itself
+            self.norm_sum += grad_norm
+            self.norms += 1
+
+    @property
+    def grad_norm(self) -> float:
+        """Mean norm of the gradients of the running epoch; NaN before its first step."""
+        return self.norm_sum / self.norms if self.norms else math.nan
+
+    @contextmanager
+    def timed(self, stage: str) -> Iterator[None]:
+        """Add the time that the block takes to a stage of `time_use.STAGES`."""
+        began = time.perf_counter()
+        try:
+            yield
+        finally:
+            self.seconds[stage] = self.seconds.get(stage, 0.0) + time.perf_counter() - began
 
     def next_epoch(self) -> None:
         """Move on to the first step of the next epoch."""
         self.epoch += 1
         self.step_in_epoch = 0
         self.term_sums, self.images_seen = {}, 0
+        self.norm_sum, self.norms = 0.0, 0
 
 
 @dataclass(kw_only=True)
@@ -77,6 +105,7 @@ class Training:
     state: TrainState  # how far it is
     began: float  # when it would have begun, on the monotonic clock, had it never been interrupted
     val_batches: DataLoader[Batch]  # of `data`
+    loggers: Loggers  # other programs that show it
     bad_steps: int = 0  # steps in a row whose loss or gradient was not finite
     on_progress: OnTrainingProgress | None = None  # the user's function
     losses: Mapping[str, float] = field(default_factory=dict)  # terms of the last step
@@ -160,6 +189,7 @@ def prepare(
         state=state,
         began=time.monotonic() - state.elapsed,
         val_batches=data.val_batches(input_hw, learner.device.type),
+        loggers=Loggers(partial(say, console)),
         # last: a training that cannot start leaves no folder
         folder=RunFolder.create(config, spec) if folder is None else folder,
     )

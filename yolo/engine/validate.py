@@ -6,19 +6,21 @@ and so do `gridyolo report` and `gridyolo compare`. Left out: files of other det
 
 from __future__ import annotations
 
+import math
 import time
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from dataclasses import asdict, dataclass, replace
 from pathlib import Path
 
 import numpy as np
 import torch
 from numpy.typing import NDArray
+from rich.console import Console
 from torch import nn
 from torch.utils.data import DataLoader
 
 from yolo.config import TrainConfig, ValConfig
-from yolo.console import counted
+from yolo.console import counted, print_table, say
 from yolo.darknet.lookup import OWN_SUFFIXES
 from yolo.data.cache import ImageCache
 from yolo.data.dataset import DetectionDataset
@@ -32,7 +34,7 @@ from yolo.engine.progress import OnValidationProgress, ValidationProgress
 from yolo.errors import DataError, ImageReadError
 from yolo.evaluation.analysis import analyse
 from yolo.evaluation.evaluator import Evaluator
-from yolo.evaluation.result import EvaluationResult
+from yolo.evaluation.result import EvaluationResult, table_rows
 from yolo.evaluation.summary import summarise
 from yolo.evaluation.voc import INTERPOLATIONS, VocResult, evaluate_voc
 from yolo.files import new_folder, write_json
@@ -42,6 +44,7 @@ from yolo.formats.comp4 import check_names, write_comp4
 from yolo.formats.issues import ReadReport
 from yolo.geometry import ResizeMode
 from yolo.images import read_image, write_image
+from yolo.losses.yolo_loss import TERM_NAMES, YoloLoss
 from yolo.media.drawing import contact_sheet, draw_detections, draw_ground_truth, side_by_side
 from yolo.models.fusion import fuse
 from yolo.models.network import Spec
@@ -53,6 +56,10 @@ from yolo.report.report import write_report
 from yolo.structures import Batch, Detections, SkippedImage
 
 _NUM_SAMPLES, _SAMPLE_COLUMNS, _SAMPLE_SIZE = 8, 2, 640
+# A network that has hardly learned is best at a threshold near 0, where its boxes would cover the samples.
+_LEAST_SHOWN = 0.05
+
+OnBatch = Callable[[Batch, torch.Tensor | None], object]
 
 
 @dataclass(frozen=True, slots=True)
@@ -118,9 +125,17 @@ def validate(config: ValConfig, on_progress: OnValidationProgress | None = None)
         iou_threshold=config.iou_threshold,
         max_detections=config.max_detections,
     )
+    done = 0
+
+    def watch(batch: Batch, raw: torch.Tensor | None) -> None:
+        nonlocal done
+        done += len(batch) + len(batch.skipped)
+        if on_progress is not None:
+            on_progress(ValidationProgress(images=done, num_images=len(split.images)))
+
     fused = fuse(network, device=device, dtype=choose_dtype(config.precision, device))
     evaluation = evaluate_network(
-        fused, loader, split, spec=metadata.network, settings=settings, device=device, on_progress=on_progress
+        fused, loader, split, spec=metadata.network, settings=settings, device=device, on_batch=watch
     )
     folder = new_folder(Path(config.runs), config.name)
     reading = split.report.to_dict() | {"unreadable": [asdict(image) for image in evaluation.skipped]}
@@ -190,12 +205,12 @@ def evaluate_network(
     spec: Spec,
     settings: PostprocessSettings,
     device: torch.device,
-    on_progress: OnValidationProgress | None = None,
+    on_batch: OnBatch | None = None,
 ) -> Evaluation:
     """Run a network, from images (N, 3, H, W) uint8 to raw, over a split and measure it.
 
-    `loader` is the split's, from `evaluation_loader`; `spec` is the network's, which is on `device`; `on_progress` is
-    called after every batch.
+    `loader` is the split's, from `evaluation_loader`; `spec` is the network's, which is on `device`; `on_batch` is
+    called with every batch and its raw output on the CPU, None where no image could be read.
     """
     evaluator = Evaluator(split.class_names)
     detections: dict[str, Detections] = {}
@@ -212,6 +227,7 @@ def evaluate_network(
     for batch in loader:
         skipped += batch.skipped
         lap("load")
+        raw = None
         if len(batch):
             raw = network(batch.images.to(device)).float().cpu()  # the copy also waits for the device
             lap("inference")
@@ -222,14 +238,39 @@ def evaluate_network(
                 detections[annotated.image_id] = found
                 evaluator.update(annotated.image_id, found, annotated.ground_truth)
             lap("postprocess")
-        if on_progress is not None:
-            on_progress(ValidationProgress(images=len(detections) + len(skipped), num_images=len(split.images)))
+        if on_batch is not None:
+            on_batch(batch, raw)
             mark = time.perf_counter()
     if not detections:
         raise DataError(f"no image of the split {split.name!r} could be read; the first: {skipped[0].reason}")
     images = split.images
     problem = evaluator.problem(ImageTable(images.image_ids, images.paths, images.sizes_hw))
     return Evaluation(summarise(problem), problem, detections, tuple(skipped), seconds)
+
+
+class LossMeter:
+    """The loss over all batches that it is called with, as `on_batch` of `evaluate_network`.
+
+    It is the training's: difficult objects and crowds are in none of its terms.
+    """
+
+    def __init__(self, loss: YoloLoss, spec: Spec) -> None:
+        self._loss, self._spec = loss, spec
+        self._sums = torch.zeros(len(TERM_NAMES), dtype=torch.float64)
+        self._images = 0
+
+    def __call__(self, batch: Batch, raw: torch.Tensor | None) -> None:
+        """Add a batch with its raw output (N, S, S, D)."""
+        if raw is not None:
+            input_hw = (batch.images.shape[2], batch.images.shape[3])
+            terms = self._loss(self._spec.grid(input_hw), raw, batch.targets, input_hw)
+            self._sums += terms.to_tensor().double() * len(batch)
+            self._images += len(batch)
+
+    @property
+    def means(self) -> dict[str, float]:
+        """The terms by name, means over the images; NaN where there was none."""
+        return dict(zip(TERM_NAMES, (self._sums / self._images).tolist(), strict=True))
 
 
 def write_evaluation(
@@ -251,7 +292,7 @@ def write_evaluation(
     truth = ground_truth_dict(measured, split.class_names, category_ids=split.category_ids, full_paths=True)
     write_json(folder / "ground_truth.json", truth)
     threshold = evaluation.result.score_threshold
-    shown = PREDICT.score_threshold if np.isnan(threshold) else threshold
+    shown = PREDICT.score_threshold if np.isnan(threshold) else max(threshold, _LEAST_SHOWN)
     write_samples(folder / "samples.jpg", evaluation.detections, split, score_threshold=shown)
     if not report:
         write_json(folder / "metrics.json", evaluation.result.to_dict())
@@ -288,3 +329,23 @@ def write_samples(path: Path, detections: Mapping[str, Detections], split: Split
         pairs.append(side_by_side(truth, predicted))
     if pairs:
         write_image(path, contact_sheet(pairs, columns=_SAMPLE_COLUMNS, size=_SAMPLE_SIZE))
+
+
+def print_evaluation(evaluation: Evaluation, console: Console) -> None:
+    """The table, what it holds at, and what was excluded."""
+    print_result(evaluation.result, console)
+    if evaluation.skipped:
+        say(console, f"{len(evaluation.skipped)} images could not be read and were excluded from all metrics:")
+        for image in evaluation.skipped[:5]:
+            say(console, f"  {image.reason}")
+
+
+def print_result(result: EvaluationResult, console: Console) -> None:
+    """The table, and what P, R and F1 hold at."""
+    print_table(console, table_rows(result), bold=1)
+    if result.num_objects == 0:
+        say(console, "the split has no objects: there is nothing to measure")
+    elif math.isnan(result.score_threshold):
+        say(console, "nothing was detected, so P, R and F1 are undefined")
+    else:
+        say(console, f"P, R and F1 at score {result.score_threshold:.3f}, where the mean F1 is highest; IoU 0.5")

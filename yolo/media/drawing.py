@@ -10,6 +10,7 @@ distinguish its colours too (after Okabe and Ito, Color Universal Design, 2008),
 from __future__ import annotations
 
 from collections.abc import Iterable, Sequence
+from dataclasses import replace
 from functools import lru_cache
 from pathlib import Path
 from typing import Any, NamedTuple
@@ -20,7 +21,7 @@ from numpy.typing import NDArray
 from PIL import Image, ImageDraw, ImageFont
 
 from yolo.media.crops import Box
-from yolo.structures import Detections, GroundTruth, Targets
+from yolo.structures import Batch, Detections, GroundTruth, Targets
 
 RGB = tuple[int, int, int]
 
@@ -52,6 +53,8 @@ _DARK, _LIGHT = (16, 18, 22), (250, 250, 250)
 _DASH, _PERIOD = 7, 12
 _MIN_SIDE = 7  # of a box on the picture, pixels: smaller ones would be a blot
 _AT_THE_EDGE = 3.0
+# Pixels of an image's longer side on the sheet of a batch: small inputs are enlarged, so that names can be read.
+_SMALLEST_TILE, _LARGEST_TILE, _MAX_COLUMNS = 288, 480, 4
 
 
 def class_colour(label: int) -> RGB:
@@ -132,6 +135,33 @@ def contact_sheet(images: Sequence[NDArray[np.uint8]], *, columns: int, size: in
         left = margin + column * (size + margin) + (size - new_w) // 2
         sheet[top : top + new_h, left : left + new_w] = cv2.resize(image, (new_w, new_h), interpolation=cv2.INTER_AREA)
     return sheet
+
+
+def batch_sheet(batch: Batch, captions: Sequence[str], class_names: Sequence[str]) -> NDArray[np.uint8]:
+    """The first images of a batch in rows, one for each caption, with their boxes and class names: (H, W, 3) RGB."""
+    tiles = []
+    for place, caption in enumerate(captions):
+        image = batch.images[place].permute(1, 2, 0).numpy()
+        if image.dtype != np.uint8:
+            image = (image * 255).round().clip(0, 255).astype(np.uint8)
+        tile, scale = _fit(image)
+        objects = batch.targets.of_images(place, place + 1)
+        scaled = replace(objects, boxes=objects.boxes * scale)
+        tiles.append(with_caption(draw_targets(tile, scaled, class_names), caption))
+    columns = min(_MAX_COLUMNS, int(np.ceil(np.sqrt(len(tiles)))))
+    return contact_sheet(tiles, columns=columns, size=tiles[0].shape[1])
+
+
+def _fit(image: NDArray[np.uint8]) -> tuple[NDArray[np.uint8], float]:
+    """An image at the size of a tile, and how much larger it became."""
+    height, width = image.shape[:2]
+    longer = max(height, width)
+    scale = float(np.clip(longer, _SMALLEST_TILE, _LARGEST_TILE)) / longer
+    if scale == 1:
+        return np.ascontiguousarray(image), scale
+    size_wh = (max(1, round(width * scale)), max(1, round(height * scale)))
+    how = cv2.INTER_AREA if scale < 1 else cv2.INTER_NEAREST  # enlarged pixels shall be seen as what they are
+    return np.asarray(cv2.resize(image, size_wh, interpolation=how), np.uint8), scale
 
 
 def _draw(

@@ -23,7 +23,7 @@ from yolo.evaluation.comparison import ImageChange
 from yolo.evaluation.errors import FOREGROUND_IOU
 from yolo.evaluation.examples import Example
 from yolo.evaluation.matching import Matches
-from yolo.images import read_size
+from yolo.images import read_image, read_size
 from yolo.media.crops import Box, Decoded, cut, decode_reduced, fit, jpeg_uri, ordered, view_around
 from yolo.media.drawing import BLUE, GREY, ORANGE, RGB, WHITE, Outline, draw_outlines
 from yolo.report.page import CasePicture
@@ -256,6 +256,16 @@ class _Scene:
         detections = np.concatenate((self.right, self.wrong, self.neutral))
         truths = np.concatenate((self.found, self.missed, self.reusable))
         return _finite(problem.detections.boxes[detections]) + _finite(problem.truths.boxes[truths])
+
+
+def file_picture(path: Path, caption: str, *, side: int = 960) -> CasePicture | None:
+    """An image file of at most `side` pixels; None if it cannot be read. The caption says what it shows."""
+    try:
+        image = read_image(path)
+    except ImageReadError:
+        return None
+    picture, _ = fit(image, side, most=1.0)
+    return CasePicture(jpeg_uri(picture, quality=_QUALITY), picture.shape[1], picture.shape[0], caption, caption)
 
 
 def _look(matches: Matches, image: int, score_threshold: float) -> _Scene:

@@ -1,0 +1,241 @@
+"""Other programs that show a training: TensorBoard, Weights & Biases, MLflow; each by its own flag.
+
+Their files lie in the run folder. The clients' own environment variables (WANDB_MODE, WANDB_PROJECT,
+MLFLOW_TRACKING_URI, ...) say what else is sent where. The x axis is the number of optimiser steps. A resumed training
+continues the same W&B and MLflow run.
+
+A client that is not installed ends a training before it starts. One that cannot connect, or fails later, is dropped
+with a warning: everything it would have shown is in the run folder too, and a training is worth more than its curves.
+"""
+
+from __future__ import annotations
+
+import json
+import math
+import os
+import time
+from collections.abc import Callable, Iterator, Mapping
+from dataclasses import asdict
+from importlib import import_module
+from pathlib import Path
+from typing import Any, Final, Protocol
+
+from yolo.config import TrainConfig
+from yolo.errors import ConfigError
+from yolo.files import write_json
+
+_EVERY_STEPS = 10  # how often single steps are logged
+_PROJECT = "gridyolo"  # W&B's project and MLflow's experiment, where no variable names another
+_MAX_PARAMS = 100  # that MLflow takes at once
+_IDS = "loggers.json"
+# Set where the user has not: neither client reports to its maker, nor holds a training up for minutes.
+_VARIABLES: Final = {
+    "MLFLOW_DISABLE_TELEMETRY": "true",
+    "MLFLOW_HTTP_REQUEST_MAX_RETRIES": "2",
+    "MLFLOW_HTTP_REQUEST_TIMEOUT": "15",
+    "WANDB_ERROR_REPORTING": "false",
+}
+# option -> what has to be imported, and the extra of the same name that brings it
+_MODULES: Final = {"tensorboard": "tensorboard", "wandb": "wandb", "mlflow": "mlflow"}
+
+
+class Logger(Protocol):
+    """One client with an open run.
+
+    Attributes:
+        title: what people call it.
+        logs_steps: whether a call is cheap enough to log single steps, not only epochs.
+        run_id: what a resumed training continues; "" where the folder says it.
+        place: where to look.
+    """
+
+    title: str
+    logs_steps: bool
+    run_id: str
+    place: str
+
+    def log(self, values: Mapping[str, float], step: int) -> None:
+        """Add values of one moment."""
+
+    def finish(self, metrics: Mapping[str, float], *, completed: bool) -> None:
+        """Add the final metrics and close the run; an interrupted one has none and may be resumed."""
+
+
+class Loggers:
+    """All loggers of a training; one that fails is dropped with a warning.
+
+    Args:
+        say: prints a line.
+    """
+
+    def __init__(self, say: Callable[[str], None]) -> None:
+        self._say = say
+        self._open: dict[str, Logger] = {}
+
+    def open(self, config: TrainConfig, folder: Path, *, first_step: int) -> None:
+        """Open a run of each client that the configuration names, or the one that `folder` says it has already."""
+        ids_path = folder / _IDS
+        ids = json.loads(ids_path.read_text(encoding="utf-8")) if ids_path.exists() else {}
+        values = dict(_flat(asdict(config)))
+        for name in _wanted(config):
+            try:
+                logger = _OPENERS[name](folder, values, ids.get(name, ""), first_step)
+            except Exception as error:  # noqa: BLE001 - a client may raise anything
+                self._warn(_TITLES[name], error)
+                continue
+            self._open[name] = logger
+            self._say(f"{logger.title}: {logger.place}")
+        new_ids = {name: logger.run_id for name, logger in self._open.items() if logger.run_id}
+        if new_ids and ids | new_ids != ids:
+            write_json(ids_path, ids | new_ids)
+
+    def step(self, step: int, values: Mapping[str, float]) -> None:
+        """Log every tenth step to clients for which that is cheap."""
+        if self._open and step % _EVERY_STEPS == 0:
+            self._each(lambda logger: logger.log(_finite(values), step) if logger.logs_steps else None)
+
+    def epoch(self, step: int, row: Mapping[str, float]) -> None:
+        """Log a row of results.csv after so many steps."""
+        self._each(lambda logger: logger.log(_finite(row), step))
+
+    def finish(self, metrics: Mapping[str, float], *, completed: bool) -> None:
+        """Log the final metrics and close all; a second call does nothing."""
+        self._each(lambda logger: logger.finish(_finite(metrics), completed=completed))
+        self._open.clear()
+
+    def _each(self, call: Callable[[Logger], None]) -> None:
+        for name, logger in list(self._open.items()):
+            try:
+                call(logger)
+            except Exception as error:  # noqa: BLE001 - a client may raise anything
+                del self._open[name]
+                self._warn(logger.title, error)
+
+    def _warn(self, title: str, error: Exception) -> None:
+        reason = next(iter(str(error).strip().splitlines()), "")
+        self._say(
+            f"warning: {title} failed ({type(error).__name__}{': ' * bool(reason)}{reason}); the training goes on "
+            "without it, and the run folder has all numbers"
+        )
+
+
+def require_clients(config: TrainConfig) -> None:
+    """ConfigError unless the client of every logger that is wanted can be imported."""
+    for variable, value in _VARIABLES.items():
+        os.environ.setdefault(variable, value)
+    for name in _wanted(config):
+        try:
+            import_module(_MODULES[name])
+        except ImportError as error:
+            raise ConfigError(
+                f"--{name} needs the package {name} ({error}): pip install 'gridyolo[{name}]', or leave out --{name}"
+            ) from error
+
+
+class _TensorBoard:
+    title, logs_steps, run_id = "TensorBoard", True, ""
+
+    def __init__(self, folder: Path, config: Mapping[str, Any], run_id: str, first_step: int) -> None:
+        from lightning_fabric.loggers import TensorBoardLogger
+
+        # what a killed training logged after its last save is done again
+        later = {"purge_step": first_step + 1} if first_step else {}
+        self._logger = TensorBoardLogger(folder, name="", version="tensorboard", default_hp_metric=False, **later)
+        self._config = config
+        self.place = f"tensorboard --logdir {folder / 'tensorboard'}"
+        self._logger.experiment  # noqa: B018 - a property that opens the file
+
+    def log(self, values: Mapping[str, float], step: int) -> None:
+        self._logger.log_metrics(dict(values), step)
+
+    def finish(self, metrics: Mapping[str, float], *, completed: bool) -> None:
+        if metrics:
+            self._logger.log_hyperparams(dict(self._config), dict(metrics))
+        self._logger.finalize("success" if completed else "interrupted")
+
+
+class _WeightsAndBiases:
+    title, logs_steps = "W&B", True
+
+    def __init__(self, folder: Path, config: Mapping[str, Any], run_id: str, first_step: int) -> None:
+        self._run = import_module("wandb").init(
+            project=os.environ.get("WANDB_PROJECT", _PROJECT),
+            name=os.environ.get("WANDB_NAME", folder.name),
+            dir=os.environ.get("WANDB_DIR", str(folder)),
+            config=dict(config),
+            # without these W&B's own variables decide
+            **({"id": run_id, "resume": "allow"} if run_id else {}),
+        )
+        self.run_id = str(self._run.id)
+        self.place = self._run.url or f"{Path(self._run.dir).parent} (offline; send it with: wandb sync)"
+
+    def log(self, values: Mapping[str, float], step: int) -> None:
+        self._run.log(dict(values), step=step)
+
+    def finish(self, metrics: Mapping[str, float], *, completed: bool) -> None:
+        self._run.summary.update(dict(metrics))
+        self._run.finish(exit_code=0 if completed else 1)
+
+
+class _MLflow:
+    # a call goes to a server or opens a file for every value
+    title, logs_steps = "MLflow", False
+
+    def __init__(self, folder: Path, config: Mapping[str, Any], run_id: str, first_step: int) -> None:
+        self._entities = import_module("mlflow.entities")
+        self.place = os.environ.get("MLFLOW_TRACKING_URI") or (folder / "mlruns").absolute().as_uri()
+        self._client = import_module("mlflow.tracking").MlflowClient(tracking_uri=self.place)
+        self.run_id = run_id or self._new_run(folder.name, config)
+        if run_id:
+            self._client.update_run(run_id, status="RUNNING")
+
+    def _new_run(self, name: str, config: Mapping[str, Any]) -> str:
+        experiment_name = os.environ.get("MLFLOW_EXPERIMENT_NAME", _PROJECT)
+        experiment = self._client.get_experiment_by_name(experiment_name)
+        number = experiment.experiment_id if experiment else self._client.create_experiment(experiment_name)
+        run_id = str(self._client.create_run(number, run_name=name).info.run_id)
+        params = [self._entities.Param(key, str(value)) for key, value in config.items()]
+        for start in range(0, len(params), _MAX_PARAMS):
+            self._client.log_batch(run_id, params=params[start : start + _MAX_PARAMS])
+        return run_id
+
+    def log(self, values: Mapping[str, float], step: int) -> None:
+        now = int(1000 * time.time())
+        # its names take no "@" or ":", and ours have none
+        metrics = [self._entities.Metric(key, float(value), now, step) for key, value in values.items()]
+        self._client.log_batch(self.run_id, metrics=metrics)
+
+    def finish(self, metrics: Mapping[str, float], *, completed: bool) -> None:
+        if metrics:
+            self.log(metrics, 0)
+        self._client.set_terminated(self.run_id, "FINISHED" if completed else "KILLED")
+
+
+_OPENERS: Final[dict[str, Callable[[Path, Mapping[str, Any], str, int], Logger]]] = {
+    "tensorboard": _TensorBoard,
+    "wandb": _WeightsAndBiases,
+    "mlflow": _MLflow,
+}
+_TITLES: Final = {"tensorboard": "TensorBoard", "wandb": "W&B", "mlflow": "MLflow"}
+
+
+def _wanted(config: TrainConfig) -> list[str]:
+    return [name for name in _MODULES if getattr(config, name)]
+
+
+def _flat(values: Mapping[str, Any], prefix: str = "") -> Iterator[tuple[str, Any]]:
+    """Options by dotted key.
+
+    >>> dict(_flat({"epochs": 2, "loss": {"coord": "iou"}}))
+    {'epochs': 2, 'loss.coord': 'iou'}
+    """
+    for key, value in values.items():
+        if isinstance(value, Mapping):
+            yield from _flat(value, f"{prefix}{key}.")
+        else:
+            yield prefix + key, value
+
+
+def _finite(values: Mapping[str, float]) -> dict[str, float]:
+    """Those that are numbers: some clients refuse others."""
+    return {name: value for name, value in values.items() if math.isfinite(value)}
