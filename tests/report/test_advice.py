@@ -62,6 +62,16 @@ def test_nothing_to_say_is_said(base: Analysis) -> None:
         assert ("make sure that the detections are not a copy of the annotations" in perfect.text) is warned
 
 
+def test_of_a_detector_that_has_hardly_learned_nothing_else_is_said(base: Analysis) -> None:
+    costly = with_errors(with_label_errors(base, "not_annotated"), ap_cost=FREE | {"missed": 0.4})
+    (only,) = make_advice(replace(costly, result=replace(base.result, map_50=0.049)))
+    assert (only.level, only.title) == ("warning", "Hardly anything is detected correctly.")
+    assert "mAP@0.5 is 0.049." in only.text
+    few = replace(base.result, map_50=0.0, num_images=9)
+    assert [item.level for item in make_advice(replace(costly, result=few))] == ["warning", "note"]
+    assert make_advice(replace(costly, result=replace(base.result, map_50=0.05)))[0].anchor == "errors"
+
+
 def note_of(analysis: Analysis) -> Advice:
     """What is said after the verdict that nothing stands out."""
     first, note = make_advice(analysis)

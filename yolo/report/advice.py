@@ -44,6 +44,7 @@ FEW_IMAGES: Final = 50
 WIDE_INTERVAL: Final = 0.3  # from low to high, of an AP
 MUCH_ECE: Final = 0.05  # of the detections that people get to see, and
 MIN_CALIBRATED: Final = 100  # such detections, before scores are judged
+HARDLY_LEARNED: Final = 0.05  # mAP@0.5 below which errors, classes and labels say nothing of what to fix
 TOO_GOOD: Final = 0.99  # mAP@0.5:0.95 from which on somebody should look for a mistake
 MAX_LABEL_ERRORS: Final = 200  # the evaluation looks for no more, so that there may be more
 MAX_NAMES: Final = 4
@@ -117,6 +118,9 @@ def make_advice(analysis: Analysis, warnings: Sequence[InputWarning] = ()) -> tu
     doubts, nothing = _doubtful_input(warnings), _nothing_to_measure(analysis)
     if nothing:
         return (doubts, nothing) if doubts else (nothing,)
+    if analysis.result.map_50 < HARDLY_LEARNED:
+        first = [doubts, _hardly_learned(analysis), _few_images(analysis.result.num_images)]
+        return tuple(item for item in first if item)
     costly = [*_costly_errors(analysis), *_weak_classes(analysis), *_label_errors(analysis)]
     costly.sort(key=lambda pair: -pair[0])
     urgent = [
@@ -166,6 +170,15 @@ def _nothing_to_measure(analysis: Analysis) -> Advice | None:
         )
         return Advice("error", "The detector found nothing at all.", text, "data")
     return None
+
+
+def _hardly_learned(analysis: Analysis) -> Advice:
+    text = (
+        f"mAP@0.5 is {analysis.result.map_50:.3f}. Errors, classes and labels below say little as long as that is so. "
+        "After a short training this is normal: train longer, or start from trained weights. Otherwise look at the "
+        "pictures, and check that class names and boxes mean the same in the annotations and in the detections."
+    )
+    return Advice("warning", "Hardly anything is detected correctly.", text, "gallery")
 
 
 def _costly_errors(analysis: Analysis) -> Iterator[_Costly]:
