@@ -214,7 +214,7 @@ def test_tensorboard_lies_in_the_run_folder(tmp_path: Path, lines: list[str], mo
         def finalize(self, status: str) -> None:
             calls.note("finalize", status)
 
-    monkeypatch.setattr("lightning_fabric.loggers.TensorBoardLogger", TensorBoardLogger)
+    monkeypatch.setattr("lightning_fabric.loggers.tensorboard.TensorBoardLogger", TensorBoardLogger)
     loggers = Loggers(lines.append)
     loggers.open(TrainConfig(data="d", tensorboard=True), tmp_path, first_step=40)
     loggers.epoch(50, {"epoch": 5})

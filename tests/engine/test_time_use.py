@@ -2,7 +2,7 @@ from typing import Any
 
 import pytest
 
-from yolo.config import AugmentConfig, TrainConfig
+from yolo.config import AugmentConfig, ModelConfig, TrainConfig
 from yolo.engine.time_use import describe_time, loading_hint
 
 SLOW = {"steps": 60.0, "images": 30.0, "validation": 10.0}
@@ -51,7 +51,6 @@ def test_beside_a_network_on_the_cpu_more_workers_than_by_default_do_not_help() 
 
 
 def test_a_run_that_keeps_no_placed_images_has_no_use_for_a_cache() -> None:
-    options = {"augment": AugmentConfig(style="darknet", mosaic=0, scale=0, translate=0), "cache": "none"}
-    from yolo.config import ModelConfig
-
-    assert "--cache" not in hint(workers=8, model=ModelConfig(resize="stretch_corners"), **options)
+    darknet = AugmentConfig(style="darknet", mosaic=0, scale=0, translate=0)
+    stretched = ModelConfig(resize="stretch_corners")
+    assert "--cache" not in hint(workers=8, cache="none", augment=darknet, model=stretched)

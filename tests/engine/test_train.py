@@ -116,7 +116,8 @@ def test_the_numbers_and_the_weights_are_told_before_the_report_is_written(
 ) -> None:
     console = Console(record=True, width=500, file=io.StringIO())
     told = []
-    monkeypatch.setattr(train_module, "write_evaluation", lambda *given, **options: told.append(console.export_text()))
+    keep = lambda *given, **options: told.append(console.export_text(clear=False))  # noqa: E731
+    monkeypatch.setattr("yolo.engine.train_end.write_evaluation", keep)
     run = train(tiny_config(shapes, tmp_path, report=True), console)
     weights = run.folder / "weights" / "best.safetensors"
     assert f"best weights: epoch {run.best_epoch}, " in told[0]

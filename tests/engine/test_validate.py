@@ -13,19 +13,15 @@ from tests.engine.darknet_detectors import write_darknet
 from tests.engine.shapes import break_image, draw_shapes, write_untrained
 from yolo import Detector
 from yolo.config import DarknetImportConfig, ReportConfig, TrainConfig, ValConfig
-from yolo.data.read import Split
 from yolo.engine.darknet import import_darknet
-from yolo.engine.detector_file import default_settings
 from yolo.engine.evaluate_files import report
 from yolo.engine.learner import make_loss
 from yolo.engine.train import TrainingRun
-from yolo.engine.validate import ValidationRun, evaluate_network, validate
+from yolo.engine.validate import LossMeter, ValidationRun, validate
 from yolo.errors import ConfigError, DataError
-from yolo.formats.issues import ReadReport
-from yolo.formats.objects import AnnotatedImages
 from yolo.media.drawing import contact_sheet
 from yolo.models.network import NetworkSpec
-from yolo.structures import AnnotatedImage, Batch, Detections, GroundTruth, ImageGeometry, Targets
+from yolo.structures import Batch, Detections, GroundTruth, ImageGeometry, Targets
 
 pytestmark = pytest.mark.usefixtures("no_plots")
 
@@ -226,9 +222,12 @@ def test_samples_of_a_network_that_has_hardly_learned_are_not_covered_with_boxes
     shapes: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     drawn: list[Detections] = []
-    monkeypatch.setattr(
-        "yolo.engine.validate.draw_detections", lambda image, found, names: drawn.append(found) or image
-    )
+
+    def recorded(image: Any, found: Detections, names: tuple[str, ...]) -> Any:
+        drawn.append(found)
+        return image
+
+    monkeypatch.setattr("yolo.engine.validate.draw_detections", recorded)
     run = val(tmp_path, shapes, weights=str(write_untrained(tmp_path / "untrained.safetensors")))
     assert sum(map(len, run.evaluation.detections.values())) > 100
     assert drawn
@@ -246,9 +245,6 @@ def test_the_loss_is_the_training_s_over_all_images_and_ignores_difficult_object
         GroundTruth.from_boxes([[4, 4, 30, 40], [20, 20, 60, 60]], [0, 1], difficult=[False, number == 2])
         for number in range(4)
     ]
-    images = AnnotatedImages.of(
-        [AnnotatedImage(str(number), Path(f"{number}.png"), (64, 64), truth) for number, truth in enumerate(truths)]
-    )
     batches = [
         Batch(
             images=torch.full((len(part), 3, 64, 64), part[0], dtype=torch.uint8),
@@ -258,18 +254,12 @@ def test_the_loss_is_the_training_s_over_all_images_and_ignores_difficult_object
         )
         for part in [tuple(range(start, min(start + batch_size, 4))) for start in range(0, 4, batch_size)]
     ]
-    outputs = iter(raws.split(batch_size))
-    measured = evaluate_network(
-        lambda given: next(outputs),  # type: ignore[arg-type]
-        batches,  # type: ignore[arg-type]
-        Split("val", images, ("a", "b"), None, ReadReport("val")),
-        spec=spec,
-        settings=default_settings(spec)[1],
-        device=torch.device("cpu"),
-        loss=loss,
-    )
+    meter = LossMeter(loss, spec)
+    for part, raw in zip(batches, raws.split(batch_size), strict=True):
+        meter(part, raw)
+        meter(replace(part, images=part.images[:0], indices=(), geometries=()), None)  # no image could be read
     expected = loss(grid, raws, Targets.from_ground_truths(truths), (64, 64)).to_floats()
-    assert measured.loss == pytest.approx(expected, rel=1e-5)
+    assert meter.means == pytest.approx(expected, rel=1e-5)
     with_difficult = [replace(truth, difficult=truth.difficult & False) for truth in truths]
     other = loss(grid, raws, Targets.from_ground_truths(with_difficult), (64, 64)).to_floats()
     assert other["class_prob"] != pytest.approx(expected["class_prob"], rel=1e-3)

@@ -136,10 +136,10 @@ class _TensorBoard:
     title, logs_steps, run_id = "TensorBoard", True, ""
 
     def __init__(self, folder: Path, config: Mapping[str, Any], run_id: str, first_step: int) -> None:
-        from lightning_fabric.loggers import TensorBoardLogger
+        from lightning_fabric.loggers.tensorboard import TensorBoardLogger
 
         # what a killed training logged after its last save is done again
-        later = {"purge_step": first_step + 1} if first_step else {}
+        later: dict[str, Any] = {"purge_step": first_step + 1} if first_step else {}
         self._logger = TensorBoardLogger(folder, name="", version="tensorboard", default_hp_metric=False, **later)
         self._config = config
         self.place = f"tensorboard --logdir {folder / 'tensorboard'}"

@@ -9,46 +9,31 @@ from __future__ import annotations
 import math
 import time
 from collections.abc import Iterator, Mapping
-from dataclasses import asdict, dataclass, field, replace
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 
 from rich.console import Console
-from torch import nn
 
 from yolo.config import TrainConfig
 from yolo.console import counted, say
-from yolo.engine.detector_file import default_settings, load_detector, save_detector
-from yolo.engine.environment import command_of, describe_environment
+from yolo.engine.detector_file import save_detector
 from yolo.engine.loggers import require_clients
-from yolo.engine.pace import Pace, minutes, pace_notes
+from yolo.engine.pace import Pace, minutes
 from yolo.engine.progress import OnTrainingProgress, TrainingProgress, metrics_of
-from yolo.engine.time_use import STAGES, describe_time, loading_hint
+from yolo.engine.train_end import finish, measure, tell_pace
 from yolo.engine.train_log import TrainingDisplay
 from yolo.engine.train_state import Training, prepare, resume, save
-from yolo.engine.validate import (
-    Evaluation,
-    LossMeter,
-    OnBatch,
-    evaluate_network,
-    print_evaluation,
-    workers_of,
-    write_evaluation,
-)
+from yolo.engine.validate import Evaluation, LossMeter
 from yolo.errors import DataError, GridYoloError, SaveError
 from yolo.evaluation.result import EvaluationResult
 from yolo.files import expand_home, write_json
 from yolo.losses.yolo_loss import TERM_NAMES
-from yolo.models.fusion import fuse
 from yolo.models.network import count_parameters
 from yolo.process import StopRequest, freed_memory_kept, stop_request
-from yolo.report.course import read_course
-from yolo.report.page import ReportContext
-from yolo.report.pictures import file_picture
 from yolo.structures import Batch
 
 _MAX_BAD_STEPS = 10
 _DRAWN_BATCHES = 3
-_FIRST_BATCH = "train_batch0.jpg"
 
 
 @dataclass(frozen=True, slots=True, repr=False)
@@ -134,11 +119,11 @@ def _run(training: Training, console: Console) -> TrainingRun:
         with stop_request() as stop, freed_memory_kept(), TrainingDisplay(training.schedule.epochs, console) as display:
             _fit(training, stop, display)
         if not stop:
-            _tell_pace(training, pace, console)
+            tell_pace(training, pace, console)
         write_json(training.folder.path / "data.json", training.data.to_dict())
-        evaluation = None if stop else _finish(training, console)
+        evaluation = None if stop else finish(training, console)
     finally:
-        training.loggers.finish({}, completed=False)  # unless `_finish` has done it
+        training.loggers.finish({}, completed=False)  # unless `finish` has done it
     seconds = {stage: round(value, 2) for stage, value in state.seconds.items()}
     kind = "interrupted" if stop else "finished"
     training.folder.event(kind, step=state.step, signal=stop.signal_name, seconds=seconds)
@@ -155,9 +140,8 @@ def _run(training: Training, console: Console) -> TrainingRun:
 
 def _open_loggers(training: Training) -> None:
     require_clients(training.config)  # which a resumed run brings with it
-    began = time.monotonic()
     training.loggers.open(training.config, training.folder.path, first_step=training.state.step)
-    training.began += time.monotonic() - began  # waiting for a server is not training
+    training.restart_clock()  # waiting for a server is not training
 
 
 def _fit(training: Training, stop: StopRequest, display: TrainingDisplay) -> None:
@@ -196,7 +180,7 @@ def _train_epoch(training: Training, batches: Iterator[Batch], stop: StopRequest
             batch = next(batches)
         if state.step < _DRAWN_BATCHES:
             with state.timed("saving"):
-                training.data.draw_batch(training.folder.path / f"train_batch{state.step}.jpg", batch)
+                training.data.draw_batch(training.folder.batch_picture(state.step), batch)
         learner.set_lr(schedule.lr_factor(state.step, training.progress()))
         _report_images(training, batch, display)
         with state.timed("steps"):
@@ -286,7 +270,7 @@ def _validate(training: Training, epoch: int) -> dict[str, float]:
     state.validated_step = state.step
     with state.timed("validation"):
         meter = LossMeter(training.learner.loss, training.learner.network.spec)
-        result = _measure(training, network, on_batch=meter).result
+        result = measure(training, network, on_batch=meter).result
     training.metrics = metrics_of(result)
     # NaN, where val has no objects, counts as 0: the first weights are saved all the same
     score = result.map_50_95 if result.map_50_95 == result.map_50_95 else 0.0
@@ -330,88 +314,6 @@ def _tell(training: Training, losses: Mapping[str, float] | None = None, *, vali
     except BaseException:  # the way to stop a training: its step is done
         save(training)
         raise
-
-
-def _tell_pace(training: Training, pace: Pace, console: Console) -> None:
-    """Say it where a time budget was short, or the machine busy."""
-    state, workers = training.state, workers_of(training.config, training.learner.device.type)
-    notes = pace_notes(
-        training.schedule,
-        step=state.step,
-        elapsed=state.elapsed,
-        waited_share=pace.waited_share(),
-        workers=workers,
-    )
-    for note in notes:
-        training.folder.event(note.event, **note.numbers)
-        say(console, f"note: {note.text}")
-
-
-def _finish(training: Training, console: Console) -> Evaluation:
-    """Measure the saved best weights once more, as a user will load them; then write the reports."""
-    state, folder = training.state, training.folder
-    with state.timed("validation"):
-        network, _ = load_detector(folder.best)
-        evaluation = _measure(training, fuse(network, device=training.learner.device))
-    # before the report, which takes a while: the weights can be used meanwhile
-    print_evaluation(evaluation, console)
-    say(
-        console,
-        f"best weights: epoch {state.best_epoch + 1}, {state.elapsed / 60:.1f} minutes of training, {folder.best}",
-        f"use them: gridyolo predict --weights {folder.best} --source IMAGE_OR_FOLDER",
-    )
-    result = evaluation.result
-    metrics = {"map_50": result.map_50, "map_50_95": result.map_50_95, "f1": result.f1}
-    training.loggers.finish({f"best/{name}": value for name, value in metrics.items()}, completed=True)
-    hint = loading_hint(
-        state.seconds,
-        training.config,
-        num_images=len(training.data.train.images),
-        input_hw=training.learner.input_hw,
-        device_type=training.learner.device.type,
-    )
-    with state.timed("report"):
-        _write_reports(training, evaluation, hint, console)
-    say(console, describe_time(state.seconds), *([hint] if hint else []))
-    return evaluation
-
-
-def _write_reports(training: Training, evaluation: Evaluation, hint: str, console: Console) -> None:
-    config, folder, seconds = training.config, training.folder, training.state.seconds
-    if config.report:
-        say(console, f"writing the report: {folder.path / 'report.html'}")
-    course = replace(
-        read_course(folder.path / "results.csv", best_epoch=training.state.best_epoch + 1),
-        seconds={text: seconds[stage] for stage, text in STAGES.items() if stage in seconds},
-        hint=hint,
-    )
-    context = ReportContext(
-        title=f"{folder.path.name}: {Path(config.data).name}, val",
-        command=command_of("train", config),
-        configuration=asdict(config),
-        environment=describe_environment(training.learner.device),
-        course=course,
-        first_batch=file_picture(
-            folder.path / _FIRST_BATCH,
-            f"the first batch as the network saw it, with what it was trained on; {_FIRST_BATCH} is larger, and the "
-            "next batches are beside it",
-        ),
-    )
-    write_evaluation(folder.path, evaluation, training.data.val, context, report=config.report)
-    folder.plot(course)
-
-
-def _measure(training: Training, network: nn.Module, on_batch: OnBatch | None = None) -> Evaluation:
-    spec = training.learner.network.spec
-    return evaluate_network(
-        network,
-        training.val_batches,
-        training.data.val,
-        spec=spec,
-        settings=default_settings(spec)[1],
-        device=training.learner.device,
-        on_batch=on_batch,
-    )
 
 
 def _report_images(training: Training, batch: Batch, display: TrainingDisplay) -> None:

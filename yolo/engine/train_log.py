@@ -113,6 +113,10 @@ class RunFolder:
         }
         write_json(self.path / "environment.json", environment)
 
+    def batch_picture(self, number: int) -> Path:
+        """Where a batch is drawn, counted from 0."""
+        return self.path / f"train_batch{number}.jpg"
+
     def epoch(self, row: Mapping[str, Any]) -> None:
         """Append a row to results.csv; absent columns stay empty."""
         path = self.path / "results.csv"

@@ -79,11 +79,11 @@ class TrainState:
     @contextmanager
     def timed(self, stage: str) -> Iterator[None]:
         """Add the time that the block takes to a stage of `time_use.STAGES`."""
-        began = time.perf_counter()
+        began = time.monotonic()
         try:
             yield
         finally:
-            self.seconds[stage] = self.seconds.get(stage, 0.0) + time.perf_counter() - began
+            self.seconds[stage] = self.seconds.get(stage, 0.0) + time.monotonic() - began
 
     def next_epoch(self) -> None:
         """Move on to the first step of the next epoch."""
@@ -120,6 +120,10 @@ class Training:
         """Share of the run that is done, in [0, 1]."""
         self.state.elapsed = time.monotonic() - self.began
         return self.schedule.progress(self.state.step, self.state.elapsed)
+
+    def restart_clock(self) -> None:
+        """Count from now on, after what has been trained already."""
+        self.began = time.monotonic() - self.state.elapsed
 
     def seconds_left(self, progress: float) -> float:
         """Expected time to the end; 0 before the first step."""

@@ -119,8 +119,8 @@ def make_advice(analysis: Analysis, warnings: Sequence[InputWarning] = ()) -> tu
     if nothing:
         return (doubts, nothing) if doubts else (nothing,)
     if analysis.result.map_50 < HARDLY_LEARNED:
-        first = [doubts, _hardly_learned(analysis), _few_images(analysis.result.num_images)]
-        return tuple(item for item in first if item)
+        few = _few_images(analysis.result.num_images)
+        return tuple(item for item in (doubts, _hardly_learned(analysis), few) if item)
     costly = [*_costly_errors(analysis), *_weak_classes(analysis), *_label_errors(analysis)]
     costly.sort(key=lambda pair: -pair[0])
     urgent = [
