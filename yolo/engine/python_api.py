@@ -49,6 +49,9 @@ class TrainOptions(TypedDict, total=False):
     cache: Literal["ram", "disk", "none"]
     cache_mb: int
     cache_dir: StrPath
+    tensorboard: bool
+    wandb: bool
+    mlflow: bool
     report: bool
     runs: StrPath
     name: str
