@@ -1,4 +1,5 @@
 import os
+import platform
 import signal
 import subprocess
 import sys
@@ -6,7 +7,7 @@ from pathlib import Path
 
 import pytest
 
-from yolo.process import FileLock
+from yolo.process import FileLock, freed_memory_kept
 
 HOLD = "import sys; from pathlib import Path; from yolo.process import FileLock\nlock = FileLock(Path(sys.argv[1]))\n"
 
@@ -35,3 +36,20 @@ def test_a_killed_process_holds_nothing_although_its_forked_worker_lives(tmp_pat
         process.wait()
         FileLock(path).release()
         os.kill(worker, signal.SIGKILL)
+
+
+@pytest.mark.skipif(platform.libc_ver()[0] != "glibc", reason="the C library has no mallopt")
+def test_large_arrays_get_the_memory_of_freed_ones_inside_the_block_only() -> None:
+    import resource
+
+    def pages_asked_for() -> int:
+        """Page faults of the second of two large arrays, the first of which has been freed."""
+        for _ in range(2):
+            before = resource.getrusage(resource.RUSAGE_SELF).ru_minflt
+            np.ones(64 << 20, np.uint8)
+        return resource.getrusage(resource.RUSAGE_SELF).ru_minflt - before
+
+    num_pages = (64 << 20) // resource.getpagesize()
+    with freed_memory_kept():
+        assert pages_asked_for() < num_pages / 10
+    assert pages_asked_for() > num_pages / 10
