@@ -1,3 +1,4 @@
+import ctypes
 import os
 import platform
 import signal
@@ -42,11 +43,20 @@ def test_a_killed_process_holds_nothing_although_its_forked_worker_lives(tmp_pat
 def test_large_arrays_get_the_memory_of_freed_ones_inside_the_block_only() -> None:
     import resource
 
+    libc = ctypes.CDLL(None)
+    libc.malloc.restype = ctypes.c_void_p
+    libc.malloc.argtypes = [ctypes.c_size_t]
+    libc.memset.argtypes = [ctypes.c_void_p, ctypes.c_int, ctypes.c_size_t]
+    libc.free.argtypes = [ctypes.c_void_p]
+
     def pages_asked_for() -> int:
         """Page faults of the second of two large arrays, the first of which has been freed."""
+        before = 0
         for _ in range(2):
             before = resource.getrusage(resource.RUSAGE_SELF).ru_minflt
-            np.ones(64 << 20, np.uint8)
+            memory = libc.malloc(64 << 20)
+            libc.memset(memory, 1, 64 << 20)
+            libc.free(memory)
         return resource.getrusage(resource.RUSAGE_SELF).ru_minflt - before
 
     num_pages = (64 << 20) // resource.getpagesize()
