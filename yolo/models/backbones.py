@@ -24,6 +24,7 @@ from torch.fx.proxy import TraceError
 from torchvision.models.feature_extraction import NodePathTracer, create_feature_extractor
 
 from yolo.errors import ConfigError
+from yolo.models.depthwise import use_mixed_depthwise
 from yolo.models.efficientnet_lite import EFFICIENTNET_LITE0, EFFICIENTNET_PIXELS, EfficientNetLite0
 
 TIMM = "timm:"  # what the names of timm's classifiers begin with
@@ -77,13 +78,12 @@ class Backbone(nn.Module):
                 "choose another backbone or another input_size / grid_size"
             )
         self.name = name
-        self.pixels = (
-            PixelFormat(*EFFICIENTNET_PIXELS, is_rotated=True) if name == EFFICIENTNET_LITE0 else PixelFormat()
-        )
+        self.pixels = _pixel_format(name, classifier)
         self.taps = tuple(taps)
         self.body = create_feature_extractor(classifier, [tap.node for tap in taps])
         for graph in (self.body.train_graph, self.body.eval_graph):
             keep_shuffles_channels_last(graph)
+        use_mixed_depthwise(self.body.train_graph, dict(self.body.named_modules()))
         self.body.recompile()  # the code of the graph of training, which was made before the change
 
     def forward(self, images: Tensor) -> list[Tensor]:
