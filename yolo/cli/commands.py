@@ -85,8 +85,10 @@ def predict_command(words: Sequence[str]) -> int:
     """Detect on a source."""
     config = parse("predict", PredictConfig, words)
     console = stdout()
+    from yolo.engine.environment import precision_warnings
     from yolo.engine.predict import predict
 
+    say(console, *precision_warnings(config.precision, config.device))
     summary = predict(config, console)
     count = max(1, summary.num_images)
     stages = ", ".join(f"{name} {1000 * value / count:.1f}" for name, value in summary.seconds.items())

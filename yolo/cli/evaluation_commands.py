@@ -23,8 +23,10 @@ def val_command(words: Sequence[str]) -> int:
     """Measure a detector."""
     config = parse("val", ValConfig, words)
     console = stdout()
+    from yolo.engine.environment import precision_warnings
     from yolo.engine.validate import print_evaluation, validate
 
+    say(console, *precision_warnings(config.precision, config.device))
     run = validate(config)
     for line in run.report.summary_lines():
         say(console, line)

@@ -136,12 +136,13 @@ class Learner:
 def make_fabric(config: TrainConfig) -> Fabric:
     """The device and the precision of a configuration; ConfigError where this machine lacks them."""
     device = choose_device(config.device)
+    backbone = "" if config.cfg else config.backbone
     # Fabric announces its settings at level INFO; the run folder has them
     logging.getLogger("lightning_fabric").setLevel(logging.WARNING)
     return Fabric(
         accelerator=device.type,
         devices=[device.index or 0] if device.type == "cuda" else 1,
-        precision=cast(Any, choose_precision(config.precision, device)),
+        precision=cast(Any, choose_precision(config.precision, device, backbone=backbone)),
     )
 
 

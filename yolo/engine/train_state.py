@@ -22,6 +22,7 @@ from yolo.config import AugmentConfig, LossConfig, ModelConfig, OptimizerConfig,
 from yolo.console import say
 from yolo.darknet.network import DarknetSpec
 from yolo.engine.detector_file import DetectorMetadata, default_settings
+from yolo.engine.environment import precision_warnings
 from yolo.engine.initialise import RANDOM, build_start
 from yolo.engine.learner import Learner, make_fabric
 from yolo.engine.loggers import Loggers
@@ -168,6 +169,7 @@ def prepare(
         saved: state of the training to go on with, of which only the position is taken; None for a new one.
     """
     fabric = make_fabric(config)
+    say(console, *precision_warnings(config.precision, config.device))
     data = TrainingData.read(config, console)
     # a resumed training brings its own weights; the file of its start may be gone
     start = config if saved is None else replace(config, weights=RANDOM)
