@@ -99,6 +99,13 @@ def test_without_val_a_fifth_is_held_out_and_both_have_the_same_classes(tmp_path
     assert train.report.images_found == 16
 
 
+def test_a_single_image_cannot_be_divided(tmp_path: Path) -> None:
+    put_yolo(tmp_path, "train", {"i0": "0 .5 .5 .5 .5"})
+    with pytest.raises(DataError, match=r"split 'val': no image is left; one image cannot be divided: add more, or"):
+        read_split(find_dataset(tmp_path), "val")
+    assert len(read_split(find_dataset(tmp_path), "train").images) == 1
+
+
 def test_a_split_that_is_absent_names_those_that_exist(tmp_path: Path) -> None:
     with pytest.raises(DataError, match=r"there is no split 'test'; there are: train, val$"):
         read_split(find_dataset(_three_classes(tmp_path)), "test")

@@ -1,12 +1,30 @@
+import io
 from pathlib import Path
 
 import pytest
+from rich.console import Console
 
+from tests.engine.shapes import draw_shapes, quick_config
 from yolo.config import TrainConfig
 from yolo.data.cache import DiskCache, MemoryCache
-from yolo.engine.train_data import open_cache
+from yolo.engine.train_data import TrainingData, open_cache
 
+NOTE = "no val split: a fifth of the images, chosen by a hash of their ids, is held out of train"
 INPUT_HW = (32, 32)  # 3,072 bytes an image
+
+
+def test_what_both_splits_were_made_of_is_said_once(tmp_path: Path) -> None:
+    """It was printed three times: for the dataset, for train and for val."""
+    data = draw_shapes(tmp_path / "data")
+    data.write_text("path: .\ntrain: images/train\nnames: [red, blue]\n")
+    console = Console(record=True, width=500, file=io.StringIO())
+    TrainingData.read(quick_config(data, tmp_path), console)
+    lines = console.export_text().splitlines()
+    assert lines == [
+        "train: 6 of 6 images kept (0 without objects), 12 of 12 objects kept (0 clipped)",
+        f"  note: {NOTE}",
+        "val: 2 of 2 images kept (0 without objects), 4 of 4 objects kept (0 clipped)",
+    ]
 
 
 def test_no_cache_where_none_is_wanted_and_none_for_floats() -> None:

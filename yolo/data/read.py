@@ -244,9 +244,11 @@ def _check_something_left(descriptor: DatasetDescriptor, name: str, names: Names
     """End where reading on would only produce nonsense: no images, no labels at all, no class in common."""
     summary = "\n".join(report.summary_lines())
     place = f"{printable(descriptor.root)}, split {name!r}"
-    if report.images_kept == 0:
-        raise DataError(f"{place}: no image is left\n{summary}")
     held_out = any(source.part == "held_out" for source in descriptor.splits[name])
+    if report.images_kept == 0:
+        is_single = held_out and not report.images_found
+        remedy = "; one image cannot be divided: add more, or name a val split in a dataset YAML" if is_single else ""
+        raise DataError(f"{place}: no image is left{remedy}\n{summary}")
     if report.label_files_missing == report.images_kept and not held_out:
         raise DataError(f"{place}: not one of its images has a label file; are they elsewhere?\n{summary}")
     if report.objects_kept == 0 and report.objects_found:

@@ -311,8 +311,9 @@ def _tell(training: Training, losses: Mapping[str, float] | None = None, *, vali
     )
     try:
         training.on_progress(told)
-    except BaseException:  # the way to stop a training: its step is done
+    except BaseException as error:  # the way to stop a training: its step is done
         save(training)
+        training.folder.event("interrupted", step=state.step, signal="", error=type(error).__name__)
         raise
 
 

@@ -51,7 +51,9 @@ class TrainingData:
         dataset = find_dataset(Path(config.data))
         train = read_split(dataset, "train", box_policy=config.box_policy)
         val = read_split(dataset, "val", class_names=train.class_names, box_policy=config.box_policy)
-        say(console, *dataset.notes, *train.report.summary_lines(), *val.report.summary_lines())
+        said = {f"  note: {note}" for note in train.report.notes}  # those of the dataset are in both reports
+        say(console, *train.report.summary_lines())
+        say(console, *(line for line in val.report.summary_lines() if line not in said))
         if not len(train.images.objects):
             raise DataError(f"{config.data}: no image of train has an object: there is nothing to learn")
         return cls(config=config, train=train, val=val)
