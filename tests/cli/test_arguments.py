@@ -23,6 +23,18 @@ def test_values_are_left_alone() -> None:
     assert normalise(["source=my=odd-name.jpg"]) == ["--source=my=odd-name.jpg"]
 
 
+def test_what_is_true_or_false_may_stand_without_a_value() -> None:
+    words = ["--wandb", "data=d", "--clear-seen", "true", "--mlflow", "--loss.rescore", "False", "--optimizer.nesterov"]
+    config = parse("train", TrainConfig, words)
+    assert (config.data, config.wandb, config.clear_seen, config.mlflow, config.tensorboard) == (
+        "d", True, True, True, False,
+    )  # fmt: skip
+    assert (config.loss.rescore, config.optimizer.nesterov) == (False, True)
+    with pytest.raises(ConfigError, match="expected one argument"):
+        parse("train", TrainConfig, ["data=d", "--name", "--wandb"])
+    assert value_of("cfg", ["--wandb", "cfg=a"], flags=["wandb"]) == "a"
+
+
 def test_dotted_keys_reach_the_groups() -> None:
     config = parse("train", TrainConfig, ["data=d", "--optimizer.name", "sgd", "loss.ignore_iou=null", "lr0=0.1"])
     assert config.optimizer.name == "sgd"

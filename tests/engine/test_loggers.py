@@ -34,7 +34,7 @@ class Calls:
 
 class WandbRun:
     def __init__(self, calls: Calls, run_id: str) -> None:
-        self.id, self.url, self.dir, self._calls = run_id, None, "offline-run/files", calls
+        self.id, self.offline, self.dir, self._calls = run_id, True, "offline-run/files", calls
         self.summary = SimpleNamespace(update=lambda values: calls.note("summary", values))
 
     def log(self, values: dict[str, float], step: int) -> None:

@@ -12,11 +12,12 @@ from __future__ import annotations
 import argparse
 import difflib
 import re
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Collection, Mapping, Sequence
 from dataclasses import asdict, is_dataclass
 from importlib import resources
+from itertools import zip_longest
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated, Any, TypeVar, get_origin, get_type_hints
+from typing import TYPE_CHECKING, Annotated, Any, TypeVar, cast, get_origin, get_type_hints
 
 import yaml
 from jsonargparse import ArgumentParser
@@ -51,7 +52,7 @@ def parse(
         ConfigError: an unknown option, a value of the wrong kind, or a combination that makes no sense.
         SystemExit: after --help, --help-all or --print_config.
     """
-    words = normalise(words)
+    words = normalise(words, flags=flags_of(config_class))
     parser = _build_parser(command, config_class, show_all="--help_all" in words)
     parser.set_defaults(dict(defaults or {}))
     if "--help_all" in words or "--help" in words or "-h" in words:
@@ -76,14 +77,25 @@ def _print_config(config_class: type[Any], arguments: Mapping[str, Any]) -> None
     print(yaml.safe_dump(asdict(checked) | dict.fromkeys(unknown, ""), sort_keys=False), end="")
 
 
-def value_of(name: str, words: Sequence[str]) -> Any:
+def flags_of(config_class: type[Any], section: str = "") -> frozenset[str]:
+    """The dotted keys of the options that are true or false, and so may stand without a value."""
+    found = frozenset[str]()
+    for name, kind in get_type_hints(config_class).items():
+        if is_dataclass(kind):
+            found |= flags_of(cast(type[Any], kind), f"{section}{name}.")
+        elif kind is bool:
+            found |= {section + name}
+    return found
+
+
+def value_of(name: str, words: Sequence[str], *, flags: Collection[str] = ()) -> Any:
     """Value of a top-level option as given on a command line or in its --config file; None where it is not.
 
     >>> value_of("cfg", ["data=d", "--cfg", "yolov1"])
     'yolov1'
     """
     found = None
-    words = normalise(words)
+    words = normalise(words, flags=flags)
     for place, word in enumerate(words):
         key, equals, value = word.partition("=")
         value = value if equals else "".join(words[place + 1 : place + 2])
@@ -94,15 +106,15 @@ def value_of(name: str, words: Sequence[str]) -> Any:
     return found
 
 
-def normalise(words: Sequence[str]) -> list[str]:
+def normalise(words: Sequence[str], *, flags: Collection[str] = ()) -> list[str]:
     """Rewrite every spelling of an option as `--name_with_underscores`, values untouched.
 
-    >>> normalise(["batch=8", "--max-minutes", "5", "--name", "a=b", "--no-save-images"])
-    ['--batch_size=8', '--max_minutes', '5', '--name', 'a=b', '--save_images=false']
+    >>> normalise(["batch=8", "--max-minutes", "5", "--name", "a=b", "--no-save-images", "--video"], flags=["video"])
+    ['--batch_size=8', '--max_minutes', '5', '--name', 'a=b', '--save_images=false', '--video=true']
     """
     result: list[str] = []
     is_value = False
-    for word in words:
+    for word, following in zip_longest(words, words[1:], fillvalue=""):
         if is_value:
             result.append(_recipe(word) if result[-1] == "--config" else word)
             is_value = False
@@ -115,6 +127,8 @@ def normalise(words: Sequence[str]) -> list[str]:
             if name.startswith("no_") and not equals:
                 name, equals, value = name.removeprefix("no_"), "=", "false"
             name = ALIASES.get(name, name)
+            if name in flags and not equals and following.lower() not in ("true", "false"):
+                equals, value = "=", "true"
             word = f"--{name}{equals}{_recipe(value) if equals and name == 'config' else value}"
             is_value = not equals and word not in _NO_VALUE
         result.append(word)

@@ -9,7 +9,7 @@ from importlib import import_module
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from yolo.cli.arguments import parse, run_action, value_of
+from yolo.cli.arguments import flags_of, parse, run_action, value_of
 from yolo.config import (
     DarknetExportConfig,
     DarknetImportConfig,
@@ -146,13 +146,14 @@ def _darknet_export(words: Sequence[str]) -> int:
 
 def _cfg_defaults(words: Sequence[str]) -> dict[str, Any]:
     """The options that a darknet cfg on the command line sets, where there is one."""
-    cfg = value_of("cfg", words)
+    flags = flags_of(TrainConfig)
+    cfg = value_of("cfg", words, flags=flags)
     if not cfg:
         return {}
     from yolo.darknet.recipe import training_defaults
 
     defaults = training_defaults(str(cfg))
-    if value_of("epochs", words) is not None:  # the user's measure of length replaces darknet's
+    if value_of("epochs", words, flags=flags) is not None:  # the user's measure of length replaces darknet's
         del defaults["max_batches"]
     return defaults
 

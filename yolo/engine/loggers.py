@@ -28,9 +28,10 @@ _EVERY_STEPS = 10  # how often single steps are logged
 _PROJECT = "gridyolo"  # W&B's project and MLflow's experiment, where no variable names another
 _MAX_PARAMS = 100  # that MLflow takes at once
 _IDS = "loggers.json"
-# Set where the user has not: neither client reports to its maker, nor holds a training up for minutes.
+# Set where the user has not: no client reports to its maker, nor holds a training up for minutes.
 _VARIABLES: Final = {
     "MLFLOW_DISABLE_TELEMETRY": "true",
+    "MLFLOW_ALLOW_FILE_STORE": "true",  # a local store without a database
     "MLFLOW_HTTP_REQUEST_MAX_RETRIES": "2",
     "MLFLOW_HTTP_REQUEST_TIMEOUT": "15",
     "WANDB_ERROR_REPORTING": "false",
@@ -167,7 +168,8 @@ class _WeightsAndBiases:
             **({"id": run_id, "resume": "allow"} if run_id else {}),
         )
         self.run_id = str(self._run.id)
-        self.place = self._run.url or f"{Path(self._run.dir).parent} (offline; send it with: wandb sync)"
+        kept = Path(self._run.dir).parent
+        self.place = f"{kept} (offline; to send it: wandb sync {kept})" if self._run.offline else str(self._run.url)
 
     def log(self, values: Mapping[str, float], step: int) -> None:
         self._run.log(dict(values), step=step)
@@ -183,8 +185,10 @@ class _MLflow:
 
     def __init__(self, folder: Path, config: Mapping[str, Any], run_id: str, first_step: int) -> None:
         self._entities = import_module("mlflow.entities")
-        self.place = os.environ.get("MLFLOW_TRACKING_URI") or (folder / "mlruns").absolute().as_uri()
-        self._client = import_module("mlflow.tracking").MlflowClient(tracking_uri=self.place)
+        local = (folder / "mlruns").absolute().as_uri()
+        uri = os.environ.get("MLFLOW_TRACKING_URI") or local
+        self.place = f"MLFLOW_ALLOW_FILE_STORE=true mlflow ui --backend-store-uri {uri}" if uri == local else uri
+        self._client = import_module("mlflow.tracking").MlflowClient(tracking_uri=uri)
         self.run_id = run_id or self._new_run(folder.name, config)
         if run_id:
             self._client.update_run(run_id, status="RUNNING")
