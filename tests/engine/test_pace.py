@@ -63,8 +63,24 @@ def test_a_run_with_processes_of_its_own_may_have_been_in_its_own_way() -> None:
 
 
 @pytest.mark.parametrize("changes", [{"seconds": None}, {"elapsed": 59.0}])
-def test_only_a_time_budget_can_be_short(changes: dict[str, float | None]) -> None:
-    assert notes_of(step=3, share=0.9, **changes) == []  # type: ignore[arg-type]
+def test_a_busy_machine_matters_to_a_time_budget_only(changes: dict[str, float | None]) -> None:
+    assert notes_of(step=300, share=0.9, **changes) == []  # type: ignore[arg-type]
+
+
+@pytest.mark.parametrize(("limits", "more"), [({"epochs": 2}, "--epochs"), ({"updates": 40}, "--max-batches")])
+def test_a_run_that_was_planned_short_is_told_as_well(limits: dict[str, int], more: str) -> None:
+    schedule = Schedule(
+        steps_per_epoch=20,
+        epochs=limits.get("epochs"),
+        updates=limits.get("updates"),
+        seconds=None,
+        warmup=0.03,
+        final_lr=0.01,
+    )
+    (note,) = pace_notes(schedule, step=40, elapsed=9.0, waited_share=0.9, workers=0)
+    assert note.text == (
+        f"only 40 steps (2.0 epochs) were trained; a detector usually needs at least 300 steps: give it more {more}"
+    )
 
 
 @pytest.mark.skipif(Pace().waited_share() is None, reason="the system does not say how long a thread waited")

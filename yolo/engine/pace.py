@@ -1,4 +1,4 @@
-"""What is said of a run that its time budget ended: whether it got few steps, and whether others used the CPU."""
+"""What is said at the end of a run: whether it was short, and whether others used the CPU that its time was for."""
 
 from __future__ import annotations
 
@@ -42,7 +42,7 @@ class PaceNote(NamedTuple):
 def pace_notes(
     schedule: Schedule, *, step: int, elapsed: float, waited_share: float | None, workers: int
 ) -> Iterator[PaceNote]:
-    """What to say of a run; nothing unless its time budget ended it.
+    """What to say of a run at its end, where it was short, or its time budget was short of cores.
 
     Args:
         schedule: of the run.
@@ -51,16 +51,20 @@ def pace_notes(
         waited_share: of the time, see `Pace`.
         workers: processes that load images.
     """
-    if schedule.seconds is None or elapsed < schedule.seconds:
-        return
     epochs = step / schedule.steps_per_epoch
-    if step < _USUAL_STEPS or epochs < _USUAL_EPOCHS:
+    by_time = schedule.seconds is not None and elapsed >= schedule.seconds
+    if step < _USUAL_STEPS or (by_time and epochs < _USUAL_EPOCHS):
+        if schedule.seconds is not None and by_time:
+            where, more = f"fitted into {minutes(schedule.seconds)}", "--max-minutes, or a smaller --input-size"
+        else:
+            where, more = "were trained", "--max-batches" if schedule.updates else "--epochs"
+        usual = f"{_USUAL_STEPS} steps" + (f" and {_USUAL_EPOCHS} epochs" if by_time else "")
         text = (
-            f"only {counted(step, 'step', 'steps')} ({epochs:.1f} epochs) fitted into {minutes(schedule.seconds)}; a "
-            f"detector usually needs at least {_USUAL_STEPS} steps and {_USUAL_EPOCHS} epochs: give it more "
-            "--max-minutes, or a smaller --input-size"
+            f"only {counted(step, 'step', 'steps')} ({epochs:.1f} epochs) {where}; a detector usually needs at least "
         )
-        yield PaceNote("few steps", text, {"steps": step, "epochs": round(epochs, 2)})
+        yield PaceNote("few steps", f"{text}{usual}: give it more {more}", {"steps": step, "epochs": round(epochs, 2)})
+    if not by_time:
+        return
     if waited_share is not None and waited_share >= _BUSY_SHARE:
         others = "other programs, or its own --workers," if workers else "other programs"
         text = (

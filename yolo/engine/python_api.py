@@ -153,7 +153,9 @@ def validate(
     config = make_config(ValConfig, {"weights": weights, "data": data, **options})
     run = validation.validate(config, on_progress)
     if (console := _console(console, verbose)) is not None:
-        say(console, *run.report.summary_lines(), str(run.metrics), f"results: {run.folder}")
+        say(console, *run.report.summary_lines())
+        validation.print_evaluation(run.evaluation, console)
+        say(console, f"results: {run.folder}")
     return run
 
 
