@@ -56,8 +56,8 @@ def test_the_loss_is_the_sum_of_its_terms_where_all_are_known(tmp_path: Path) ->
 def test_panels_show_what_is_known_within_their_axes(tmp_path: Path) -> None:
     course = course_of(tmp_path, make_rows(9))
     panels = [*main_panels(course), *term_panels(course)]
-    assert [panel.title.split(",")[0].split(" (")[0] for panel in panels] == [
-        "Loss", "mAP on val", "Learning rate", "Gradient norm", "centre", "size", "confidence", "confidence", "class",
+    assert [panel.title.split(":")[0] for panel in panels] == [
+        "Loss", "mAP on val", "Learning rate", "Gradient norm", "Centre", "Size", "Objects", "Background", "Class",
     ]  # fmt: skip
     for panel in panels:
         assert 3 <= len(panel.ticks) <= 8

@@ -35,6 +35,7 @@ _VARIABLES: Final = {
     "MLFLOW_HTTP_REQUEST_MAX_RETRIES": "2",
     "MLFLOW_HTTP_REQUEST_TIMEOUT": "15",
     "WANDB_ERROR_REPORTING": "false",
+    "WANDB_INIT_TIMEOUT": "30",
 }
 # option -> what has to be imported, and the extra of the same name that brings it
 _MODULES: Final = {"tensorboard": "tensorboard", "wandb": "wandb", "mlflow": "mlflow"}

@@ -24,11 +24,11 @@ Item = TypeVar("Item")
 _MAX_POINTS = 300  # of a curve on the page, and
 _MAX_ROWS = 100  # of the table: a file may have thousands of epochs
 _TERMS: Final = {
-    "coord_xy": "centre (coord_xy)",
-    "coord_wh": "size (coord_wh)",
-    "conf_obj": "confidence, objects (conf_obj)",
-    "conf_noobj": "confidence, elsewhere (conf_noobj)",
-    "class_prob": "class (class_prob)",
+    "coord_xy": "Centre: coord_xy",
+    "coord_wh": "Size: coord_wh",
+    "conf_obj": "Objects: conf_obj",
+    "conf_noobj": "Background: conf_noobj",
+    "class_prob": "Class: class_prob",
 }
 _COLOURS: Final = ("#0b6bb8", "#c2410c", "#15803d", "#8b2fc9")  # those of the page, in its order
 _DASHES: Final = ((), (5, 2))
@@ -144,7 +144,7 @@ def main_panels(course: Course) -> list[Panel]:
         _panel(course, "Loss", {"train/loss": "train", "val/loss": "val"}, is_log=True),
         _panel(course, "mAP on val", {"metrics/mAP50": "mAP@0.5", "metrics/mAP50-95": "mAP@0.5:0.95"}, ends=(0, 1)),
         _panel(course, "Learning rate", names, ends=(0, None)),
-        _panel(course, "Gradient norm", {"grad_norm": "mean of the epoch"}, is_log=True),
+        _panel(course, "Gradient norm", {"grad_norm": "mean of each epoch"}, is_log=True),
     ]
     return [panel for panel in panels if panel.curves]
 
