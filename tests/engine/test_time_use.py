@@ -33,7 +33,7 @@ def test_little_waiting_in_share_or_in_seconds_needs_no_hint(seconds: dict[str, 
 
 
 def test_only_options_that_apply_are_named() -> None:
-    start = "loading images limits the speed (30 % of the time was spent waiting): try "
+    start = "loading images limits the speed: try "
     assert hint(cache="none", workers=8) == f"{start}--cache ram or a smaller --input-size"
     assert hint(cache="ram", workers=8) == f"{start}a smaller --input-size"
     assert hint(cache="ram", workers=2) == f"{start}--workers 8 or a smaller --input-size"

@@ -13,10 +13,11 @@ from yolo.detection_sets import DetectionSet, EvaluationData, ImageTable, TruthS
 from yolo.evaluation.comparison import ImageChange
 from yolo.evaluation.examples import Example
 from yolo.evaluation.matching import match
+from yolo.images import write_image
 from yolo.media.crops import PAPER, Decoded
 from yolo.media.drawing import BLUE, ORANGE
 from yolo.report.page import CasePicture
-from yolo.report.pictures import CasePictures, ChangePictures, case_caption
+from yolo.report.pictures import CasePictures, ChangePictures, case_caption, file_picture
 
 NAMES = ("cat", "dog <b>")
 
@@ -359,3 +360,15 @@ def test_both_detectors_are_shown_on_the_same_part(tmp_path: Path) -> None:
     )
     assert ChangePictures(a, b, (0.5, 0.5), max_bytes=100)(change) == (None, None)
     assert ChangePictures(a, a, (0.5, 0.5))(change) == (None, None)  # no file is known
+
+
+def test_a_file_fits_the_page_and_one_that_is_missing_gives_no_picture(tmp_path: Path) -> None:
+    write_image(tmp_path / "wide.png", np.full((500, 2000, 3), 90, np.uint8))
+    picture = file_picture(tmp_path / "wide.png", "what it shows", side=800)
+    assert picture is not None
+    assert (picture.width, picture.height, picture.alt, picture.caption) == (800, 200, *["what it shows"] * 2)
+    assert picture.source.startswith("data:image/jpeg;base64,")
+    small = file_picture(tmp_path / "wide.png", "", side=4000)
+    assert small is not None
+    assert small.width == 2000
+    assert file_picture(tmp_path / "missing.png", "") is None

@@ -59,7 +59,7 @@ def loading_hint(
         "a smaller --input-size" if not config.cfg else "a smaller input in the cfg",
     ]
     listed = ", ".join(options[:-1]) + " or " * (len(options) > 1) + options[-1]
-    return f"loading images limits the speed ({share(waited / total)} of the time was spent waiting): try {listed}"
+    return f"loading images limits the speed: try {listed}"
 
 
 def _caching_options(config: TrainConfig, num_images: int, input_hw: tuple[int, int]) -> list[str]:

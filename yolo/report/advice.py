@@ -165,8 +165,8 @@ def _nothing_to_measure(analysis: Analysis) -> Advice | None:
         return Advice("error", "There are no objects to be found.", text, "data")
     if not len(analysis.matches.problem.detections):
         text = (
-            "Every number is 0 or undefined. Check the detections file, the score threshold it was written with, and "
-            "the names of the images."
+            "Every number is 0 or undefined. After a short training this may be normal: train longer. Of a detections "
+            "file check the score threshold it was written with, and the names of the images."
         )
         return Advice("error", "The detector found nothing at all.", text, "data")
     return None
