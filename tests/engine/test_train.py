@@ -13,7 +13,7 @@ from rich.console import Console
 
 from tests.data.dataset_trees import coco_content, put_image, put_json
 from tests.engine.darknet_detectors import tiny_config
-from tests.engine.runs import rows_of
+from tests.engine.runs import interrupt_after, rows_of
 from tests.engine.shapes import break_image, draw_shapes, quick_config
 from yolo.config import AugmentConfig, LossConfig, ModelConfig, OptimizerConfig
 from yolo.data.dataset import SampleKey
@@ -23,6 +23,7 @@ from yolo.engine.detector_file import load_detector
 from yolo.engine.learner import Learner, make_optimizer
 from yolo.engine.progress import TrainingProgress
 from yolo.engine.train import TrainingRun, train
+from yolo.engine.train_log import RunFolder
 from yolo.engine.train_state import Training, save
 from yolo.errors import ConfigError, DataError, GridYoloError
 from yolo.losses.yolo_loss import TERM_NAMES, LossTerms, YoloLoss
@@ -85,6 +86,21 @@ def test_the_course_of_a_training_is_written_down(
     assert set(run.seconds) == {"steps", "images", "validation", "saving", "report"}
     *_, last = (json.loads(line) for line in (run.folder / "events.jsonl").read_text().splitlines())
     assert last["seconds"] == pytest.approx(run.seconds, abs=0.01)
+
+
+def test_the_curves_of_a_training_that_goes_on_or_was_interrupted(
+    shapes: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    drawn: list[int] = []
+    monkeypatch.setattr("yolo.engine.train_log._REDRAWN_SECONDS", 0.0)
+    monkeypatch.setattr(RunFolder, "plot", lambda folder, course: drawn.append(len(course.rows)))
+    train(tiny_config(shapes, tmp_path, epochs=3))
+    assert drawn == [1, 2, 3, 3]
+    drawn.clear()
+    monkeypatch.setattr("yolo.engine.train_log._REDRAWN_SECONDS", 60.0)
+    interrupt_after(3, monkeypatch)
+    assert train(tiny_config(shapes, tmp_path, epochs=3)).interrupted
+    assert drawn == [1]
 
 
 def test_the_first_three_batches_are_drawn_as_they_are_trained_on(

@@ -121,6 +121,8 @@ def _run(training: Training, console: Console) -> TrainingRun:
         if not stop:
             tell_pace(training, pace, console)
         write_json(training.folder.path / "data.json", training.data.to_dict())
+        if stop:
+            training.folder.plot(training.folder.course(state.best_epoch + 1))
         evaluation = None if stop else finish(training, console)
     finally:
         training.loggers.finish({}, completed=False)  # unless `finish` has done it
@@ -165,6 +167,7 @@ def _fit(training: Training, stop: StopRequest, display: TrainingDisplay) -> Non
             _end_epoch(training, display, images_per_second=speed)
         with state.timed("saving"):
             save(training)
+            training.folder.plot_now_and_then(state.best_epoch + 1)
         if not stop and state.validated_step == state.step:
             _tell(training, validated=True)
     if not stop:

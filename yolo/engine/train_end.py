@@ -19,7 +19,6 @@ from yolo.engine.time_use import STAGES, describe_time, loading_hint
 from yolo.engine.train_state import Training
 from yolo.engine.validate import Evaluation, OnBatch, evaluate_network, print_evaluation, workers_of, write_evaluation
 from yolo.models.fusion import fuse
-from yolo.report.course import read_course
 from yolo.report.page import ReportContext
 from yolo.report.pictures import file_picture
 
@@ -72,7 +71,7 @@ def _write_reports(training: Training, evaluation: Evaluation, hint: str, consol
     if config.report:
         say(console, f"writing the report: {folder.path / 'report.html'}")
     course = replace(
-        read_course(folder.path / "results.csv", best_epoch=training.state.best_epoch + 1),
+        folder.course(training.state.best_epoch + 1),
         seconds={text: seconds[stage] for stage, text in STAGES.items() if stage in seconds},
         hint=hint,
     )

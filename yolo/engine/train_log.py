@@ -33,7 +33,7 @@ from yolo.files import new_folder, remove_unfinished, saving, write_json, write_
 from yolo.losses.yolo_loss import TERM_NAMES
 from yolo.models.network import Spec
 from yolo.process import FileLock
-from yolo.report.course import Course, plot_course
+from yolo.report.course import Course, plot_course, read_course
 
 # The names that people's scripts already parse.
 COLUMNS = (
@@ -48,6 +48,8 @@ COLUMNS = (
     *(f"val/{term}_loss" for term in TERM_NAMES),
     "grad_norm",
 )
+# Drawing takes about a second.
+_REDRAWN_SECONDS = 300.0
 # Names of the loss terms that fit into a line of a terminal.
 _SHORT = {"coord_xy": "xy", "coord_wh": "wh", "conf_obj": "obj", "conf_noobj": "noobj", "class_prob": "class"}
 
@@ -73,6 +75,7 @@ class RunFolder:
         self.last = weights / "last.ckpt"
         self.best = weights / "best.safetensors"
         self._events = path / "events.jsonl"
+        self._drawn = time.monotonic()
         with saving(path):
             weights.mkdir(exist_ok=True)
             try:
@@ -152,9 +155,19 @@ class RunFolder:
         with saving(self._events), self._events.open("a", encoding="utf-8") as file:
             file.write(json.dumps(line, ensure_ascii=False, allow_nan=False) + "\n")
 
+    def course(self, best_epoch: int) -> Course:
+        """What results.csv says so far; `best_epoch` is that of the best weights, from 1."""
+        return read_course(self.path / "results.csv", best_epoch=best_epoch)
+
     def plot(self, course: Course) -> None:
         """Draw results.png."""
         plot_course(course, self.path / "results.png")
+        self._drawn = time.monotonic()
+
+    def plot_now_and_then(self, best_epoch: int) -> None:
+        """Draw results.png again if it is some minutes old, so that a long training can be watched."""
+        if time.monotonic() - self._drawn >= _REDRAWN_SECONDS:
+            self.plot(self.course(best_epoch))
 
 
 class TrainingDisplay:
