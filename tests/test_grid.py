@@ -137,6 +137,23 @@ def test_blocks_there_and_back(side: int, boxes: int, classes: int) -> None:
     assert torch.equal(to_blocks(spec, spec.from_blocks(flat)), flat)
     raw = torch.rand(2, side, side, spec.depth)
     assert torch.equal(spec.from_blocks(to_blocks(spec, raw)), raw)
+    assert torch.equal(spec.to_blocks(raw), to_blocks(spec, raw))
+
+
+def test_class_values_are_taken_over_by_label_and_box_values_as_they_are() -> None:
+    """Own classes 0, 1, 2; the other grid has its own 0 as this grid's 2, and its 1 as this grid's 0."""
+    other = GridSpec(grid_size=4, boxes_per_cell=2, num_classes=2, coding="linear")
+    own, theirs = torch.arange(13.0), torch.arange(100.0, 112.0)  # box values 100 to 109, class values 110, 111
+    made = spec().with_classes_of(own, other, theirs, {2: 0, 0: 1})
+    assert made.tolist() == [*range(100, 110), 111, 11, 110]
+    assert own.tolist() == [*range(13)]
+    assert spec().with_classes_of(own, other, theirs, {}).tolist() == [*range(100, 110), 10, 11, 12]
+
+
+def test_grids_with_other_predictors_have_no_common_box_values() -> None:
+    other = GridSpec(grid_size=4, boxes_per_cell=1, num_classes=3)
+    with pytest.raises(ValueError, match="B must be 2 in both grids, got 1"):
+        spec().with_classes_of(torch.zeros(13), other, torch.zeros(8), {})
 
 
 def test_blocks_of_another_length_are_refused() -> None:

@@ -10,7 +10,18 @@ LAYERS = (
     # types, checked values and errors: no maths
     {"arrays", "errors", "_version", "config", "detection_sets", "structures"},
     # one concept each
-    {"boxes", "console", "files", "geometry", "grid", "images", "process", "randomness", "thresholds"},
+    {
+        "boxes",
+        "console",
+        "files",
+        "geometry",
+        "grid",
+        "images",
+        "process",
+        "randomness",
+        "thresholds",
+        "weights_header",
+    },
     # what files mean: annotation formats, and everything of darknet
     {"formats", "darknet"},
     # one stage each, none knows another

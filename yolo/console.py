@@ -85,3 +85,13 @@ def counted(number: int, one: str, many: str) -> str:
     ('1 label is', '1,200 labels are')
     """
     return f"{number:,} {one if number == 1 else many}"
+
+
+def listed(names: Sequence[str], most: int = 6) -> str:
+    """Names as a list that is cut where it is long.
+
+    >>> listed(["cat", "dog"]), listed(["cat", "dog", "cow"], most=2)
+    ('cat, dog', 'cat, dog, ... (3 in all)')
+    """
+    more = f", ... ({len(names)} in all)" if len(names) > most else ""
+    return ", ".join(names[:most]) + more

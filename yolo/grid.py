@@ -10,7 +10,7 @@ Two codings of the same numbers:
     logistic  the modern one: a sigmoid of the outputs is.
 
 darknet's networks answer with one flat vector of three blocks, each in the order of the cells: all class values,
-all confidences, all boxes. `from_blocks` makes `raw` of that.
+all confidences, all boxes. `from_blocks` makes `raw` of that, `to_blocks` is its inverse.
 
 Shape letters: N batch, S grid side, B predictors per cell, C classes, T objects; D = B·5+C.
 Source: Redmon et al. 2016, section 2; darknet src/detection_layer.c.
@@ -18,6 +18,7 @@ Source: Redmon et al. 2016, section 2; darknet src/detection_layer.c.
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Literal, NamedTuple
 
@@ -114,6 +115,32 @@ class GridSpec:
                 class_probs=class_probs.unflatten(-1, (side, side, self.num_classes)),
             )
         )
+
+    def to_blocks(self, raw: Tensor) -> Tensor:
+        """The flat output (…, K) that `from_blocks` makes raw (…, S, S, D) of."""
+        parts = self.split(raw)
+        box = torch.cat((parts.offset_xy, parts.size_wh), dim=-1)  # (…, S, S, B, 4)
+        blocks = (parts.class_probs.flatten(-3), parts.confidence.flatten(-3), box.flatten(-4))
+        return torch.cat(blocks, dim=-1)
+
+    def with_classes_of(self, raw: Tensor, other: GridSpec, theirs: Tensor, labels: Mapping[int, int]) -> Tensor:
+        """What a grid with the same predictors and other classes answers, in this grid's layout.
+
+        Args:
+            raw: (…, D) of this grid, whose class values stay where the other grid does not have the class.
+            other: with the same B.
+            theirs: (…, D') of `other`, with the same leading axes.
+            labels: this grid's label -> the other's, of the classes that both have.
+
+        Returns:
+            (…, D): the box values of `theirs`, its class values at the labels of this grid, and the rest of `raw`.
+        """
+        if other.boxes_per_cell != self.boxes_per_cell:
+            raise ValueError(f"B must be {self.boxes_per_cell} in both grids, got {other.boxes_per_cell}")
+        its = other.split(theirs)
+        class_probs = self.split(raw).class_probs.clone()
+        class_probs[..., list(labels)] = its.class_probs[..., list(labels.values())]
+        return self.join(its._replace(class_probs=class_probs))
 
     def activate(self, parts: GridParts) -> GridParts:
         """From the network's outputs to the numbers they stand for."""

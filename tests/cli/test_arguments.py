@@ -5,7 +5,7 @@ import pytest
 import yaml
 
 import yolo.config
-from yolo.cli.arguments import _build_parser, normalise, parse, value_of
+from yolo.cli.arguments import _build_parser, given_options, normalise, parse, value_of
 from yolo.config import PredictConfig, TrainConfig, ValConfig
 from yolo.errors import ConfigError
 
@@ -184,3 +184,24 @@ def test_defaults_stand_behind_files_and_words(tmp_path: Path) -> None:
     config = parse("train", TrainConfig, ["data=d", "--config", str(file), "lr0=0.25"], defaults=defaults)
     assert (config.epochs, config.batch_size) == (7, 3)
     assert (config.loss.lambda_coord, config.loss.lambda_obj, config.optimizer.lr) == (2.0, 8.0, 0.25)
+
+
+def test_given_options_are_those_of_files_and_words_whatever_their_values(tmp_path: Path) -> None:
+    file = tmp_path / "recipe.yaml"
+    file.write_text("epochs: 7\nloss:\n  lambda_coord: 5.0\n")
+    words = ["--resume", "run", "--config", str(file), "lr0=2e-3", "--device=auto"]
+    given = given_options("train", TrainConfig, words)
+    assert given == {"resume", "epochs", "loss.lambda_coord", "optimizer.lr", "device"}
+
+
+def test_factors_of_the_learning_rate_are_written_as_json(tmp_path: Path) -> None:
+    words = ["data=d", "--optimizer.lr-factors", '{"backbone": 0.1, "head.*": 2}', "--freeze", "2"]
+    config = parse("train", TrainConfig, words)
+    assert config.optimizer.lr_factors == {"backbone": 0.1, "head.*": 2}
+    assert str(config.freeze) == "2"
+    file = tmp_path / "recipe.yaml"
+    file.write_text("freeze: 2\noptimizer:\n  lr_factors:\n    stage2: 0.5\n")
+    config = parse("train", TrainConfig, ["data=d", "--config", str(file)])
+    assert (config.optimizer.lr_factors, str(config.freeze)) == ({"stage2": 0.5}, "2")
+    with pytest.raises(ConfigError, match="the factor of backbone must be positive, got 0"):
+        parse("train", TrainConfig, ["data=d", "--optimizer.lr-factors", '{"backbone": 0}'])

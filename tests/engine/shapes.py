@@ -1,6 +1,8 @@
 """A small dataset of shapes, options for trainings on it, and a detector that has learned nothing."""
 
+from dataclasses import replace
 from pathlib import Path
+from typing import Any
 
 import cv2
 import numpy as np
@@ -59,14 +61,14 @@ def quick_config(data: Path, runs: Path, **changes: object) -> TrainConfig:
     return TrainConfig(**(values | changes))  # type: ignore[arg-type]
 
 
-def write_untrained(path: Path) -> Path:
-    """A detector of the shapes with a torchvision backbone and random weights."""
+def write_untrained(path: Path, *, names: tuple[str, ...] = NAMES, **changes: Any) -> Path:
+    """A detector of the shapes with a torchvision backbone and random weights; `changes` are those of its spec."""
     torch.manual_seed(1)
-    spec = NetworkSpec(backbone="shufflenet_v2_x0_5", num_classes=2)
+    spec = replace(NetworkSpec(backbone="shufflenet_v2_x0_5", num_classes=len(names)), **changes)
     predict, val = default_settings(spec)
     metadata = DetectorMetadata(
         network=spec,
-        class_names=NAMES,
+        class_names=names,
         category_ids=None,
         input_hw=(64, 64),
         resize="letterbox",

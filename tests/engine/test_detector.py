@@ -14,8 +14,8 @@ from yolo.engine.train import TrainingRun
 from yolo.engine.validate import validate
 from yolo.errors import ConfigError, DataError, WeightsError
 from yolo.images import read_image
-from yolo.models.weights import read_metadata
 from yolo.thresholds import ThresholdTable
+from yolo.weights_header import read_metadata
 
 
 @pytest.fixture(scope="module")

@@ -214,7 +214,7 @@ def test_a_cfg_sets_the_defaults(tmp_path: Path) -> None:
     cfg.write_text(detector_cfg(net={"max_batches": 7, "learning_rate": 0.25}))
     configs: list[TrainConfig] = []
 
-    def keep(config: TrainConfig, *_: Any) -> None:
+    def keep(config: TrainConfig, *_: Any, **options: Any) -> None:
         configs.append(config)
 
     with pytest.MonkeyPatch.context() as patch:

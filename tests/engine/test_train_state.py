@@ -41,8 +41,8 @@ def test_stopped_and_resumed_is_bit_for_bit_the_uninterrupted_run(
         stopped = train(quick_config(shapes, tmp_path, epochs=3, validations=1))
     assert stopped.interrupted == "SIGINT"
     assert stopped.evaluation is None
-    with pytest.raises(ConfigError, match="leave out epochs"):
-        train(TrainConfig(resume=str(stopped.folder), epochs=9))
+    with pytest.raises(ConfigError, match="leave out batch_size"):
+        train(TrainConfig(resume=str(stopped.folder), batch_size=9))
     resumed = train(TrainConfig(resume=str(stopped.folder), device="cpu"))
     assert resumed.folder == stopped.folder
     assert resumed.seconds["steps"] >= stopped.seconds["steps"]  # both sittings
@@ -53,10 +53,14 @@ def test_stopped_and_resumed_is_bit_for_bit_the_uninterrupted_run(
     assert rows[:3] == rows[3:]
 
 
-def test_a_resumed_run_needs_its_first_weights_no_more(shapes: Path, tmp_path: Path) -> None:
+def test_a_resumed_run_needs_its_first_weights_no_more(
+    shapes: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
     weights = tmp_path / "start.pth"
     torch.save(build_classifier("shufflenet_v2_x0_5").state_dict(), weights)
-    run = train(quick_config(shapes, tmp_path, epochs=1, weights=str(weights)))
+    with monkeypatch.context() as patch:
+        interrupt_after(1, patch)
+        run = train(quick_config(shapes, tmp_path, epochs=1, weights=str(weights)))
     weights.unlink()
     assert train(TrainConfig(resume=str(run.folder))).evaluation is not None
 
@@ -71,7 +75,7 @@ def test_resume_of_nothing_of_damage_and_of_other_classes(tmp_path: Path) -> Non
     run = train(tiny_config(data, tmp_path, epochs=1))
     data.write_text(data.read_text().replace("red", "green"))
     with pytest.raises(WeightsError, match=r"classes red, blue.*now has green, blue"):
-        train(TrainConfig(resume=str(run.folder)))
+        train(TrainConfig(resume=str(run.folder), epochs=2))
     last = run.folder / "weights" / "last.ckpt"
     last.write_bytes(last.read_bytes()[:1000])
     remedy = r"last\.ckpt: is damaged.*restore it from a copy, or start a new run; .*best\.safetensors still works"

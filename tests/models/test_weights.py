@@ -11,14 +11,11 @@ from safetensors.torch import save_file
 
 from yolo.errors import WeightsError
 from yolo.models.backbones import Backbone, build_classifier
-from yolo.models.network import GridNetwork, NetworkSpec
 from yolo.models.weights import (
     LoadReport,
     fill,
     load_backbone_weights,
-    read_metadata,
     read_state_dict,
-    save_weights,
 )
 
 NAME = "shufflenet_v2_x0_5"
@@ -82,14 +79,22 @@ def test_an_unknown_weights_name_lists_the_known_ones(backbone: Backbone) -> Non
         load_backbone_weights(backbone, "IMAGENET_V9")
 
 
-def test_metadata_round_trip_and_foreign_files(tmp_path: Path) -> None:
-    network = torch.nn.Linear(2, 3)
-    save_weights(tmp_path / "a.safetensors", network, {"class_names": ["größe", "b"]})
-    assert read_metadata(tmp_path / "a.safetensors") == {"class_names": ["größe", "b"]}
-    assert torch.equal(read_state_dict(tmp_path / "a.safetensors")["weight"], network.weight)
-    save_file({"x": torch.zeros(1)}, tmp_path / "b.safetensors")
-    with pytest.raises(WeightsError, match="no gridyolo metadata"):
-        read_metadata(tmp_path / "b.safetensors")
+def test_an_image_is_no_weights_file(tmp_path: Path, backbone: Backbone) -> None:
+    for name in ("photo.jpg", "photo.pth"):
+        (tmp_path / name).write_bytes(b"\xff\xd8\xff\xe0\x00\x10JFIF" + bytes(range(256)) * 20)
+        with pytest.raises(WeightsError, match=rf"{name}: is not a weights file: neither safetensors nor"):
+            load_backbone_weights(backbone, str(tmp_path / name))
+
+
+def test_a_file_that_is_cut_off_names_itself(tmp_path: Path, backbone: Backbone) -> None:
+    state = backbone.body.state_dict()
+    torch.save(state, tmp_path / "net.pth")
+    save_file(state, tmp_path / "net.safetensors")
+    for name in ("net.pth", "net.safetensors"):
+        path = tmp_path / name
+        path.write_bytes(path.read_bytes()[:-1000])
+        with pytest.raises(WeightsError, match=rf"{name}: is damaged"):
+            load_backbone_weights(backbone, str(path))
 
 
 @pytest.fixture
@@ -143,15 +148,6 @@ def test_a_larger_sister_is_an_error_and_changes_nothing(tmp_path: Path, backbon
     with pytest.raises(WeightsError, match="another shape"):
         load_backbone_weights(backbone, str(tmp_path / "sister.pth"))
     assert all(torch.equal(value, before[name]) for name, value in backbone.body.state_dict().items())
-
-
-def test_a_trained_detector_gives_its_backbone(tmp_path: Path, backbone: Backbone) -> None:
-    network = GridNetwork(NetworkSpec(backbone=NAME, num_classes=2))
-    save_weights(tmp_path / "best.safetensors", network, {})
-    report = load_backbone_weights(backbone, str(tmp_path / "best.safetensors"))
-    assert report.missing == report.unexpected == ()
-    name, value = next(iter(network.backbone.body.state_dict().items()))
-    assert torch.equal(backbone.body.state_dict()[name], value)
 
 
 def test_a_file_with_less_than_half_of_a_backbone_is_of_another(tmp_path: Path, backbone: Backbone) -> None:

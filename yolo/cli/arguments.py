@@ -88,6 +88,16 @@ def flags_of(config_class: type[Any], section: str = "") -> frozenset[str]:
     return found
 
 
+def given_options(command: str, config_class: type[Any], words: Sequence[str]) -> frozenset[str]:
+    """Dotted names of the options that a command line and its --config file set, with whatever values.
+
+    `words` have been parsed without an error before.
+    """
+    parser = _build_parser(command, config_class, show_all=False)
+    values = parser.parse_args(normalise(words, flags=flags_of(config_class)), defaults=False)
+    return frozenset(values.keys()) - {"config"}
+
+
 def value_of(name: str, words: Sequence[str], *, flags: Collection[str] = ()) -> Any:
     """Value of a top-level option as given on a command line or in its --config file; None where it is not.
 
@@ -188,7 +198,7 @@ def _build_parser(command: str, config_class: type[Any], *, show_all: bool) -> A
 def _help_of(action: argparse.Action, kind: Any) -> str:
     """The help of an option, from its type where several commands have it, and its default."""
     text = kind.__metadata__[0] if get_origin(kind) is Annotated else str(action.help)
-    if action.default in (None, "", ()):
+    if action.default in (None, "", (), {}):
         return text
     default = str(action.default).lower() if isinstance(action.default, bool) else action.default
     return f"{text} Default: {default}."

@@ -3,13 +3,14 @@
 from __future__ import annotations
 
 import json
+import re
 from collections.abc import Sequence
 from functools import partial
 from importlib import import_module
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from yolo.cli.arguments import flags_of, parse, run_action, value_of
+from yolo.cli.arguments import flags_of, given_options, parse, run_action, value_of
 from yolo.config import (
     DarknetExportConfig,
     DarknetImportConfig,
@@ -72,11 +73,12 @@ _DATA_ACTIONS: dict[str, tuple[type[Any], str]] = {
 
 def train_command(words: Sequence[str]) -> int:
     """Train a detector."""
-    config = parse("train", TrainConfig, words, defaults=_cfg_defaults(words))
+    config = parse("train", TrainConfig, words, defaults=_start_defaults(words))
     console = stdout()
     from yolo.engine.train import train
 
-    run = train(config, console)
+    named = given_options("train", TrainConfig, words) if config.resume else ()
+    run = train(config, console, named=named)
     _print_training(run, console)
     return _INTERRUPTED if run.interrupted else _SUCCESS
 
@@ -102,7 +104,7 @@ def predict_command(words: Sequence[str]) -> int:
 def info_command(words: Sequence[str]) -> int:
     """Print the metadata of a weights file."""
     config = parse("info", InfoConfig, words)
-    from yolo.models.weights import read_metadata
+    from yolo.weights_header import read_metadata
 
     metadata = read_metadata(Path(config.weights))
     if table := metadata.get("thresholds"):  # hundreds of counts for each class: the best of each will do
@@ -144,18 +146,25 @@ def _darknet_export(words: Sequence[str]) -> int:
     return _SUCCESS
 
 
-def _cfg_defaults(words: Sequence[str]) -> dict[str, Any]:
-    """The options that a darknet cfg on the command line sets, where there is one."""
+def _start_defaults(words: Sequence[str]) -> dict[str, Any]:
+    """The options of a training that follow from the weights or the darknet cfg on the command line."""
     flags = flags_of(TrainConfig)
-    cfg = value_of("cfg", words, flags=flags)
-    if not cfg:
+    given = {name: value_of(name, words, flags=flags) for name in ("weights", "cfg", "input_size", "epochs")}
+    if not given["weights"] and not given["cfg"]:
         return {}
-    from yolo.darknet.recipe import training_defaults
+    from yolo.engine.start_options import RANDOM, start_defaults
 
-    defaults = training_defaults(str(cfg))
-    if value_of("epochs", words, flags=flags) is not None:  # the user's measure of length replaces darknet's
-        del defaults["max_batches"]
-    return defaults
+    return start_defaults(
+        weights=str(given["weights"] or RANDOM),
+        cfg=str(given["cfg"] or ""),
+        input_size=_positive(given["input_size"]),
+        epochs=_positive(given["epochs"]),
+    )
+
+
+def _positive(value: Any) -> int | None:
+    """A number of a command line or a YAML file; None for anything else, which parsing will refuse."""
+    return int(value) if re.fullmatch("[1-9][0-9]*", str(value)) else None
 
 
 def data_command(words: Sequence[str]) -> int:

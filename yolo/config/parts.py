@@ -201,6 +201,8 @@ class OptimizerConfig:
     Attributes:
         name: adamw or sgd.
         lr: Peak learning rate.
+        lr_factors: Factors of the learning rate by part of the network, named as in --freeze, such as
+            '{"backbone": 0.1}'; where several name a layer, the last counts.
         final_lr: For the policy cosine: learning rate at the end, as a share of the peak.
         warmup: For the policy cosine: share of the training over which the rate rises from 0 (at most 500 steps).
         momentum: Momentum of SGD.
@@ -213,6 +215,7 @@ class OptimizerConfig:
 
     name: Literal["adamw", "sgd"] = "adamw"
     lr: float = 2e-3
+    lr_factors: dict[str, float] = field(default_factory=dict)
     final_lr: float = 0.01
     warmup: float = 0.03
     momentum: float = 0.9
@@ -224,6 +227,12 @@ class OptimizerConfig:
 
     def __post_init__(self) -> None:
         require(self.lr > 0, f"optimizer.lr must be positive, got {self.lr}")
+        for selector, factor in self.lr_factors.items():
+            require(
+                0 < factor < float("inf"),
+                f"optimizer.lr_factors: the factor of {selector} must be positive, got {factor}; "
+                "--freeze excludes layers from the training",
+            )
         require_within(self, section="optimizer.", final_lr=1, warmup=1, momentum=1)
         require(0 <= self.ema < 1, f"optimizer.ema must be in [0, 1), got {self.ema}")
         require_at_least(self, section="optimizer.", weight_decay=0, clip_norm=0)

@@ -21,8 +21,11 @@ class TrainConfig:
         cfg: A darknet network in place of the backbone: yolov1, yolov1-tiny, yolo, yolo-small, yolo-tiny or a cfg file.
             The file sets the defaults of all options below: learning rate, loss, augmentation, batch size.
         backbone: Any torchvision classifier, such as shufflenet_v2_x0_5, mobilenet_v3_small or resnet18.
-        weights: Initial weights of the backbone: none (random), a local file, or the name of torchvision's weights
-            (DEFAULT downloads them). With --cfg: a darknet weights file of the whole network or of its first layers.
+        weights: Initial weights: none (random), a detector of yours (a run folder or its best.safetensors), a backbone
+            file, or the name of torchvision's weights (DEFAULT downloads them). With --cfg also a darknet weights file
+            of the whole network or of its first layers.
+        freeze: Layers that are not trained, separated by commas: backbone, a stage of it with all before, such as
+            stage2, a number of stages (of layers with --cfg), or a pattern over parameters such as head.blocks.*.
         clear_seen: Count the images seen from 0, whatever a darknet weights file states; otherwise its learning rate
             schedule continues.
         input_size: Side of the network's input in pixels.
@@ -42,8 +45,9 @@ class TrainConfig:
         tensorboard: Log to TensorBoard, into the run folder; needs the extra tensorboard.
         wandb: Log to Weights & Biases, as its own environment variables say; needs the extra wandb.
         mlflow: Log to MLflow: to MLFLOW_TRACKING_URI, or else into the run folder; needs the extra mlflow.
-        resume: Run folder of an interrupted training to continue; only data, device, workers and cache options can be
-            given with it.
+        resume: Run folder of a training to continue. A new length (--epochs, --max-minutes or --max-batches) replaces
+            the former one, also of a finished run; beside it only optimizer.lr and the data, device, workers and cache
+            options can be given.
         model: The network.
         loss: The loss.
         augment: The augmentation.
@@ -54,6 +58,7 @@ class TrainConfig:
     cfg: str = ""
     backbone: str = DEFAULT_BACKBONE
     weights: str = "none"
+    freeze: str | int = ""
     clear_seen: bool = False
     input_size: int = 320
     epochs: int | None = None

@@ -16,6 +16,7 @@ from yolo.darknet.plan import NetworkPlan, describe, plan_cfg
 from yolo.darknet.weights import read_weights
 from yolo.errors import ConfigError, DataError, WeightsError, shown
 from yolo.files import read_bytes
+from yolo.weights_header import read_metadata
 
 WEIGHTS_SUFFIX = ".weights"
 # Files of gridyolo, in which nothing of darknet is to be found.
@@ -48,13 +49,25 @@ def network_cfg(name: str) -> str:
 def find_cfg(name_or_path: str | Path) -> Cfg:
     """A cfg by its path or, where there is no such file, by the name of a shipped network, `.cfg` or not.
 
+    The path may be that of a detector of gridyolo whose network came from a cfg: it holds its text.
+
     Raises:
-        ConfigError: neither a file nor a network, or a file that is not a cfg.
+        ConfigError: neither a file nor a network, a file that is not a cfg, or a detector without one.
+        WeightsError: a detector that is damaged.
     """
-    if _is_file(Path(name_or_path)):
-        return read_cfg(Path(name_or_path))
+    path = Path(name_or_path)
+    if _is_file(path):
+        return _cfg_of_detector(path) if path.suffix == ".safetensors" else read_cfg(path)
     name = str(name_or_path).removesuffix(".cfg")
     return parse_cfg(network_cfg(name), source=f"{name}.cfg")
+
+
+def _cfg_of_detector(path: Path) -> Cfg:
+    network = read_metadata(path).get("network")
+    text = network.get("cfg") if isinstance(network, dict) else None
+    if not isinstance(text, str):
+        raise ConfigError(f"{path}: its network is not from a cfg; train from it with --weights, without --cfg")
+    return parse_cfg(text, source=str(path))
 
 
 def _is_file(path: Path) -> bool:

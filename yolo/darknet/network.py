@@ -85,9 +85,14 @@ class DarknetNetwork(nn.Module):
         self.layers = nn.ModuleList(make_layer(layer, spec.batch_norm) for layer in spec.plan.layers)
         self.in_shape = spec.plan.in_shape
         self.grid = None if spec.plan.detection is None else grid_of(spec.plan.detection)
-        self.num_frozen = spec.plan.num_frozen
+        self.num_frozen = 0
         # where the weights are views of a mapped file: frees the memory of what was read
         self.release_pages: Callable[[], None] | None = None
+        self.freeze(spec.plan.num_frozen)
+
+    def freeze(self, count: int) -> None:
+        """Do not train the first `count` layers: nothing flows back into them."""
+        self.num_frozen = max(self.num_frozen, count)
         for layer in self.layers[: self.num_frozen]:
             layer.requires_grad_(False)
 

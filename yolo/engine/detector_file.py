@@ -15,9 +15,10 @@ from yolo.darknet.network import DarknetNetwork, DarknetSpec
 from yolo.errors import WeightsError
 from yolo.geometry import ResizeMode
 from yolo.models.network import Network, Spec, build_network, spec_from_dict
-from yolo.models.weights import fill, read_metadata, read_state_dict, save_weights
+from yolo.models.weights import fill, read_state_dict, save_weights
 from yolo.postprocess.pipeline import PostprocessSettings
 from yolo.thresholds import ThresholdTable
+from yolo.weights_header import read_metadata
 
 _FORMAT = 2
 

@@ -9,6 +9,7 @@ from __future__ import annotations
 import copy
 import logging
 import math
+from collections.abc import Collection, Mapping
 from dataclasses import fields, replace
 from typing import Any, Generic, TypeVar, cast
 
@@ -19,11 +20,16 @@ from torch import Tensor, nn
 from yolo.config import OptimizerConfig, TrainConfig
 from yolo.engine.environment import choose_device, choose_precision
 from yolo.losses.yolo_loss import TERM_NAMES, YoloLoss
+from yolo.models.freezing import find_part, freeze
+from yolo.models.fusion import fuse
 from yolo.models.network import Network, can_train_on_one_image
 from yolo.structures import Batch
 
 # The average forgets the first random weights faster than later ones: the decay rises over this many steps.
 _RISE_STEPS = 200
+# A detector to start from is as good as that many steps: it is forgotten over some fifty at first. A short training
+# can leave it behind, and the statistics of its first few batches do not replace those of the detector.
+_STEPS_OF_A_DETECTOR = 800
 
 
 class Learner:
@@ -38,6 +44,7 @@ class Learner:
     Attributes:
         network: what learns.
         average: the moving average of its weights, which is validated and saved.
+        frozen: what of the network does not learn.
         device: where both are.
         smallest_batch: images that a step needs, see `can_train_on_one_image`.
         grad_norm: norm of the gradient of the last step, before clipping; NaN before the first one.
@@ -54,22 +61,35 @@ class Learner:
         # fp16's scaler finds steps that are not finite by itself
         self._scales_gradients = fabric.strategy.precision.precision == "16-mixed"
         self.network = network.to(self.device).to(memory_format=torch.channels_last)
+        self.frozen = freeze(self.network, str(config.freeze))
         # torch's fused update does the scaler's work too, and then refuses to clip
         is_fused = self.device.type in ("cpu", "cuda") and not self._scales_gradients
         optimizer = make_optimizer(self.network, config.optimizer, fused=is_fused)
+        # kept apart: a saved state of earlier versions, whose groups replace these, does not have them
+        self._lr_factors = [group["lr_factor"] for group in optimizer.param_groups]
         self.model, self.optimizer = fabric.setup(self.network, optimizer)
-        self.average = MovingAverage(self.network, config.optimizer.ema)
+        self.average = MovingAverage(self.network, config.optimizer.ema, frozen=self.frozen.tensors)
         self.grad_norm = math.nan
 
     @property
     def lr(self) -> float:
-        """The learning rate of the last step."""
+        """The learning rate of the last step, of the group with the highest."""
         return float(self.optimizer.param_groups[0]["lr"])
 
+    def lr_at(self, factor: float) -> float:
+        """What `lr` is at a share of the peak."""
+        return float(self._config.optimizer.lr * factor * self._lr_factors[0])
+
     def set_lr(self, factor: float) -> None:
-        """Set the learning rate to a share of the peak."""
-        for group in self.optimizer.param_groups:
-            group["lr"] = self._config.optimizer.lr * factor
+        """Set the learning rate to a share of the peak, times the factor of each group of layers."""
+        for group, own_factor in zip(self.optimizer.param_groups, self._lr_factors, strict=True):
+            group["lr"] = self._config.optimizer.lr * factor * own_factor
+
+    def train_mode(self) -> None:
+        """Let batch norms use and follow the images, frozen ones excepted."""
+        self.model.train()
+        for norm in self.frozen.norms:
+            norm.eval()
 
     def learn(self, batch: Batch, *, random_predictors: bool) -> dict[str, float]:
         """Forward, loss and backward of a batch, in as many parts as configured; gradients add up.
@@ -108,6 +128,12 @@ class Learner:
         """Forget the gradients of a step that is not finite, and what it did to the batch norms."""
         self.optimizer.zero_grad(set_to_none=True)
         self.average.restore_nonfinite_buffers()
+
+    def fused_average(self) -> nn.Module:
+        """The average for inference, to the last bit what `val` makes of it as a file: fused on the CPU."""
+        network = self.average.network
+        on_cpu = network if self.device.type == "cpu" else copy.deepcopy(network).cpu()
+        return fuse(on_cpu, device=self.device)
 
     def state_dict(self) -> dict[str, Any]:
         """Everything that later steps depend on, as tensors and plain values."""
@@ -156,18 +182,39 @@ def make_optimizer(network: nn.Module, config: OptimizerConfig, *, fused: bool) 
     """AdamW or SGD with weight decay on matrices only.
 
     With nesterov=False and a loss divided by the number of images, SGD is darknet's update.
+
+    Returns:
+        An optimiser whose groups say under `lr_factor` what their learning rate is multiplied by; the first has the
+        largest.
+
+    Raises:
+        ConfigError: a factor of the learning rate for a part that the network does not have.
     """
     named = [(name, parameter) for name, parameter in network.named_parameters() if parameter.requires_grad]
     # the biases of a local layer have three axes, but are biases
     matrices = {name for name, parameter in named if parameter.ndim > 1 and not name.endswith("biases")}
-    groups = [
-        {"params": [p for name, p in named if name in matrices], "weight_decay": config.weight_decay},
-        {"params": [p for name, p in named if name not in matrices], "weight_decay": 0.0},
-    ]
+    factors = {name: 1.0 for name, _ in named} | _lr_factors(network, config.lr_factors)
+    groups: list[dict[str, Any]] = []
+    for factor in sorted({factors[name] for name, _ in named}, reverse=True):
+        own = [(name, parameter) for name, parameter in named if factors[name] == factor]
+        for decay, params in (
+            (config.weight_decay, [p for name, p in own if name in matrices]),
+            (0.0, [p for name, p in own if name not in matrices]),
+        ):
+            groups.append({"params": params, "weight_decay": decay, "lr_factor": factor, "lr": config.lr * factor})
     if config.name == "sgd":
         nesterov = config.nesterov and config.momentum > 0
         return torch.optim.SGD(groups, lr=config.lr, momentum=config.momentum, nesterov=nesterov)
     return torch.optim.AdamW(groups, lr=config.lr, fused=fused)
+
+
+def _lr_factors(network: nn.Module, by_selector: Mapping[str, float]) -> dict[str, float]:
+    """Factor of the learning rate by parameter; where several selectors name one, the last counts."""
+    factors: dict[str, float] = {}
+    for selector, factor in by_selector.items():
+        part = find_part(network, selector, option="optimizer.lr_factors")
+        factors |= dict.fromkeys(part.parameters, factor)
+    return factors
 
 
 Module = TypeVar("Module", bound=nn.Module)
@@ -176,19 +223,26 @@ Module = TypeVar("Module", bound=nn.Module)
 class MovingAverage(Generic[Module]):
     """Exponential moving average of all floating-point tensors of a network, which must stay on its device.
 
-    `decay` is that of a step, in [0, 1); 0 makes the average a copy of the latest weights.
+    Args:
+        network: to follow.
+        decay: of a step, in [0, 1); 0 makes the average a copy of the latest weights.
+        frozen: names of tensors that do not change. They are left out: averaged with itself, -0.0 would become 0.0.
     """
 
-    def __init__(self, network: Module, decay: float) -> None:
+    def __init__(self, network: Module, decay: float, *, frozen: Collection[str] = ()) -> None:
         self.network = copy.deepcopy(network)
         self.network.eval().requires_grad_(False)
         self.decay = decay
         self.steps = 0
         # the tensors stay the same objects while their values change: list them once
-        pairs = list(zip(_tensors(self.network), _tensors(network), strict=True))
+        pairs = list(zip(_tensors(self.network, frozen), _tensors(network, frozen), strict=True))
         self._own = [own for own, _ in pairs if own.is_floating_point()]
         self._new = [new for own, new in pairs if own.is_floating_point()]
         self._counters = [(own, new) for own, new in pairs if not own.is_floating_point()]
+
+    def remember_start(self) -> None:
+        """Do not forget the first weights at once, because they are those of a trained detector."""
+        self.steps = _STEPS_OF_A_DETECTOR
 
     @torch.no_grad()
     def update(self) -> None:
@@ -210,5 +264,6 @@ class MovingAverage(Generic[Module]):
                 new.copy_(own)
 
 
-def _tensors(network: nn.Module) -> list[Tensor]:
-    return [*network.parameters(), *network.buffers()]
+def _tensors(network: nn.Module, without: Collection[str]) -> list[Tensor]:
+    named = [*network.named_parameters(), *network.named_buffers()]
+    return [tensor for name, tensor in named if name not in without]

@@ -16,10 +16,10 @@ from yolo.config import AugmentConfig, LossConfig, ModelConfig, OptimizerConfig,
 from yolo.config.from_python import make_config
 from yolo.config.options import BoxPolicy, Precision, Protocol
 from yolo.console import say, stdout
-from yolo.darknet.recipe import training_defaults
 from yolo.engine import train as training
 from yolo.engine import validate as validation
 from yolo.engine.progress import OnTrainingProgress, OnValidationProgress
+from yolo.engine.start_options import start_defaults
 from yolo.engine.train import TrainingRun
 from yolo.engine.validate import ValidationRun
 
@@ -32,6 +32,7 @@ class TrainOptions(TypedDict, total=False):
     cfg: StrPath
     backbone: str
     weights: StrPath
+    freeze: str | int
     clear_seen: bool
     input_size: int
     epochs: int | None
@@ -119,7 +120,7 @@ def train(
     if data is not None:
         given["data"] = data
     config = make_config(TrainConfig, given, defaults=_start_defaults(given))
-    return training.train(config, _console(console, verbose), on_progress)
+    return training.train(config, _console(console, verbose), on_progress, named=_dotted(given))
 
 
 def validate(
@@ -160,12 +161,17 @@ def validate(
 
 
 def _start_defaults(options: Mapping[str, Any]) -> dict[str, Any]:
-    if not options.get("cfg"):
-        return {}
-    defaults = training_defaults(str(options["cfg"]))
-    if options.get("epochs") is not None:  # the user's measure of length replaces darknet's
-        del defaults["max_batches"]
-    return defaults
+    """What follows from the weights or the cfg; values of a wrong type are left to `make_config`."""
+    texts = {name: str(options[name]) for name in ("weights", "cfg") if options.get(name)}
+    numbers = {name: options.get(name) for name in ("input_size", "epochs")}
+    whole = {name: value for name, value in numbers.items() if isinstance(value, int) and value > 0}
+    return start_defaults(**texts, **whole) if texts else {}  # type: ignore[arg-type]
+
+
+def _dotted(options: Mapping[str, Any]) -> list[str]:
+    """The names of the options, those in dicts for a section included."""
+    sections = ((name, value) for name, value in options.items() if isinstance(value, Mapping))
+    return [*options, *(f"{section}.{name}" for section, values in sections for name in values)]
 
 
 def _console(console: Console | None, verbose: bool) -> Console | None:

@@ -6,9 +6,10 @@ interrupted, so that a resumed run is the uninterrupted one.
 
 from __future__ import annotations
 
+import json
 import math
 import time
-from collections.abc import Iterator, Mapping
+from collections.abc import Collection, Iterator, Mapping
 from dataclasses import dataclass, field, replace
 from pathlib import Path
 
@@ -20,9 +21,10 @@ from yolo.engine.detector_file import save_detector
 from yolo.engine.loggers import require_clients
 from yolo.engine.pace import Pace, minutes
 from yolo.engine.progress import OnTrainingProgress, TrainingProgress, metrics_of
+from yolo.engine.resume import SavedRun, open_run, resume
 from yolo.engine.train_end import finish, measure, tell_pace
 from yolo.engine.train_log import TrainingDisplay
-from yolo.engine.train_state import Training, prepare, resume, save
+from yolo.engine.train_state import Training, prepare, save
 from yolo.engine.validate import Evaluation, LossMeter
 from yolo.errors import DataError, GridYoloError, SaveError
 from yolo.evaluation.result import EvaluationResult
@@ -41,8 +43,9 @@ class TrainingRun:
     """How a training ended."""
 
     folder: Path  # the run folder
-    evaluation: Evaluation | None  # of the best weights on the val split; None if interrupted
-    best_epoch: int  # epoch of the best weights, from 1
+    # of the best weights on the val split; None if interrupted, or if it was finished before
+    evaluation: Evaluation | None
+    best_epoch: int  # epoch of the best weights, from 1; 0 for those of the detector that it started from
     minutes: float  # trained in all
     interrupted: str  # name of the signal that stopped it, or ""
     unreadable: dict[str, str]  # images that were skipped, with the reason
@@ -64,27 +67,37 @@ class TrainingRun:
         """The numbers of the best weights on the val split.
 
         Raises:
-            GridYoloError: the training was interrupted, so that nothing was measured at its end.
+            GridYoloError: the training was interrupted, so that nothing was measured at its end; or it was finished
+                before, and its metrics.json is gone.
         """
-        if self.evaluation is None:
+        if self.interrupted:
             raise GridYoloError(
                 f"the training was interrupted by {self.interrupted}: resume {self.folder} to measure it"
             )
-        return self.evaluation.result
+        return self.evaluation.result if self.evaluation else _saved_metrics(self.folder / "metrics.json")
 
     def __repr__(self) -> str:
-        how = f"interrupted={self.interrupted!r}" if self.evaluation is None else f"{self.metrics.summary()}"
+        how = self.evaluation.result.summary() if self.evaluation else f"interrupted={self.interrupted!r}"
         return (
             f"TrainingRun({how}, best_epoch={self.best_epoch}, minutes={self.minutes:.1f}, folder={str(self.folder)!r})"
         )
 
 
 def train(
-    config: TrainConfig, console: Console | None = None, on_progress: OnTrainingProgress | None = None
+    config: TrainConfig,
+    console: Console | None = None,
+    on_progress: OnTrainingProgress | None = None,
+    *,
+    named: Collection[str] = (),
 ) -> TrainingRun:
-    """Train a detector, or resume an interrupted one; see `TrainConfig`.
+    """Train a detector, or go on with a training; see `TrainConfig`.
 
-    `on_progress` is called after every step and every validation; see `yolo.train`.
+    Args:
+        config: the options.
+        console: where to tell of it; None says nothing.
+        on_progress: called after every step and every validation; see `yolo.train`.
+        named: options that the user gave, by dotted name. For a training to go on with they count as given even where
+            they have their default values.
 
     Raises:
         ConfigError: options that make no sense together.
@@ -98,7 +111,10 @@ def train(
     if config.resume is None:
         training = prepare(replace(config, data=str(expand_home(config.data).absolute())), console)
     else:
-        training = resume(config, console)
+        run = open_run(config, named=named)
+        if run.is_finished:
+            return _finished(run, console)
+        training = resume(run, console)
     training.on_progress = on_progress
     try:
         return _run(training, console)
@@ -108,6 +124,28 @@ def train(
         raise SaveError(f"{error} and continue with: gridyolo train --resume {training.folder.path}") from error
     finally:
         training.folder.release()
+
+
+def _finished(run: SavedRun, console: Console) -> TrainingRun:
+    """What is to be said of a run that is over."""
+    run.folder.release()
+    say(console, f"{run.folder.path} is finished ({run.length}); give more with --epochs or --max-minutes")
+    position = run.state["position"]
+    return TrainingRun(
+        folder=run.folder.path,
+        evaluation=None,
+        best_epoch=position["best_epoch"] + 1,
+        minutes=position["elapsed"] / 60,
+        interrupted="",
+        unreadable=dict(run.state["unreadable"]),
+    )
+
+
+def _saved_metrics(path: Path) -> EvaluationResult:
+    try:
+        return EvaluationResult.from_dict(json.loads(path.read_text(encoding="utf-8")))
+    except (OSError, KeyError, TypeError, ValueError) as error:
+        raise GridYoloError(f"{path}: cannot be read ({error}); gridyolo val measures the weights again") from error
 
 
 def _run(training: Training, console: Console) -> TrainingRun:
@@ -156,6 +194,8 @@ def _fit(training: Training, stop: StopRequest, display: TrainingDisplay) -> Non
         steps_before = epoch * training.schedule.steps_per_epoch
         return training.schedule.progress(steps_before, state.elapsed) < unmixed
 
+    if training.starts_as_detector:
+        _measure_start(training, display)
     start = (state.epoch, state.step_in_epoch)
     loader = training.data.train_batches(learner.input_hw, learner.device.type, start=start, with_mosaic=with_mosaic)
     batches = iter(loader)
@@ -174,10 +214,18 @@ def _fit(training: Training, stop: StopRequest, display: TrainingDisplay) -> Non
         _settle(training, display)
 
 
+def _measure_start(training: Training, display: TrainingDisplay) -> None:
+    """Validate the detector to start from: until a validation is better, its weights are the best."""
+    columns = _validate(training, -1)
+    map_50, map_50_95 = columns["metrics/mAP50"], columns["metrics/mAP50-95"]
+    display.say(f"the detector to start from: mAP50 {map_50:.3f}, mAP50-95 {map_50_95:.3f}")
+    save(training)
+
+
 def _train_epoch(training: Training, batches: Iterator[Batch], stop: StopRequest, display: TrainingDisplay) -> None:
     """The rest of an epoch: the next batch, a step with it, log."""
     state, learner, schedule = training.state, training.learner, training.schedule
-    learner.model.train()
+    learner.train_mode()
     for _ in range(state.step_in_epoch, schedule.steps_per_epoch):
         with state.timed("images"):
             batch = next(batches)
@@ -268,12 +316,12 @@ def _settle(training: Training, display: TrainingDisplay) -> None:
 
 
 def _validate(training: Training, epoch: int) -> dict[str, float]:
-    """Measure the moving average after `epoch` on val, save it if it is the best so far; returns columns of its row."""
+    """Measure the average after `epoch` as `val` does, save it if it is the best; returns columns of its row."""
     state, network = training.state, training.learner.average.network
     state.validated_step = state.step
     with state.timed("validation"):
         meter = LossMeter(training.learner.loss, training.learner.network.spec)
-        result = measure(training, network, on_batch=meter).result
+        result = measure(training, training.learner.fused_average(), on_batch=meter).result
     training.metrics = metrics_of(result)
     # NaN, where val has no objects, counts as 0: the first weights are saved all the same
     score = result.map_50_95 if result.map_50_95 == result.map_50_95 else 0.0

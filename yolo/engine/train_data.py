@@ -12,7 +12,7 @@ from typing import Any
 from rich.console import Console
 from torch.utils.data import DataLoader
 
-from yolo.config import TrainConfig
+from yolo.config import TrainConfig, ValConfig
 from yolo.console import say
 from yolo.data.cache import DiskCache, ImageCache, MemoryCache, default_cache_dir
 from yolo.data.dataset import DetectionDataset
@@ -111,7 +111,8 @@ class TrainingData:
             self.val,
             input_hw=input_hw,
             resize=resize,
-            batch_size=config.batch_size,
+            # that of `gridyolo val`: another one may round sums in another order, and move the mAP in its last digits
+            batch_size=ValConfig.batch_size,
             workers=workers_of(config, device_type),
             cache=open_cache(config, len(self.val.images), input_hw=input_hw, resize=resize, for_training=False),
         )

@@ -45,9 +45,10 @@ def finish(training: Training, console: Console) -> Evaluation:
         network, _ = load_detector(folder.best)
         evaluation = measure(training, fuse(network, device=training.learner.device))
     print_evaluation(evaluation, console)
+    origin = f"epoch {state.best_epoch + 1}" if state.best_epoch >= 0 else "those of the start"
     say(
         console,
-        f"best weights: epoch {state.best_epoch + 1}, {state.elapsed / 60:.1f} minutes of training, {folder.best}",
+        f"best weights: {origin}, {state.elapsed / 60:.1f} minutes of training, {folder.best}",
         f"use them: gridyolo predict --weights {folder.best} --source IMAGE_OR_FOLDER",
     )
     result = evaluation.result

@@ -13,6 +13,7 @@ import platform
 import sys
 import time
 from collections.abc import Mapping
+from contextlib import suppress
 from dataclasses import asdict
 from pathlib import Path
 from types import TracebackType
@@ -98,8 +99,22 @@ class RunFolder:
         folder = cls(new_folder(Path(config.runs), config.name))
         if isinstance(spec, DarknetSpec):  # with it the run resumes
             write_text(folder.path / "network.cfg", spec.cfg)
-        write_text(folder.path / "config.yaml", yaml.safe_dump(asdict(config), sort_keys=False))
+        folder.write_config(config)
         return folder
+
+    def write_config(self, config: TrainConfig) -> None:
+        """Write what is to be trained."""
+        write_text(self.path / "config.yaml", yaml.safe_dump(asdict(config), sort_keys=False))
+
+    def is_finished(self) -> bool:
+        """Whether the latest training in it came to its end."""
+        kinds = ("started", "extended", "interrupted", "finished")
+        latest = ""
+        for line in self._events.read_text(encoding="utf-8").splitlines():
+            with suppress(ValueError):  # a line that a full disk cut off
+                kind = json.loads(line)["event"]
+                latest = kind if kind in kinds else latest
+        return latest == "finished"
 
     def write_environment(self, device: torch.device) -> None:
         """Write the versions and the machine."""

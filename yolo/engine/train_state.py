@@ -1,6 +1,7 @@
-"""A training in progress: what it holds, putting it together, saving it as `last.ckpt`, and going on from there.
+"""A training in progress: what it holds, putting it together, and saving it as `last.ckpt`.
 
-`last.ckpt` is all that the rest of a training depends on, as tensors, numbers, strings, lists and dicts.
+`last.ckpt` is all that the rest of a training depends on, as tensors, numbers, strings, lists and dicts. Going on from
+there: resume.py.
 """
 
 from __future__ import annotations
@@ -11,37 +12,33 @@ from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
 from dataclasses import asdict, dataclass, field, replace
 from functools import partial
-from pathlib import Path
 from typing import Any
 
 import torch
 from rich.console import Console
 from torch.utils.data import DataLoader
 
-from yolo.config import AugmentConfig, LossConfig, ModelConfig, OptimizerConfig, RateConfig, TrainConfig
+from yolo.config import TrainConfig
 from yolo.console import say
 from yolo.darknet.network import DarknetSpec
 from yolo.engine.detector_file import DetectorMetadata, default_settings
 from yolo.engine.environment import precision_warnings
-from yolo.engine.initialise import RANDOM, build_start
+from yolo.engine.initialise import build_start
 from yolo.engine.learner import Learner, make_fabric
 from yolo.engine.loggers import Loggers
 from yolo.engine.progress import OnTrainingProgress
 from yolo.engine.schedule import Schedule
+from yolo.engine.start_options import RANDOM
 from yolo.engine.train_data import TrainingData
 from yolo.engine.train_log import RunFolder
-from yolo.errors import ConfigError, WeightsError
+from yolo.errors import ConfigError
 from yolo.evaluation.result import EvaluationResult
 from yolo.evaluation.thresholds import threshold_table
-from yolo.files import atomic_write, expand_home
+from yolo.files import atomic_write
 from yolo.structures import Batch
 from yolo.transforms.augment import make_transform
 
-_FORMAT = 2
-# What may be another machine's when a run goes on.
-_CHANGEABLE = frozenset(
-    {"resume", "data", "device", "workers", "cache", "cache_mb", "cache_dir", "tensorboard", "wandb", "mlflow"}
-)
+FORMAT = 2  # of last.ckpt
 
 
 @dataclass
@@ -107,6 +104,7 @@ class Training:
     began: float  # when it would have begun, on the monotonic clock, had it never been interrupted
     val_batches: DataLoader[Batch]  # of `data`
     loggers: Loggers  # other programs that show it
+    starts_as_detector: bool = False  # its first weights, before the first step, detect all classes
     bad_steps: int = 0  # steps in a row whose loss or gradient was not finite
     on_progress: OnTrainingProgress | None = None  # the user's function
     losses: Mapping[str, float] = field(default_factory=dict)  # terms of the last step
@@ -172,13 +170,19 @@ def prepare(
     say(console, *precision_warnings(config.precision, config.device))
     data = TrainingData.read(config, console)
     # a resumed training brings its own weights; the file of its start may be gone
-    start = config if saved is None else replace(config, weights=RANDOM)
-    network, seen = build_start(start, len(data.train.class_names), console)
-    spec = network.spec
+    source = config.weights if saved is None else RANDOM
+    start = build_start(replace(config, weights=source), data.train.class_names, console)
+    spec = start.network.spec
     input_hw = spec.input_hw if isinstance(spec, DarknetSpec) else (config.input_size, config.input_size)
     # a pipeline that cannot be used ends it here, before there is a folder
     make_transform(config.augment, input_hw, config.model.resize)
-    learner = Learner(network, config, fabric, input_hw)
+    learner = Learner(start.network, config, fabric, input_hw)
+    if start.is_detector:
+        learner.average.remember_start()
+    if learner.frozen.summary:
+        say(console, learner.frozen.summary)
+        if config.weights == RANDOM and saved is None:
+            say(console, "the frozen layers have random weights; --weights gives them trained ones")
     largest = config.batch_size if config.sampling == "replacement" else min(config.batch_size, len(data.train.images))
     if -(-largest // config.subdivisions) < learner.smallest_batch:
         height, width = input_hw
@@ -186,7 +190,7 @@ def prepare(
             f"on an input of {width}x{height} the network has maps of one pixel, whose batch norms cannot train on one "
             "image at a time: use a larger batch_size, fewer subdivisions or a larger input_size"
         )
-    state = TrainState(seen=seen, start_seen=seen) if saved is None else TrainState(**saved["position"])
+    state = TrainState(seen=start.seen, start_seen=start.seen) if saved is None else TrainState(**saved["position"])
     return Training(
         config=config,
         data=data,
@@ -196,6 +200,7 @@ def prepare(
         began=time.monotonic() - state.elapsed,
         val_batches=data.val_batches(input_hw, learner.device.type),
         loggers=Loggers(partial(say, console)),
+        starts_as_detector=start.is_detector,
         # last: a training that cannot start leaves no folder
         folder=RunFolder.create(config, spec) if folder is None else folder,
     )
@@ -204,7 +209,7 @@ def prepare(
 def save(training: Training) -> None:
     """Write everything that the rest of a training depends on."""
     state = {
-        "format": _FORMAT,
+        "format": FORMAT,
         "config": asdict(training.config),
         "class_names": list(training.data.train.class_names),
         "position": asdict(training.state),
@@ -215,85 +220,3 @@ def save(training: Training) -> None:
     # a full disk is a RuntimeError of torch's zip writer
     with atomic_write(training.folder.last, errors=(RuntimeError,)) as temporary:
         torch.save(state, temporary)
-
-
-def resume(given: TrainConfig, console: Console) -> Training:
-    """The training of the run folder `given.resume`, ready to go on.
-
-    Beside `resume` only options that may be another machine's may differ from their defaults.
-
-    Raises:
-        ConfigError: `given.resume` is not a run folder, or another option was given.
-        WeightsError: its state is missing, damaged or from another version, or the dataset's classes have changed.
-    """
-    assert given.resume is not None
-    folder = expand_home(given.resume)
-    defaults = asdict(TrainConfig(resume=given.resume))
-    changed = [name for name, value in asdict(given).items() if value != defaults[name]]
-    refused = [name for name in changed if name not in _CHANGEABLE]
-    if refused:
-        raise ConfigError(
-            f"resume goes on with the options of {folder}: leave out {', '.join(refused)} "
-            f"(only {', '.join(sorted(_CHANGEABLE - {'resume'}))} may be given)"
-        )
-    if not folder.is_dir():
-        raise ConfigError(f"resume: {folder} is not a folder; name the run folder, such as runs/train")
-    last = folder / "weights" / "last.ckpt"
-    if not last.is_file():
-        raise WeightsError(f"{last}: no such training state; the run may not have reached its first save")
-    run_folder = RunFolder(folder)
-    try:
-        saved = _load_state(last)
-        config = _config_of(saved, folder, {name: getattr(given, name) for name in changed})
-        training = prepare(config, console, folder=run_folder, saved=saved)
-        _restore(training, saved)
-    except BaseException:
-        run_folder.release()
-        raise
-    return training
-
-
-def _load_state(path: Path) -> dict[str, Any]:
-    """Read a training state without executing anything in it; WeightsError if it cannot be used."""
-    try:
-        state: dict[str, Any] = torch.load(path, map_location="cpu", weights_only=True)
-    except Exception as error:  # the unpickler raises whatever the bytes tell it to
-        best = path.with_name("best.safetensors")
-        remedy = f"; {best} still works with val and predict" if best.is_file() else ""
-        raise WeightsError(
-            f"{path}: is damaged, or not a training state ({type(error).__name__}); restore it from a copy, or start a "
-            f"new run{remedy}"
-        ) from error
-    found = state.get("format") if isinstance(state, dict) else None
-    if found != _FORMAT:
-        raise WeightsError(
-            f"{path}: has format {found!r}, this gridyolo reads {_FORMAT}; install the gridyolo that made it"
-        )
-    return state
-
-
-def _config_of(saved: dict[str, Any], folder: Path, changes: dict[str, Any]) -> TrainConfig:
-    """The saved configuration with some options changed."""
-    values = dict(saved["config"])
-    values["model"] = ModelConfig(**values["model"])
-    values["loss"] = LossConfig(**values["loss"])
-    values["augment"] = AugmentConfig(**values["augment"])
-    optimizer = dict(values["optimizer"])
-    values["optimizer"] = OptimizerConfig(**optimizer | {"rate": RateConfig(**optimizer["rate"])})
-    if values["cfg"]:  # as it was trained: the file that was named may have changed since
-        values["cfg"] = str(folder / "network.cfg")
-    return TrainConfig(**values | changes)
-
-
-def _restore(training: Training, saved: dict[str, Any]) -> None:
-    """Put a saved state into a freshly prepared training."""
-    classes, found = tuple(saved["class_names"]), training.data.train.class_names
-    if classes != found:
-        raise WeightsError(
-            f"{training.folder.last}: was trained on the classes {', '.join(classes)}, but {training.config.data} "
-            f"now has {', '.join(found)}; restore the dataset or start a new run"
-        )
-    training.learner.load_state_dict(saved)
-    training.data.unreadable.update(saved["unreadable"])
-    training.data.noted.update(saved.get("noted", {}))
-    training.folder.keep_epochs(training.state.epoch)

@@ -227,5 +227,5 @@ def can_train_on_one_image(network: Network, input_hw: tuple[int, int]) -> bool:
 
 
 def count_parameters(network: nn.Module) -> int:
-    """Trainable numbers in a network."""
-    return sum(parameter.numel() for parameter in network.parameters() if parameter.requires_grad)
+    """Numbers that a network learns, those of frozen layers included."""
+    return sum(parameter.numel() for parameter in network.parameters())

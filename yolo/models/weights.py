@@ -1,7 +1,7 @@
 """Weights into and out of networks, with a report of every tensor that did not fit.
 
 A published file is `*.safetensors`: tensors, and in its header one JSON string with all that is needed to predict.
-Nothing in it can execute.
+Nothing in it can execute. From one detector to another, whose classes may differ: `transfer`.
 """
 
 from __future__ import annotations
@@ -15,15 +15,14 @@ from urllib.error import URLError
 
 import torch
 import torchvision
-from safetensors import SafetensorError, safe_open
+from safetensors import SafetensorError
 from safetensors.torch import load_file, save_file
 from torch import Tensor, nn
 
 from yolo.errors import WeightsError
 from yolo.files import atomic_write
 from yolo.models.backbones import Backbone, build_classifier
-
-_METADATA_KEY = "gridyolo"
+from yolo.weights_header import METADATA_KEY
 
 
 @dataclass(frozen=True, slots=True)
@@ -51,15 +50,15 @@ def load_backbone_weights(backbone: Backbone, source: str) -> LoadReport:
 
     Args:
         backbone: changed in place.
-        source: path of a `.safetensors` or `.pth` file of a state dict with torchvision's names, or of a trained
-            detector with the same backbone; or the name of torchvision weights such as `DEFAULT` or
-            `IMAGENET1K_V1`, which are downloaded if they are not in torch's cache.
+        source: path of a `.safetensors` or `.pth` file of a state dict with torchvision's names; or the name of
+            torchvision weights such as `DEFAULT` or `IMAGENET1K_V1`, which are downloaded if they are not in torch's
+            cache.
 
     Raises:
         WeightsError: no such file or name, a damaged file, no network, or a file of another network.
     """
     if Path(source).suffix or Path(source).exists():
-        state = _backbone_of_detector(read_state_dict(Path(source)))
+        state = read_state_dict(Path(source))
     else:
         state = _torchvision_state(backbone.name, source)
     before = {name: value.clone() for name, value in backbone.body.state_dict().items()}
@@ -98,6 +97,10 @@ def read_state_dict(path: Path) -> dict[str, Tensor]:
     except (SafetensorError, OSError, RuntimeError, ValueError, EOFError) as error:
         raise WeightsError(f"{path}: is damaged or no weights file ({error})") from error
     except Exception as error:  # the unpickler raises whatever the bytes tell it to
+        if not _is_torchs(path):
+            raise WeightsError(
+                f"{path}: is not a weights file: neither safetensors nor a state dict of torch.save (.pth)"
+            ) from error
         raise WeightsError(f"{path}: cannot be loaded safely ({type(error).__name__}: {error})") from error
     if not isinstance(state, dict) or not all(isinstance(value, Tensor) for value in state.values()):
         raise WeightsError(f"{path}: does not hold a plain state dict of tensors")
@@ -107,37 +110,15 @@ def read_state_dict(path: Path) -> dict[str, Tensor]:
 def save_weights(path: Path, network: nn.Module, metadata: Mapping[str, Any]) -> None:
     """Write a network's tensors and its metadata, atomically."""
     tensors = {name: value.detach().cpu().contiguous() for name, value in network.state_dict().items()}
-    header = {_METADATA_KEY: json.dumps(metadata, ensure_ascii=False, allow_nan=False)}
+    header = {METADATA_KEY: json.dumps(metadata, ensure_ascii=False, allow_nan=False)}
     with atomic_write(path, errors=(SafetensorError,)) as temporary:
         save_file(tensors, temporary, metadata=header)
 
 
-def read_metadata(path: Path) -> dict[str, Any]:
-    """The metadata of a file written by `save_weights`, without its tensors.
-
-    Raises:
-        WeightsError: missing, damaged, or not made by gridyolo.
-    """
-    _require_file(path)
-    try:
-        with safe_open(path, framework="pt") as file:
-            header = file.metadata() or {}
-    except (SafetensorError, OSError) as error:
-        raise WeightsError(f"{path}: is damaged or no safetensors file ({error})") from error
-    if _METADATA_KEY not in header:
-        raise WeightsError(
-            f"{path}: holds tensors but no gridyolo metadata; it is not a trained detector "
-            "(a backbone file goes to `gridyolo train --weights`)"
-        )
-    metadata: dict[str, Any] = json.loads(header[_METADATA_KEY])
-    return metadata
-
-
-def _backbone_of_detector(state: dict[str, Tensor]) -> dict[str, Tensor]:
-    """The backbone's part if the file is a detector of ours; other files as they are."""
-    prefix = "backbone.body."
-    own = {name.removeprefix(prefix): value for name, value in state.items() if name.startswith(prefix)}
-    return own or state
+def _is_torchs(path: Path) -> bool:
+    """Whether a file begins as those of torch.save do: a zip archive, or a pickle of earlier versions."""
+    with path.open("rb") as file:
+        return file.read(2) in (b"PK", b"\x80\x02")
 
 
 def _require_file(path: Path) -> None:
@@ -152,7 +133,9 @@ def _torchvision_state(name: str, weights: str) -> dict[str, Tensor]:
         chosen = choices[weights]
     except KeyError as error:
         names = ", ".join(["DEFAULT", *(choice.name for choice in choices)])
-        raise WeightsError(f"{weights!r} is neither a file nor weights of {name}; torchvision has: {names}") from error
+        raise WeightsError(
+            f"{weights!r} is neither a file, nor a run folder, nor weights of {name}; torchvision has: {names}"
+        ) from error
     try:
         state: dict[str, Tensor] = chosen.get_state_dict(progress=False, check_hash=True)
     except (URLError, OSError, RuntimeError) as error:

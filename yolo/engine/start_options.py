@@ -1,0 +1,99 @@
+"""What `--weights` of a training names, and the options that follow from it; all without torch.
+
+A network follows the weights that it starts from: those of a detector bring its backbone, grid, input and so on, and a
+darknet cfg, which may be in the detector's file, brings the whole recipe. How the network is filled: initialise.py.
+"""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Any
+
+from yolo.darknet.recipe import training_defaults
+from yolo.errors import ConfigError, WeightsError
+from yolo.files import expand_home
+from yolo.weights_header import find_metadata
+
+RANDOM = "none"
+# Options by the field of a NetworkSpec that they set.
+OPTIONS_OF_FIELDS = {
+    "backbone": "backbone",
+    "boxes_per_cell": "model.boxes_per_cell",
+    "width": "model.width",
+    "coding": "model.coding",
+}
+
+
+def start_defaults(
+    *, weights: str = RANDOM, cfg: str = "", input_size: int | None = None, epochs: int | None = None
+) -> dict[str, Any]:
+    """Options of `TrainConfig`, by dotted key, that follow from the network's origin where the user does not set them.
+
+    Args:
+        weights: as of `--weights`. What is wrong with a file that is no detector, building the network will say.
+        cfg: as of `--cfg`.
+        input_size: what the user sets; the grid keeps the detector's stride.
+        epochs: what the user sets, in place of the length that a cfg gives.
+
+    Raises:
+        ConfigError: a cfg that cannot be used, or an input size that the detector's stride does not divide.
+        WeightsError: weights that are a folder without any, a training state, or a damaged file.
+    """
+    defaults: dict[str, Any] = {}
+    if not cfg:
+        path = weights_path(weights)
+        metadata = find_metadata(path) if path.suffix == ".safetensors" and path.is_file() else None
+        if metadata is None:
+            return {}
+        try:
+            network = metadata["network"]
+            if "cfg" not in network:
+                return _of_detector(path, metadata, input_size)
+            cfg, defaults = str(path), {"cfg": str(path), "model.batch_norm": network["batch_norm"]}
+        except (LookupError, TypeError, ValueError, ArithmeticError, AttributeError):
+            return {}  # loading it will say that its metadata are damaged
+    defaults = training_defaults(cfg) | defaults
+    if epochs is not None:
+        del defaults["max_batches"]
+    return defaults
+
+
+def weights_path(source: str | Path) -> Path:
+    """The file that `--weights` names: the best weights of a run folder, or what is named itself.
+
+    Raises:
+        WeightsError: a folder without such weights, or a training state.
+    """
+    path = expand_home(source)
+    if path.is_dir():
+        for best in (path / "weights" / "best.safetensors", path / "best.safetensors"):
+            if best.is_file():
+                return best
+        if (path / "weights" / "last.ckpt").is_file():
+            raise WeightsError(
+                f"{path}: has no weights/best.safetensors, because this run was not validated yet; "
+                f"continue it with: gridyolo train --resume {path}"
+            )
+        raise WeightsError(f"{path}: is a folder without weights/best.safetensors; name a run folder or a weights file")
+    if path.suffix == ".ckpt":
+        raise WeightsError(
+            f"{path}: is a training state; start from best.safetensors beside it, or continue its run with --resume"
+        )
+    return path
+
+
+def _of_detector(path: Path, metadata: dict[str, Any], input_size: int | None) -> dict[str, Any]:
+    """The options of a detector with a backbone."""
+    network = metadata["network"]
+    stride, size = int(network["stride"]), int(input_size or metadata["input_hw"][0])
+    if size < stride or size % stride:
+        lower = max(stride, size // stride * stride)
+        raise ConfigError(
+            f"input_size {size} is not a multiple of the stride {stride} of {path}; "
+            f"the nearest are {lower} and {lower + stride}"
+        )
+    options = {option: network[field] for field, option in OPTIONS_OF_FIELDS.items()}
+    options |= {"input_size": size, "model.grid_size": size // stride, "model.resize": metadata["resize"]}
+    if network["coding"] == "linear":  # which has no logits for the default losses
+        options |= {"loss.confidence": "squared", "loss.class_prob": "squared"}
+    return options
