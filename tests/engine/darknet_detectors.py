@@ -49,7 +49,7 @@ def write_cfg(folder: Path, text: str) -> Path:
 def config_of(cfg: Path, data: Path, runs: Path, **changes: Any) -> TrainConfig:
     """A short training of a cfg on the CPU."""
     values: dict[str, Any] = {"data": str(data), "runs": str(runs), "workers": 0, "device": "cpu", "validations": 1}
-    values["report"] = False
+    values |= {"report": False, "weights": "none", "freeze": "none"}
     return darknet_train_config(cfg=str(cfg), **(values | changes))
 
 

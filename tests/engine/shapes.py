@@ -49,6 +49,7 @@ def quick_config(data: Path, runs: Path, **changes: object) -> TrainConfig:
     """Options for a training of seconds."""
     values: dict[str, object] = {
         "data": str(data),
+        "weights": "none",
         "input_size": 64,
         "epochs": 2,
         "batch_size": 4,

@@ -17,6 +17,7 @@ from yolo.darknet.weights import WeightsHeader
 from yolo.engine.darknet import import_darknet
 from yolo.engine.detector_file import load_detector
 from yolo.engine.initialise import build_start
+from yolo.engine.start_auto import resolve_auto
 from yolo.errors import ConfigError, WeightsError
 from yolo.models.network import GridNetwork
 
@@ -32,7 +33,7 @@ def start(weights: Path, *, num_classes: int = 2, cfg: Path | None = None, **cha
 
 def built(config: TrainConfig, class_names: tuple[str, ...]) -> tuple[Any, int, str]:
     console = Console(record=True, width=500, file=io.StringIO())
-    network, seen, _ = build_start(config, class_names, console)
+    network, seen, _ = build_start(resolve_auto(config, Console(quiet=True)), class_names, console)
     return network, seen, console.export_text()
 
 
@@ -200,7 +201,7 @@ def test_darknets_weights_need_a_cfg(tmp_path: Path) -> None:
 
 
 def test_without_weights_a_backbone_has_random_ones() -> None:
-    network, seen, said = built(TrainConfig(data="d", input_size=64), CLASSES[:2])
+    network, seen, said = built(TrainConfig(data="d", input_size=64, weights="none"), CLASSES[:2])
     assert isinstance(network, GridNetwork)
     assert (network.spec.num_classes, seen, said) == (2, 0, "")
 
@@ -223,7 +224,8 @@ def test_a_detector_is_a_start_with_all_its_tensors(tmp_path: Path) -> None:
 
 
 def test_only_a_detector_of_all_classes_is_one_from_the_start(tmp_path: Path) -> None:
-    config = TrainConfig(data="d", input_size=64, weights=str(write_untrained(tmp_path / "best.safetensors")))
+    best = write_untrained(tmp_path / "best.safetensors")
+    config = TrainConfig(data="d", input_size=64, weights=str(best), backbone="shufflenet_v2_x0_5")
     console = Console(quiet=True)
     assert build_start(config, CLASSES[1::-1], console).is_detector
     assert build_start(config, CLASSES[:1], console).is_detector

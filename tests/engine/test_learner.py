@@ -97,7 +97,7 @@ def test_factors_of_the_learning_rate_go_by_part_and_the_last_counts() -> None:
 
 def test_the_schedule_moves_every_group_by_its_factor() -> None:
     optimizer = OptimizerConfig(lr=0.4, lr_factors={"backbone": 0.25})
-    config = TrainConfig(data="d", input_size=64, device="cpu", optimizer=optimizer)
+    config = TrainConfig(data="d", freeze="", input_size=64, device="cpu", optimizer=optimizer)
     learner = Learner(grid_network(), config, make_fabric(config), (64, 64))
     learner.set_lr(0.5)
     assert learner.lr == 0.2

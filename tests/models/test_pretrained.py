@@ -43,7 +43,9 @@ def test_a_backbone_without_weights_says_what_it_lacks(cache: Path) -> None:
     ("backbone", "weights"), [("efficientnet_lite0", "IMAGENET1K_V1"), ("shufflenet_v2_x0_5", "IMAGENET1K_V9")]
 )
 def test_other_names_of_weights_are_refused_with_those_there_are(backbone: str, weights: str) -> None:
-    with pytest.raises(WeightsError, match=f"{weights}.*neither a file nor weights of {backbone}.*DEFAULT"):
+    with pytest.raises(
+        WeightsError, match=f"{weights}.*neither a file, nor a run folder, nor weights of {backbone}.*DEFAULT"
+    ):
         pretrained.published_state(backbone, weights)
 
 

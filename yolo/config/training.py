@@ -10,7 +10,8 @@ from yolo.config.options import check_run_name, require, require_at_least
 from yolo.config.parts import AugmentConfig, LossConfig, ModelConfig, OptimizerConfig
 from yolo.errors import ConfigError
 
-DEFAULT_BACKBONE = "shufflenet_v2_x0_5"
+# `engine/start_auto.py` says what this means on a machine.
+AUTO = "auto"
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -20,12 +21,15 @@ class TrainConfig:
     Attributes:
         cfg: A darknet network in place of the backbone: yolov1, yolov1-tiny, yolo, yolo-small, yolo-tiny or a cfg file.
             The file sets the defaults of all options below: learning rate, loss, augmentation, batch size.
-        backbone: Any torchvision classifier, such as shufflenet_v2_x0_5, mobilenet_v3_small or resnet18.
-        weights: Initial weights: none (random), a detector of yours (a run folder or its best.safetensors), a backbone
-            file, or the name of torchvision's weights (DEFAULT downloads them). With --cfg also a darknet weights file
-            of the whole network or of its first layers.
+        backbone: efficientnet_lite0 (accurate), shufflenet_v2_x0_5 (fast), any other torchvision classifier, or
+            timm:NAME; auto takes the best one that has pretrained weights on this machine.
+        weights: Initial weights: auto (ImageNet weights that are on this machine), none (random), a detector of yours
+            (a run folder or its best.safetensors), a backbone file, DEFAULT (ImageNet weights, downloaded if need be),
+            or another name of torchvision's weights. With --cfg also a darknet weights file of the whole network or of
+            its first layers.
         freeze: Layers that are not trained, separated by commas: backbone, a stage of it with all before, such as
             stage2, a number of stages (of layers with --cfg), or a pattern over parameters such as head.blocks.*.
+            none freezes nothing; auto freezes the first stages of efficientnet_lite0 where it has ImageNet weights.
         clear_seen: Count the images seen from 0, whatever a darknet weights file states; otherwise its learning rate
             schedule continues.
         input_size: Side of the network's input in pixels.
@@ -56,9 +60,9 @@ class TrainConfig:
 
     data: options.Data = ""
     cfg: str = ""
-    backbone: str = DEFAULT_BACKBONE
-    weights: str = "none"
-    freeze: str | int = ""
+    backbone: str = AUTO
+    weights: str = AUTO
+    freeze: str | int = AUTO
     clear_seen: bool = False
     input_size: int = 320
     epochs: int | None = None
@@ -132,7 +136,7 @@ class TrainConfig:
             "loss.forced chooses between predictors 0 and 1: it needs model.boxes_per_cell of at least 2",
         )
         require(
-            not self.cfg or self.backbone == DEFAULT_BACKBONE,
+            not self.cfg or self.backbone == AUTO,
             f"give backbone or cfg, not both: {self.cfg} is a whole network",
         )
         require(

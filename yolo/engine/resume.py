@@ -16,6 +16,7 @@ import torch
 from rich.console import Console
 
 from yolo.config import AugmentConfig, LossConfig, ModelConfig, OptimizerConfig, RateConfig, TrainConfig
+from yolo.config.training import AUTO
 from yolo.console import counted, say
 from yolo.engine.train_log import RunFolder
 from yolo.engine.train_state import FORMAT, Training, prepare, save
@@ -167,14 +168,14 @@ def _load_state(path: Path) -> dict[str, Any]:
 
 def _saved_config(state: dict[str, Any], folder: Path) -> TrainConfig:
     """The configuration in a saved state."""
-    values = dict(state["config"])
+    values = {"freeze": "", **state["config"]}  # earlier versions froze nothing
     values["model"] = ModelConfig(**values["model"])
     values["loss"] = LossConfig(**values["loss"])
     values["augment"] = AugmentConfig(**values["augment"])
     optimizer = dict(values["optimizer"])
     values["optimizer"] = OptimizerConfig(**optimizer | {"rate": RateConfig(**optimizer["rate"])})
     if values["cfg"]:  # as it was trained: the file that was named may have changed since
-        values["cfg"] = str(folder / "network.cfg")
+        values |= {"cfg": str(folder / "network.cfg"), "backbone": AUTO}  # earlier versions saved a backbone as well
     return TrainConfig(**values)
 
 

@@ -22,6 +22,7 @@ from yolo.engine.loggers import require_clients
 from yolo.engine.pace import Pace, minutes
 from yolo.engine.progress import OnTrainingProgress, TrainingProgress, metrics_of
 from yolo.engine.resume import SavedRun, open_run, resume
+from yolo.engine.start_auto import resolve_auto
 from yolo.engine.train_end import finish, measure, tell_pace
 from yolo.engine.train_log import TrainingDisplay
 from yolo.engine.train_state import Training, prepare, save
@@ -109,7 +110,8 @@ def train(
     console = console or Console(quiet=True)
     require_clients(config)  # before there is a folder
     if config.resume is None:
-        training = prepare(replace(config, data=str(expand_home(config.data).absolute())), console)
+        config = resolve_auto(replace(config, data=str(expand_home(config.data).absolute())), console)
+        training = prepare(config, console)
     else:
         run = open_run(config, named=named)
         if run.is_finished:

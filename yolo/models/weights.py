@@ -11,17 +11,16 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
-from urllib.error import URLError
 
 import torch
-import torchvision
 from safetensors import SafetensorError
 from safetensors.torch import load_file, save_file
 from torch import Tensor, nn
 
 from yolo.errors import WeightsError
 from yolo.files import atomic_write
-from yolo.models.backbones import Backbone, build_classifier
+from yolo.models.backbones import Backbone
+from yolo.models.pretrained import published_state
 from yolo.weights_header import METADATA_KEY
 
 
@@ -60,7 +59,7 @@ def load_backbone_weights(backbone: Backbone, source: str) -> LoadReport:
     if Path(source).suffix or Path(source).exists():
         state = read_state_dict(Path(source))
     else:
-        state = _torchvision_state(backbone.name, source)
+        state = published_state(backbone.name, source)
     before = {name: value.clone() for name, value in backbone.body.state_dict().items()}
     report = fill(backbone.body, state)
     if report.misshapen or 2 * len(report.loaded) < len(before):
@@ -124,23 +123,3 @@ def _is_torchs(path: Path) -> bool:
 def _require_file(path: Path) -> None:
     if not path.is_file():
         raise WeightsError(f"{path}: no such weights file")
-
-
-def _torchvision_state(name: str, weights: str) -> dict[str, Tensor]:
-    build_classifier(name)  # a clear error for an unknown backbone
-    choices = torchvision.models.get_model_weights(name)
-    try:
-        chosen = choices[weights]
-    except KeyError as error:
-        names = ", ".join(["DEFAULT", *(choice.name for choice in choices)])
-        raise WeightsError(
-            f"{weights!r} is neither a file, nor a run folder, nor weights of {name}; torchvision has: {names}"
-        ) from error
-    try:
-        state: dict[str, Tensor] = chosen.get_state_dict(progress=False, check_hash=True)
-    except (URLError, OSError, RuntimeError) as error:
-        raise WeightsError(
-            f"{chosen.url}: could not be downloaded ({error}). Fetch it elsewhere and pass the file: "
-            f"--weights {Path(chosen.url).name}; or train from random weights: --weights none"
-        ) from error
-    return state
