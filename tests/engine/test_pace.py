@@ -83,6 +83,13 @@ def test_a_run_that_was_planned_short_is_told_as_well(limits: dict[str, int], mo
     )
 
 
+@pytest.mark.parametrize(("seconds", "told"), [(None, False), (60.0, True)])
+def test_few_steps_with_a_detector_are_no_news_unless_time_ended_them(seconds: float | None, told: bool) -> None:
+    schedule = Schedule(steps_per_epoch=20, epochs=None, seconds=seconds, warmup=0.03, final_lr=0.01)
+    notes = pace_notes(schedule, step=40, elapsed=60.0, waited_share=0.0, workers=0, fine_tunes=True)
+    assert bool(list(notes)) == told
+
+
 @pytest.mark.skipif(Pace().waited_share() is None, reason="the system does not say how long a thread waited")
 def test_waiting_for_a_core_is_seen() -> None:
     code = """

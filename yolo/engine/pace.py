@@ -40,7 +40,7 @@ class PaceNote(NamedTuple):
 
 
 def pace_notes(
-    schedule: Schedule, *, step: int, elapsed: float, waited_share: float | None, workers: int
+    schedule: Schedule, *, step: int, elapsed: float, waited_share: float | None, workers: int, fine_tunes: bool = False
 ) -> Iterator[PaceNote]:
     """What to say of a run at its end, where it was short, or its time budget was short of cores.
 
@@ -50,10 +50,11 @@ def pace_notes(
         elapsed: seconds trained.
         waited_share: of the time, see `Pace`.
         workers: processes that load images.
+        fine_tunes: whether it began as a detector, for which few steps may be planned.
     """
     epochs = step / schedule.steps_per_epoch
     by_time = schedule.seconds is not None and elapsed >= schedule.seconds
-    if step < _USUAL_STEPS or (by_time and epochs < _USUAL_EPOCHS):
+    if (step < _USUAL_STEPS and not fine_tunes) or (by_time and min(step / _USUAL_STEPS, epochs / _USUAL_EPOCHS) < 1):
         if schedule.seconds is not None and by_time:
             where, more = f"fitted into {minutes(schedule.seconds)}", "--max-minutes, or a smaller --input-size"
         else:

@@ -32,6 +32,7 @@ def tell_pace(training: Training, pace: Pace, console: Console) -> None:
         elapsed=state.elapsed,
         waited_share=pace.waited_share(),
         workers=workers,
+        fine_tunes=training.starts_as_detector,
     )
     for note in notes:
         training.folder.event(note.event, **note.numbers)
