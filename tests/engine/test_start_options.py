@@ -27,6 +27,7 @@ def test_the_architecture_follows_a_detector(tmp_path: Path) -> None:
         "model.boxes_per_cell": 3,
         "model.width": 32,
         "model.coding": "logistic",
+        "model.deepest_stride": 32,
         "model.resize": "letterbox",
     }
     assert start_defaults(weights=str(best)) == start_defaults(weights=str(tmp_path / "run")) == expected

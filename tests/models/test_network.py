@@ -101,3 +101,28 @@ def test_which_networks_cannot_train_on_one_image(stride: int, side: int) -> Non
             network(image)
     assert network.eval()(image).shape[0] == 1  # to validate, one image is enough
     assert can_train_on_one_image(network, (side, side)) == ((stride, side) in {(16, 64), (64, 128)})
+
+
+def test_layers_beyond_the_deepest_stride_are_left_out() -> None:
+    whole = GridNetwork(NetworkSpec(backbone="efficientnet_lite0", num_classes=3))
+    cut = GridNetwork(NetworkSpec(backbone="efficientnet_lite0", num_classes=3, deepest_stride=16))
+    assert [tap.stride for tap in whole.backbone.taps] == [8, 16, 32]
+    assert [tap.stride for tap in cut.backbone.taps] == [8, 16]
+    assert count_parameters(cut) < count_parameters(whole) / 3
+    # a coarse grid needs its own stride
+    coarse = NetworkSpec(backbone="shufflenet_v2_x0_5", num_classes=3, stride=32, deepest_stride=8)
+    assert [tap.stride for tap in GridNetwork(coarse).backbone.taps] == [16, 32]
+
+
+def test_a_rotated_backbone_answers_for_the_upright_image() -> None:
+    torch.manual_seed(0)
+    network = GridNetwork(NetworkSpec(backbone="efficientnet_lite0", num_classes=1)).eval()
+    images = torch.zeros(1, 3, 96, 96)
+    images[:, :, :32, :32] = 1  # something in the top left corner
+    with torch.no_grad():
+        difference = (network(images) - network(torch.zeros(1, 3, 96, 96))).abs().sum(-1)[0]
+        fused = fuse(network)(images)
+    row, col = divmod(int(difference.argmax()), 6)
+    assert row <= 2
+    assert col <= 2
+    torch.testing.assert_close(fused, network(images), rtol=1e-4, atol=1e-5)

@@ -17,6 +17,8 @@ class ModelConfig:
         boxes_per_cell: Predictors per cell (B).
         grid_size: Cells along each side (S); input_size / grid_size must be 4, 8, 16, 32 or 64. Default: stride 16.
         width: Channels of the neck that merges the backbone's maps.
+        deepest_stride: Layers of the backbone beyond this stride are left out: 8, 16 or 32. By default 16 for
+            efficientnet_lite0, which is half as large then, and 32 for others.
         coding: What the network's numbers mean: logistic (modern) or linear (the original).
         resize: How images are resized to the input: letterbox keeps the aspect ratio, stretch fills the input,
             stretch_corners fills it as darknet does (corner pixels on corner pixels, in floats).
@@ -26,12 +28,17 @@ class ModelConfig:
     boxes_per_cell: int = 2
     grid_size: int | None = None
     width: int = 96
+    deepest_stride: int | None = None
     coding: Literal["logistic", "linear"] = "logistic"
     resize: options.Resize = "letterbox"
     batch_norm: Literal["standard", "darknet"] = "standard"
 
     def __post_init__(self) -> None:
         require_at_least(self, section="model.", boxes_per_cell=1, width=8)
+        require(
+            self.deepest_stride in (None, 8, 16, 32),
+            f"model.deepest_stride must be 8, 16 or 32, got {self.deepest_stride}",
+        )
 
 
 @dataclass(frozen=True, kw_only=True)

@@ -56,6 +56,7 @@ def build_start(config: TrainConfig, class_names: Sequence[str], console: Consol
         stride=config.stride,
         width=config.model.width,
         coding=config.model.coding,
+        deepest_stride=config.model.deepest_stride or 32,
     )
     return _initialise(GridNetwork(spec), config, class_names, console)
 

@@ -23,10 +23,12 @@ SMALL_BACKBONE = "shufflenet_v2_x0_5"
 # The stem and all stages up to stride 8. Their filters serve any photographs; without their gradients a step takes half
 # the time, and in trainings of minutes on few images detectors become better (docs/results.md).
 _FROZEN_STAGES = 4
+# Three quarters of its parameters and a third of its time are beyond.
+_DEEPEST_OF_EFFICIENTNET = 16
 
 
 def resolve_auto(config: TrainConfig, console: Console) -> TrainConfig:
-    """Replace `auto` in backbone, weights and freeze, and print the decision.
+    """Replace `auto` in backbone, weights and freeze, and the default depth; print the decision.
 
     weights auto    ImageNet weights: of the backbone that was asked for, if they are on this machine; of the best
                     backbone that has some here, if none was asked for; random weights otherwise
@@ -46,7 +48,9 @@ def resolve_auto(config: TrainConfig, console: Console) -> TrainConfig:
     freeze = config.freeze
     if freeze == AUTO:
         freeze = _FROZEN_STAGES if (backbone, weights) == (EFFICIENTNET_LITE0, DEFAULT) else NOTHING
-    return replace(config, backbone=backbone, weights=weights, freeze=freeze)
+    deepest = config.model.deepest_stride or (_DEEPEST_OF_EFFICIENTNET if backbone == EFFICIENTNET_LITE0 else 32)
+    model = replace(config.model, deepest_stride=deepest)
+    return replace(config, backbone=backbone, weights=weights, freeze=freeze, model=model)
 
 
 def _choose(backbone: str, console: Console) -> tuple[str, str]:

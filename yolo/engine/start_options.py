@@ -21,6 +21,7 @@ OPTIONS_OF_FIELDS = {
     "boxes_per_cell": "model.boxes_per_cell",
     "width": "model.width",
     "coding": "model.coding",
+    "deepest_stride": "model.deepest_stride",
 }
 
 
@@ -92,7 +93,8 @@ def _of_detector(path: Path, metadata: dict[str, Any], input_size: int | None) -
             f"input_size {size} is not a multiple of the stride {stride} of {path}; "
             f"the nearest are {lower} and {lower + stride}"
         )
-    options = {option: network[field] for field, option in OPTIONS_OF_FIELDS.items()}
+    # files of earlier versions do not have all fields
+    options = {option: network[field] for field, option in OPTIONS_OF_FIELDS.items() if field in network}
     options |= {"input_size": size, "model.grid_size": size // stride, "model.resize": metadata["resize"]}
     if network["coding"] == "linear":  # which has no logits for the default losses
         options |= {"loss.confidence": "squared", "loss.class_prob": "squared"}

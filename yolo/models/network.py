@@ -39,6 +39,7 @@ class NetworkSpec:
     stride: int = 16  # input side / S
     width: int = 96  # channels of the neck
     coding: Coding = "logistic"
+    deepest_stride: int = 32  # layers of the backbone beyond it are left out
 
     @property
     def name(self) -> str:
@@ -75,7 +76,8 @@ class GridNetwork(nn.Module):
         super().__init__()
         self.spec = spec
         # One finer map adds detail; all deeper ones add context.
-        self.backbone = Backbone(spec.backbone, lowest_stride=max(spec.stride // 2, 4), highest_stride=32)
+        deepest = max(spec.deepest_stride, min(spec.stride, 32))
+        self.backbone = Backbone(spec.backbone, lowest_stride=max(spec.stride // 2, 4), highest_stride=deepest)
         self.normalise = InputNorm(self.backbone.pixels)
         any_size = spec.grid((spec.stride, spec.stride))
         self.head = GridHead(

@@ -59,7 +59,8 @@ def load_backbone_weights(backbone: Backbone, source: str) -> LoadReport:
     if Path(source).suffix or Path(source).exists():
         state = read_state_dict(Path(source))
     else:
-        state = published_state(backbone.name, source)
+        whole, own = published_state(backbone.name, source), backbone.body.state_dict()
+        state = {name: value for name, value in whole.items() if name in own}  # the classifier's end is not needed
     before = {name: value.clone() for name, value in backbone.body.state_dict().items()}
     report = fill(backbone.body, state)
     if report.misshapen or 2 * len(report.loaded) < len(before):
