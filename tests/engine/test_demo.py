@@ -14,7 +14,6 @@ from yolo.engine.demo import demo
 def _small(monkeypatch: pytest.MonkeyPatch, no_plots: None) -> None:
     monkeypatch.setattr("yolo.engine.demo._INPUT_SIZE", 64)
     monkeypatch.setattr("yolo.engine.demo._IMAGE_SIZE_HW", (64, 64))
-    monkeypatch.setattr("yolo.engine.demo._BACKBONE", "shufflenet_v2_x0_5")
 
 
 def test_the_demo_does_a_fixed_amount_of_work_and_says_before_how_long_it_takes(tmp_path: Path) -> None:

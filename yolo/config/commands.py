@@ -260,7 +260,7 @@ class DemoConfig:
         seed: Seed of the images, of the initial weights and of the order of training.
     """
 
-    epochs: int = 20
+    epochs: int = 8
     images: int = 800
     seed: int = 0
     runs: options.Runs = "runs"
