@@ -8,9 +8,9 @@ from yolo.engine.train_log import RunFolder
 
 
 @pytest.fixture(autouse=True)
-def _no_course(monkeypatch: pytest.MonkeyPatch) -> None:
-    """Trainings do not draw their course, except those of fixtures for a whole module."""
-    monkeypatch.setattr(RunFolder, "plot", lambda folder, course: None)
+def _no_plots_of_the_history(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Trainings do not draw their history, except those of fixtures for a whole module."""
+    monkeypatch.setattr(RunFolder, "plot", lambda folder, history: None)
 
 
 @pytest.fixture(scope="module")

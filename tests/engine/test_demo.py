@@ -26,7 +26,7 @@ def test_the_demo_does_a_fixed_amount_of_work_and_says_before_how_long_it_takes(
     options = yaml.safe_load((outcome.training.folder / "config.yaml").read_text())
     assert (options["epochs"], options["max_minutes"], options["seed"]) == (1, None, 3)
     assert len(rows_of(outcome.training.folder)) == 1
-    shown = {what: path for what, path in outcome.look_at.items() if what != "the course of the training"}
+    shown = {what: path for what, path in outcome.look_at.items() if what != "training curves"}
     assert [what for what, path in shown.items() if not path.exists()] == []
     assert outcome.look_at["the trained detector"] == outcome.training.best
 

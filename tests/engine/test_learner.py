@@ -30,7 +30,7 @@ def test_a_detector_is_not_forgotten_at_once() -> None:
     network = nn.Linear(1, 1)
     nn.init.constant_(network.weight, 0.0)
     average = MovingAverage(network, 0.998)
-    average.remember_start()
+    average.start_warm()
     nn.init.constant_(network.weight, 1.0)
     for _ in range(10):
         average.update()

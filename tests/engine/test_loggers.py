@@ -1,6 +1,7 @@
 """The clients are stand-ins with the calls of the real ones, so that these tests need none of them."""
 
 import json
+import os
 import sys
 from pathlib import Path
 from types import ModuleType, SimpleNamespace
@@ -10,7 +11,7 @@ import pytest
 
 from tests.engine.darknet_detectors import tiny_config
 from tests.engine.runs import interrupt_after, rows_of
-from yolo.config import TrainConfig
+from yolo.config import OptimizerConfig, TrainConfig
 from yolo.engine.loggers import Loggers, require_clients
 from yolo.engine.train import train
 from yolo.errors import ConfigError
@@ -118,7 +119,42 @@ def test_a_client_that_is_not_installed_ends_it_before_there_is_a_folder(
 def test_without_a_flag_no_client_is_imported(monkeypatch: pytest.MonkeyPatch) -> None:
     for name in ("tensorboard", "wandb", "mlflow"):
         monkeypatch.setitem(sys.modules, name, None)
+    before = dict(os.environ)
     require_clients(TrainConfig(data="d"))
+    assert dict(os.environ) == before
+
+
+def test_variables_are_set_for_the_clients_that_are_wanted_and_where_the_user_has_not(
+    wandb: Calls, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    names = ("WANDB_ERROR_REPORTING", "MLFLOW_DISABLE_TELEMETRY")
+    for name in names:
+        monkeypatch.setenv(name, "")  # so that it is restored
+        monkeypatch.delenv(name)
+    monkeypatch.setenv("WANDB_INIT_TIMEOUT", "7")
+    require_clients(TrainConfig(data="d", wandb=True))
+    assert [os.environ.get(name) for name in (*names, "WANDB_INIT_TIMEOUT")] == ["false", None, "7"]
+
+
+def test_patterns_of_layers_are_values_and_no_names_of_parameters(
+    tmp_path: Path, lines: list[str], mlflow: Calls
+) -> None:
+    """MLflow takes no "*" in a name."""
+    optimizer = OptimizerConfig(lr_factors={"head.blocks.*": 0.5})
+    Loggers(lines.append).open(TrainConfig(data="d", mlflow=True, optimizer=optimizer), tmp_path, first_step=0)
+    params = dict(param for batch in mlflow.of("params") for param in batch)
+    assert params["optimizer.lr_factors"] == '{"head.blocks.*": 0.5}'
+    assert params["optimizer.rate.policy"] == "cosine"
+    assert not [name for name in params if "*" in name]
+
+
+@pytest.mark.parametrize("text", ['{"wandb": ', "[1]", "\xff"])
+def test_a_damaged_file_of_runs_begins_new_ones(text: str, tmp_path: Path, lines: list[str], wandb: Calls) -> None:
+    (tmp_path / "loggers.json").write_bytes(text.encode("latin-1"))
+    Loggers(lines.append).open(TrainConfig(data="d", wandb=True), tmp_path, first_step=3)
+    assert "id" not in wandb.of("init")[0]
+    assert lines[0].startswith(f"warning: {tmp_path / 'loggers.json'} cannot be read (")
+    assert json.loads((tmp_path / "loggers.json").read_text()) == {"wandb": "abc123"}
 
 
 def test_a_training_is_logged_to_both_and_continued_when_resumed(

@@ -28,8 +28,9 @@ def notes_of(
 
 def test_a_run_of_few_steps_is_told() -> None:
     (note,) = notes_of(step=45)
-    assert note.text.startswith(
-        "only 45 steps (2.2 epochs) fitted into 1 minute; a detector usually needs at least 300"
+    assert note.text == (
+        "The training had only 45 steps (2.2 epochs); detectors usually need at least 300 steps and 5 epochs. "
+        "Increase --max-minutes or reduce --input-size."
     )
     assert (note.event, note.numbers) == ("few steps", {"steps": 45, "epochs": 2.25})
 
@@ -45,7 +46,7 @@ def test_many_steps_are_few_where_they_are_not_five_epochs() -> None:
         [note.text for note in pace_notes(schedule, step=step, elapsed=60, waited_share=None, workers=0)]
         for step in (4999, 5000)
     ]
-    assert "only 4,999 steps (5.0 epochs) fitted" in texts[0][0]
+    assert "only 4,999 steps (5.0 epochs); " in texts[0][0]
     assert texts[1] == []
 
 
@@ -79,7 +80,7 @@ def test_a_run_that_was_planned_short_is_told_as_well(limits: dict[str, int], mo
     )
     (note,) = pace_notes(schedule, step=40, elapsed=9.0, waited_share=0.9, workers=0)
     assert note.text == (
-        f"only 40 steps (2.0 epochs) were trained; a detector usually needs at least 300 steps: give it more {more}"
+        f"The training had only 40 steps (2.0 epochs); detectors usually need at least 300 steps. Increase {more}."
     )
 
 
@@ -116,7 +117,7 @@ print(pace.waited_share())
 def test_a_training_tells_and_keeps_it(shapes: Path, tmp_path: Path) -> None:
     console = Console(record=True, width=500, file=io.StringIO())
     run = train(quick_config(shapes, tmp_path, epochs=None, max_minutes=0.02), console)
-    assert "fitted into 0.02 minutes; a detector usually needs" in console.export_text()
+    assert "note: The training had only" in console.export_text()
     events = [json.loads(line) for line in (run.folder / "events.jsonl").read_text().splitlines()]
     (event,) = [event for event in events if event["event"] == "few steps"]
     assert event["epochs"] == event["steps"] / 2

@@ -16,10 +16,11 @@ from tests.darknet.networks import detector_cfg
 from tests.engine.runs import interrupt_after, rows_of, tensors_of
 from tests.engine.shapes import break_image, draw_shapes, quick_config, write_untrained
 from yolo import TrainingProgress, TrainingRun, ValidationProgress
-from yolo.config import TrainConfig, ValConfig
+from yolo.config import OptimizerConfig, TrainConfig, ValConfig
 from yolo.engine.learner import Learner
 from yolo.engine.python_api import TrainOptions, ValOptions
 from yolo.engine.train import train as train_config
+from yolo.engine.train_log import RunFolder
 from yolo.errors import ConfigError, DataError, GridYoloError
 
 QUICK: dict[str, Any] = {
@@ -58,7 +59,7 @@ def test_the_options_for_type_checkers_are_those_of_the_command(listed: Any, con
 def test_a_run_says_where_everything_is(watched: tuple[TrainingRun, list[TrainingProgress]]) -> None:
     run, _ = watched
     assert run.best.is_file()
-    assert run.page is None
+    assert run.report_path is None
     assert run.evaluation is not None
     assert run.metrics is run.evaluation.result
     assert yolo.Detector(run.best).class_names == ("red", "blue")
@@ -104,15 +105,26 @@ def test_the_mean_of_the_steps_is_the_row_of_the_epoch(watched: tuple[TrainingRu
 
 @pytest.mark.parametrize("moment", ["step", "validation"])
 def test_what_on_progress_raises_ends_the_run_saved_and_unlocked(
-    watched: tuple[TrainingRun, list[TrainingProgress]], shapes: Path, tmp_path: Path, moment: str
+    watched: tuple[TrainingRun, list[TrainingProgress]],
+    shapes: Path,
+    tmp_path: Path,
+    moment: str,
+    monkeypatch: pytest.MonkeyPatch,
 ) -> None:
     def stop(progress: TrainingProgress) -> None:
         if progress.validated if moment == "validation" else progress.step == 1:
             raise StoppedError(progress.folder)
 
+    drawn: list[int] = []
+    monkeypatch.setattr(RunFolder, "plot", lambda folder, history: drawn.append(len(history.rows)))
     with pytest.raises(StoppedError) as caught:
         yolo.train(shapes, **QUICK, runs=tmp_path, on_progress=stop)
     (folder,) = caught.value.args
+    # as after Ctrl-C
+    assert drawn == [moment == "validation"]
+    event = json.loads((folder / "events.jsonl").read_text().splitlines()[-1])
+    assert (event["event"], event["error"]) == ("interrupted", "StoppedError")
+    assert event["seconds"]["steps"] > 0
     position = torch.load(folder / "weights" / "last.ckpt", weights_only=True)["position"]
     assert (position["epoch"], position["step"]) == ((1, 2) if moment == "validation" else (0, 1))
     told: list[TrainingProgress] = []
@@ -186,7 +198,7 @@ def test_validate_measures_what_training_measured(trained: TrainingRun, shapes: 
     assert run.metrics.map_50_95 == pytest.approx(trained.metrics.map_50_95, abs=1e-6)
     assert run.metrics.map_50 > 0.8
     assert [(one.images, one.num_images, one.share) for one in told] == [(3, 4, 0.75), (4, 4, 1.0)]
-    assert run.page is None
+    assert run.report_path is None
     assert json.loads((run.folder / "metrics.json").read_text())["num_images"] == 4
     assert repr(run) == f"ValidationRun({run.metrics.summary()}, folder='{run.folder}')"
 
@@ -236,7 +248,7 @@ def test_bad_options_and_data_are_the_errors_of_the_command(tmp_path: Path) -> N
         yolo.validate("w", "d", splt="test")  # type: ignore[call-arg]
 
 
-def test_an_update_that_is_not_finite_is_told_as_it_is(
+def test_an_update_that_is_not_finite_has_no_losses(
     shapes: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     learn, calls = Learner.learn, []
@@ -249,4 +261,42 @@ def test_an_update_that_is_not_finite_is_told_as_it_is(
     monkeypatch.setattr(Learner, "learn", once_nan)
     told: list[TrainingProgress] = []
     yolo.train(shapes, **QUICK | {"epochs": 1}, runs=tmp_path, on_progress=told.append)
-    assert [one.losses["conf_obj"] == one.losses["conf_obj"] for one in told] == [False, True, True]
+    assert [len(one.losses) for one in told] == [0, 5, 5]
+
+
+def test_the_measurement_of_the_detector_to_start_from_is_told(
+    trained: TrainingRun, shapes: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """And the run knows after a resume that it fine-tunes, for which few steps may be planned."""
+    told: list[TrainingProgress] = []
+    options = QUICK | {"weights": trained.folder, "epochs": 1, "validations": 1}
+    with monkeypatch.context() as patch:
+        interrupt_after(1, patch)
+        stopped = yolo.train(shapes, **options, runs=tmp_path, on_progress=told.append)
+    assert [(one.epoch, one.step, one.share, one.validated) for one in told] == [(1, 0, 0, True), (1, 1, 0.5, False)]
+    assert told[0].metrics is not None
+    assert told[0].metrics["map_50"] == pytest.approx(trained.metrics.map_50)
+    assert told[0].losses == {}
+    run = yolo.train(resume=stopped.folder, on_progress=told.append)
+    assert run.folder == stopped.folder
+    assert [one.step for one in told[2:]] == [2, 2]  # measured at the start once only
+    assert '"few steps"' not in (run.folder / "events.jsonl").read_text()
+
+
+def test_options_of_a_section_count_however_they_are_given(monkeypatch: pytest.MonkeyPatch) -> None:
+    given: list[set[str]] = []
+    monkeypatch.setattr("yolo.engine.train.train", lambda *_, explicit_options: given.append(set(explicit_options)))
+    yolo.train(resume="r", optimizer={"rate": {"policy": "cosine"}})
+    yolo.train(resume="r", **{"optimizer.lr": 2e-3})  # type: ignore[arg-type]
+    yolo.train(resume="r", optimizer=OptimizerConfig(lr=2e-3))
+    assert given[:2] == [{"resume", "optimizer.rate.policy"}, {"resume", "optimizer.lr"}]
+    assert given[2] >= {"resume", "optimizer.lr", "optimizer.momentum", "optimizer.rate.policy"}
+
+
+def test_a_configuration_equal_to_the_defaults_changes_the_rate_of_a_run(shapes: Path, tmp_path: Path) -> None:
+    """It was ignored, because it was taken for one that nobody gave."""
+    rate = OptimizerConfig().lr
+    run = yolo.train(shapes, **QUICK | {"epochs": 1}, optimizer={"lr": rate / 2}, runs=tmp_path)
+    yolo.train(resume=run.folder, epochs=2, optimizer=OptimizerConfig(lr=rate))
+    saved = torch.load(run.folder / "weights" / "last.ckpt", weights_only=True)
+    assert saved["config"]["optimizer"]["lr"] == rate

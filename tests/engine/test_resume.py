@@ -12,11 +12,13 @@ from rich.console import Console
 
 from tests.engine.darknet_detectors import tiny_config
 from tests.engine.runs import interrupt_after, rows_of, tensors_of
+from yolo import TrainingProgress
+from yolo._version import __version__
 from yolo.config import OptimizerConfig, TrainConfig
 from yolo.engine.resume import open_run
 from yolo.engine.schedule import Schedule
 from yolo.engine.train import TrainingRun, train
-from yolo.errors import ConfigError
+from yolo.errors import ConfigError, WeightsError
 
 COSINE = {"optimizer__rate__policy": "cosine", "optimizer__name": "adamw"}
 
@@ -37,9 +39,9 @@ def finished(two_epochs: Path, tmp_path: Path) -> Path:
     return Path(shutil.copytree(two_epochs, tmp_path / "train"))
 
 
-def resumed(folder: Path, named: tuple[str, ...] = (), **changes: Any) -> tuple[TrainingRun, str]:
+def resumed(folder: Path, explicit: tuple[str, ...] = (), **changes: Any) -> tuple[TrainingRun, str]:
     console = Console(record=True, width=500, file=io.StringIO())
-    run = train(TrainConfig(resume=str(folder), **changes), console, named=named)
+    run = train(TrainConfig(resume=str(folder), **changes), console, explicit_options=explicit)
     return run, console.export_text()
 
 
@@ -50,12 +52,13 @@ def events_of(folder: Path) -> list[dict[str, Any]]:
 def test_a_finished_run_says_so_and_stays_as_it_is(finished: Path) -> None:
     before = {path: path.read_bytes() for path in finished.rglob("*") if path.is_file()}
     run, said = resumed(finished)
-    assert said == f"{finished} is finished (2 epochs); give more with --epochs or --max-minutes\n"
+    assert said == f"{finished} has finished (2 epochs); to extend it, pass a larger --epochs or --max-minutes\n"
     assert (run.folder, run.evaluation, run.interrupted) == (finished, None, "")
     assert run.best_epoch in (1, 2)
+    assert run.seconds == {}
     assert {path: path.read_bytes() for path in finished.rglob("*") if path.is_file()} == before
     # the length that it had is no new one
-    assert "is finished" in resumed(finished, epochs=2)[1]
+    assert "has finished" in resumed(finished, epochs=2)[1]
 
 
 def test_more_epochs_continue_where_a_run_of_that_length_would_be(finished: Path) -> None:
@@ -64,7 +67,7 @@ def test_more_epochs_continue_where_a_run_of_that_length_would_be(finished: Path
     assert run.evaluation is not None
     assert [row["epoch"] for row in rows_of(finished)] == ["1", "2", "3", "4", "5"]
     config = yaml.safe_load((finished / "config.yaml").read_text())
-    assert (config["epochs"], config["max_batches"]) == (5, None)
+    assert (config["epochs"], config["max_batches"], config["resume"]) == (5, None, None)
     plan = Schedule.from_config(open_run_config(finished), 2)
     peak = config["optimizer"]["lr"]
     now, was = peak * plan.lr_factor(4, 4 / 10), peak * Schedule.from_config(
@@ -82,7 +85,7 @@ def test_more_epochs_continue_where_a_run_of_that_length_would_be(finished: Path
     assert state["position"]["best"] >= best
     measured = [row["epoch"] for row in rows_of(finished) if row["metrics/mAP50"]]
     assert measured == ["1", "2", "3", "4", "5"]
-    assert "is finished (5 epochs)" in resumed(finished)[1]
+    assert "has finished (5 epochs)" in resumed(finished)[1]
 
 
 def open_run_config(folder: Path) -> TrainConfig:
@@ -135,11 +138,11 @@ def test_a_length_that_is_over_is_refused_and_changes_nothing(
     ):
         resumed(finished, **changes)
     assert {path: path.read_bytes() for path in finished.rglob("*") if path.is_file()} == before
-    assert "is finished" in resumed(finished)[1]  # nobody holds its lock
+    assert "has finished" in resumed(finished)[1]  # nobody holds its lock
 
 
 def test_the_peak_rate_can_be_changed(finished: Path) -> None:
-    assert "is finished" in resumed(finished, optimizer=OptimizerConfig(lr=0.5))[1]  # that alone is no reason to go on
+    assert "has finished" in resumed(finished, optimizer=OptimizerConfig(lr=0.5))[1]  # that alone is no reason to go on
     resumed(finished, epochs=4, optimizer=OptimizerConfig(lr=5e-4))
     assert open_run_config(finished).optimizer.lr == 5e-4
     assert float(rows_of(finished)[2]["lr/pg0"]) < 5e-4
@@ -151,5 +154,92 @@ def test_the_peak_rate_can_be_changed(finished: Path) -> None:
     config = open_run_config(finished)
     assert config.optimizer.lr == default
     assert config.optimizer.name == "adamw"
-    with pytest.raises(ConfigError, match=r"leave out optimizer\.momentum \(only .*epochs.*optimizer\.lr"):
+    with pytest.raises(ConfigError, match=r"leave out optimizer\.momentum \(only .*epochs.*optimizer\.lr.* can change"):
         resumed(finished, optimizer=OptimizerConfig(momentum=0.5))
+
+
+@pytest.mark.parametrize("written_by_former_version", [False, True])
+def test_an_epoch_that_the_former_length_ended_early_is_completed(
+    shapes: Path, tmp_path: Path, written_by_former_version: bool
+) -> None:
+    """It counted as a whole one: the extended run came to epoch 4 of 3."""
+    folder = train(config_of(shapes, tmp_path, epochs=None, max_batches=3)).folder
+    assert [row["epoch"] for row in rows_of(folder)] == ["1", "2"]
+    half = rows_of(folder)[1]
+    assert half["metrics/mAP50"]
+    last = folder / "weights" / "last.ckpt"
+    saved = torch.load(last, weights_only=True)
+    position = saved["position"]
+    assert (position["epoch"], position["step_in_epoch"], position["step"]) == (1, 1, 3)
+    if written_by_former_version:
+        position |= {"epoch": 2, "step_in_epoch": 0, "term_sums": {}, "images_seen": 0}
+        torch.save(saved, last)
+    told: list[TrainingProgress] = []
+    console = Console(record=True, width=500, file=io.StringIO())
+    run = train(TrainConfig(resume=str(folder), epochs=3), console, told.append)
+    assert run.evaluation is not None
+    said = console.export_text()
+    assert "continues at epoch 2 of 3, " in said
+    assert "4/3" not in said
+    assert [(one.epoch, one.step) for one in told if not one.validated] == [(2, 2), (3, 1), (3, 2)]
+    rows = rows_of(folder)
+    assert [row["epoch"] for row in rows] == ["1", "2", "3"]
+    assert rows[1]["train/conf_obj_loss"] != half["train/conf_obj_loss"]
+    position = torch.load(last, weights_only=True)["position"]
+    assert (position["epoch"], position["step_in_epoch"], position["step"]) == (3, 0, 6)
+
+
+def test_changed_data_are_written_down_as_they_are_found_from_anywhere(
+    finished: Path, shapes: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.chdir(shapes.parent)
+    resumed(finished, epochs=3, data=shapes.name, cache="none")
+    saved = torch.load(finished / "weights" / "last.ckpt", weights_only=True)["config"]
+    for config in (saved, yaml.safe_load((finished / "config.yaml").read_text())):
+        assert (config["data"], config["cache"], config["resume"]) == (str(shapes), "none", None)
+
+
+def test_options_are_refused_only_where_they_differ_from_those_of_the_run(finished: Path) -> None:
+    same = OptimizerConfig(lr=OptimizerConfig().lr)
+    config = open_run_config(finished)
+    names = tuple(f"optimizer.{name}" for name in ("name", "lr", "momentum"))
+    with pytest.raises(ConfigError, match=r"leave out batch_size \("):
+        resumed(finished, ("batch_size",))
+    assert config.batch_size == 4
+    assert "has finished" in resumed(finished, ("batch_size",), batch_size=4)[1]
+    run = open_run(TrainConfig(resume=str(finished), epochs=3, optimizer=same), explicit_options=names)
+    run.folder.release()
+    assert run.config.optimizer == replace(config.optimizer, lr=same.lr)
+
+
+@pytest.mark.parametrize(
+    ("place", "unknown"), [("position", "unknown state momentum"), ("config", "unknown option optimizer.momenta")]
+)
+def test_a_state_of_another_version_says_which_one_can_go_on(finished: Path, place: str, unknown: str) -> None:
+    last = finished / "weights" / "last.ckpt"
+    saved = torch.load(last, weights_only=True)
+    saved["gridyolo"] = "99.1"
+    if place == "position":
+        saved["position"]["momentum"] = 1
+    else:
+        saved["config"]["optimizer"]["momenta"] = 1
+    torch.save(saved, last)
+    with pytest.raises(
+        WeightsError,
+        match=rf"last\.ckpt: gridyolo {__version__} cannot .*{unknown}.*install gridyolo 99\.1, which made it",
+    ):
+        resumed(finished)
+    del saved["gridyolo"]
+    torch.save(saved, last)
+    with pytest.raises(WeightsError, match="install the gridyolo that made it"):
+        resumed(finished)
+
+
+def test_a_state_that_calls_the_norms_otherwise_opens(finished: Path) -> None:
+    last = finished / "weights" / "last.ckpt"
+    saved = torch.load(last, weights_only=True)
+    saved["position"]["norms"] = saved["position"].pop("num_norms") + 5
+    torch.save(saved, last)
+    run = open_run(TrainConfig(resume=str(finished)))
+    run.folder.release()
+    assert run.state.num_norms == 5

@@ -66,7 +66,7 @@ def test_a_tilde_in_the_path_of_the_data_is_the_home_folder(tmp_path: Path, monk
         train(quick_config(Path("~/nowhere"), tmp_path))
 
 
-def test_the_course_of_a_training_is_written_down(
+def test_the_history_of_a_training_is_written_down(
     shapes: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     update, norms = Learner.update, []
@@ -93,7 +93,7 @@ def test_the_curves_of_a_training_that_goes_on_or_was_interrupted(
 ) -> None:
     drawn: list[int] = []
     monkeypatch.setattr("yolo.engine.train_log._REDRAWN_SECONDS", 0.0)
-    monkeypatch.setattr(RunFolder, "plot", lambda folder, course: drawn.append(len(course.rows)))
+    monkeypatch.setattr(RunFolder, "plot", lambda folder, history: drawn.append(len(history.rows)))
     train(tiny_config(shapes, tmp_path, epochs=3))
     assert drawn == [1, 2, 3, 3]
     drawn.clear()

@@ -45,7 +45,7 @@ def test_stopped_and_resumed_is_bit_for_bit_the_uninterrupted_run(
         train(TrainConfig(resume=str(stopped.folder), batch_size=9))
     resumed = train(TrainConfig(resume=str(stopped.folder), device="cpu"))
     assert resumed.folder == stopped.folder
-    assert resumed.seconds["steps"] >= stopped.seconds["steps"]  # both sittings
+    assert resumed.seconds["steps"] >= stopped.seconds["steps"]  # both sessions
     first, second = tensors_of(whole), tensors_of(resumed.folder)
     assert first.keys() == second.keys()
     assert [name for name in first if not torch.equal(first[name], second[name])] == []

@@ -17,12 +17,12 @@ from dataclasses import asdict, is_dataclass
 from importlib import resources
 from itertools import zip_longest
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated, Any, TypeVar, cast, get_origin, get_type_hints
+from typing import TYPE_CHECKING, Annotated, Any, TypeVar, get_origin, get_type_hints
 
 import yaml
 from jsonargparse import ArgumentParser
 
-from yolo.config.options import ALIASES, nearest_option
+from yolo.config.options import ALIASES, nearest_option, option_types
 from yolo.errors import ConfigError
 
 if TYPE_CHECKING:
@@ -77,15 +77,9 @@ def _print_config(config_class: type[Any], arguments: Mapping[str, Any]) -> None
     print(yaml.safe_dump(asdict(checked) | dict.fromkeys(unknown, ""), sort_keys=False), end="")
 
 
-def flags_of(config_class: type[Any], section: str = "") -> frozenset[str]:
+def flags_of(config_class: type[Any]) -> frozenset[str]:
     """The dotted keys of the options that are true or false, and so may stand without a value."""
-    found = frozenset[str]()
-    for name, kind in get_type_hints(config_class).items():
-        if is_dataclass(kind):
-            found |= flags_of(cast(type[Any], kind), f"{section}{name}.")
-        elif kind is bool:
-            found |= {section + name}
-    return found
+    return frozenset(name for name, kind in option_types(config_class).items() if kind is bool)
 
 
 def given_options(command: str, config_class: type[Any], words: Sequence[str]) -> frozenset[str]:

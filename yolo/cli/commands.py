@@ -77,8 +77,8 @@ def train_command(words: Sequence[str]) -> int:
     console = stdout()
     from yolo.engine.train import train
 
-    named = given_options("train", TrainConfig, words) if config.resume else ()
-    run = train(config, console, named=named)
+    explicit = given_options("train", TrainConfig, words) if config.resume else ()
+    run = train(config, console, explicit_options=explicit)
     _print_training(run, console)
     return _INTERRUPTED if run.interrupted else _SUCCESS
 

@@ -7,12 +7,12 @@ from __future__ import annotations
 
 import os
 from collections.abc import Iterator, Mapping
-from dataclasses import fields, is_dataclass
+from dataclasses import is_dataclass
 from numbers import Integral, Real
 from types import NoneType
 from typing import TYPE_CHECKING, Any, Literal, TypeVar, get_args, get_origin, get_type_hints
 
-from yolo.config.options import ALIASES, nearest_option
+from yolo.config.options import ALIASES, dotted_options, nearest_option, option_types
 from yolo.errors import ConfigError
 
 if TYPE_CHECKING:
@@ -42,7 +42,7 @@ def make_config(
     >>> config.data, config.optimizer.lr, config.model.width
     ('photos', 0.001, 64)
     """
-    kinds = dict(_leaves(config_class))
+    kinds = option_types(config_class)
     given: dict[str, Any] = {}
     for name, value in _flatten(options, kinds):
         if name not in kinds:
@@ -53,14 +53,14 @@ def make_config(
     return _build(config_class, {**(defaults or {}), **given})
 
 
-def _leaves(config_class: type[Any], prefix: str = "") -> Iterator[tuple[str, Any]]:
-    """The dotted key and the type of every option."""
-    for name, kind in get_type_hints(config_class).items():
-        if is_dataclass(kind):
-            assert isinstance(kind, type)
-            yield from _leaves(kind, f"{prefix}{name}.")
-        else:
-            yield prefix + name, kind
+def explicit_options(config_class: type[Any], options: Mapping[str, Any]) -> frozenset[str]:
+    """Dotted names of the options that `make_config` would be given, with whatever values.
+
+    >>> from yolo.config import TrainConfig
+    >>> sorted(explicit_options(TrainConfig, {"epochs": 2, "optimizer": {"lr": 1e-3, "rate": {"step": 5}}}))
+    ['epochs', 'optimizer.lr', 'optimizer.rate.step']
+    """
+    return frozenset(name for name, _ in _flatten(options, option_types(config_class)))
 
 
 def _flatten(options: Mapping[str, Any], kinds: Mapping[str, Any], prefix: str = "") -> Iterator[tuple[str, Any]]:
@@ -72,7 +72,7 @@ def _flatten(options: Mapping[str, Any], kinds: Mapping[str, Any], prefix: str =
         elif isinstance(value, Mapping):
             yield from _flatten(value, kinds, f"{name}.")
         elif is_dataclass(value) and not isinstance(value, type):
-            yield from _flatten({field.name: getattr(value, field.name) for field in fields(value)}, kinds, f"{name}.")
+            yield from dotted_options(value, f"{name}.").items()
         else:
             raise ConfigError(f"{name} is a section: give its options as a dict, not {value!r}")
 

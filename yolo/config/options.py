@@ -7,9 +7,13 @@ from __future__ import annotations
 
 import difflib
 from collections.abc import Sequence
-from typing import Annotated, Any, Literal
+from dataclasses import fields, is_dataclass
+from typing import TYPE_CHECKING, Annotated, Any, Literal, cast, get_type_hints
 
 from yolo.errors import ConfigError
+
+if TYPE_CHECKING:
+    from _typeshed import DataclassInstance
 
 # What users of other packages call an option.
 ALIASES = {
@@ -58,6 +62,30 @@ ClassNames = Annotated[str, "Text file with one class name per line, if the grou
 Report = Annotated[bool, "Write report.html and the files beside it; --no-report writes the numbers only."]
 Runs = Annotated[str, "Folder that holds the run folders."]
 RunName = Annotated[str, "Name of the run folder; a number is appended if it exists."]
+
+
+def option_types(config_class: type[Any], prefix: str = "") -> dict[str, Any]:
+    """The type of every option of a configuration and of its sections, by dotted name."""
+    found: dict[str, Any] = {}
+    for name, kind in get_type_hints(config_class).items():
+        key = prefix + name
+        found |= option_types(cast(type[Any], kind), f"{key}.") if is_dataclass(kind) else {key: kind}
+    return found
+
+
+def dotted_options(config: DataclassInstance, prefix: str = "") -> dict[str, Any]:
+    """The value of every option of a configuration and of its sections, by dotted name.
+
+    >>> from yolo.config import TrainConfig
+    >>> dotted_options(TrainConfig(data="photos"))["optimizer.rate.policy"]
+    'cosine'
+    """
+    found: dict[str, Any] = {}
+    for field in fields(config):
+        value, name = getattr(config, field.name), prefix + field.name
+        is_section = is_dataclass(value) and not isinstance(value, type)
+        found |= dotted_options(value, f"{name}.") if is_section else {name: value}
+    return found
 
 
 def nearest_option(word: str, names: Sequence[str]) -> str | None:

@@ -70,7 +70,7 @@ def demo(config: DemoConfig, console: Console) -> DemoOutcome:
         "the report: numbers and what to fix": training.folder / "report.html",
         "truth (left) and detections (right)": training.folder / "samples.jpg",
         "the held-out images with boxes": summary.folder,
-        "the course of the training": training.folder / "results.png",
+        "training curves": training.folder / "results.png",
         "every number": training.folder / "metrics.json",
         "the trained detector": training.best,
     }

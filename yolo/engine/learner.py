@@ -29,7 +29,7 @@ from yolo.structures import Batch
 _RISE_STEPS = 200
 # A detector to start from is as good as that many steps: it is forgotten over some fifty at first. A short training
 # can leave it behind, and the statistics of its first few batches do not replace those of the detector.
-_STEPS_OF_A_DETECTOR = 800
+_WARM_START_STEPS = 800
 
 
 class Learner:
@@ -183,6 +183,11 @@ def make_optimizer(network: nn.Module, config: OptimizerConfig, *, fused: bool) 
 
     With nesterov=False and a loss divided by the number of images, SGD is darknet's update.
 
+    Args:
+        network: whose parameters that require gradients are updated.
+        config: the update rule, the peak learning rate and its factors.
+        fused: whether torch updates all tensors in one kernel; for AdamW only, on the CPU and on CUDA.
+
     Returns:
         An optimiser whose groups say under `lr_factor` what their learning rate is multiplied by; the first has the
         largest.
@@ -240,9 +245,9 @@ class MovingAverage(Generic[Module]):
         self._new = [new for own, new in pairs if own.is_floating_point()]
         self._counters = [(own, new) for own, new in pairs if not own.is_floating_point()]
 
-    def remember_start(self) -> None:
+    def start_warm(self) -> None:
         """Do not forget the first weights at once, because they are those of a trained detector."""
-        self.steps = _STEPS_OF_A_DETECTOR
+        self.steps = _WARM_START_STEPS
 
     @torch.no_grad()
     def update(self) -> None:

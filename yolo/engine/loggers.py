@@ -1,8 +1,10 @@
 """Other programs that show a training: TensorBoard, Weights & Biases, MLflow; each by its own flag.
 
 Their files lie in the run folder. The clients' own environment variables (WANDB_MODE, WANDB_PROJECT,
-MLFLOW_TRACKING_URI, ...) say what else is sent where. The x axis is the number of optimiser steps. A resumed training
-continues the same W&B and MLflow run.
+MLFLOW_TRACKING_URI, ...) say what else is sent where; for the clients that are asked for, `require_clients` sets a few
+that the user has not. The x axis is the number of optimiser steps. A resumed training continues the same W&B and MLflow
+run. The steps between the last save of a killed training and its end are done again, with the same numbers: TensorBoard
+replaces them, W&B ignores what it has already, and MLflow has them twice.
 
 A client that is not installed ends a training before it starts. One that cannot connect, or fails later, is dropped
 with a warning: everything it would have shown is in the run folder too, and a training is worth more than its curves.
@@ -14,13 +16,13 @@ import json
 import math
 import os
 import time
-from collections.abc import Callable, Iterator, Mapping
-from dataclasses import asdict
+from collections.abc import Callable, Mapping
 from importlib import import_module
 from pathlib import Path
-from typing import Any, Final, Protocol
+from typing import Any, Final, NamedTuple, Protocol
 
 from yolo.config import TrainConfig
+from yolo.config.options import dotted_options
 from yolo.errors import ConfigError
 from yolo.files import write_json
 
@@ -28,17 +30,6 @@ _EVERY_STEPS = 10  # how often single steps are logged
 _PROJECT = "gridyolo"  # W&B's project and MLflow's experiment, where no variable names another
 _MAX_PARAMS = 100  # that MLflow takes at once
 _IDS = "loggers.json"
-# Set where the user has not: no client reports to its maker, nor holds a training up for minutes.
-_VARIABLES: Final = {
-    "MLFLOW_DISABLE_TELEMETRY": "true",
-    "MLFLOW_ALLOW_FILE_STORE": "true",  # a local store without a database
-    "MLFLOW_HTTP_REQUEST_MAX_RETRIES": "2",
-    "MLFLOW_HTTP_REQUEST_TIMEOUT": "15",
-    "WANDB_ERROR_REPORTING": "false",
-    "WANDB_INIT_TIMEOUT": "30",
-}
-# option -> what has to be imported, and the extra of the same name that brings it
-_MODULES: Final = {"tensorboard": "tensorboard", "wandb": "wandb", "mlflow": "mlflow"}
 
 
 class Logger(Protocol):
@@ -76,14 +67,21 @@ class Loggers:
 
     def open(self, config: TrainConfig, folder: Path, *, first_step: int) -> None:
         """Open a run of each client that the configuration names, or the one that `folder` says it has already."""
+        wanted = _wanted(config)
+        if not wanted:
+            return
         ids_path = folder / _IDS
-        ids = json.loads(ids_path.read_text(encoding="utf-8")) if ids_path.exists() else {}
-        values = dict(_flat(asdict(config)))
-        for name in _wanted(config):
+        ids = self._saved_ids(ids_path)
+        values = {
+            # no nested names: MLflow refuses the "*" of a pattern
+            name: json.dumps(value, ensure_ascii=False) if isinstance(value, Mapping) else value
+            for name, value in dotted_options(config).items()
+        }
+        for name in wanted:
             try:
-                logger = _OPENERS[name](folder, values, ids.get(name, ""), first_step)
+                logger = _CLIENTS[name].open(folder, values, ids.get(name, ""), first_step)
             except Exception as error:  # noqa: BLE001 - a client may raise anything
-                self._warn(_TITLES[name], error)
+                self._warn(_CLIENTS[name].title, error)
                 continue
             self._open[name] = logger
             self._say(f"{logger.title}: {logger.place}")
@@ -105,6 +103,17 @@ class Loggers:
         self._each(lambda logger: logger.finish(_finite(metrics), completed=completed))
         self._open.clear()
 
+    def _saved_ids(self, path: Path) -> dict[str, str]:
+        """The run of each client that the folder has already; none, with a warning, where the file is damaged."""
+        if not path.exists():
+            return {}
+        try:
+            ids = json.loads(path.read_text(encoding="utf-8"))
+            return {name: ids[name] for name in _CLIENTS if isinstance(ids.get(name), str)}
+        except (OSError, ValueError, AttributeError) as error:
+            self._say(f"warning: {path} cannot be read ({error}); the clients begin new runs")
+            return {}
+
     def _each(self, call: Callable[[Logger], None]) -> None:
         for name, logger in list(self._open.items()):
             try:
@@ -122,12 +131,16 @@ class Loggers:
 
 
 def require_clients(config: TrainConfig) -> None:
-    """ConfigError unless the client of every logger that is wanted can be imported."""
-    for variable, value in _VARIABLES.items():
-        os.environ.setdefault(variable, value)
+    """Import the client of every logger that is wanted, with its variables set in this process where the user has not.
+
+    Raises:
+        ConfigError: a client is not installed.
+    """
     for name in _wanted(config):
+        for variable, value in _CLIENTS[name].variables.items():
+            os.environ.setdefault(variable, value)
         try:
-            import_module(_MODULES[name])
+            import_module(name)
         except ImportError as error:
             raise ConfigError(
                 f"--{name} needs the package {name} ({error}): pip install 'gridyolo[{name}]', or leave out --{name}"
@@ -216,31 +229,36 @@ class _MLflow:
         self._client.set_terminated(self.run_id, "FINISHED" if completed else "KILLED")
 
 
-_OPENERS: Final[dict[str, Callable[[Path, Mapping[str, Any], str, int], Logger]]] = {
-    "tensorboard": _TensorBoard,
-    "wandb": _WeightsAndBiases,
-    "mlflow": _MLflow,
+class _Client(NamedTuple):
+    """What is known of a client before it is imported."""
+
+    title: str  # what people call it
+    open: Callable[[Path, Mapping[str, Any], str, int], Logger]  # folder, options, run id, first step
+    # of the environment: the client reports nothing to its maker, and holds no training up for minutes
+    variables: Mapping[str, str]
+
+
+# By its option, which is also the name of its package and of the extra that brings it.
+_CLIENTS: Final = {
+    "tensorboard": _Client("TensorBoard", _TensorBoard, {}),
+    "wandb": _Client("W&B", _WeightsAndBiases, {"WANDB_ERROR_REPORTING": "false", "WANDB_INIT_TIMEOUT": "30"}),
+    "mlflow": _Client(
+        "MLflow",
+        _MLflow,
+        {
+            "MLFLOW_DISABLE_TELEMETRY": "true",
+            "MLFLOW_ALLOW_FILE_STORE": "true",  # a local store without a database
+            "MLFLOW_HTTP_REQUEST_MAX_RETRIES": "2",
+            "MLFLOW_HTTP_REQUEST_TIMEOUT": "15",
+        },
+    ),
 }
-_TITLES: Final = {"tensorboard": "TensorBoard", "wandb": "W&B", "mlflow": "MLflow"}
 
 
 def _wanted(config: TrainConfig) -> list[str]:
-    return [name for name in _MODULES if getattr(config, name)]
-
-
-def _flat(values: Mapping[str, Any], prefix: str = "") -> Iterator[tuple[str, Any]]:
-    """Options by dotted key.
-
-    >>> dict(_flat({"epochs": 2, "loss": {"coord": "iou"}}))
-    {'epochs': 2, 'loss.coord': 'iou'}
-    """
-    for key, value in values.items():
-        if isinstance(value, Mapping):
-            yield from _flat(value, f"{prefix}{key}.")
-        else:
-            yield prefix + key, value
+    return [name for name in _CLIENTS if getattr(config, name)]
 
 
 def _finite(values: Mapping[str, float]) -> dict[str, float]:
-    """Those that are numbers: some clients refuse others."""
+    """Drop NaN and infinities, which some clients reject."""
     return {name: value for name, value in values.items() if math.isfinite(value)}

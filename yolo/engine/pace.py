@@ -55,15 +55,16 @@ def pace_notes(
     epochs = step / schedule.steps_per_epoch
     by_time = schedule.seconds is not None and elapsed >= schedule.seconds
     if (step < _USUAL_STEPS and not fine_tunes) or (by_time and min(step / _USUAL_STEPS, epochs / _USUAL_EPOCHS) < 1):
-        if schedule.seconds is not None and by_time:
-            where, more = f"fitted into {minutes(schedule.seconds)}", "--max-minutes, or a smaller --input-size"
+        if by_time:
+            remedy = "Increase --max-minutes or reduce --input-size."
         else:
-            where, more = "were trained", "--max-batches" if schedule.updates else "--epochs"
+            remedy = f"Increase {'--max-batches' if schedule.updates else '--epochs'}."
         usual = f"{_USUAL_STEPS} steps" + (f" and {_USUAL_EPOCHS} epochs" if by_time else "")
         text = (
-            f"only {counted(step, 'step', 'steps')} ({epochs:.1f} epochs) {where}; a detector usually needs at least "
+            f"The training had only {counted(step, 'step', 'steps')} ({epochs:.1f} epochs); detectors usually need at "
+            f"least {usual}. {remedy}"
         )
-        yield PaceNote("few steps", f"{text}{usual}: give it more {more}", {"steps": step, "epochs": round(epochs, 2)})
+        yield PaceNote("few steps", text, {"steps": step, "epochs": round(epochs, 2)})
     if not by_time:
         return
     if waited_share is not None and waited_share >= _BUSY_SHARE:

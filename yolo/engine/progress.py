@@ -16,13 +16,14 @@ class TrainingProgress:
     folder: Path  # the run folder
     epoch: int  # the running one, from 1
     epochs: int | None  # planned; None where updates or minutes end the run
-    step: int  # steps of the epoch that are done
+    step: int  # steps of the epoch that are done; 0 after the validation of a detector to start from
     steps_per_epoch: int
     share: float  # of the whole run that is done, in [0, 1]
     seconds_left: float  # expected
-    lr: float  # learning rate of the step
-    losses: Mapping[str, float]  # weighted loss terms of the step by name, means over its images; empty if skipped
-    metrics: Mapping[str, float] | None  # of the latest validation in this sitting, see `metrics_of`; None before
+    lr: float  # learning rate of the latest step; the peak before the first one
+    # weighted loss terms of the step by name, means over its images; empty if it was skipped, or before the first
+    losses: Mapping[str, float]
+    metrics: Mapping[str, float] | None  # of the latest validation in this session, see `metrics_of`; None before
     validated: bool = False  # whether this call follows a validation, and not a step
 
 

@@ -13,7 +13,7 @@ from typing import Any, Literal, TypedDict, Unpack
 from rich.console import Console
 
 from yolo.config import AugmentConfig, LossConfig, ModelConfig, OptimizerConfig, TrainConfig, ValConfig
-from yolo.config.from_python import make_config
+from yolo.config.from_python import explicit_options, make_config
 from yolo.config.options import BoxPolicy, Precision, Protocol
 from yolo.console import say, stdout
 from yolo.engine import train as training
@@ -120,7 +120,8 @@ def train(
     if data is not None:
         given["data"] = data
     config = make_config(TrainConfig, given, defaults=_start_defaults(given))
-    return training.train(config, _console(console, verbose), on_progress, named=_dotted(given))
+    explicit = explicit_options(TrainConfig, given)
+    return training.train(config, _console(console, verbose), on_progress, explicit_options=explicit)
 
 
 def validate(
@@ -166,12 +167,6 @@ def _start_defaults(options: Mapping[str, Any]) -> dict[str, Any]:
     numbers = {name: options.get(name) for name in ("input_size", "epochs")}
     whole = {name: value for name, value in numbers.items() if isinstance(value, int) and value > 0}
     return start_defaults(**texts, **whole) if texts else {}  # type: ignore[arg-type]
-
-
-def _dotted(options: Mapping[str, Any]) -> list[str]:
-    """The names of the options, those in dicts for a section included."""
-    sections = ((name, value) for name, value in options.items() if isinstance(value, Mapping))
-    return [*options, *(f"{section}.{name}" for section, values in sections for name in values)]
 
 
 def _console(console: Console | None, verbose: bool) -> Console | None:

@@ -1,34 +1,38 @@
 """Going on with the training in a run folder: as it was planned, or with another length or learning rate.
 
 A new length replaces the former one as a whole. The schedule is that of a run which had this length from the start, so
-that the learning rate of a finished run rises again. What is changed is written to `last.ckpt`, `config.yaml` and
-`events.jsonl` before the first step.
+that the learning rate of a finished run rises again. An epoch that the former length ended early is completed: its row
+of `results.csv` is written anew. What is changed is written to `config.yaml` before the first step, a new length or
+learning rate also to `last.ckpt` and `events.jsonl`.
 """
 
 from __future__ import annotations
 
 from collections.abc import Collection
-from dataclasses import dataclass, fields, is_dataclass, replace
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
 
 import torch
 from rich.console import Console
 
-from yolo.config import AugmentConfig, LossConfig, ModelConfig, OptimizerConfig, RateConfig, TrainConfig
+from yolo._version import __version__
+from yolo.config import TrainConfig
+from yolo.config.from_python import make_config
+from yolo.config.options import dotted_options
 from yolo.config.training import AUTO
 from yolo.console import counted, say
 from yolo.engine.train_log import RunFolder
-from yolo.engine.train_state import FORMAT, Training, prepare, save
+from yolo.engine.train_state import FORMAT, Training, TrainState, prepare, save
 from yolo.errors import ConfigError, WeightsError
 from yolo.files import expand_home
 
-# What may be another machine's when a run goes on.
-_CHANGEABLE = frozenset(
-    {"resume", "data", "device", "workers", "cache", "cache_mb", "cache_dir", "tensorboard", "wandb", "mlflow"}
-)
 _LENGTHS = ("epochs", "max_minutes", "max_batches")
 _LR = "optimizer.lr"
+# The others may be another machine's when a run goes on.
+_CHANGEABLE = frozenset(
+    {"data", "device", "workers", "cache", "cache_mb", "cache_dir", "tensorboard", "wandb", "mlflow", *_LENGTHS, _LR}
+)
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -36,7 +40,8 @@ class SavedRun:
     """A run folder that is locked, its saved state, and what is asked of it."""
 
     folder: RunFolder
-    state: dict[str, Any]  # the content of last.ckpt
+    saved: dict[str, Any]  # the content of last.ckpt
+    state: TrainState  # how far it is
     former: TrainConfig  # as it was planned
     config: TrainConfig  # as it is to go on
 
@@ -57,24 +62,24 @@ class SavedRun:
         words = [counted(epochs, "epoch", "epochs")] if epochs else []
         words += [f"{minutes:g} minutes"] if minutes else []
         words += [counted(batches, "update", "updates")] if batches else []
-        return " or ".join(words) or counted(self.state["position"]["epoch"], "epoch", "epochs")
+        return " or ".join(words) or counted(self.state.epoch, "epoch", "epochs")
 
 
-def open_run(given: TrainConfig, *, named: Collection[str] = ()) -> SavedRun:
+def open_run(given: TrainConfig, *, explicit_options: Collection[str] = ()) -> SavedRun:
     """The run of the folder `given.resume`, which is locked until its `folder.release()`.
 
     Args:
-        given: its options that differ from their defaults are what is to change.
-        named: further options to change, by dotted name: those that the user gave, perhaps with their default values.
+        given: its options that differ from their defaults are to hold from now on.
+        explicit_options: further options of that kind, by dotted name: those that the user gave, perhaps with their
+            default values.
 
     Raises:
-        ConfigError: `given.resume` is not a run folder, or an option was given that cannot change.
+        ConfigError: `given.resume` is not a run folder, or an option that cannot change was given another value.
         WeightsError: its state is missing, damaged or from another version.
         GridYoloError: another process is training in it.
     """
     assert given.resume is not None
     path = expand_home(given.resume)
-    changes = _changes(given, named, path)
     if not path.is_dir():
         raise ConfigError(f"resume: {path} is not a folder; name the run folder, such as runs/train")
     last = path / "weights" / "last.ckpt"
@@ -82,9 +87,10 @@ def open_run(given: TrainConfig, *, named: Collection[str] = ()) -> SavedRun:
         raise WeightsError(f"{last}: no such training state; the run may not have reached its first save")
     folder = RunFolder(path)
     try:
-        state = _load_state(last)
-        former = _saved_config(state, path)
-        return SavedRun(folder=folder, state=state, former=former, config=_changed(former, changes))
+        saved = _load_state(last)
+        former, state = _saved_position(saved, last)
+        config = _changed(former, _changes(given, explicit_options, former, path))
+        return SavedRun(folder=folder, saved=saved, state=state, former=former, config=config)
     except BaseException:
         folder.release()
         raise
@@ -99,9 +105,9 @@ def resume(run: SavedRun, console: Console) -> Training:
         WeightsError: the dataset's classes have changed.
     """
     try:
-        training = prepare(run.config, console, folder=run.folder, saved=run.state)
+        training = prepare(run.config, console, folder=run.folder, state=run.state)
         _require_time_left(training, run)
-        _restore(training, run.state)
+        _restore(training, run.saved)
         _go_on(training, run, console)
     except BaseException:
         run.folder.release()
@@ -109,28 +115,19 @@ def resume(run: SavedRun, console: Console) -> Training:
     return training
 
 
-def _changes(given: TrainConfig, named: Collection[str], folder: Path) -> dict[str, Any]:
-    """The options that are to change, by dotted name."""
-    defaults, values = _dotted(TrainConfig(resume=given.resume)), _dotted(given)
-    changes = {name: value for name, value in values.items() if value != defaults[name] or name in named}
-    allowed = _CHANGEABLE | set(_LENGTHS) | {_LR}
-    refused = [name for name in changes if name not in allowed]
+def _changes(given: TrainConfig, explicit: Collection[str], former: TrainConfig, folder: Path) -> dict[str, Any]:
+    """The options that are to change, by dotted name; ConfigError where one of them cannot."""
+    defaults, saved = dotted_options(TrainConfig(resume=given.resume)), dotted_options(former)
+    values = dotted_options(given)
+    wanted = {name: value for name, value in values.items() if value != defaults[name] or name in explicit}
+    wanted.pop("resume", None)
+    refused = [name for name, value in wanted.items() if name not in _CHANGEABLE and value != saved[name]]
     if refused:
         raise ConfigError(
             f"resume goes on with the options of {folder}: leave out {', '.join(refused)} "
-            f"(only {', '.join(sorted(allowed - {'resume'}))} may be given)"
+            f"(only {', '.join(sorted(_CHANGEABLE))} can change)"
         )
-    return changes
-
-
-def _dotted(config: Any, prefix: str = "") -> dict[str, Any]:
-    """The options of a configuration and of its sections."""
-    options: dict[str, Any] = {}
-    for field in fields(config):
-        value = getattr(config, field.name)
-        name = prefix + field.name
-        options |= _dotted(value, f"{name}.") if is_dataclass(value) else {name: value}
-    return options
+    return {name: value for name, value in wanted.items() if name in _CHANGEABLE}
 
 
 def _changed(config: TrainConfig, changes: dict[str, Any]) -> TrainConfig:
@@ -166,17 +163,21 @@ def _load_state(path: Path) -> dict[str, Any]:
     return state
 
 
-def _saved_config(state: dict[str, Any], folder: Path) -> TrainConfig:
-    """The configuration in a saved state."""
-    values = {"freeze": "", **state["config"]}  # earlier versions froze nothing
-    values["model"] = ModelConfig(**values["model"])
-    values["loss"] = LossConfig(**values["loss"])
-    values["augment"] = AugmentConfig(**values["augment"])
-    optimizer = dict(values["optimizer"])
-    values["optimizer"] = OptimizerConfig(**optimizer | {"rate": RateConfig(**optimizer["rate"])})
+def _saved_position(saved: dict[str, Any], path: Path) -> tuple[TrainConfig, TrainState]:
+    """The configuration in a saved state, and how far it is; WeightsError where another version knows more of them."""
+    # earlier versions froze nothing, and some saved what they were resumed from
+    values = {"freeze": "", **saved["config"], "resume": None}
     if values["cfg"]:  # as it was trained: the file that was named may have changed since
-        values |= {"cfg": str(folder / "network.cfg"), "backbone": AUTO}  # earlier versions saved a backbone as well
-    return TrainConfig(**values)
+        # earlier versions saved a backbone as well
+        cfg = (path.parent.parent / "network.cfg").absolute()
+        values |= {"cfg": str(cfg), "backbone": AUTO}
+    try:
+        return make_config(TrainConfig, values), TrainState.from_dict(saved["position"])
+    except (ConfigError, WeightsError) as error:
+        needed = f"gridyolo {saved['gridyolo']}, which" if "gridyolo" in saved else "the gridyolo that"
+        raise WeightsError(
+            f"{path}: gridyolo {__version__} cannot go on with it ({error}); install {needed} made it"
+        ) from error
 
 
 def _restore(training: Training, saved: dict[str, Any]) -> None:
@@ -190,7 +191,12 @@ def _restore(training: Training, saved: dict[str, Any]) -> None:
     training.learner.load_state_dict(saved)
     training.data.unreadable.update(saved["unreadable"])
     training.data.noted.update(saved.get("noted", {}))
-    training.folder.keep_epochs(training.state.epoch)
+    state, schedule = training.state, training.schedule
+    steps = state.epoch * schedule.steps_per_epoch + state.step_in_epoch
+    if steps != state.step and schedule.progress(state.step, state.elapsed) < 1:
+        # an earlier version counted an epoch that its length ended early as a whole one; or the data have changed
+        state.epoch, state.step_in_epoch = divmod(state.step, schedule.steps_per_epoch)
+    training.folder.keep_epochs(state.epoch)
 
 
 def _require_time_left(training: Training, run: SavedRun) -> None:
@@ -209,6 +215,8 @@ def _go_on(training: Training, run: SavedRun, console: Console) -> None:
     """Say where the run goes on; where it was changed, move it to its place in the new schedule, and write that."""
     state, schedule, learner = training.state, training.schedule, training.learner
     progress = schedule.progress(state.step, state.elapsed)
+    if run.config != run.former:
+        run.folder.write_config(run.config)
     next_lr = learner.lr_at(schedule.lr_factor(state.step, progress))
     line = f"continues at {_position(training)}, learning rate {next_lr:.1e}"
     if not run.has_new_length and run.config.optimizer == run.former.optimizer:
@@ -224,7 +232,6 @@ def _go_on(training: Training, run: SavedRun, console: Console) -> None:
         lr=run.config.optimizer.lr,
         former=_lengths(run.former) | {"lr": run.former.optimizer.lr},
     )
-    run.folder.write_config(run.config)
     save(training)
     say(console, f"{line} (was {learner.lr:.1e})")
 

@@ -23,7 +23,7 @@ from yolo.engine.pace import Pace, minutes
 from yolo.engine.progress import OnTrainingProgress, TrainingProgress, metrics_of
 from yolo.engine.resume import SavedRun, open_run, resume
 from yolo.engine.start_auto import resolve_auto
-from yolo.engine.train_end import finish, measure, tell_pace
+from yolo.engine.train_end import finish, measure, print_pace_notes
 from yolo.engine.train_log import TrainingDisplay
 from yolo.engine.train_state import Training, prepare, save
 from yolo.engine.validate import Evaluation, LossMeter
@@ -50,18 +50,19 @@ class TrainingRun:
     minutes: float  # trained in all
     interrupted: str  # name of the signal that stopped it, or ""
     unreadable: dict[str, str]  # images that were skipped, with the reason
-    seconds: dict[str, float] = field(default_factory=dict)  # where the time went, by stage of `time_use.STAGES`
+    # seconds by stage of `time_use.STAGES`, in all sessions; empty if it was finished before
+    seconds: dict[str, float] = field(default_factory=dict)
 
     @property
     def best(self) -> Path:
-        """The trained detector: the weights of the best validation, for `Detector`."""
+        """The weights of the best validation, for `Detector`; not there if it was interrupted before the first one."""
         return self.folder / "weights" / "best.safetensors"
 
     @property
-    def page(self) -> Path | None:
+    def report_path(self) -> Path | None:
         """The report, where there is one."""
-        page = self.folder / "report.html"
-        return page if page.is_file() else None
+        path = self.folder / "report.html"
+        return path if path.is_file() else None
 
     @property
     def metrics(self) -> EvaluationResult:
@@ -89,7 +90,7 @@ def train(
     console: Console | None = None,
     on_progress: OnTrainingProgress | None = None,
     *,
-    named: Collection[str] = (),
+    explicit_options: Collection[str] = (),
 ) -> TrainingRun:
     """Train a detector, or go on with a training; see `TrainConfig`.
 
@@ -97,8 +98,8 @@ def train(
         config: the options.
         console: where to tell of it; None says nothing.
         on_progress: called after every step and every validation; see `yolo.train`.
-        named: options that the user gave, by dotted name. For a training to go on with they count as given even where
-            they have their default values.
+        explicit_options: options that the user gave, by dotted name. For a training to go on with they count as given
+            even where they have their default values.
 
     Raises:
         ConfigError: options that make no sense together.
@@ -109,11 +110,12 @@ def train(
     """
     console = console or Console(quiet=True)
     require_clients(config)  # before there is a folder
+    if config.data:  # it is saved, and may be read again from another working directory
+        config = replace(config, data=str(expand_home(config.data).absolute()))
     if config.resume is None:
-        config = resolve_auto(replace(config, data=str(expand_home(config.data).absolute())), console)
-        training = prepare(config, console)
+        training = prepare(resolve_auto(config, console), console)
     else:
-        run = open_run(config, named=named)
+        run = open_run(config, explicit_options=explicit_options)
         if run.is_finished:
             return _finished(run, console)
         training = resume(run, console)
@@ -129,17 +131,19 @@ def train(
 
 
 def _finished(run: SavedRun, console: Console) -> TrainingRun:
-    """What is to be said of a run that is over."""
+    """Result for a run that had already finished."""
     run.folder.release()
-    say(console, f"{run.folder.path} is finished ({run.length}); give more with --epochs or --max-minutes")
-    position = run.state["position"]
+    say(
+        console,
+        f"{run.folder.path} has finished ({run.length}); to extend it, pass a larger --epochs or --max-minutes",
+    )
     return TrainingRun(
         folder=run.folder.path,
         evaluation=None,
-        best_epoch=position["best_epoch"] + 1,
-        minutes=position["elapsed"] / 60,
+        best_epoch=run.state.best_epoch + 1,
+        minutes=run.state.elapsed / 60,
         interrupted="",
-        unreadable=dict(run.state["unreadable"]),
+        unreadable=dict(run.saved["unreadable"]),
     )
 
 
@@ -158,17 +162,16 @@ def _run(training: Training, console: Console) -> TrainingRun:
     try:
         with stop_request() as stop, freed_memory_kept(), TrainingDisplay(training.schedule.epochs, console) as display:
             _fit(training, stop, display)
+        evaluation = None
         if not stop:
-            tell_pace(training, pace, console)
-        write_json(training.folder.path / "data.json", training.data.to_dict())
-        if stop:
-            training.folder.plot(training.folder.course(state.best_epoch + 1))
-        evaluation = None if stop else finish(training, console)
+            print_pace_notes(training, pace, console)
+            write_json(training.folder.path / "data.json", training.data.to_dict())
+            evaluation = finish(training, console)
+            training.folder.event("finished", step=state.step, signal="", seconds=_rounded(state.seconds))
+        else:
+            _leave_interrupted(training, signal=stop.signal_name)
     finally:
         training.loggers.finish({}, completed=False)  # unless `finish` has done it
-    seconds = {stage: round(value, 2) for stage, value in state.seconds.items()}
-    kind = "interrupted" if stop else "finished"
-    training.folder.event(kind, step=state.step, signal=stop.signal_name, seconds=seconds)
     return TrainingRun(
         folder=training.folder.path,
         evaluation=evaluation,
@@ -178,6 +181,18 @@ def _run(training: Training, console: Console) -> TrainingRun:
         unreadable=dict(training.data.unreadable),
         seconds=dict(state.seconds),
     )
+
+
+def _leave_interrupted(training: Training, *, signal: str, **values: str) -> None:
+    """Write what a run that was saved and is to be resumed shows of itself."""
+    folder, state = training.folder, training.state
+    write_json(folder.path / "data.json", training.data.to_dict())
+    folder.plot(folder.history(state.best_epoch + 1))
+    folder.event("interrupted", step=state.step, signal=signal, seconds=_rounded(state.seconds), **values)
+
+
+def _rounded(seconds: Mapping[str, float]) -> dict[str, float]:
+    return {stage: round(value, 2) for stage, value in seconds.items()}
 
 
 def _open_loggers(training: Training) -> None:
@@ -196,24 +211,25 @@ def _fit(training: Training, stop: StopRequest, display: TrainingDisplay) -> Non
         steps_before = epoch * training.schedule.steps_per_epoch
         return training.schedule.progress(steps_before, state.elapsed) < unmixed
 
-    if training.starts_as_detector:
+    if state.starts_as_detector and state.validated_step < 0:
         _measure_start(training, display)
     start = (state.epoch, state.step_in_epoch)
     loader = training.data.train_batches(learner.input_hw, learner.device.type, start=start, with_mosaic=with_mosaic)
     batches = iter(loader)
+    speed = 0.0  # images per second
     while training.progress() < 1 and not stop:
         began, images_before = time.monotonic(), state.images_seen
         _train_epoch(training, batches, stop, display)
-        if not stop:
-            speed = (state.images_seen - images_before) / (time.monotonic() - began)
+        speed = (state.images_seen - images_before) / (time.monotonic() - began)
+        if not stop and state.step_in_epoch >= training.schedule.steps_per_epoch:
             _end_epoch(training, display, images_per_second=speed)
         with state.timed("saving"):
             save(training)
             training.folder.plot_now_and_then(state.best_epoch + 1)
         if not stop and state.validated_step == state.step:
-            _tell(training, validated=True)
+            _notify(training, validated=True)
     if not stop:
-        _settle(training, display)
+        _settle(training, display, images_per_second=speed)
 
 
 def _measure_start(training: Training, display: TrainingDisplay) -> None:
@@ -222,6 +238,7 @@ def _measure_start(training: Training, display: TrainingDisplay) -> None:
     map_50, map_50_95 = columns["metrics/mAP50"], columns["metrics/mAP50-95"]
     display.say(f"the detector to start from: mAP50 {map_50:.3f}, mAP50-95 {map_50_95:.3f}")
     save(training)
+    _notify(training, validated=True)
 
 
 def _train_epoch(training: Training, batches: Iterator[Batch], stop: StopRequest, display: TrainingDisplay) -> None:
@@ -243,13 +260,17 @@ def _train_epoch(training: Training, batches: Iterator[Batch], stop: StopRequest
         progress = training.progress()
         left = training.seconds_left(progress)
         display.step(state.epoch, state.step_in_epoch, schedule.steps_per_epoch, seconds_left=left)
-        _tell(training, terms)
+        _notify(training, terms)
         if stop or progress >= 1:
             break
 
 
 def _train_step(training: Training, batch: Batch, display: TrainingDisplay) -> dict[str, float]:
-    """Forward, loss, backward, non-finite check, update; `batch` is on the device. Returns the terms of the loss."""
+    """Forward, loss, backward, non-finite check, update; `batch` is on the device.
+
+    Returns:
+        The terms of the loss; none if the step was skipped.
+    """
     state, learner = training.state, training.learner
     state.seen += len(batch)
     if len(batch) < learner.smallest_batch:
@@ -257,7 +278,7 @@ def _train_step(training: Training, batch: Batch, display: TrainingDisplay) -> d
     terms = learner.learn(batch, random_predictors=training.draws_predictors)
     if not (math.isfinite(sum(terms.values())) and learner.update()):
         _discard_step(training, batch, terms, display)
-        return terms
+        return {}
     state.add(terms, len(batch), grad_norm=learner.grad_norm)
     training.bad_steps = 0
     values = {"step/loss": sum(terms.values()), "step/lr": learner.lr, "step/grad_norm": learner.grad_norm}
@@ -282,7 +303,7 @@ def _discard_step(training: Training, batch: Batch, terms: dict[str, float], dis
 
 
 def _end_epoch(training: Training, display: TrainingDisplay, *, images_per_second: float) -> None:
-    """Validate if it is time to, write the epoch's row and line, move on."""
+    """Validate if it is time to, write the epoch's row and line, move on if the epoch is complete."""
     state = training.state
     # with replacement an epoch may leave out some images: that none was seen says as much
     unreadable = training.data.unreadable
@@ -301,20 +322,22 @@ def _end_epoch(training: Training, display: TrainingDisplay, *, images_per_secon
     training.loggers.epoch(state.step, row)
     left = training.seconds_left(progress)
     display.epoch(state.epoch, row, images_per_second=images_per_second, seconds_left=left)
-    state.next_epoch()
+    # one that the schedule ended early is not: a run that is extended goes on within it, and writes its row anew
+    if state.step_in_epoch >= training.schedule.steps_per_epoch:
+        state.next_epoch()
 
 
-def _settle(training: Training, display: TrainingDisplay) -> None:
-    """Validate the last weights if the schedule ended between two validations, or in an interrupted epoch."""
+def _settle(training: Training, display: TrainingDisplay, *, images_per_second: float) -> None:
+    """Validate the last weights if the schedule ended within an epoch, or between two validations."""
     if training.state.step_in_epoch:
-        _end_epoch(training, display, images_per_second=0.0)
+        _end_epoch(training, display, images_per_second=images_per_second)
     elif training.state.validated_step != training.state.step:
         _validate(training, training.state.epoch - 1)  # the epoch that has just ended
     else:
         return
     with training.state.timed("saving"):
         save(training)
-    _tell(training, validated=True)
+    _notify(training, validated=True)
 
 
 def _validate(training: Training, epoch: int) -> dict[str, float]:
@@ -341,7 +364,7 @@ def _validate(training: Training, epoch: int) -> dict[str, float]:
     }
 
 
-def _tell(training: Training, losses: Mapping[str, float] | None = None, *, validated: bool = False) -> None:
+def _notify(training: Training, losses: Mapping[str, float] | None = None, *, validated: bool = False) -> None:
     """Call the user's function after a step with those losses, or after a validation was saved."""
     if losses is not None:
         training.losses = losses
@@ -366,7 +389,7 @@ def _tell(training: Training, losses: Mapping[str, float] | None = None, *, vali
         training.on_progress(told)
     except BaseException as error:  # the way to stop a training: its step is done
         save(training)
-        training.folder.event("interrupted", step=state.step, signal="", error=type(error).__name__)
+        _leave_interrupted(training, signal="", error=type(error).__name__)
         raise
 
 

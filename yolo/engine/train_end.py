@@ -23,8 +23,8 @@ from yolo.report.page import ReportContext
 from yolo.report.pictures import file_picture
 
 
-def tell_pace(training: Training, pace: Pace, console: Console) -> None:
-    """Say it where a time budget was short, or the machine busy."""
+def print_pace_notes(training: Training, pace: Pace, console: Console) -> None:
+    """Print notes if the run was too short or the CPU was busy."""
     state, workers = training.state, workers_of(training.config, training.learner.device.type)
     notes = pace_notes(
         training.schedule,
@@ -32,7 +32,7 @@ def tell_pace(training: Training, pace: Pace, console: Console) -> None:
         elapsed=state.elapsed,
         waited_share=pace.waited_share(),
         workers=workers,
-        fine_tunes=training.starts_as_detector,
+        fine_tunes=state.starts_as_detector,
     )
     for note in notes:
         training.folder.event(note.event, **note.numbers)
@@ -72,8 +72,8 @@ def _write_reports(training: Training, evaluation: Evaluation, hint: str, consol
     config, folder, seconds = training.config, training.folder, training.state.seconds
     if config.report:
         say(console, f"writing the report: {folder.path / 'report.html'}")
-    course = replace(
-        folder.course(training.state.best_epoch + 1),
+    history = replace(
+        folder.history(training.state.best_epoch + 1),
         seconds={text: seconds[stage] for stage, text in STAGES.items() if stage in seconds},
         hint=hint,
     )
@@ -82,7 +82,7 @@ def _write_reports(training: Training, evaluation: Evaluation, hint: str, consol
         command=command_of("train", config),
         configuration=asdict(config),
         environment=describe_environment(training.learner.device),
-        course=course,
+        history=history,
         first_batch=file_picture(
             folder.batch_picture(0),
             f"the first batch as the network saw it, with what it was trained on; {folder.batch_picture(0).name} is "
@@ -90,7 +90,7 @@ def _write_reports(training: Training, evaluation: Evaluation, hint: str, consol
         ),
     )
     write_evaluation(folder.path, evaluation, training.data.val, context, report=config.report)
-    folder.plot(course)
+    folder.plot(history)
 
 
 def measure(training: Training, network: nn.Module, on_batch: OnBatch | None = None) -> Evaluation:

@@ -1,6 +1,6 @@
 """What a training tells: `RunFolder` writes it to files, `TrainingDisplay` shows it to a person.
 
-Left out: the weights (`checkpoint`), the training state (`train_state`) and the evaluation (`validate`).
+Left out: the weights (`detector_file`), the training state (`train_state`) and the evaluation (`validate`).
 """
 
 from __future__ import annotations
@@ -34,7 +34,7 @@ from yolo.files import new_folder, remove_unfinished, saving, write_json, write_
 from yolo.losses.yolo_loss import TERM_NAMES
 from yolo.models.network import Spec
 from yolo.process import FileLock
-from yolo.report.course import Course, plot_course, read_course
+from yolo.report.history import TrainingHistory, plot_history, read_history
 
 # The names that people's scripts already parse.
 COLUMNS = (
@@ -152,7 +152,7 @@ class RunFolder:
         """
         results = self.path / "results.csv"
         if results.exists():
-            with results.open(newline="", encoding="utf-8") as file:
+            with results.open(newline="", encoding="utf-8", errors="replace") as file:
                 rows = list(csv.DictReader(file))[:count]
             # under today's header: an older version wrote fewer columns
             text = io.StringIO(newline="")
@@ -170,19 +170,19 @@ class RunFolder:
         with saving(self._events), self._events.open("a", encoding="utf-8") as file:
             file.write(json.dumps(line, ensure_ascii=False, allow_nan=False) + "\n")
 
-    def course(self, best_epoch: int) -> Course:
-        """What results.csv says so far; `best_epoch` is that of the best weights, from 1."""
-        return read_course(self.path / "results.csv", best_epoch=best_epoch)
+    def history(self, best_epoch: int) -> TrainingHistory:
+        """What results.csv says so far, damage left out; `best_epoch` is that of the best weights, from 1."""
+        return read_history(self.path / "results.csv", best_epoch=best_epoch)
 
-    def plot(self, course: Course) -> None:
+    def plot(self, history: TrainingHistory) -> None:
         """Draw results.png."""
-        plot_course(course, self.path / "results.png")
+        plot_history(history, self.path / "results.png")
         self._drawn = time.monotonic()
 
     def plot_now_and_then(self, best_epoch: int) -> None:
         """Draw results.png again if it is some minutes old, so that a long training can be watched."""
         if time.monotonic() - self._drawn >= _REDRAWN_SECONDS:
-            self.plot(self.course(best_epoch))
+            self.plot(self.history(best_epoch))
 
 
 class TrainingDisplay:

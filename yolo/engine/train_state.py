@@ -10,14 +10,15 @@ import math
 import time
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
-from dataclasses import asdict, dataclass, field, replace
+from dataclasses import asdict, dataclass, field, fields, replace
 from functools import partial
-from typing import Any
+from typing import Any, Self
 
 import torch
 from rich.console import Console
 from torch.utils.data import DataLoader
 
+from yolo._version import __version__
 from yolo.config import TrainConfig
 from yolo.console import say
 from yolo.darknet.network import DarknetSpec
@@ -31,7 +32,7 @@ from yolo.engine.schedule import Schedule
 from yolo.engine.start_options import RANDOM
 from yolo.engine.train_data import TrainingData
 from yolo.engine.train_log import RunFolder
-from yolo.errors import ConfigError
+from yolo.errors import ConfigError, WeightsError
 from yolo.evaluation.result import EvaluationResult
 from yolo.evaluation.thresholds import threshold_table
 from yolo.files import atomic_write
@@ -48,7 +49,7 @@ class TrainState:
     epoch: int = 0  # the running one, from 0
     step_in_epoch: int = 0  # steps of it that are done
     step: int = 0  # steps done in all
-    elapsed: float = 0.0  # seconds trained, earlier sittings included
+    elapsed: float = 0.0  # seconds trained, earlier sessions included
     validations: int = 0  # how many are done
     best: float = -1.0  # mAP@0.5:0.95 of the best validation; -1 before the first
     best_epoch: int = -1  # its epoch
@@ -56,10 +57,24 @@ class TrainState:
     term_sums: dict[str, float] = field(default_factory=dict)  # summed loss terms of the running epoch
     images_seen: int = 0  # images of the running epoch
     norm_sum: float = 0.0  # summed norms of the gradients of the running epoch, before clipping
-    norms: int = 0  # how many they are
+    num_norms: int = 0  # how many they are
     seen: int = 0  # images in all, those that the first weights had seen included, as darknet counts them
     start_seen: int = 0  # images that the first weights had seen
     seconds: dict[str, float] = field(default_factory=dict)  # where the time went, see `time_use.STAGES`
+    starts_as_detector: bool = False  # the weights before the first step detect all classes
+
+    @classmethod
+    def from_dict(cls, values: Mapping[str, Any]) -> Self:
+        """Inverse of `asdict`, also for states of earlier versions.
+
+        Raises:
+            WeightsError: a field that this version does not know; the message names it.
+        """
+        names = {"norms": "num_norms"}  # what an earlier version called it
+        known = {names.get(name, name): value for name, value in values.items()}
+        if unknown := sorted(known.keys() - {one.name for one in fields(cls)}):
+            raise WeightsError(f"unknown state {', '.join(unknown)}")
+        return cls(**known)
 
     def add(self, terms: dict[str, float], num_images: int, *, grad_norm: float) -> None:
         """Add a step's loss terms, and its norm if it is finite, to those of the epoch."""
@@ -67,12 +82,12 @@ class TrainState:
         self.images_seen += num_images
         if math.isfinite(grad_norm):  # fp16's scaler skips a step of infinite norm by itself
             self.norm_sum += grad_norm
-            self.norms += 1
+            self.num_norms += 1
 
     @property
     def grad_norm(self) -> float:
         """Mean norm of the gradients of the running epoch; NaN before its first step."""
-        return self.norm_sum / self.norms if self.norms else math.nan
+        return self.norm_sum / self.num_norms if self.num_norms else math.nan
 
     @contextmanager
     def timed(self, stage: str) -> Iterator[None]:
@@ -88,7 +103,7 @@ class TrainState:
         self.epoch += 1
         self.step_in_epoch = 0
         self.term_sums, self.images_seen = {}, 0
-        self.norm_sum, self.norms = 0.0, 0
+        self.norm_sum, self.num_norms = 0.0, 0
 
 
 @dataclass(kw_only=True)
@@ -104,11 +119,10 @@ class Training:
     began: float  # when it would have begun, on the monotonic clock, had it never been interrupted
     val_batches: DataLoader[Batch]  # of `data`
     loggers: Loggers  # other programs that show it
-    starts_as_detector: bool = False  # its first weights, before the first step, detect all classes
     bad_steps: int = 0  # steps in a row whose loss or gradient was not finite
     on_progress: OnTrainingProgress | None = None  # the user's function
     losses: Mapping[str, float] = field(default_factory=dict)  # terms of the last step
-    metrics: Mapping[str, float] | None = None  # of the latest validation in this sitting
+    metrics: Mapping[str, float] | None = None  # of the latest validation in this session
 
     @property
     def draws_predictors(self) -> bool:
@@ -156,7 +170,7 @@ class Training:
 
 
 def prepare(
-    config: TrainConfig, console: Console, *, folder: RunFolder | None = None, saved: dict[str, Any] | None = None
+    config: TrainConfig, console: Console, *, folder: RunFolder | None = None, state: TrainState | None = None
 ) -> Training:
     """Read the data, build the network and the rest; nothing is trained yet.
 
@@ -164,13 +178,19 @@ def prepare(
         config: what is wanted.
         console: where to tell of the data.
         folder: of a training to go on with; None makes a new one, after everything else has succeeded.
-        saved: state of the training to go on with, of which only the position is taken; None for a new one.
+        state: how far the training to go on with is; None for a new one.
+
+    Raises:
+        ConfigError: options that the network, the device or the pipeline cannot use, or weights beyond `max_batches`.
+        DataError: a dataset that cannot be used.
+        WeightsError: weights to start from that cannot be loaded.
+        SaveError: the folder cannot be written.
     """
     fabric = make_fabric(config)
     say(console, *precision_warnings(config.precision, config.device))
     data = TrainingData.read(config, console)
     # a resumed training brings its own weights; the file of its start may be gone
-    source = config.weights if saved is None else RANDOM
+    source = config.weights if state is None else RANDOM
     start = build_start(replace(config, weights=source), data.train.class_names, console)
     spec = start.network.spec
     input_hw = spec.input_hw if isinstance(spec, DarknetSpec) else (config.input_size, config.input_size)
@@ -178,10 +198,10 @@ def prepare(
     make_transform(config.augment, input_hw, config.model.resize)
     learner = Learner(start.network, config, fabric, input_hw)
     if start.is_detector:
-        learner.average.remember_start()
+        learner.average.start_warm()
     if learner.frozen.summary:
         say(console, learner.frozen.summary)
-        if config.weights == RANDOM and saved is None:
+        if config.weights == RANDOM and state is None:
             say(console, "the frozen layers have random weights; --weights gives them trained ones")
     largest = config.batch_size if config.sampling == "replacement" else min(config.batch_size, len(data.train.images))
     if -(-largest // config.subdivisions) < learner.smallest_batch:
@@ -190,7 +210,8 @@ def prepare(
             f"on an input of {width}x{height} the network has maps of one pixel, whose batch norms cannot train on one "
             "image at a time: use a larger batch_size, fewer subdivisions or a larger input_size"
         )
-    state = TrainState(seen=start.seen, start_seen=start.seen) if saved is None else TrainState(**saved["position"])
+    if state is None:
+        state = TrainState(seen=start.seen, start_seen=start.seen, starts_as_detector=start.is_detector)
     return Training(
         config=config,
         data=data,
@@ -200,16 +221,20 @@ def prepare(
         began=time.monotonic() - state.elapsed,
         val_batches=data.val_batches(input_hw, learner.device.type),
         loggers=Loggers(partial(say, console)),
-        starts_as_detector=start.is_detector,
         # last: a training that cannot start leaves no folder
         folder=RunFolder.create(config, spec) if folder is None else folder,
     )
 
 
 def save(training: Training) -> None:
-    """Write everything that the rest of a training depends on."""
+    """Write everything that the rest of a training depends on.
+
+    Raises:
+        SaveError: the disk is full, or the folder cannot be written.
+    """
     state = {
         "format": FORMAT,
+        "gridyolo": __version__,  # for the message of a version that cannot read it
         "config": asdict(training.config),
         "class_names": list(training.data.train.class_names),
         "position": asdict(training.state),

@@ -89,10 +89,10 @@ class ValidationRun:
         return self.evaluation.result
 
     @property
-    def page(self) -> Path | None:
+    def report_path(self) -> Path | None:
         """The report, where there is one."""
-        page = self.folder / "report.html"
-        return page if page.is_file() else None
+        path = self.folder / "report.html"
+        return path if path.is_file() else None
 
     def __repr__(self) -> str:
         return f"ValidationRun({self.metrics.summary()}, folder={str(self.folder)!r})"

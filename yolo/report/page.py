@@ -20,7 +20,7 @@ from yolo.detection_sets import ImageTable
 from yolo.errors import printable
 from yolo.evaluation.examples import Example
 from yolo.formats.issues import InputWarning
-from yolo.report.course import Course
+from yolo.report.history import TrainingHistory
 from yolo.report.text import NO_NUMBER, exact, p_value, rate, share, signed
 
 PROTOCOL_NOTES: Final = (
@@ -55,7 +55,7 @@ class ReportContext:
     voc: dict[str, Any] | None = None  # `VocResult.to_dict()`, where VOC's protocol was asked for
     # draws a case, None where it cannot; None where there are no images at hand
     pictures: Callable[[Example], CasePicture | None] | None = None
-    course: Course | None = None  # of the training, where this is its report
+    history: TrainingHistory | None = None  # of the training, where this is its report
     first_batch: CasePicture | None = None  # what the network saw first
 
 

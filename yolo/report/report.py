@@ -22,8 +22,8 @@ from yolo.evaluation.errors import ERROR_KINDS
 from yolo.evaluation.examples import Example
 from yolo.files import write_json, write_text
 from yolo.report.advice import FEW_INSTANCES, Advice, make_advice, most_confused, uncertain_classes
-from yolo.report.course import main_panels, term_panels
 from yolo.report.files import make_summary, metrics_of, plain, write_errors, write_per_class
+from yolo.report.history import main_panels, term_panels
 from yolo.report.page import CasePicture, ReportContext, image_name, render
 from yolo.report.plots import write_plots
 from yolo.report.text import ERROR_TEXT, HEADLINE_TEXT, LABEL_ERROR_TEXT, calibration_text
@@ -101,7 +101,7 @@ def render_report(analysis: Analysis, context: ReportContext, advice: tuple[Advi
         "calibration_text": calibration_text(analysis.calibration),
         "configuration": [(name, value if isinstance(value, str) else _json(value)) for name, value in configuration],
         "voc_rules": _VOC_RULES,
-        "panels": [] if context.course is None else [main_panels(context.course), term_panels(context.course)],
+        "panels": [] if context.history is None else [main_panels(context.history), term_panels(context.history)],
         **draw_galleries(analysis, context),
     }
     return render("report.html.j2", values)

@@ -1,4 +1,4 @@
-"""The course of a training: its curves over the epochs, as results.png and as the charts on the page.
+"""The history of a training: its curves over the epochs, as results.png and as the charts on the page.
 
 What is shown is decided once, as panels of curves; matplotlib draws them in the file, the template of the page as SVG.
 The columns are those of results.csv; one that an older run lacks gives no curve.
@@ -37,7 +37,7 @@ _DPI = 120
 
 
 @dataclass(frozen=True, slots=True)
-class Course:
+class TrainingHistory:
     """How a training went."""
 
     rows: tuple[Mapping[str, float], ...]  # results.csv: one for each epoch, without what was not measured
@@ -119,47 +119,66 @@ class Panel(NamedTuple):
         ]
 
 
-def read_course(path: Path, *, best_epoch: int = 0) -> Course:
-    """Read results.csv; the sums of the loss terms become `train/loss` and `val/loss`."""
+def read_history(path: Path, *, best_epoch: int = 0) -> TrainingHistory:
+    """Read results.csv; the sums of the loss terms become `train/loss` and `val/loss`.
+
+    What is no number is left out, and so are rows without an epoch: a damaged file must not end a training.
+
+    Args:
+        path: of the file, which may be missing.
+        best_epoch: of the weights that were kept, from 1; 0 where it is not known.
+
+    Raises:
+        OSError: the file is there but cannot be read.
+    """
     if not path.exists():
-        return Course((), best_epoch)
-    with path.open(encoding="utf-8", newline="") as file:
-        found = [{name: float(text) for name, text in row.items() if name and text} for row in csv.DictReader(file)]
+        return TrainingHistory((), best_epoch)
+    text = path.read_text(encoding="utf-8", errors="replace").replace("\0", "")
     rows = []
-    for row in found:
-        known = {name: value for name, value in row.items() if math.isfinite(value)}
+    for row in csv.DictReader(text.splitlines()):
+        known = {name: number for name, text in row.items() if name and math.isfinite(number := _number(text))}
+        if "epoch" not in known:
+            continue
         for split in ("train", "val"):
             terms = [known.get(f"{split}/{term}_loss", math.nan) for term in _TERMS]
             if math.isfinite(sum(terms)):
                 known[f"{split}/loss"] = sum(terms)
         rows.append(known)
-    return Course(tuple(rows), best_epoch)
+    return TrainingHistory(tuple(rows), best_epoch)
 
 
-def main_panels(course: Course) -> list[Panel]:
+def _number(text: str | None) -> float:
+    """A field of a row; NaN where it is empty, missing or no number."""
+    try:
+        return float(text or "nan")
+    except ValueError:
+        return math.nan
+
+
+def main_panels(history: TrainingHistory) -> list[Panel]:
     """Loss, mAP, learning rate, norm of the gradient; those of which something is known."""
-    rates = sorted({name for row in course.rows for name in row if name.startswith("lr/")})
+    rates = sorted({name for row in history.rows for name in row if name.startswith("lr/")})
     names = {name: "learning rate" if len(rates) == 1 else name.removeprefix("lr/") for name in rates}
     panels = [
-        _panel(course, "Loss", {"train/loss": "train", "val/loss": "val"}, is_log=True),
-        _panel(course, "mAP on val", {"metrics/mAP50": "mAP@0.5", "metrics/mAP50-95": "mAP@0.5:0.95"}, ends=(0, 1)),
-        _panel(course, "Learning rate", names, ends=(0, None)),
-        _panel(course, "Gradient norm", {"grad_norm": "mean of each epoch"}, is_log=True),
+        _panel(history, "Loss", {"train/loss": "train", "val/loss": "val"}, is_log=True),
+        _panel(history, "mAP on val", {"metrics/mAP50": "mAP@0.5", "metrics/mAP50-95": "mAP@0.5:0.95"}, ends=(0, 1)),
+        _panel(history, "Learning rate", names, ends=(0, None)),
+        _panel(history, "Gradient norm", {"grad_norm": "mean of each epoch"}, is_log=True),
     ]
     return [panel for panel in panels if panel.curves]
 
 
-def term_panels(course: Course) -> list[Panel]:
+def term_panels(history: TrainingHistory) -> list[Panel]:
     """The five terms of the loss, weighted as they are summed."""
     panels = [
-        _panel(course, title, {f"train/{term}_loss": "train", f"val/{term}_loss": "val"}, is_log=True)
+        _panel(history, title, {f"train/{term}_loss": "train", f"val/{term}_loss": "val"}, is_log=True)
         for term, title in _TERMS.items()
     ]
     return [panel for panel in panels if panel.curves]
 
 
 def _panel(
-    course: Course,
+    history: TrainingHistory,
     title: str,
     columns: Mapping[str, str],
     *,
@@ -167,7 +186,7 @@ def _panel(
     ends: tuple[float, float | None] | None = None,
 ) -> Panel:
     """The curves of some columns; `ends` are those of the axis of values, by default what they need."""
-    curves = [Curve(name, *course.column(column)) for column, name in columns.items()]
+    curves = [Curve(name, *history.column(column)) for column, name in columns.items()]
     curves = [curve for curve in curves if curve.values]
     values = [value for curve in curves for value in curve.values]
     is_log = is_log and min(values, default=0.0) > 0  # a term may be exactly 0, such as that of the only class
@@ -178,7 +197,7 @@ def _panel(
         low, high = min(0.0, low), max(high * 1.05, 1e-9)
     if ends is not None:
         low, high = ends[0], high if ends[1] is None else ends[1]
-    first, last = (course.rows[0]["epoch"], course.rows[-1]["epoch"]) if course.rows else (0.0, 1.0)
+    first, last = (history.rows[0]["epoch"], history.rows[-1]["epoch"]) if history.rows else (0.0, 1.0)
     if first == last:
         first, last = first - 1, last + 1
     return Panel(title, tuple(curves), low, high, is_log, first, last)
@@ -219,12 +238,12 @@ def _thinned(items: Sequence[Item], most: int) -> list[Item]:
     return [items[round(place * (len(items) - 1) / (most - 1))] for place in range(most)]
 
 
-def plot_course(course: Course, path: Path) -> None:
+def plot_history(history: TrainingHistory, path: Path) -> None:
     """Draw results.png, the main panels above and the terms of the loss below; nothing where nothing is known."""
     from matplotlib.backends.backend_agg import FigureCanvasAgg
     from matplotlib.figure import Figure
 
-    rows = [panels for panels in (main_panels(course), term_panels(course)) if panels]
+    rows = [panels for panels in (main_panels(history), term_panels(history)) if panels]
     if not rows:
         return
     figure = Figure(figsize=(15, 3.6 + 2.7 * (len(rows) - 1)), layout="constrained")
@@ -233,7 +252,7 @@ def plot_course(course: Course, path: Path) -> None:
     groups = figure.subfigures(len(rows), 1, height_ratios=(3.6, 2.7)[: len(rows)], squeeze=False)
     for group, panels in zip(groups[:, 0], rows, strict=True):
         for axes, panel in zip(group.subplots(1, len(panels), squeeze=False)[0], panels, strict=True):
-            _draw(axes, panel, course.best_epoch if panel.marks_best else 0)
+            _draw(axes, panel, history.best_epoch if panel.marks_best else 0)
     with atomic_write(path) as temporary:
         figure.savefig(temporary, dpi=_DPI)
 

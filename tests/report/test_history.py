@@ -11,7 +11,7 @@ from tests.report.made_analysis import PICTURE, make_analysis, make_context
 from tests.report.parsed_page import ParsedPage
 from yolo.images import read_image
 from yolo.report.advice import make_advice
-from yolo.report.course import Course, main_panels, plot_course, read_course, term_panels
+from yolo.report.history import TrainingHistory, main_panels, plot_history, read_history, term_panels
 from yolo.report.report import render_report
 
 TERMS = ("coord_xy", "coord_wh", "conf_obj", "conf_noobj", "class_prob")
@@ -39,23 +39,23 @@ def write_rows(path: Path, rows: list[dict[str, float]]) -> Path:
     return path
 
 
-def course_of(tmp_path: Path, rows: list[dict[str, float]]) -> Course:
-    return read_course(write_rows(tmp_path / "results.csv", rows), best_epoch=4)
+def history_of(tmp_path: Path, rows: list[dict[str, float]]) -> TrainingHistory:
+    return read_history(write_rows(tmp_path / "results.csv", rows), best_epoch=4)
 
 
 def test_the_loss_is_the_sum_of_its_terms_where_all_are_known(tmp_path: Path) -> None:
     rows = make_rows(4)
     rows[2]["train/class_prob_loss"] = math.nan  # every step of the epoch was skipped
-    course = course_of(tmp_path, rows)
-    assert course.column("train/loss") == ([1, 2, 4], [50, 25, 12.5])
-    assert course.column("val/loss") == ([2, 4], [50, 25])
-    assert course.table[1] == [2, 25, 50, 0.4, 0.2, 0.001, 6]
-    assert course.table[0] == [1, 50, None, None, None, 0.0015, 5]
+    history = history_of(tmp_path, rows)
+    assert history.column("train/loss") == ([1, 2, 4], [50, 25, 12.5])
+    assert history.column("val/loss") == ([2, 4], [50, 25])
+    assert history.table[1] == [2, 25, 50, 0.4, 0.2, 0.001, 6]
+    assert history.table[0] == [1, 50, None, None, None, 0.0015, 5]
 
 
 def test_panels_show_what_is_known_within_their_axes(tmp_path: Path) -> None:
-    course = course_of(tmp_path, make_rows(9))
-    panels = [*main_panels(course), *term_panels(course)]
+    history = history_of(tmp_path, make_rows(9))
+    panels = [*main_panels(history), *term_panels(history)]
     assert [panel.title.split(":")[0] for panel in panels] == [
         "Loss", "mAP on val", "Learning rate", "Gradient norm", "Centre", "Size", "Objects", "Background", "Class",
     ]  # fmt: skip
@@ -74,53 +74,62 @@ def test_panels_show_what_is_known_within_their_axes(tmp_path: Path) -> None:
 
 @pytest.mark.parametrize("epochs", [1, 2, 3, 7, 40, 1000])
 def test_every_length_has_axes(epochs: int, tmp_path: Path) -> None:
-    course = course_of(tmp_path, make_rows(epochs, every=1))
-    for panel in main_panels(course):
+    history = history_of(tmp_path, make_rows(epochs, every=1))
+    for panel in main_panels(history):
         assert panel.epoch_ticks
         assert panel.ticks
         assert len(panel.points(panel.curves[0], 300, 200)) == min(epochs, 300)
-    assert len(course.table) == min(epochs, 100)
-    assert course.table[-1][0] == epochs
+    assert len(history.table) == min(epochs, 100)
+    assert history.table[-1][0] == epochs
 
 
 def test_older_files_and_odd_numbers_give_fewer_curves_and_no_error(tmp_path: Path) -> None:
     old = [{name: value for name, value in row.items() if name[:3] not in ("val", "gra")} for row in make_rows(3)]
-    assert [panel.title for panel in main_panels(course_of(tmp_path, old))] == ["Loss", "mAP on val", "Learning rate"]
+    assert [panel.title for panel in main_panels(history_of(tmp_path, old))] == ["Loss", "mAP on val", "Learning rate"]
     nothing = [{"epoch": 1.0, "train/coord_xy_loss": math.nan, "metrics/mAP50": math.nan}]
-    assert main_panels(course_of(tmp_path, nothing)) == term_panels(course_of(tmp_path, nothing)) == []
-    plot_course(course_of(tmp_path, nothing), tmp_path / "none.png")
+    assert main_panels(history_of(tmp_path, nothing)) == term_panels(history_of(tmp_path, nothing)) == []
+    plot_history(history_of(tmp_path, nothing), tmp_path / "none.png")
     assert not (tmp_path / "none.png").exists()
     zero = [row | {"train/class_prob_loss": 0.0} for row in make_rows(3)]
-    assert not term_panels(course_of(tmp_path, zero))[-1].is_log
-    assert read_course(tmp_path / "missing.csv").rows == ()
+    assert not term_panels(history_of(tmp_path, zero))[-1].is_log
+    assert read_history(tmp_path / "missing.csv").rows == ()
+
+
+def test_damage_is_left_out(tmp_path: Path) -> None:
+    path = write_rows(tmp_path / "results.csv", make_rows(3))
+    path.write_bytes(path.read_bytes().replace(b"\r\n2.0,", b"\r\ntwo,") + b"4.0,0.1,x\xff,,,,,,,,,,,,,,,,,9\r\n\0\0\0")
+    history = read_history(path)
+    assert [row["epoch"] for row in history.rows] == [1, 3, 4]
+    assert history.rows[-1] == {"epoch": 4, "lr/pg0": 0.1}
+    assert main_panels(history)
 
 
 def test_groups_of_layers_have_a_curve_each(tmp_path: Path) -> None:
     rows = [row | {"lr/backbone": row["lr/pg0"] / 10} for row in make_rows(3)]
-    panel = next(one for one in main_panels(course_of(tmp_path, rows)) if one.title == "Learning rate")
+    panel = next(one for one in main_panels(history_of(tmp_path, rows)) if one.title == "Learning rate")
     assert [curve.name for curve in panel.curves] == ["backbone", "pg0"]
 
 
 @pytest.mark.parametrize("epochs", [1, 20])
 def test_the_picture(epochs: int, tmp_path: Path) -> None:
-    plot_course(course_of(tmp_path, make_rows(epochs, every=1)), tmp_path / "results.png")
+    plot_history(history_of(tmp_path, make_rows(epochs, every=1)), tmp_path / "results.png")
     picture = read_image(tmp_path / "results.png")
     assert 600 < picture.shape[0] < picture.shape[1] < 2000
     coloured = np.ptp(picture.astype(int), axis=2) > 60
     assert coloured.sum() > 50  # lines
 
 
-def page_of(course: Course | None) -> str:
+def page_of(history: TrainingHistory | None) -> str:
     analysis = make_analysis(("cat", "dog", "none"), num_images=20)
-    context = replace(make_context(), course=course, first_batch=None if course is None else PICTURE)
+    context = replace(make_context(), history=history, first_batch=None if history is None else PICTURE)
     return render_report(analysis, context, make_advice(analysis, context.warnings))
 
 
 def test_the_page_draws_the_same_curves(tmp_path: Path) -> None:
-    course = replace(
-        course_of(tmp_path, make_rows(6)), seconds={"training steps": 30.0, "report": 10.0}, hint="try <b>"
+    history = replace(
+        history_of(tmp_path, make_rows(6)), seconds={"training steps": 30.0, "report": 10.0}, hint="try <b>"
     )
-    text = page_of(course)
+    text = page_of(history)
     page = ParsedPage(text)
     section = text[text.index('<section id="training"') : text.index('<section id="data"')]
     charts = re.findall(r'role="img" aria-label="(.*?)"', section)
@@ -142,5 +151,5 @@ def test_pages_of_other_evaluations_have_no_such_section() -> None:
 
 
 def test_a_long_training_adds_little_to_the_page(tmp_path: Path) -> None:
-    short, long = (len(page_of(course_of(tmp_path, make_rows(epochs, every=1)))) for epochs in (10, 3000))
+    short, long = (len(page_of(history_of(tmp_path, make_rows(epochs, every=1)))) for epochs in (10, 3000))
     assert long - short < 150_000
