@@ -27,9 +27,9 @@ from yolo.structures import Batch
 
 # The average forgets the first random weights faster than later ones: the decay rises over this many steps.
 _RISE_STEPS = 200
-# A detector to start from is as good as that many steps: it is forgotten over some fifty at first. A short training
+# A detector to start from is as good as that many steps: it is forgotten over some hundred at first. A short training
 # can leave it behind, and the statistics of its first few batches do not replace those of the detector.
-_WARM_START_STEPS = 800
+_WARM_START_STEPS = 1000
 
 
 class Learner:
