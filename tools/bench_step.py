@@ -1,6 +1,6 @@
 """The training step: beside that of a commit, beside its floor, and by processes against threads.
 
-    python tools/bench_step.py [--commit 5078fd6] [--backbone shufflenet_v2_x0_5] [--data DATA] [--rounds 4]
+    python tools/bench_step.py [--commit 5078fd6] [--backbone shufflenet_v2_x0_5] [--precision 32] [--data DATA]
 
 Without --data it draws a dataset. Three things are printed:
 
@@ -56,6 +56,7 @@ def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("--commit", default="")
     parser.add_argument("--backbone", default="shufflenet_v2_x0_5")
+    parser.add_argument("--precision", default="32", choices=("32", "bf16"))
     parser.add_argument("--data", default="")
     parser.add_argument("--input-size", type=int, default=320)
     parser.add_argument("--batch-size", type=int, default=16)
@@ -63,7 +64,7 @@ def main() -> None:
     parser.add_argument("--rounds", type=int, default=4)
     options = parser.parse_args()
     with tempfile.TemporaryDirectory() as scratch:
-        data = options.data or _draw(Path(scratch))
+        data = str(Path(options.data).absolute()) if options.data else _draw(Path(scratch))
         trees = {"working tree": ROOT}
         git = ("git", "-C", str(ROOT), "worktree")
         if options.commit:
@@ -119,6 +120,7 @@ def _run_steps(
     words = [
         *("train", "--data", data, "--backbone", options.backbone, "--weights", "none", "--no-report"),
         *("--input-size", str(options.input_size), "--batch-size", str(options.batch_size)),
+        *("--precision", options.precision, "--device", "cpu"),
         *("--epochs", "100", "--validations", "1", "--runs", str(scratch / "runs")),
     ]
     command = [sys.executable, "-c", _NOTE_STEPS, str(target), str(options.steps), *words]
@@ -133,23 +135,28 @@ def _floor_in_process(options: argparse.Namespace, *, cores: int, threads: int) 
     context = multiprocessing.get_context("spawn")
     share = options.batch_size // cores
     with context.Pool(cores) as pool:
-        arguments = [(options.backbone, options.input_size, share, threads, options.steps)] * cores
+        arguments = [(options.backbone, options.input_size, share, options.precision, threads, options.steps)] * cores
         return max(pool.starmap(floor, arguments))
 
 
-def floor(backbone: str, input_size: int, batch_size: int, threads: int, steps: int) -> float:
+def floor(backbone: str, input_size: int, batch_size: int, precision: str, threads: int, steps: int) -> float:
     """Median seconds of forward and backward of a network on one batch, in memory that is kept."""
     import torch
+    from rich.console import Console
 
-    from yolo.models.network import GridNetwork, NetworkSpec
+    from yolo.config import TrainConfig
+    from yolo.engine.initialise import build_start
+    from yolo.engine.start_auto import resolve_auto
     from yolo.process import freed_memory_kept
 
     torch.set_num_threads(threads)
-    torch.manual_seed(0)
-    network = GridNetwork(NetworkSpec(backbone=backbone, num_classes=3)).to(memory_format=torch.channels_last).train()
+    quiet = Console(quiet=True)
+    config = resolve_auto(TrainConfig(data="-", backbone=backbone, weights="none", input_size=input_size), quiet)
+    network = build_start(config, ("a", "b", "c"), quiet).network.to(memory_format=torch.channels_last).train()
     images = torch.randint(0, 256, (batch_size, 3, input_size, input_size), dtype=torch.uint8)
     images = images.contiguous(memory_format=torch.channels_last)
-    with freed_memory_kept():
+    in_bf16 = torch.autocast("cpu", torch.bfloat16, enabled=precision == "bf16")
+    with freed_memory_kept(), in_bf16:
         gradient = torch.randn_like(network(images))
         times = []
         for _ in range(steps):

@@ -58,6 +58,8 @@ def main() -> None:
     parser.add_argument("--peer", default="")
     parser.add_argument("--peer-seeds", type=int, default=1)
     options = parser.parse_args()
+    options.data = str(Path(options.data).absolute())
+    options.weights = str(Path(options.weights).absolute()) if options.weights else ""
     contenders = dict(text.partition("=")[::2] for text in options.ours or ["default="])
     scores: Scores = defaultdict(list)
     with tempfile.TemporaryDirectory() as scratch:

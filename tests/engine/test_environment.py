@@ -10,12 +10,12 @@ CPU = torch.device("cpu")
 @pytest.mark.parametrize(
     ("name", "backbone", "has_bf16", "wanted"),
     [
-        ("auto", "efficientnet_lite0", True, "bf16-mixed"),
-        ("auto", "efficientnet_lite0", False, "32-true"),
-        ("auto", "shufflenet_v2_x0_5", True, "32-true"),
-        ("auto", "", True, "32-true"),
-        ("32", "efficientnet_lite0", True, "32-true"),
-        ("bf16", "shufflenet_v2_x0_5", False, "bf16-mixed"),
+        ("auto", "efficientnet_lite0", True, "bf16"),
+        ("auto", "efficientnet_lite0", False, "32"),
+        ("auto", "shufflenet_v2_x0_5", True, "32"),
+        ("auto", "", True, "32"),
+        ("32", "efficientnet_lite0", True, "32"),
+        ("bf16", "shufflenet_v2_x0_5", False, "bf16"),
     ],
 )
 def test_auto_takes_bf16_where_the_processor_and_the_backbone_gain(
@@ -27,9 +27,13 @@ def test_auto_takes_bf16_where_the_processor_and_the_backbone_gain(
 
 def test_bf16_without_instructions_for_it_is_warned_of(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(environment, "cpu_has_bf16", lambda: False)
+    monkeypatch.setattr("platform.machine", lambda: "x86_64")
     (warning,) = precision_warnings("bf16", "cpu")
     assert "several times slower than --precision 32" in warning
     assert precision_warnings("32", "cpu") == precision_warnings("auto", "cpu") == []
+    monkeypatch.setattr("platform.machine", lambda: "aarch64")  # for which torch cannot tell
+    assert precision_warnings("bf16", "cpu") == []
+    monkeypatch.setattr("platform.machine", lambda: "x86_64")
     monkeypatch.setattr(environment, "cpu_has_bf16", lambda: True)
     assert precision_warnings("bf16", "cpu") == []
 

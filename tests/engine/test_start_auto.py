@@ -5,10 +5,12 @@ from typing import Any
 import pytest
 from rich.console import Console
 
-from tests.engine.shapes import draw_shapes, quick_config
+from tests.engine.shapes import draw_shapes, quick_config, write_untrained
 from yolo.config import LossConfig, ModelConfig, TrainConfig
 from yolo.engine.start_auto import resolve_auto
+from yolo.engine.start_options import start_defaults
 from yolo.engine.train import train
+from yolo.errors import ConfigError
 from yolo.models import efficientnet_lite
 from yolo.models.weights import read_state_dict
 
@@ -35,7 +37,7 @@ def test_the_default_is_efficientnet_with_imagenet_weights_and_frozen_first_stag
     found, text = resolved()
     assert found == ("efficientnet_lite0", "DEFAULT", 4)
     assert text == (
-        "pretrained: efficientnet_lite0 with ImageNet weights (--weights DEFAULT --backbone efficientnet_lite0)\n"
+        "pretrained: efficientnet_lite0 with ImageNet weights (--backbone efficientnet_lite0 --weights DEFAULT)\n"
     )
 
 
@@ -64,8 +66,8 @@ def test_a_cfg_starts_from_random_weights_and_is_trained_whole() -> None:
 def test_a_backbone_without_weights_here_is_respected_and_says_what_it_lacks(bare_machine: Path) -> None:
     found, text = resolved(backbone="resnet18")
     assert found == ("resnet18", "none", "none")
-    assert "resnet18 starts from random weights" in text
-    assert "--weights DEFAULT downloads them" in text
+    assert "training resnet18 from scratch: its ImageNet weights are not here" in text
+    assert "--weights DEFAULT" in text
     (bare_machine / "resnet18-f37072fd.pth").touch()
     assert resolved(backbone="resnet18")[0] == ("resnet18", "DEFAULT", "none")
 
@@ -93,3 +95,38 @@ def test_a_training_stores_the_decision_and_starts_from_it(tmp_path: Path) -> No
     frozen = [name for name in published if name.startswith(tuple(f"features.{stage}." for stage in range(4)))]
     assert len(frozen) > 50
     assert all(trained[prefix + name].equal(published[name]) for name in frozen)
+
+
+def test_the_backbone_and_depth_of_ones_own_detector_are_kept(tmp_path: Path) -> None:
+    spec = {"backbone": "efficientnet_lite0", "deepest_stride": 32}
+    best = write_untrained(tmp_path / "run" / "weights" / "best.safetensors", **spec)
+    config = resolve_auto(TrainConfig(data="d", weights=str(best)), Console(quiet=True))
+    assert (config.backbone, config.model.deepest_stride, config.freeze) == ("efficientnet_lite0", 32, "none")
+
+
+def test_a_folder_named_like_a_word_is_not_taken_for_weights(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.chdir(tmp_path)
+    for word in ("none", "DEFAULT", "auto"):
+        (tmp_path / word).mkdir()
+        assert start_defaults(weights=word) == {}
+    assert resolved(weights="none")[0][1] == "none"
+
+
+def test_the_precision_is_decided_at_the_start(monkeypatch: pytest.MonkeyPatch) -> None:
+    for has_bf16, wanted in ((True, "bf16"), (False, "32")):
+        monkeypatch.setattr("yolo.engine.environment.cpu_has_bf16", lambda answer=has_bf16: answer)
+        config = resolve_auto(TrainConfig(data="d", device="cpu"), Console(quiet=True))
+        assert config.precision == wanted
+
+
+def test_the_depth_reaches_the_grids_stride() -> None:
+    coarse = resolve_auto(TrainConfig(data="d", model=ModelConfig(grid_size=10)), Console(quiet=True))
+    assert coarse.model.deepest_stride == 32
+    assert resolve_auto(TrainConfig(data="d"), Console(quiet=True)).model.deepest_stride == 16
+    with pytest.raises(ConfigError, match="deepest_stride 8 is finer than the grid, whose cells are 16 pixels wide"):
+        TrainConfig(data="d", model=ModelConfig(deepest_stride=8))
+
+
+def test_a_misspelt_backbone_is_refused_before_anything_is_said() -> None:
+    with pytest.raises(ConfigError, match=r"did you mean.*resnet18"):
+        resolved(backbone="resnet_18")

@@ -109,9 +109,6 @@ def test_layers_beyond_the_deepest_stride_are_left_out() -> None:
     assert [tap.stride for tap in whole.backbone.taps] == [8, 16, 32]
     assert [tap.stride for tap in cut.backbone.taps] == [8, 16]
     assert count_parameters(cut) < count_parameters(whole) / 3
-    # a coarse grid needs its own stride
-    coarse = NetworkSpec(backbone="shufflenet_v2_x0_5", num_classes=3, stride=32, deepest_stride=8)
-    assert [tap.stride for tap in GridNetwork(coarse).backbone.taps] == [16, 32]
 
 
 def test_a_rotated_backbone_answers_for_the_upright_image() -> None:

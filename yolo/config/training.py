@@ -113,7 +113,11 @@ class TrainConfig:
         )
         self._check_coding()
         if not self.cfg:
-            self.stride  # noqa: B018 - a property that raises on an impossible grid
+            deepest = self.model.deepest_stride
+            require(
+                deepest is None or deepest >= min(self.stride, 32),
+                f"model.deepest_stride {deepest} is finer than the grid, whose cells are {self.stride} pixels wide",
+            )
 
     @property
     def stride(self) -> int:

@@ -19,7 +19,8 @@ from yolo.errors import ConfigError
 if TYPE_CHECKING:
     from _typeshed import DataclassInstance
 
-# Their training step on such a CPU is faster in bf16 (tools/bench_step.py); that of shufflenet_v2_x0_5 is not.
+# Their training step is faster in bf16 on a CPU that has it (tools/bench_step.py --precision bf16); that of
+# shufflenet_v2_x0_5 is not.
 _FASTER_IN_BF16 = frozenset({"efficientnet_lite0"})
 _VERSIONS_OF = ("torch", "torchvision", "albumentations", "opencv-python", "numpy", "lightning-fabric", "safetensors")
 
@@ -61,10 +62,13 @@ def choose_dtype(name: str, device: torch.device) -> torch.dtype:
 
 
 def choose_precision(name: str, device: torch.device, *, backbone: str = "") -> str:
-    """Fabric's name for a precision in training.
+    """The precision of a training: 32, bf16 or fp16.
 
     `auto` takes bf16 or fp16 on CUDA. On a CPU it takes bf16 where the processor has instructions for it and the
     backbone trains faster so, and 32 elsewhere.
+
+    Raises:
+        ConfigError: fp16 without CUDA.
     """
     if name == "auto":
         name = "32"
@@ -73,12 +77,13 @@ def choose_precision(name: str, device: torch.device, *, backbone: str = "") -> 
         elif device.type == "cpu" and backbone in _FASTER_IN_BF16 and cpu_has_bf16():
             name = "bf16"
     choose_dtype(name, device)  # refuses what the device cannot do
-    return {"32": "32-true", "bf16": "bf16-mixed", "fp16": "16-mixed"}[name]
+    return name
 
 
 def precision_warnings(name: str, device: str) -> list[str]:
     """What a user should know of the precision that was asked for on that device, in lines."""
-    if name != "bf16" or choose_device(device).type != "cpu" or cpu_has_bf16():
+    is_x86 = platform.machine().lower() in ("x86_64", "amd64")  # torch cannot tell for other processors
+    if name != "bf16" or choose_device(device).type != "cpu" or cpu_has_bf16() or not is_x86:
         return []
     return [
         "precision bf16: this processor has no instructions for it and emulates them, which is several times slower "

@@ -32,6 +32,9 @@ _RISE_STEPS = 200
 _WARM_START_STEPS = 1000
 
 
+_FABRIC_PRECISIONS = {"32": "32-true", "bf16": "bf16-mixed", "fp16": "16-mixed"}
+
+
 class Learner:
     """A network in training.
 
@@ -168,7 +171,7 @@ def make_fabric(config: TrainConfig) -> Fabric:
     return Fabric(
         accelerator=device.type,
         devices=[device.index or 0] if device.type == "cuda" else 1,
-        precision=cast(Any, choose_precision(config.precision, device, backbone=backbone)),
+        precision=cast(Any, _FABRIC_PRECISIONS[choose_precision(config.precision, device, backbone=backbone)]),
     )
 
 

@@ -31,7 +31,8 @@ _LENGTHS = ("epochs", "max_minutes", "max_batches")
 _LR = "optimizer.lr"
 # The others may be another machine's when a run goes on.
 _CHANGEABLE = frozenset(
-    {"data", "device", "workers", "cache", "cache_mb", "cache_dir", "tensorboard", "wandb", "mlflow", *_LENGTHS, _LR}
+    ("data", "device", "precision", "workers", "cache", "cache_mb", "cache_dir", "tensorboard", "wandb", "mlflow")
+    + (*_LENGTHS, _LR)
 )
 
 

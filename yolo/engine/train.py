@@ -422,7 +422,7 @@ def _announce(training: Training, console: Console) -> None:
         console,
         f"{learner.network.spec.name}: {count_parameters(learner.network) / 1e6:.2f} M parameters, "
         f"input {width}x{height}, grid {grid.grid_size}x{grid.grid_size}x({grid.boxes_per_cell}·5"
-        f"+{grid.num_classes}), on {learner.device}",
+        f"+{grid.num_classes}), on {learner.device}, precision {training.config.precision}",
         f"training for {' or '.join(budget)}, "
         f"{counted(schedule.steps_per_epoch, 'step', 'steps')} of {training.config.batch_size} images per epoch; "
         f"{counted(len(training.data.val.images), 'image', 'images')} to validate on; everything goes to {folder.path}",

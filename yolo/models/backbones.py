@@ -130,29 +130,34 @@ def build_classifier(name: str, *, pretrained: bool = False) -> nn.Module:
     Raises:
         ConfigError: no such classifier, with near names; or timm is not installed.
     """
+    check_backbone(name)
     if name == EFFICIENTNET_LITE0:
         return EfficientNetLite0()
+    classifier: nn.Module
     if name.startswith(TIMM):
-        return _timm_classifier(name, pretrained=pretrained)
+        import timm
+
+        classifier = timm.create_model(name.removeprefix(TIMM), pretrained=pretrained)
+    else:
+        classifier = torchvision.models.get_model(name, weights=None)
+    return classifier
+
+
+def check_backbone(name: str) -> None:
+    """ConfigError, with near names, unless there is a classifier of that name."""
+    if name.startswith(TIMM):
+        try:
+            import timm
+        except ImportError as error:
+            raise ConfigError(f"backbone {name}: needs the package timm: pip install 'gridyolo[timm]'") from error
+        if not timm.is_model(name.removeprefix(TIMM)):
+            hint = _near_names(name, [TIMM + known for known in timm.list_models()], otherwise="see timm.list_models()")
+            raise ConfigError(f"backbone {name!r}: timm has no such model; {hint}")
+        return
     names = [EFFICIENTNET_LITE0, *torchvision.models.list_models(module=torchvision.models)]
     if name not in names:
         hint = _near_names(name, names, otherwise="see torchvision.models.list_models()")
         raise ConfigError(f"backbone {name!r} is neither {EFFICIENTNET_LITE0} nor a torchvision classifier; {hint}")
-    classifier: nn.Module = torchvision.models.get_model(name, weights=None)
-    return classifier
-
-
-def _timm_classifier(name: str, *, pretrained: bool) -> nn.Module:
-    try:
-        import timm
-    except ImportError as error:
-        raise ConfigError(f"backbone {name}: needs the package timm: pip install 'gridyolo[timm]'") from error
-    model = name.removeprefix(TIMM)
-    if not timm.is_model(model):
-        hint = _near_names(name, [TIMM + known for known in timm.list_models()], otherwise="see timm.list_models()")
-        raise ConfigError(f"backbone {name!r}: timm has no such model; {hint}")
-    classifier: nn.Module = timm.create_model(model, pretrained=pretrained)
-    return classifier
 
 
 def _near_names(name: str, names: list[str], *, otherwise: str) -> str:

