@@ -71,10 +71,10 @@ def _initialise(
 ) -> Start:
     """Fill a network from any source of weights, and print what was found.
 
-    `--weights`                         a torchvision backbone and head       a network from a cfg
+    `--weights`                         a backbone and head                   a network from a cfg
     none                                random weights                        random weights
-    DEFAULT, IMAGENET1K_V1, ...         the backbone, torchvision's download
-    *.pth, *.safetensors of torchvision the backbone
+    DEFAULT, IMAGENET1K_V1, ...         the backbone, published weights
+    *.pth, *.safetensors of a classifier the backbone
     a run folder, or *.safetensors      all tensors, classes by name          all tensors that fit, classes by name
     *.weights and others of darknet                                           all layers that are in it
 

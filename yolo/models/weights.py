@@ -45,13 +45,12 @@ class LoadReport:
 
 
 def load_backbone_weights(backbone: Backbone, source: str) -> LoadReport:
-    """Fill a backbone from a local file or from torchvision's published weights.
+    """Fill a backbone from a local file or from published weights.
 
     Args:
         backbone: changed in place.
-        source: path of a `.safetensors` or `.pth` file of a state dict with torchvision's names; or the name of
-            torchvision weights such as `DEFAULT` or `IMAGENET1K_V1`, which are downloaded if they are not in torch's
-            cache.
+        source: path of a `.safetensors` or `.pth` file of a state dict with the classifier's names; or the name of
+            published weights, such as `DEFAULT`, which may be downloaded, see `published_state`.
 
     Raises:
         WeightsError: no such file or name, a damaged file, no network, or a file of another network.
