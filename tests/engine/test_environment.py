@@ -1,3 +1,5 @@
+from typing import Any
+
 import pytest
 import torch
 
@@ -19,7 +21,7 @@ CPU = torch.device("cpu")
     ],
 )
 def test_auto_takes_bf16_where_the_processor_and_the_backbone_gain(
-    name: str, backbone: str, has_bf16: bool, wanted: str, monkeypatch: pytest.MonkeyPatch
+    name: Any, backbone: str, has_bf16: bool, wanted: str, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr(environment, "cpu_has_bf16", lambda: has_bf16)
     assert choose_precision(name, CPU, backbone=backbone) == wanted

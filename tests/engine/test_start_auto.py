@@ -98,8 +98,8 @@ def test_a_training_stores_the_decision_and_starts_from_it(tmp_path: Path) -> No
 
 
 def test_the_backbone_and_depth_of_ones_own_detector_are_kept(tmp_path: Path) -> None:
-    spec = {"backbone": "efficientnet_lite0", "deepest_stride": 32}
-    best = write_untrained(tmp_path / "run" / "weights" / "best.safetensors", **spec)
+    path = tmp_path / "run" / "weights" / "best.safetensors"
+    best = write_untrained(path, backbone="efficientnet_lite0", deepest_stride=32)
     config = resolve_auto(TrainConfig(data="d", weights=str(best)), Console(quiet=True))
     assert (config.backbone, config.model.deepest_stride, config.freeze) == ("efficientnet_lite0", 32, "none")
 

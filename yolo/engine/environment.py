@@ -9,7 +9,7 @@ import shlex
 from collections.abc import Iterator
 from dataclasses import MISSING, fields, is_dataclass
 from importlib.metadata import version
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Literal
 
 import torch
 
@@ -61,7 +61,9 @@ def choose_dtype(name: str, device: torch.device) -> torch.dtype:
     return {"32": torch.float32, "bf16": torch.bfloat16, "fp16": torch.float16}[name]
 
 
-def choose_precision(name: str, device: torch.device, *, backbone: str = "") -> str:
+def choose_precision(
+    name: Literal["auto", "32", "bf16", "fp16"], device: torch.device, *, backbone: str = ""
+) -> Literal["32", "bf16", "fp16"]:
     """The precision of a training: 32, bf16 or fp16.
 
     `auto` takes bf16 or fp16 on CUDA. On a CPU it takes bf16 where the processor has instructions for it and the
@@ -70,14 +72,14 @@ def choose_precision(name: str, device: torch.device, *, backbone: str = "") -> 
     Raises:
         ConfigError: fp16 without CUDA.
     """
-    if name == "auto":
-        name = "32"
-        if device.type == "cuda":
-            name = "bf16" if torch.cuda.is_bf16_supported(including_emulation=False) else "fp16"
-        elif device.type == "cpu" and backbone in _FASTER_IN_BF16 and cpu_has_bf16():
-            name = "bf16"
-    choose_dtype(name, device)  # refuses what the device cannot do
-    return name
+    if name != "auto":
+        choose_dtype(name, device)  # refuses what the device cannot do
+        return name
+    if device.type == "cuda":
+        return "bf16" if torch.cuda.is_bf16_supported(including_emulation=False) else "fp16"
+    if device.type == "cpu" and backbone in _FASTER_IN_BF16 and cpu_has_bf16():
+        return "bf16"
+    return "32"
 
 
 def precision_warnings(name: str, device: str) -> list[str]:
