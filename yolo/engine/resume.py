@@ -30,10 +30,19 @@ from yolo.files import expand_home
 _LENGTHS = ("epochs", "max_minutes", "max_batches")
 _LR = "optimizer.lr"
 # The others may be another machine's when a run goes on.
-_CHANGEABLE = frozenset(
-    ("data", "device", "precision", "workers", "cache", "cache_mb", "cache_dir", "tensorboard", "wandb", "mlflow")
-    + (*_LENGTHS, _LR)
+_MACHINE = (
+    "data",
+    "device",
+    "precision",
+    "workers",
+    "cache",
+    "cache_mb",
+    "cache_dir",
+    "tensorboard",
+    "wandb",
+    "mlflow",
 )
+_CHANGEABLE = frozenset({*_MACHINE, *_LENGTHS, _LR})
 
 
 @dataclass(frozen=True, kw_only=True)
