@@ -41,6 +41,9 @@ def test_the_batches_are_those_of_a_training(shapes: Path, tmp_path: Path, resiz
         quick_config(
             shapes,
             tmp_path,
+            backbone="shufflenet_v2_x0_5",
+            weights="none",
+            freeze="none",
             batch_size=3,
             epochs=10,
             seed=7,
