@@ -16,7 +16,7 @@ from yolo.images import read_image
 # who may import what can talk; but for curate/download.py it is the names of errors and types that they need
 _MAY = {
     "curate/fetch.py": {"http", "socket", "ssl", "urllib.request", "urllib.error"},
-    "models/weights.py": {"urllib.error"},
+    "models/pretrained.py": {"urllib.error"},
 }
 _TALKERS = {
     "aiohttp",

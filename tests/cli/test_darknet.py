@@ -252,10 +252,3 @@ def test_train_predict_and_export_with_a_cfg(tmp_path: Path, monkeypatch: pytest
     # what a run has written can be read as a recipe
     again = printed(capsys, "--config", "runs/train/config.yaml")
     assert again == config
-
-
-def test_a_resume_takes_no_cfg(weights: Path, capsys: Captured) -> None:
-    code, message = fail(capsys, "train", "--resume", "runs/train", "--cfg", "yolov1")
-    assert code == 2
-    assert "leave out" in message
-    assert "cfg" in message

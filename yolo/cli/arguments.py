@@ -92,6 +92,19 @@ def given_options(command: str, config_class: type[Any], words: Sequence[str]) -
     return frozenset(values.keys()) - {"config"}
 
 
+def _files_first(words: Sequence[str]) -> list[str]:
+    """Normalised words with every --config in front: the command line wins over files, wherever it names them."""
+    files: list[str] = []
+    others: list[str] = []
+    following = iter(words)
+    for word in following:
+        if word == "--config":
+            files += [word, *([value] if (value := next(following, None)) is not None else [])]
+        else:
+            (files if word.startswith("--config=") else others).append(word)
+    return files + others
+
+
 def value_of(name: str, words: Sequence[str], *, flags: Collection[str] = ()) -> Any:
     """Value of a top-level option as given on a command line or in its --config file; None where it is not.
 
@@ -111,7 +124,7 @@ def value_of(name: str, words: Sequence[str], *, flags: Collection[str] = ()) ->
 
 
 def normalise(words: Sequence[str], *, flags: Collection[str] = ()) -> list[str]:
-    """Rewrite every spelling of an option as `--name_with_underscores`, values untouched.
+    """Rewrite every spelling of an option as `--name_with_underscores`, values untouched, and put --config in front.
 
     >>> normalise(["batch=8", "--max-minutes", "5", "--name", "a=b", "--no-save-images", "--video"], flags=["video"])
     ['--batch_size=8', '--max_minutes', '5', '--name', 'a=b', '--save_images=false', '--video=true']
@@ -136,7 +149,7 @@ def normalise(words: Sequence[str], *, flags: Collection[str] = ()) -> list[str]
             word = f"--{name}{equals}{_recipe(value) if equals and name == 'config' else value}"
             is_value = not equals and word not in _NO_VALUE
         result.append(word)
-    return result
+    return _files_first(result)
 
 
 def _recipe(value: str) -> str:
@@ -172,7 +185,9 @@ def _build_parser(command: str, config_class: type[Any], *, show_all: bool) -> A
         allow_abbrev=False,
         formatter_class=argparse.HelpFormatter,
     )
-    parser.add_argument("--config", action="config", help="YAML file with any of these options.")
+    parser.add_argument(
+        "--config", action="config", help="YAML file with any of these options; those on the command line win."
+    )
     parser.add_class_arguments(config_class)
     for group in parser._action_groups:
         group.title = {"options": "general", summary.removesuffix("."): "options"}.get(group.title or "", group.title)

@@ -22,13 +22,15 @@ class TrainConfig:
         cfg: A darknet network in place of the backbone: yolov1, yolov1-tiny, yolo, yolo-small, yolo-tiny or a cfg file.
             The file sets the defaults of all options below: learning rate, loss, augmentation, batch size.
         backbone: efficientnet_lite0 (accurate), shufflenet_v2_x0_5 (fast), any other torchvision classifier, or
-            timm:NAME; auto takes the best one that has pretrained weights on this machine.
+            timm:NAME; auto takes the best one that has ImageNet weights on this machine, the one of your detector, or
+            shufflenet_v2_x0_5 for --weights none and for a backbone file.
         weights: Initial weights: auto (ImageNet weights that are on this machine), none (random), a detector of yours
             (a run folder or its best.safetensors), a backbone file, DEFAULT (ImageNet weights, downloaded if need be),
             or another name of torchvision's weights. With --cfg also a darknet weights file of the whole network or of
             its first layers.
-        freeze: Layers that are not trained, separated by commas: backbone, a stage of it with all before, such as
-            stage2, a number of stages (of layers with --cfg), or a pattern over parameters such as head.blocks.*.
+        freeze: Layers that are not trained, separated by commas: backbone, a number of its first stages (of layers with
+            --cfg), the name of its last frozen stage, such as features.3, or a pattern over parameters such as
+            head.blocks.*.
             none freezes nothing; auto freezes the first stages of efficientnet_lite0 where it has ImageNet weights.
         clear_seen: Count the images seen from 0, whatever a darknet weights file states; otherwise its learning rate
             schedule continues.

@@ -66,6 +66,8 @@ def resolve_auto(config: TrainConfig, console: Console) -> TrainConfig:
     elif backbone == AUTO:
         own = network_of(weights)
         backbone = EFFICIENTNET_LITE0 if weights == DEFAULT else str(own.get("backbone", SMALL_BACKBONE))
+        if weights == RANDOM:
+            say(console, f"training {backbone} from scratch; --backbone chooses another network")
         deepest = deepest or own.get("deepest_stride")
     if deepest is None:
         deepest = max(_DEEPEST_OF_EFFICIENTNET, min(config.stride, 32)) if backbone == EFFICIENTNET_LITE0 else 32

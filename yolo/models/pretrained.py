@@ -45,7 +45,8 @@ def published_state(backbone: str, weights: str = DEFAULT) -> dict[str, Tensor]:
     if backbone == EFFICIENTNET_LITE0 or backbone.startswith(TIMM):
         if weights != DEFAULT:
             raise WeightsError(
-                f"{weights!r} is neither a file, nor a run folder, nor weights of {backbone}; there are: {DEFAULT}"
+                f"{weights!r} is neither a file, nor a run folder, nor weights of {backbone}; "
+                f"choose auto, none, {DEFAULT}"
             )
         return efficientnet_lite.load_pretrained() if backbone == EFFICIENTNET_LITE0 else _from_timm(backbone)
     check_backbone(backbone)
@@ -55,7 +56,7 @@ def published_state(backbone: str, weights: str = DEFAULT) -> dict[str, Tensor]:
     except KeyError as error:
         names = ", ".join([DEFAULT, *(choice.name for choice in choices)])
         raise WeightsError(
-            f"{weights!r} is neither a file, nor a run folder, nor weights of {backbone}; torchvision has: {names}"
+            f"{weights!r} is neither a file, nor a run folder, nor weights of {backbone}; choose auto, none, {names}"
         ) from error
     try:
         state: dict[str, Tensor] = chosen.get_state_dict(progress=False, check_hash=True)
