@@ -127,7 +127,8 @@ def _train_peer(options: argparse.Namespace, folder: Path, seed: int) -> tuple[f
     data = next((folder / "data").glob("*.yaml"))
     images = folder / "data" / "images" / "val"
     command = [options.peer, "-c", _PEER, str(data), str(folder), str(options.minutes), str(seed), str(images)]
-    _run(command, folder, environment={"YOLO_OFFLINE": "true", "YOLO_CONFIG_DIR": str(folder)})
+    # it looks for images from where it is started
+    _run(command, data.parent, environment={"YOLO_OFFLINE": "true", "YOLO_CONFIG_DIR": str(folder)})
     report = (sys.executable, "-m", "yolo", "report", "--ground-truth", str(data), "--split", "val", "--no-pictures")
     _run([*report, "--detections", str(folder / "found" / "labels"), "--runs", str(folder / "reports")], ROOT)
     return _metrics(next((folder / "reports").rglob("metrics.json")))

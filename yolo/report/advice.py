@@ -175,7 +175,7 @@ def _nothing_to_measure(analysis: Analysis) -> Advice | None:
 def _hardly_learned(analysis: Analysis) -> Advice:
     text = (
         f"mAP@0.5 is {analysis.result.map_50:.3f}. Errors, classes and labels below say little as long as that is so. "
-        "After a short training this is normal: train longer, or start from trained weights. Otherwise look at the "
+        "After a short training this is normal: train longer. Otherwise look at the "
         "pictures, and check that class names and boxes mean the same in the annotations and in the detections."
     )
     return Advice("warning", "Hardly anything is detected correctly.", text, "gallery")
