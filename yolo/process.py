@@ -65,7 +65,7 @@ def freed_memory_kept() -> Iterator[None]:
 
     A network frees and allocates the same gigabytes in every step. glibc asks the system for arrays of more than 32 MB
     anew each time, whatever its thresholds are, and clearing their pages took a third to half of a step on a CPU. The
-    process's peak grows by a few per cent. Does nothing where the C library is another.
+    process's peak grows by 5 to 20 %. Does nothing where the C library is another.
     """
     mallopt = _glibc("mallopt")
     if mallopt is None:

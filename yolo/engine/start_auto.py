@@ -22,8 +22,8 @@ from yolo.models.pretrained import DEFAULT, choose_backbone, install_hint, is_ca
 
 # Small and fast; what trains from random weights, and what files of backbone weights are for unless --backbone says so.
 SMALL_BACKBONE = "shufflenet_v2_x0_5"
-# The stem and all stages up to stride 8. Their filters serve any photographs; without their gradients a step takes half
-# the time, and in trainings of minutes on few images detectors become better (docs/results.md).
+# The stem and all stages up to stride 8. Their filters serve any photographs, and without their gradients a step takes
+# half the time; detectors trained for minutes on few images were no worse for it (docs/results.md).
 _FROZEN_STAGES = 4
 # Stages beyond it hold three quarters of the parameters and take a third of the time.
 _DEEPEST_OF_EFFICIENTNET = 16

@@ -1,7 +1,7 @@
 """Depthwise convolutions in bfloat16 on the CPU, whose gradients are computed in float32.
 
 oneDNN has fast kernels for the forward pass of these layers in bfloat16, but not for the gradients of strided ones and
-of large kernels: those take three to twenty times as long as in float32 (tools/bench_step.py measures whole steps).
+of large kernels, which take several times as long as in float32 (tools/bench_step.py measures whole steps).
 Outside of autocast, and on other devices, nothing changes.
 """
 
