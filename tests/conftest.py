@@ -50,3 +50,13 @@ def trained(shapes: Path, tmp_path_factory: pytest.TempPathFactory) -> TrainingR
             augment=augment,
         )
     )
+
+
+@pytest.fixture
+def bare_machine(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
+    """No package with published weights, and an empty cache of torch, whose folder of files this is."""
+    monkeypatch.setenv("TORCH_HOME", str(tmp_path))
+    monkeypatch.setattr("yolo.models.efficientnet_lite.find_spec", lambda name: None)
+    folder = tmp_path / "hub" / "checkpoints"
+    folder.mkdir(parents=True)
+    return folder

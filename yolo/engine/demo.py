@@ -8,13 +8,13 @@ from pathlib import Path
 from rich.console import Console
 
 from yolo.config import DemoConfig, PredictConfig, TrainConfig
+from yolo.config.training import DEFAULT
 from yolo.console import counted, say
 from yolo.curate.synthetic import make_synthetic_dataset
 from yolo.engine.predict import predict
 from yolo.engine.train import TrainingRun, train
 from yolo.files import new_folder
 from yolo.models.efficientnet_lite import EFFICIENTNET_LITE0
-from yolo.models.pretrained import DEFAULT
 
 _INPUT_SIZE = 192
 _IMAGE_SIZE_HW = (256, 256)

@@ -15,13 +15,14 @@ import torch
 
 from yolo._version import __version__
 from yolo.errors import ConfigError
+from yolo.models.efficientnet_lite import EFFICIENTNET_LITE0
 
 if TYPE_CHECKING:
     from _typeshed import DataclassInstance
 
 # Their training step is faster in bf16 on a CPU that has it (tools/bench_step.py --precision bf16); that of
 # shufflenet_v2_x0_5 is not.
-_FASTER_IN_BF16 = frozenset({"efficientnet_lite0"})
+_FASTER_IN_BF16 = frozenset({EFFICIENTNET_LITE0})
 _VERSIONS_OF = ("torch", "torchvision", "albumentations", "opencv-python", "numpy", "lightning-fabric", "safetensors")
 
 

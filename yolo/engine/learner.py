@@ -30,8 +30,6 @@ _RISE_STEPS = 200
 # A detector to start from is as good as that many steps: it is forgotten over some hundred at first. A short training
 # can leave it behind, and the statistics of its first few batches do not replace those of the detector.
 _WARM_START_STEPS = 1000
-
-
 _FABRIC_PRECISIONS = {"32": "32-true", "bf16": "bf16-mixed", "fp16": "16-mixed"}
 
 

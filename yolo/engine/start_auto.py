@@ -11,14 +11,14 @@ from dataclasses import replace
 from rich.console import Console
 
 from yolo.config import TrainConfig
-from yolo.config.training import AUTO
+from yolo.config.training import AUTO, DEFAULT
 from yolo.console import say
 from yolo.engine.environment import choose_device, choose_precision
 from yolo.engine.start_options import RANDOM, network_of
 from yolo.models.backbones import TIMM, check_backbone
 from yolo.models.efficientnet_lite import EFFICIENTNET_LITE0
 from yolo.models.freezing import NOTHING
-from yolo.models.pretrained import DEFAULT, choose_backbone, install_hint, is_cached
+from yolo.models.pretrained import choose_backbone, install_hint, is_cached
 
 # Small and fast; what trains from random weights, and what files of backbone weights are for unless --backbone says so.
 SMALL_BACKBONE = "shufflenet_v2_x0_5"

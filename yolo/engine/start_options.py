@@ -9,6 +9,7 @@ from __future__ import annotations
 from pathlib import Path
 from typing import Any
 
+from yolo.config.training import AUTO, DEFAULT
 from yolo.darknet.recipe import training_defaults
 from yolo.errors import ConfigError, WeightsError
 from yolo.files import expand_home
@@ -16,7 +17,7 @@ from yolo.weights_header import find_metadata
 
 RANDOM = "none"
 # Values of `--weights` that are no files.
-_WORDS = frozenset({"", RANDOM, "auto", "DEFAULT"})
+_WORDS = frozenset({"", RANDOM, AUTO, DEFAULT})
 # Options by the field of a NetworkSpec that they set.
 OPTIONS_OF_FIELDS = {
     "backbone": "backbone",

@@ -13,13 +13,12 @@ import torch
 import torchvision
 from torch import Tensor
 
+from yolo.config.training import DEFAULT
 from yolo.errors import WeightsError
 from yolo.models import efficientnet_lite
 from yolo.models.backbones import TIMM, build_classifier, check_backbone
 from yolo.models.efficientnet_lite import EFFICIENTNET_LITE0
 
-# The name of the best published weights of every backbone, as torchvision calls them.
-DEFAULT = "DEFAULT"
 # What `choose_backbone` takes from torch's cache, the best for a CPU first.
 _CACHED_CHOICES = (
     "mobilenet_v3_large",
