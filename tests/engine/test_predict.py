@@ -1,20 +1,19 @@
 import json
 import shutil
-from dataclasses import replace
 from pathlib import Path
 
-import numpy as np
 import pytest
 import torch
 
-from yolo import Detector
 from yolo.config import PredictConfig, ValConfig
-from yolo.engine.predict import describe, predict
+from yolo.engine.predict import predict
+from yolo.engine.prediction_files import describe
+from yolo.engine.result import Result
 from yolo.engine.train import TrainingRun
 from yolo.engine.validate import validate
 from yolo.errors import ConfigError, DataError
 from yolo.images import read_image, write_image
-from yolo.media.frames import Frame, VideoWriter
+from yolo.media.video import VideoWriter
 from yolo.structures import Detections
 
 
@@ -78,10 +77,9 @@ def test_a_tilde_in_a_path_is_the_home_folder(
         assert summary.folder == tmp_path / "runs" / ("predict" if number == 1 else "predict-2")
 
 
-def test_category_ids_of_a_coco_dataset_come_with_the_labels(weights: Path) -> None:
-    metadata = replace(Detector(weights, device="cpu").metadata, category_ids=(7, 90))
+def test_category_ids_of_a_coco_dataset_come_with_the_labels() -> None:
     found = Detections(torch.zeros(1, 4), torch.ones(1), torch.tensor([1]), (4, 4))
-    entry = describe(Frame(np.zeros((4, 4, 3), np.uint8), Path("a.jpg")), found, metadata)
+    entry = describe(Result(found, class_names=("red", "blue"), category_ids=(7, 90), source="a.jpg"))
     (detection,) = entry["detections"]
     assert (detection["class"], detection["label"], detection["category_id"]) == ("blue", 1, 90)
 

@@ -3,8 +3,8 @@
 Plain values only, so that `gridyolo --help` need not import torch. Classes elsewhere receive plain arguments;
 only `engine`, `cli`, `darknet` and `transforms.augment` read these.
 
-`training` configures a training, `parts` are its sections; `data_commands` and `commands` configure the other commands.
-`options` are those that several commands have; `from_python` makes a configuration from values.
+`training` configures a training, `parts` are its sections; `predict`, `data_commands` and `commands` configure the
+other commands. `options` are those that several commands have; `from_python` makes a configuration from values.
 """
 
 from yolo.config.commands import (
@@ -14,7 +14,6 @@ from yolo.config.commands import (
     DarknetShowConfig,
     DemoConfig,
     InfoConfig,
-    PredictConfig,
     ReportConfig,
     ValConfig,
 )
@@ -29,6 +28,7 @@ from yolo.config.data_commands import (
 )
 from yolo.config.options import BoxPolicy, DatasetFormat, DetectionFormat
 from yolo.config.parts import AugmentConfig, LossConfig, ModelConfig, OptimizerConfig, RateConfig
+from yolo.config.predict import PredictConfig
 from yolo.config.training import TrainConfig
 
 __all__ = [

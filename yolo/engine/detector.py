@@ -11,7 +11,7 @@ import json
 import math
 import time
 from collections.abc import Sequence
-from dataclasses import dataclass, replace
+from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
@@ -22,6 +22,7 @@ from yolo.darknet.lookup import WEIGHTS_SUFFIX
 from yolo.engine.darknet import open_darknet
 from yolo.engine.detector_file import DetectorMetadata, load_detector
 from yolo.engine.environment import choose_device, choose_dtype
+from yolo.engine.result import StageSeconds
 from yolo.errors import ConfigError, DataError
 from yolo.files import expand_home
 from yolo.geometry import place_image, plan_resize
@@ -34,15 +35,6 @@ from yolo.thresholds import ChosenThresholds, ThresholdTable
 
 AUTO = "auto"
 _SHOWN = 12
-
-
-@dataclass(frozen=True, slots=True)
-class StageSeconds:
-    """Time of the last call, in seconds."""
-
-    preprocess: float  # resizing and moving to the device
-    inference: float  # the network
-    postprocess: float  # decoding, suppression, restoring
 
 
 def open_detector(
@@ -95,7 +87,7 @@ class Detector:
         self._grid = self.metadata.network.grid(self.input_hw)
         dtype = choose_dtype(precision, self.device)
         self._network = fuse(network, device=self.device, dtype=dtype, release=True)
-        self.seconds = StageSeconds(0.0, 0.0, 0.0)
+        self.seconds = StageSeconds()
 
     @property
     def class_names(self) -> tuple[str, ...]:

@@ -1,0 +1,58 @@
+"""The configuration of `predict`."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+from yolo.config import options
+from yolo.config.options import check_run_name, require, require_at_least, require_within
+
+
+@dataclass(frozen=True, kw_only=True)
+class PredictConfig:
+    """Run a trained detector on images or video.
+
+    Attributes:
+        source: An image, a folder, a glob pattern in quotes, or a video.
+        score_threshold: Show detections with a higher score than this; by default 0.25, and 0.2 for darknet weights.
+            auto: for each class the threshold with the best F1 in validation. Or the path of a validation's
+            metrics.json, to take the thresholds from there.
+        min_precision: With --conf auto: for each class the threshold with the highest recall at this precision.
+        min_recall: With --conf auto: for each class the highest threshold with this recall.
+        iou_threshold: Suppress a detection that overlaps a better one of its class by more than this IoU; by default
+            0.5, and 0.4 for darknet weights.
+        save_images: Write the images or the video with boxes drawn; --no-save-images writes the JSON only.
+    """
+
+    weights: options.Weights = ""
+    source: str = ""
+    cfg: options.DarknetCfg = ""
+    names: options.DarknetNames = ""
+    score_threshold: float | str | None = None
+    min_precision: float | None = None
+    min_recall: float | None = None
+    iou_threshold: float | None = None
+    max_detections: options.MaxDetections = None
+    input_size: options.InferenceSize = None
+    device: options.Device = "auto"
+    precision: options.Precision = "32"
+    save_images: bool = True
+    runs: options.Runs = "runs"
+    name: options.RunName = "predict"
+
+    def __post_init__(self) -> None:
+        require(bool(self.weights), "--weights is required: a trained detector (*.safetensors, *.weights)")
+        require(bool(self.source), "--source is required: an image, a folder, a glob in quotes, or a video")
+        check_run_name(self.name)
+        by_class = isinstance(self.score_threshold, str)
+        if not by_class:
+            require_within(self, score_threshold=1)
+        require_within(self, min_precision=1, min_recall=1, iou_threshold=1)
+        require_at_least(self, max_detections=1, input_size=1)
+        for name in ("min_precision", "min_recall"):
+            option = f"--{name.replace('_', '-')}"
+            require(
+                getattr(self, name) is None or by_class,
+                f"{option} chooses thresholds from a validation: add --conf auto",
+            )
+        require(self.min_precision is None or self.min_recall is None, "give --min-precision or --min-recall, not both")
