@@ -7,7 +7,7 @@ from collections.abc import Iterable, Iterator
 from contextlib import ExitStack, closing
 from dataclasses import asdict, dataclass, field, replace
 from itertools import chain
-from pathlib import Path, PurePath
+from pathlib import Path
 
 from rich.console import Console
 
@@ -15,13 +15,11 @@ from yolo.config import PredictConfig
 from yolo.console import say
 from yolo.engine.detector import Detector, choose_settings
 from yolo.engine.prediction_files import JsonWriter, ResultWriter
+from yolo.engine.prediction_pictures import PictureWriter
 from yolo.engine.result import Result
 from yolo.errors import DataError
 from yolo.files import new_folder
-from yolo.images import write_image
-from yolo.media.drawing import draw_detections
 from yolo.media.sources import Frame, ImageFile, Item, Unreadable, open_source
-from yolo.media.video import VideoWriter
 from yolo.postprocess.pipeline import PostprocessSettings
 
 
@@ -69,7 +67,7 @@ def predict(config: PredictConfig, console: Console | None = None) -> Prediction
     summary = PredictionSummary(new_folder(Path(config.runs), config.name))
     with ExitStack() as stack:
         writers: list[ResultWriter] = [stack.enter_context(closing(JsonWriter(summary.folder / "predictions.json")))]
-        pictures = stack.enter_context(closing(_Pictures(summary.folder))) if config.save_images else None
+        pictures = stack.enter_context(closing(PictureWriter(summary.folder))) if config.save_images else None
         for outcome in chain(unreadable, [first], outcomes):
             if isinstance(outcome, Unreadable):
                 summary.skipped[outcome.source] = outcome.reason
@@ -80,7 +78,7 @@ def predict(config: PredictConfig, console: Console | None = None) -> Prediction
             summary.num_images += 1
             summary.num_detections += len(outcome)
             summary.seconds.update(asdict(outcome.seconds))
-            picture = pictures.add(outcome) if pictures else None
+            picture = pictures.add(pictures.draw(outcome)) if pictures else None
             for writer in writers:
                 writer.add(replace(outcome, image=None), picture)
             say(console, _console_line(outcome))
@@ -135,43 +133,3 @@ def _console_line(result: Result) -> str:
     what = ", ".join(f"{count} {label}" for label, count in Counter(result.names).most_common()) or "nothing"
     milliseconds = 1000 * sum(asdict(result.seconds).values())
     return f"{name}: {width}x{height}, {what}, {milliseconds:.1f} ms"
-
-
-class _Pictures:
-    """Where pictures with boxes go: image files under their names, one video file per video."""
-
-    def __init__(self, folder: Path) -> None:
-        self._folder = folder
-        self._open_video = ExitStack()
-        self._video: VideoWriter | None = None
-        self._names: set[str] = set()
-
-    def close(self) -> None:
-        """Finish the video, also when interrupted: the frames so far are a video."""
-        self._open_video.close()
-
-    def add(self, result: Result) -> str:
-        """Draw a result and write it; the name of the file in the run folder."""
-        assert result.image is not None
-        picture = draw_detections(result.image, result.detections, result.class_names)
-        stem = PurePath(result.source or "image").stem
-        if result.frame is None:
-            name = self._free_name(stem, ".jpg")
-            write_image(self._folder / name, picture)
-            return name
-        if self._video is None or result.frame == 0:
-            self.close()
-            path = self._folder / self._free_name(stem, ".mp4")
-            size_hw = (picture.shape[0], picture.shape[1])
-            self._video = self._open_video.enter_context(VideoWriter(path, fps=result.fps, size_hw=size_hw))
-        self._video.write(picture)
-        return self._video.path.name
-
-    def _free_name(self, stem: str, suffix: str) -> str:
-        """`stem`, or `stem-2`, ...: pictures of one name in several folders keep apart."""
-        name, count = stem + suffix, 1
-        while name in self._names:
-            count += 1
-            name = f"{stem}-{count}{suffix}"
-        self._names.add(name)
-        return name

@@ -1,0 +1,69 @@
+"""Pictures with boxes that a prediction run writes: an image file for each image, a video for each video."""
+
+from __future__ import annotations
+
+from contextlib import ExitStack
+from dataclasses import dataclass, replace
+from pathlib import Path, PurePath
+
+from yolo.arrays import UInt8
+from yolo.engine.result import Result
+from yolo.images import write_image
+from yolo.media.drawing import draw_detections
+from yolo.media.video import VideoWriter
+
+
+@dataclass(frozen=True, slots=True)
+class Picture:
+    """A drawn result that is not in its file yet."""
+
+    result: Result  # without its image
+    image: UInt8  # (H, W, 3) RGB, with boxes
+
+
+class PictureWriter:
+    """Draws results and writes them into a folder: image files under their names, one video file per video.
+
+    `draw` keeps no state and may run in any thread; `add` takes the drawn results in order, from one thread.
+    """
+
+    def __init__(self, folder: Path) -> None:
+        self._folder = folder
+        self._open_video = ExitStack()
+        self._video: VideoWriter | None = None
+        self._names: set[str] = set()
+
+    def close(self) -> None:
+        """Finish the video, also when interrupted: the frames so far are a video."""
+        self._open_video.close()
+
+    def draw(self, result: Result) -> Picture:
+        """Draw the boxes of a result, which has its image."""
+        assert result.image is not None
+        return Picture(
+            replace(result, image=None), draw_detections(result.image, result.detections, result.class_names)
+        )
+
+    def add(self, picture: Picture) -> str:
+        """Write a drawn result; the name of the file in the folder."""
+        result, (height, width) = picture.result, picture.image.shape[:2]
+        stem = PurePath(result.source or "image").stem
+        if result.frame is None:
+            name = self._free_name(stem, ".jpg")
+            write_image(self._folder / name, picture.image)
+            return name
+        if self._video is None or result.frame == 0:
+            self.close()
+            path = self._folder / self._free_name(stem, ".mp4")
+            self._video = self._open_video.enter_context(VideoWriter(path, fps=result.fps, size_hw=(height, width)))
+        self._video.write(picture.image)
+        return self._video.path.name
+
+    def _free_name(self, stem: str, suffix: str) -> str:
+        """`stem`, or `stem-2`, ...: pictures of one name in several folders keep apart."""
+        name, count = stem + suffix, 1
+        while name in self._names:
+            count += 1
+            name = f"{stem}-{count}{suffix}"
+        self._names.add(name)
+        return name
