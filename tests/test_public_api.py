@@ -18,7 +18,16 @@ def test_unknown_names_are_attribute_errors() -> None:
 
 
 @pytest.mark.parametrize(
-    "page", ["README.md", "docs/design.md", "docs/python.md", "docs/results.md", "data/README.md", "weights/README.md"]
+    "page",
+    [
+        "README.md",
+        "docs/design.md",
+        "docs/predict.md",
+        "docs/python.md",
+        "docs/results.md",
+        "data/README.md",
+        "weights/README.md",
+    ],
 )
 def test_every_link_of_the_documentation_leads_somewhere(page: str) -> None:
     path = Path(__file__).parent.parent / page
