@@ -76,8 +76,9 @@ def measure(name: str, folder: Path, *, repeats: int) -> None:
     found = {}
 
     def detect(label: str) -> None:
-        found[label] = len(detectors[label](image))
-        stages[label].append([1000 * getattr(detectors[label].seconds, stage) for stage in STAGES])
+        result = detectors[label](image)
+        found[label] = len(result)
+        stages[label].append([1000 * getattr(result.seconds, stage) for stage in STAGES])
 
     with torch.inference_mode():
         times = interleaved(

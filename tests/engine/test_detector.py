@@ -8,7 +8,7 @@ import torch
 
 from yolo import Detector
 from yolo.config import ValConfig
-from yolo.engine.detector import choose_settings
+from yolo.engine.detection_settings import choose_settings
 from yolo.engine.detector_file import DetectorMetadata, load_detector, save_detector
 from yolo.engine.train import TrainingRun
 from yolo.engine.validate import validate

@@ -13,7 +13,8 @@ from rich.console import Console
 
 from yolo.config import PredictConfig
 from yolo.console import say
-from yolo.engine.detector import Detector, choose_settings
+from yolo.engine.detection_settings import choose_settings
+from yolo.engine.detector import Detector
 from yolo.engine.prediction_files import JsonWriter, ResultWriter
 from yolo.engine.prediction_pictures import PictureWriter
 from yolo.engine.result import Result
@@ -91,7 +92,7 @@ def detect_items(
     """Read and detect, in the order of the items; results hold their images."""
     for item in items:
         frame = _read(item) if isinstance(item, ImageFile) else item
-        yield frame if isinstance(frame, Unreadable) else _detect(detector, frame, settings)
+        yield frame if isinstance(frame, Unreadable) else detector.detect_frames([frame], settings)[0]
 
 
 def _read(file: ImageFile) -> Frame | Unreadable:
@@ -99,21 +100,6 @@ def _read(file: ImageFile) -> Frame | Unreadable:
         return file.read()
     except DataError as error:
         return Unreadable(str(file.path), str(error))
-
-
-def _detect(detector: Detector, frame: Frame, settings: PostprocessSettings) -> Result:
-    (found,) = detector.detect_batch([frame.image], settings)
-    return Result(
-        found,
-        class_names=detector.class_names,
-        category_ids=detector.metadata.category_ids,
-        image=frame.image,
-        source=frame.source,
-        frame=frame.index,
-        time=frame.time,
-        fps=frame.fps,
-        seconds=detector.seconds,
-    )
 
 
 def _first_result(outcomes: Iterator[Result | Unreadable]) -> tuple[list[Unreadable], Result | None]:

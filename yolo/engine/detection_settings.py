@@ -1,0 +1,128 @@
+"""Which detections a detector keeps: its own settings, what the user gives, and thresholds by class.
+
+A detector keeps what reaches one score threshold, or one for each class from a validation: `auto` takes what the
+validation in training counted, which the weights file holds; a metrics.json, from `gridyolo val`, holds the same for
+weights that have none, or for images of another kind.
+"""
+
+from __future__ import annotations
+
+import json
+import math
+from dataclasses import replace
+
+import numpy as np
+
+from yolo.engine.detector_file import DetectorMetadata
+from yolo.errors import ConfigError, DataError
+from yolo.files import expand_home
+from yolo.postprocess.pipeline import PostprocessSettings
+from yolo.thresholds import ChosenThresholds, ThresholdTable
+
+AUTO = "auto"
+_SHOWN = 12
+
+
+def choose_settings(
+    metadata: DetectorMetadata,
+    *,
+    score_threshold: float | str | None,
+    iou_threshold: float | None = None,
+    max_detections: int | None = None,
+    min_precision: float | None = None,
+    min_recall: float | None = None,
+) -> tuple[PostprocessSettings, list[str]]:
+    """Settings of `predict`, and what is to be said of them; None stands for the detector's own.
+
+    Args:
+        metadata: of the detector.
+        score_threshold: a number; `auto`; the path of a metrics.json.
+        iou_threshold: where None, and thresholds come from a validation, it is that of the validation: they hold for
+            its suppression.
+        max_detections: per image.
+        min_precision: wanted of each class, in place of the best F1.
+        min_recall: likewise.
+
+    Raises:
+        ConfigError: `auto` of weights without thresholds.
+        DataError: a metrics.json that cannot be used.
+    """
+    if not isinstance(score_threshold, str):
+        settings = metadata.predict.changed(
+            score_threshold=score_threshold, iou_threshold=iou_threshold, max_detections=max_detections
+        )
+        return settings, []
+    table = _table(score_threshold, metadata)
+    chosen, what = _choose(table, min_precision, min_recall)
+    default = metadata.predict.score_threshold
+    values = np.where(np.isnan(chosen.values), default, chosen.values)
+    if iou_threshold is None:
+        iou_threshold = metadata.val.iou_threshold
+    settings = metadata.predict.changed(
+        # decoding wants more than its threshold, a class threshold is reached
+        score_threshold=max(0.0, float(np.nextafter(np.float32(values.min()), np.float32(-1)))),
+        iou_threshold=iou_threshold,
+        max_detections=max_detections,
+    )
+    return replace(settings, class_thresholds=tuple(values.tolist())), _describe(table, chosen, what, default)
+
+
+def _choose(
+    table: ThresholdTable, min_precision: float | None, min_recall: float | None
+) -> tuple[ChosenThresholds, str]:
+    if min_precision is not None:
+        return table.for_precision(min_precision), f"precision {min_precision:g}"
+    if min_recall is not None:
+        return table.for_recall(min_recall), f"recall {min_recall:g}"
+    return table.best_f1(), "the best F1"
+
+
+def _describe(table: ThresholdTable, chosen: ChosenThresholds, what: str, default: float) -> list[str]:
+    pairs = list(zip(table.class_names, chosen.values.tolist(), strict=True))
+    known = [f"{name} {value:.2f}" for name, value in pairs if math.isfinite(value)]
+    nothing = [name for name, value in pairs if math.isinf(value)]
+    unknown = [name for name, value in pairs if value != value]
+    lines = [f"score thresholds for {what} in validation: {_list(known)}"] if known else []
+    if unknown:
+        lines.append(f"validation chooses no threshold for {_list(unknown)}: {default:g} is taken")
+    if nothing:
+        lines.append(f"no threshold of {_list(nothing)} is any good: nothing of that class is shown")
+    closest = [name for name in chosen.out_of_reach if name not in nothing]
+    if closest:
+        lines.append(f"not reached by {_list(closest)}: what comes closest is taken")
+    return lines
+
+
+def _list(names: list[str]) -> str:
+    more = f", ... ({len(names)} classes)" if len(names) > _SHOWN else ""
+    return ", ".join(names[:_SHOWN]) + more
+
+
+def _table(source: str, metadata: DetectorMetadata) -> ThresholdTable:
+    """The detector's own table, or that of a metrics.json."""
+    if source == AUTO:
+        if metadata.thresholds is None:
+            raise ConfigError(
+                "--conf auto: these weights hold no thresholds, because gridyolo train has not validated them; run "
+                "gridyolo val --weights ... --data ... and pass its metrics.json: --conf runs/val/metrics.json"
+            )
+        return metadata.thresholds
+    path = expand_home(source)
+    # predicting needs nothing of the evaluation but this
+    from yolo.evaluation.result import EvaluationResult
+    from yolo.evaluation.thresholds import threshold_table
+
+    try:
+        table = threshold_table(EvaluationResult.from_dict(json.loads(path.read_text(encoding="utf-8"))))
+    except OSError as error:
+        raise ConfigError(
+            f"--conf {path}: is neither a number, nor auto, nor a metrics.json ({error.strerror or error})"
+        ) from error
+    except (KeyError, TypeError, ValueError, AttributeError) as error:
+        raise DataError(f"{path}: is not a metrics.json of gridyolo val ({type(error).__name__}: {error})") from error
+    if table.class_names != metadata.class_names:
+        raise DataError(
+            f"{path}: is about the classes {_list(list(table.class_names))}, "
+            f"the detector's are {_list(list(metadata.class_names))}"
+        )
+    return table
