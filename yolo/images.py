@@ -117,6 +117,21 @@ def header_size(path: Path) -> tuple[int, int] | None:
     return size_hw[::-1] if orientation in QUARTER_TURNS else size_hw
 
 
+def encoded_size(data: bytes) -> tuple[int, int] | None:
+    """Height and width of the bytes of a JPEG, EXIF orientation applied; None for what is unusual or no JPEG.
+
+    >>> encoded_size(b"GIF89a") is None
+    True
+    """
+    header = read_jpeg_header(data)
+    if header is None or not header.is_usual or 0 in header.size_hw:
+        return None
+    orientation = _orientation(header.exif.removeprefix(_EXIF))
+    if orientation is None:
+        return None
+    return header.size_hw[::-1] if orientation in QUARTER_TURNS else header.size_hw
+
+
 def _png_size(data: bytes) -> tuple[int, int]:
     """Height and width of a PNG as stored; (0, 0) if its first chunk is damaged."""
     if len(data) < _PNG_HEADER_BYTES or data[8:16] != _PNG_FIRST_CHUNK:

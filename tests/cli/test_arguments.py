@@ -208,3 +208,35 @@ def test_factors_of_the_learning_rate_are_written_as_json(tmp_path: Path) -> Non
     assert (config.optimizer.lr_factors, str(config.freeze)) == ({"stage2": 0.5}, "2")
     with pytest.raises(ConfigError, match="the factor of backbone must be positive, got 0"):
         parse("train", TrainConfig, ["data=d", "--optimizer.lr-factors", '{"backbone": 0}'])
+
+
+@pytest.mark.parametrize(
+    ("words", "source"),
+    [
+        (["--source", "-img.jpg"], "-img.jpg"),
+        (["--source", "-"], "-"),
+        (["--source", "0"], "0"),
+        (["source=[1]"], "[1]"),
+        (["--source", "a=b.jpg"], "a=b.jpg"),
+        (["--source", "a.jpg", "-b.jpg", "[1].jpg"], ("a.jpg", "-b.jpg", "[1].jpg")),
+        (["--source=a.jpg", "b.jpg", "conf=0.5"], ("a.jpg", "b.jpg")),
+        (["--source", "a.jpg", "x=y.jpg", "conf=0.5"], ("a.jpg", "x=y.jpg")),
+    ],
+)
+def test_sources_are_taken_as_they_stand(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, words: list[str], source: str | tuple[str, ...]
+) -> None:
+    monkeypatch.chdir(tmp_path)
+    (tmp_path / "x=y.jpg").touch()  # of words such as this one, only files are sources
+    for line in (["--weights", "w", *words, "--device", "cpu"], ["--device=cpu", "--weights=w", *words]):
+        config = parse("predict", PredictConfig, line)
+        assert (config.source, config.device) == (source, "cpu")
+        assert config.score_threshold == (0.5 if "conf=0.5" in words else None)
+
+
+def test_several_sources_in_a_file(tmp_path: Path) -> None:
+    (tmp_path / "options.yaml").write_text("weights: w\nsource: [a.jpg, b.jpg]\n")
+    config = parse("predict", PredictConfig, ["--config", str(tmp_path / "options.yaml")])
+    assert config.source == ("a.jpg", "b.jpg")
+    config = parse("predict", PredictConfig, ["--config", str(tmp_path / "options.yaml"), "--source", "c.jpg"])
+    assert config.source == "c.jpg"

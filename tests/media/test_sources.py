@@ -2,12 +2,15 @@ import os
 from collections.abc import Iterator
 from pathlib import Path
 
+import cv2
 import numpy as np
 import pytest
+from PIL import Image
 
 from yolo.errors import DataError, ImageReadError
 from yolo.images import write_image
-from yolo.media.sources import Frame, ImageFile, Item, Unreadable, open_source
+from yolo.media.items import Frame, ImageFile, Item, SourceOptions, Unreadable
+from yolo.media.sources import open_source
 from yolo.media.video import VideoWriter
 
 
@@ -79,17 +82,21 @@ def test_a_bad_video_of_a_folder_does_not_stop_the_others(tmp_path: Path) -> Non
     [
         ("none.jpg", "no such file"),
         ("*.jpg", "no image or video matches"),
-        ("notes.txt", "files of type .txt"),
+        ("notes.csv", "files of type .csv"),
+        ("photo.heic", "files of type .heic"),
+        ("names.txt", "names no file"),
         ("empty", "holds no image"),
     ],
 )
 def test_bad_sources_fail_at_once_and_say_what_is_accepted(tmp_path: Path, name: str, message: str) -> None:
-    (tmp_path / "notes.txt").write_text("x")
+    (tmp_path / "notes.csv").write_text("x")
+    (tmp_path / "photo.heic").write_bytes(b"x")
+    (tmp_path / "names.txt").write_text("# nothing yet\n")
     (tmp_path / "empty").mkdir()
     with pytest.raises(DataError, match=message) as caught:
         open_source(str(tmp_path / name))
     assert name in str(caught.value)
-    assert ".mp4" in str(caught.value)
+    assert ".mp4" in str(caught.value) or name == "names.txt"
 
 
 def test_a_video_frame_by_frame_with_times(tmp_path: Path) -> None:
@@ -109,3 +116,177 @@ def test_a_damaged_video(tmp_path: Path) -> None:
     path.write_bytes(b"not a video at all")
     with pytest.raises(DataError, match=r"v\.mp4"):
         list(open_source(str(path)))
+
+
+def names_of(source: Iterator[Item]) -> list[str]:
+    return [Path(one.source).name for one in source]
+
+
+def test_folders_and_files_with_brackets_are_meant_as_they_are_written(tmp_path: Path) -> None:
+    for name in ("trip [2024]/a1.png", "trip [2024]/b.png", "[x].png", "x.png", "p [1]a.png"):
+        (tmp_path / name).parent.mkdir(exist_ok=True)
+        write_image(tmp_path / name, grey(1))
+    for pattern, found in (
+        ("trip [2024]/a*.png", ["a1.png"]),
+        ("trip [2024]/*", ["a1.png", "b.png"]),
+        ("[x].png", ["[x].png"]),
+        ("[wx].*", ["x.png"]),
+        ("p [1]*.png", ["p [1]a.png"]),
+        ("**/[ab]*.png", ["a1.png", "b.png"]),
+    ):
+        assert names_of(open_source(str(tmp_path / pattern))) == found, pattern
+
+
+def test_a_relative_glob(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.chdir(tmp_path)
+    write_image(tmp_path / "-a.png", grey(1))
+    assert names_of(open_source("*.png")) == ["-a.png"]
+
+
+def test_several_sources_in_the_order_given(tmp_path: Path) -> None:
+    for name in ("b.png", "a.png", "c/d.png"):
+        (tmp_path / name).parent.mkdir(exist_ok=True)
+        write_image(tmp_path / name, grey(1))
+    (tmp_path / "README").write_text("what a shell finds, too")
+    words = [tmp_path / "b.png", tmp_path / "README", tmp_path / "c", tmp_path / "a.png"]
+    found = open_source(words)
+    assert found.total == 3
+    items = list(found)
+    assert [Path(one.source).name for one in items] == ["b.png", "README", "d.png", "a.png"]
+    assert isinstance(items[1], Unreadable)
+    assert "files of type (none)" in items[1].reason
+    with pytest.raises(DataError, match="nowhere"):
+        open_source([tmp_path / "a.png", "nowhere.png"])
+    with pytest.raises(DataError, match="no source is given"):
+        open_source([])
+
+
+def test_a_bad_video_among_several_sources(tmp_path: Path) -> None:
+    (tmp_path / "a.mp4").write_bytes(b"no video")
+    write_image(tmp_path / "b.png", grey(1))
+    first, second = open_source([tmp_path / "a.mp4", tmp_path / "b.png"])
+    assert isinstance(first, Unreadable)
+    assert first.source == str(tmp_path / "a.mp4")
+    assert isinstance(second, ImageFile)
+
+
+def test_a_list_file(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.chdir(tmp_path)
+    for name in ("lists/a.png", "from_here.png", "lists/sub/b.png"):
+        (tmp_path / name).parent.mkdir(parents=True, exist_ok=True)
+        write_image(tmp_path / name, grey(1))
+    (tmp_path / "lists" / "notes.csv").write_text("x")
+    names = [
+        "# comment",
+        "a.png",
+        "",
+        " sub\\b.png",
+        "gone.png",
+        "from_here.png",
+        "notes.csv",
+        str(tmp_path / "lists/a.png"),
+    ]
+    (tmp_path / "lists" / "all.txt").write_bytes(b"\xef\xbb\xbf" + "\r\n".join(names).encode())
+    found = open_source("lists/all.txt")
+    assert found.total == 6
+    items = list(found)
+    assert [Path(one.source).name for one in items] == [
+        "a.png",
+        "b.png",
+        "gone.png",
+        "from_here.png",
+        "notes.csv",
+        "a.png",
+    ]
+    assert [type(one) for one in items] == [ImageFile, ImageFile, Unreadable, ImageFile, Unreadable, ImageFile]
+    assert isinstance(items[2], Unreadable)
+    assert "no such file; it is listed in lists/all.txt" in items[2].reason
+    (tmp_path / "wide.txt").write_text("a.png", encoding="utf-16")
+    with pytest.raises(DataError, match="UTF-16"):
+        open_source("wide.txt")
+
+
+@pytest.mark.skipif(os.name == "nt", reason="names are Unicode there")
+def test_a_name_that_is_not_utf8_is_read_and_printable(tmp_path: Path) -> None:
+    name = os.fsdecode(b"caf\xe9.png")
+    write_image(tmp_path / "a.png", grey(7))
+    try:
+        (tmp_path / "a.png").rename(tmp_path / name)
+    except OSError:
+        pytest.skip("this file system has Unicode names only")
+    (tmp_path / "all.txt").write_bytes(b"caf\xe9.png\n")
+    for source in (tmp_path, tmp_path / name, tmp_path / "all.txt"):
+        (frame,) = frames_of(open_source(source))
+        assert (frame.image == 7).all()
+        assert frame.source == str(tmp_path / "caf?.png")
+
+
+def test_images_that_are_not_read_are_counted(tmp_path: Path) -> None:
+    for name in ("a.heic", "b.HEIC", "c.avif", "notes.txt", "._d.gif"):
+        (tmp_path / name).write_bytes(b"x")
+    write_image(tmp_path / "e.png", grey(1))
+    for source in (str(tmp_path), str(tmp_path / "*")):
+        found = open_source(source)
+        assert len(list(found)) == 1
+        assert found.notes()[0].startswith("3 files were not read: 2 .heic, 1 .avif")
+    (tmp_path / "e.png").unlink()
+    with pytest.raises(DataError, match=r"3 files were not read: 2 \.heic"):
+        open_source(tmp_path)
+
+
+def test_a_file_is_what_its_first_bytes_say(tmp_path: Path) -> None:
+    """A PNG called .jpg, and images without a suffix, if they are named themselves."""
+    write_image(tmp_path / "a.png", grey(3))
+    for name in ("a.jpg", "photo", "export.dat"):
+        (tmp_path / name).write_bytes((tmp_path / "a.png").read_bytes())
+        (frame,) = frames_of(open_source(tmp_path / name))
+        assert (frame.image == 3).all()
+
+
+def test_a_limit_counts_what_can_be_read(tmp_path: Path) -> None:
+    for number in range(4):
+        write_image(tmp_path / f"{number}.png", grey(1))
+    (tmp_path / "all.txt").write_text("gone.png\n0.png\n1.png\n2.png")
+    found = open_source(tmp_path / "all.txt", SourceOptions(limit=2))
+    assert found.total == 2
+    assert names_of(found) == ["gone.png", "0.png", "1.png"]
+
+
+def test_a_closed_source_gives_nothing_more(tmp_path: Path) -> None:
+    for number in range(4):
+        write_image(tmp_path / f"{number}.png", grey(1))
+    with open_source(tmp_path) as found:
+        assert found.total == 4
+        next(found)
+    assert list(found) == []
+    found.close()
+
+
+@pytest.mark.parametrize(("orientation", "size_hw"), [(None, (96, 160)), (6, (160, 96))])
+def test_a_jpeg_is_read_at_the_size_that_is_needed(
+    tmp_path: Path, orientation: int | None, size_hw: tuple[int, int]
+) -> None:
+    exif = Image.Exif()
+    if orientation is not None:
+        exif[0x0112] = orientation
+    pixels = np.repeat(np.repeat(np.arange(0, 240, 16, dtype=np.uint8).reshape(3, 5), 32, 0), 32, 1)
+    Image.fromarray(pixels).save(tmp_path / "a.jpg", exif=exif, quality=95)
+    (file,) = open_source(tmp_path / "a.jpg")
+    assert isinstance(file, ImageFile)
+    whole = file.read()
+    assert (whole.image.shape[:2], whole.original_hw) == (size_hw, None)
+    asked: list[tuple[int, int]] = []
+
+    def quarter(size: tuple[int, int]) -> tuple[int, int]:
+        asked.append(size)
+        return size[0] // 4, size[1] // 4
+
+    small = file.read(quarter)
+    assert asked == [size_hw]
+    assert small.original_hw == size_hw
+    assert small.image.shape[:2] == (size_hw[0] // 4, size_hw[1] // 4)
+    expected = cv2.resize(whole.image, small.image.shape[1::-1], interpolation=cv2.INTER_AREA)
+    assert np.abs(small.image.astype(int) - expected).max() <= 8
+    assert file.read(lambda size: size).original_hw is None
+    write_image(tmp_path / "b.png", grey(1))
+    assert ImageFile(str(tmp_path / "b.png")).read(quarter).original_hw is None

@@ -34,6 +34,8 @@ Config = TypeVar("Config", bound="DataclassInstance")
 _KEY_VALUE = re.compile(r"[A-Za-z_][\w.-]*=.*", re.DOTALL)
 # What commands work on: required, and different from run to run.
 _INPUTS = ("data", "weights", "source", "ground_truth", "detections", "a", "b")
+# May have several values: what a shell makes of a pattern.
+_SEVERAL = "source"
 _NO_VALUE = frozenset({"--help", "--help_all", "--print_config"})
 
 
@@ -52,7 +54,7 @@ def parse(
         ConfigError: an unknown option, a value of the wrong kind, or a combination that makes no sense.
         SystemExit: after --help, --help-all or --print_config.
     """
-    words = normalise(words, flags=flags_of(config_class))
+    words, several = _several_values(normalise(words, flags=flags_of(config_class)))
     parser = _build_parser(command, config_class, show_all="--help_all" in words)
     parser.set_defaults(dict(defaults or {}))
     if "--help_all" in words or "--help" in words or "-h" in words:
@@ -63,7 +65,7 @@ def parse(
         made = parser.instantiate(values)
     except (argparse.ArgumentError, argparse.ArgumentTypeError, TypeError, ValueError) as error:
         raise ConfigError(_explain(command, str(error), parser)) from error
-    arguments = {key: value for key, value in vars(made).items() if key not in ("config", "print_config")}
+    arguments = {key: value for key, value in vars(made).items() if key not in ("config", "print_config")} | several
     if "--print_config" in words:
         _print_config(config_class, arguments)
         raise SystemExit(0)
@@ -130,13 +132,13 @@ def normalise(words: Sequence[str], *, flags: Collection[str] = ()) -> list[str]
     ['--batch_size=8', '--max_minutes', '5', '--name', 'a=b', '--save_images=false', '--video=true']
     """
     result: list[str] = []
-    is_value = False
+    is_value = is_source = False
     for word, following in zip_longest(words, words[1:], fillvalue=""):
         if is_value:
             result.append(_recipe(word) if result[-1] == "--config" else word)
             is_value = False
             continue
-        if _KEY_VALUE.fullmatch(word):
+        if _KEY_VALUE.fullmatch(word) and not (is_source and Path(word).exists()):  # a file may be called a=b.jpg
             word = "--" + word
         if word.startswith("--"):
             name, equals, value = word[2:].partition("=")
@@ -148,8 +150,35 @@ def normalise(words: Sequence[str], *, flags: Collection[str] = ()) -> list[str]
                 equals, value = "=", "true"
             word = f"--{name}{equals}{_recipe(value) if equals and name == 'config' else value}"
             is_value = not equals and word not in _NO_VALUE
+            is_source = name == _SEVERAL
         result.append(word)
     return _files_first(result)
+
+
+def _several_values(words: Sequence[str]) -> tuple[list[str], dict[str, Any]]:
+    """Normalised words in which --source has one value, and its value or values as they stand.
+
+    The parser would take a name that begins with - for an option, and one such as [1] for YAML.
+
+    >>> _several_values(["--source", "-a.jpg", "b.jpg", "--device=cpu"])
+    (['--source=-a.jpg', '--device=cpu'], {'source': ('-a.jpg', 'b.jpg')})
+    """
+    result: list[str] = []
+    values: list[str] | None = None
+    is_following = is_first = False
+    for word in words:
+        key, equals, value = word.partition("=")
+        if is_first or (is_following and not word.startswith("--") and word != "-h"):
+            (values := values or []).append(word)
+            is_first = False
+        elif key == f"--{_SEVERAL}":
+            values, is_following, is_first = [value] if equals else [], True, not equals
+        else:
+            result.append(word)
+            is_following = False
+    if not values:
+        return list(words), {}
+    return [f"--{_SEVERAL}={values[0]}", *result], {_SEVERAL: values[0] if len(values) == 1 else tuple(values)}
 
 
 def _recipe(value: str) -> str:

@@ -95,6 +95,7 @@ def predict_command(words: Sequence[str]) -> int:
     count = max(1, summary.num_images)
     stages = ", ".join(f"{name} {1000 * value / count:.1f}" for name, value in summary.seconds.items())
     say(console, f"{summary.num_images} images, {summary.num_detections} detections; ms per image: {stages}")
+    say(console, *summary.notes)
     if summary.skipped:
         say(console, f"{len(summary.skipped)} images could not be read and were skipped, see predictions.json")
     say(console, f"results: {summary.folder}")

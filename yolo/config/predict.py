@@ -13,7 +13,9 @@ class PredictConfig:
     """Run a trained detector on images or video.
 
     Attributes:
-        source: An image, a folder, a glob pattern in quotes, or a video.
+        source: An image, a folder, a glob pattern in quotes, a text file with one path per line, or a video; several
+            of them one after the other.
+        limit: Stop after this many images or frames.
         score_threshold: Show detections with a higher score than this; by default 0.25, and 0.2 for darknet weights.
             auto: for each class the threshold with the best F1 in validation. Or the path of a validation's
             metrics.json, to take the thresholds from there.
@@ -25,7 +27,8 @@ class PredictConfig:
     """
 
     weights: options.Weights = ""
-    source: str = ""
+    source: str | tuple[str, ...] = ""
+    limit: int | None = None
     cfg: options.DarknetCfg = ""
     names: options.DarknetNames = ""
     score_threshold: float | str | None = None
@@ -48,7 +51,7 @@ class PredictConfig:
         if not by_class:
             require_within(self, score_threshold=1)
         require_within(self, min_precision=1, min_recall=1, iou_threshold=1)
-        require_at_least(self, max_detections=1, input_size=1)
+        require_at_least(self, max_detections=1, input_size=1, limit=1)
         for name in ("min_precision", "min_recall"):
             option = f"--{name.replace('_', '-')}"
             require(

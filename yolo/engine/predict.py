@@ -20,7 +20,8 @@ from yolo.engine.prediction_pictures import PictureWriter
 from yolo.engine.result import Result
 from yolo.errors import DataError
 from yolo.files import new_folder
-from yolo.media.sources import Frame, ImageFile, Item, Unreadable, open_source
+from yolo.media.items import Frame, ImageFile, Item, SourceOptions, Unreadable
+from yolo.media.sources import open_source
 from yolo.postprocess.pipeline import PostprocessSettings
 
 
@@ -33,6 +34,7 @@ class PredictionSummary:
     num_detections: int = 0  # on all of them
     skipped: dict[str, str] = field(default_factory=dict)  # unreadable images, by source with the reason
     seconds: Counter[str] = field(default_factory=Counter)  # spent in all, by stage
+    notes: list[str] = field(default_factory=list)  # what the source left out, lost or cut short
 
 
 def predict(config: PredictConfig, console: Console | None = None) -> PredictionSummary:
@@ -43,7 +45,9 @@ def predict(config: PredictConfig, console: Console | None = None) -> Prediction
         DataError: a source that does not exist or gives no image.
     """
     console = console or Console(quiet=True)
-    items = open_source(config.source)  # before the network is built: a mistyped source fails at once
+    items = open_source(
+        config.source, SourceOptions(limit=config.limit)
+    )  # before the network is built: a mistyped source fails at once
     detector = Detector(
         config.weights,
         device=config.device,
@@ -67,6 +71,7 @@ def predict(config: PredictConfig, console: Console | None = None) -> Prediction
         raise DataError(f"source {config.source}: no image could be read; {unreadable[0].reason}")
     summary = PredictionSummary(new_folder(Path(config.runs), config.name))
     with ExitStack() as stack:
+        stack.enter_context(items)
         writers: list[ResultWriter] = [stack.enter_context(closing(JsonWriter(summary.folder / "predictions.json")))]
         pictures = stack.enter_context(closing(PictureWriter(summary.folder))) if config.save_images else None
         for outcome in chain(unreadable, [first], outcomes):
@@ -83,6 +88,7 @@ def predict(config: PredictConfig, console: Console | None = None) -> Prediction
             for writer in writers:
                 writer.add(replace(outcome, image=None), picture)
             say(console, _console_line(outcome))
+    summary.notes = items.notes()
     return summary
 
 
@@ -99,7 +105,7 @@ def _read(file: ImageFile) -> Frame | Unreadable:
     try:
         return file.read()
     except DataError as error:
-        return Unreadable(str(file.path), str(error))
+        return Unreadable(file.source, str(error))
 
 
 def _first_result(outcomes: Iterator[Result | Unreadable]) -> tuple[list[Unreadable], Result | None]:

@@ -1,105 +1,252 @@
-"""Where images come from: a file, a folder, a glob or a video, one at a time with flat memory."""
+"""`open_source`: images of everything that can be named, one at a time with flat memory.
+
+A file, a folder, a glob, a list file, an archive, standard input, a video, a camera, a stream, a screen or an address;
+or several of them. What a word means is decided here; how each kind is read, in the modules beside this one.
+"""
 
 from __future__ import annotations
 
 import glob
-from collections.abc import Iterator
-from dataclasses import dataclass
+import os
+import re
+from collections import Counter
+from collections.abc import Callable, Generator, Iterator, Mapping, Sequence
+from contextlib import suppress
+from functools import partial
 from pathlib import Path
+from threading import Event
+from types import TracebackType
+from typing import Self
 
-import numpy as np
-from numpy.typing import NDArray
-
-from yolo.errors import DataError
-from yolo.files import expand_home
-from yolo.formats.paths import find_files
-from yolo.images import IMAGE_SUFFIXES, read_image
+from yolo.errors import DataError, ImageReadError, printable
+from yolo.files import expand_home, read_bytes
+from yolo.formats.paths import find_files, is_file, is_folder, named_file, read_utf8
+from yolo.images import IMAGE_SUFFIXES
+from yolo.media.items import Frame, ImageFile, Item, Reading, SourceOptions, Unreadable
 from yolo.media.video import VIDEO_SUFFIXES, read_video
 
+# more names of formats that OpenCV always decodes
+_IMAGES = IMAGE_SUFFIXES | {".jfif", ".jpe", ".ppm", ".pgm"}
+# images all the same: left out of a folder, but not in silence
+_OTHER_IMAGES = frozenset(
+    {".heic", ".heif", ".avif", ".jxl", ".jp2", ".j2k", ".gif", ".svg", ".psd", ".tga", ".exr", ".hdr", ".ico"}
+    | {".dng", ".cr2", ".cr3", ".nef", ".arw", ".raf", ".orf", ".rw2"}
+)
+_LIST = ".txt"
+_COMMENT = b"#"
+_FIRST_BYTES = 16
+
 _ACCEPTED = (
-    f"accepted are images ({', '.join(sorted(IMAGE_SUFFIXES))}), videos ({', '.join(sorted(VIDEO_SUFFIXES))}), "
-    "folders of images, and globs in quotes"
+    f"accepted are images ({', '.join(sorted(_IMAGES))}), videos ({', '.join(sorted(VIDEO_SUFFIXES))}), folders of "
+    f"images, globs in quotes, and lists of paths ({_LIST})"
 )
 
-
-@dataclass(frozen=True, slots=True, eq=False)
-class Frame:
-    """One image of a source; what is about a video is None for an image."""
-
-    image: NDArray[np.uint8]  # (H, W, 3) RGB
-    source: str  # what it is from, as outputs and messages name it: a path, an address, a device
-    index: int | None = None  # number of the frame in its video or stream, from 0
-    time: float | None = None  # seconds from the start of the video or stream
-    fps: float | None = None  # frames per second of the video
+# A part of a source: called when it is its turn.
+Part = Callable[[], Iterator[Item]]
 
 
-@dataclass(frozen=True, slots=True)
-class ImageFile:
-    """An image that is not read yet: whoever gets it reads it, several at once if they like."""
+class Source:
+    """Iterator over a source; closing it, also from another thread, stops whatever reads.
 
-    path: Path
+    Attributes:
+        total: how many images there are; None where nobody knows before the end.
+    """
 
-    def read(self) -> Frame:
-        """Decode it; see `read_image`."""
-        return Frame(read_image(self.path), str(self.path))
+    def __init__(self, items: Generator[Item], reading: Reading, total: int | None) -> None:
+        limit = reading.options.limit
+        self.total = total if limit is None or total is None else min(limit, total)
+        self._items, self._reading, self._left = items, reading, limit
+
+    def __iter__(self) -> Self:
+        return self
+
+    def __next__(self) -> Item:
+        if self._reading.stopped.is_set() or self._left == 0:
+            self.close()
+            raise StopIteration
+        item = next(self._items)
+        if self._left is not None and not isinstance(item, Unreadable):
+            self._left -= 1
+        return item
+
+    def __enter__(self) -> Self:
+        return self
+
+    def __exit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
+    ) -> None:
+        self.close()
+
+    def close(self) -> None:
+        """Give nothing more, end threads, remove temporary files; may be called twice."""
+        self._reading.stopped.set()
+        with suppress(ValueError):  # another thread is inside of it, and will find that it is stopped
+            self._items.close()
+
+    def notes(self) -> list[str]:
+        """What is to be said of the source at the end: what was left out, lost or cut short. Complete when closed."""
+        return list(self._reading.notes)
 
 
-@dataclass(frozen=True, slots=True)
-class Unreadable:
-    """Something of a source that could not be read; the rest goes on."""
-
-    source: str
-    reason: str
-
-
-Item = Frame | ImageFile | Unreadable
-
-
-def open_source(source: str) -> Iterator[Item]:
+def open_source(source: str | Path | Sequence[str | Path], options: SourceOptions | None = None) -> Source:
     """Images of a source, in order, found when asked for; image files are left for the caller to read.
 
     Args:
-        source: path of an image or a video, a folder (searched with its subfolders), or a glob pattern.
+        source: path of an image, a video or a list file (`.txt`, one path in each line, relative to the list), a
+            folder (searched with its subfolders), a glob pattern; or a sequence of these.
+        options: how it is read.
 
     Raises:
         DataError: at once, if there is nothing of that name or nothing in it that can be read.
         DataError: when iterated, for a single video that cannot be read.
     """
-    path = expand_home(source)
-    if path.is_dir():
-        # ._x.jpg is what macOS leaves beside x.jpg
-        found = find_files(path, lambda name: _is_accepted(Path(name)) and not name.startswith("._"))
-        trouble = f"source {path}: the folder holds no image or video"
-    elif path.is_file():
-        if not _is_accepted(path):
-            raise DataError(f"source {path}: files of type {path.suffix or '(none)'} cannot be read; {_ACCEPTED}")
-        return _read_files([path], several=False)
-    elif glob.has_magic(source):
-        # Path.glob takes no absolute patterns
-        names = sorted(Path(name) for name in glob.iglob(str(path), recursive=True))
-        found = [file for file in names if _is_accepted(file)]
-        trouble = f"source {source!r}: no image or video matches"
-    else:
-        raise DataError(f"source {source!r}: there is no such file or folder; {_ACCEPTED}")
-    files = [file for file in found if file.is_file()]  # opening a pipe would wait for ever
-    if not files:
-        raise DataError(f"{trouble}; {_ACCEPTED}")
-    return _read_files(files, several=True)
+    words = [source] if isinstance(source, str | Path) else list(source)
+    if not words:
+        raise DataError(f"no source is given; {_ACCEPTED}")
+    reading = Reading(options or SourceOptions(), Event(), [])
+    several = len(words) > 1
+    parts, totals = {}, []
+    for word in dict.fromkeys(map(str, words)):
+        parts[word], total = _part(word, reading, several=several)
+        totals.append(total)
+    known = [total for total in totals if total is not None]
+    return Source(_read(parts, several=several), reading, sum(known) if len(known) == len(totals) else None)
 
 
-def _is_accepted(path: Path) -> bool:
-    return path.suffix.lower() in IMAGE_SUFFIXES | VIDEO_SUFFIXES
-
-
-def _read_files(files: list[Path], *, several: bool) -> Iterator[Item]:
-    for path in files:
+def _read(parts: Mapping[str, Part], *, several: bool) -> Generator[Item]:
+    for word, part in parts.items():
         try:
-            if path.suffix.lower() in VIDEO_SUFFIXES:
-                for frame in read_video(path):
-                    yield Frame(frame.image, str(path), frame.index, frame.time, frame.fps)
-            else:
-                yield ImageFile(path)
+            yield from part()
         except DataError as error:
             if not several:
                 raise
-            yield Unreadable(str(path), str(error))
+            yield Unreadable(printable(word), str(error))
+
+
+def _part(word: str, reading: Reading, *, several: bool) -> tuple[Part, int | None]:
+    """What one word names, and how many images that is, where known."""
+    path = expand_home(word)
+    if is_folder(path):
+        # ._x.jpg is what macOS leaves beside x.jpg
+        found = find_files(path, lambda name: not name.startswith("._"))
+        return _files_part(found, f"source {printable(path)}: the folder holds no image or video", reading)
+    if is_file(path):
+        if path.suffix.lower() == _LIST:
+            entries = _list_entries(read_utf8(path))
+            if not entries:
+                raise DataError(f"source {printable(path)}: the list names no file; write one path in each line")
+            return partial(_read_list, path, entries, reading), _total([Path(entry) for entry in entries])
+        if not _is_readable(path):
+            message = f"{printable(path)}: files of type {path.suffix or '(none)'} cannot be read"
+            if not several:
+                raise DataError(f"source {message}; {_ACCEPTED}")
+            return lambda: iter([Unreadable(printable(path), message)]), 0
+        return partial(_read_file, path, reading), _total([path])
+    if glob.has_magic(word):
+        return _files_part(_glob(path), f"source {word!r}: no image or video matches", reading)
+    raise DataError(f"source {printable(word)!r}: there is no such file or folder; {_ACCEPTED}")
+
+
+def _files_part(found: Sequence[Path], trouble: str, reading: Reading) -> tuple[Part, int | None]:
+    """The files of a folder or a glob that can be read; images of other kinds are noted."""
+    files = [path for path in found if _is_accepted(path) and is_file(path)]  # opening a pipe would wait for ever
+    left = Counter(path.suffix.lower() for path in found if path.suffix.lower() in _OTHER_IMAGES)
+    note = ""
+    if left:
+        kinds = ", ".join(f"{count} {suffix}" for suffix, count in left.most_common())
+        note = f"{left.total()} {'file was' if left.total() == 1 else 'files were'} not read: {kinds}"
+    if not files:
+        raise DataError(f"{trouble}; {f'{note}; convert them to JPEG or PNG; ' if note else ''}{_ACCEPTED}")
+    if note:
+        reading.notes.append(f"{note}; convert them to JPEG or PNG")
+    return partial(_read_files, files, reading), _total(files)
+
+
+def _glob(path: Path) -> list[Path]:
+    """Files that match a pattern, sorted; folders that exist as they are written may have brackets.
+
+    Path.glob takes no absolute patterns.
+    """
+    literal = path.parent
+    while not is_folder(literal):
+        literal = literal.parent
+    rest = str(path.relative_to(literal))
+    found: list[str] = []
+    for pattern in dict.fromkeys([rest, rest.replace("[", "[[]")]):  # "photo [1]*.jpg" mostly means what it says
+        found = found or glob.glob(str(Path(glob.escape(str(literal)), pattern)), recursive=True)
+    return sorted(map(Path, found))
+
+
+def _is_accepted(path: Path) -> bool:
+    return path.suffix.lower() in _IMAGES | VIDEO_SUFFIXES
+
+
+def _is_readable(path: Path) -> bool:
+    """Whether a file that was named itself can be read: by its suffix or, where that says nothing, its first bytes."""
+    if _is_accepted(path) or path.suffix.lower() in _OTHER_IMAGES:
+        return _is_accepted(path)
+    with path.open("rb") as file:
+        return is_image(file.read(_FIRST_BYTES))
+
+
+def is_image(data: bytes) -> bool:
+    r"""Whether the first bytes of a file are those of a JPEG, PNG, BMP, TIFF or WebP.
+
+    >>> is_image(b"\xff\xd8\xff\xe0"), is_image(b"photos/a.jpg"), is_image(b"BMW.jpg")
+    (True, False, False)
+    """
+    starts = (b"\xff\xd8\xff", b"\x89PNG\r\n\x1a\n", b"II*\0", b"MM\0*")
+    is_bmp = data.startswith(b"BM") and data[6:10] == bytes(4)
+    return data.startswith(starts) or is_bmp or re.match(rb"RIFF....WEBP", data, re.DOTALL) is not None
+
+
+def _total(files: Sequence[Path]) -> int | None:
+    """How many images there are; None where there are videos."""
+    return None if any(path.suffix.lower() in VIDEO_SUFFIXES for path in files) else len(files)
+
+
+def _read_files(files: Sequence[Path], reading: Reading) -> Iterator[Item]:
+    for path in files:
+        try:
+            yield from _read_file(path, reading)
+        except DataError as error:
+            yield Unreadable(printable(path), str(error))
+
+
+def _read_file(path: Path, reading: Reading) -> Iterator[Item]:
+    """What is in a file that exists."""
+    name = printable(path)
+    if path.suffix.lower() not in VIDEO_SUFFIXES:
+        yield ImageFile(name, None if name == str(path) else partial(read_bytes, path, error=ImageReadError))
+        return
+    for frame in read_video(path):
+        yield Frame(frame.image, name, frame.index, frame.time, frame.fps)
+
+
+def _list_entries(data: bytes) -> list[str]:
+    """The paths in the lines of a list; names need not be UTF-8."""
+    lines = (line.strip() for line in data.replace(b"\r", b"\n").split(b"\n"))
+    return [os.fsdecode(line) for line in lines if line and not line.startswith(_COMMENT)]
+
+
+def _read_list(path: Path, entries: Sequence[str], reading: Reading) -> Iterator[Item]:
+    """What a list file names, beside itself or, as darknet has it, from the working folder."""
+    for entry in entries:
+        file = Path(named_file(path.parent, entry))
+        if not is_file(file) and is_file(entry):
+            file = Path(entry)
+        yield from _read_listed(file, printable(path), reading)
+
+
+def _read_listed(path: Path, listed_in: str, reading: Reading) -> Iterator[Item]:
+    """A file that a list names; what is wrong with it is of the list's items only."""
+    name = printable(path)
+    try:
+        if not is_file(path):
+            yield Unreadable(name, f"{name}: there is no such file; it is listed in {listed_in}")
+        elif not _is_readable(path):
+            yield Unreadable(name, f"{name}: is not an image or a video; it is listed in {listed_in}")
+        else:
+            yield from _read_file(path, reading)
+    except (DataError, OSError) as error:
+        yield Unreadable(name, str(error))

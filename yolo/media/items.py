@@ -1,0 +1,90 @@
+"""What sources give, one after the other: images still to be read, frames, and what could not be read."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from dataclasses import dataclass
+from pathlib import Path
+from threading import Event
+
+import numpy as np
+from numpy.typing import NDArray
+
+from yolo.errors import ImageReadError
+from yolo.files import read_bytes
+from yolo.images import decode_image, encoded_size, possible_reduction
+
+SizeHw = tuple[int, int]
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class Frame:
+    """One image of a source; what is about a video or a stream is None for an image."""
+
+    image: NDArray[np.uint8]  # (H, W, 3) RGB
+    source: str  # what it is from, as outputs and messages name it: a path, an address, a device
+    index: int | None = None  # number of the frame in its video or stream, from 0
+    time: float | None = None  # seconds from the start of the video or stream
+    fps: float | None = None  # frames per second of the video
+    original_hw: SizeHw | None = None  # height and width before `image` was reduced; None where it is whole
+
+
+@dataclass(frozen=True, slots=True)
+class ImageFile:
+    """An image that is not read yet: whoever gets it reads it, several at once if they like.
+
+    Args:
+        source: the name that outputs and messages use: printable, and a path where the image is a file.
+        load: gives the bytes of the file, or raises a DataError; None where `source` is the path of the file.
+    """
+
+    source: str
+    load: Callable[[], bytes] | None = None
+
+    def read(self, needed_hw: Callable[[SizeHw], SizeHw] | None = None) -> Frame:
+        """Decode it; see `read_image`.
+
+        Args:
+            needed_hw: from height and width of the image to those that are needed at least; a JPEG may then be decoded
+                at 1/2, 1/4 or 1/8 of its size, and `original_hw` is set. None: the whole image.
+
+        Raises:
+            ImageReadError: the image cannot be read.
+            DataError: an archive or an address does not give it.
+        """
+        data = self.load() if self.load is not None else read_bytes(Path(self.source), error=ImageReadError)
+        size_hw = encoded_size(data) if needed_hw is not None else None
+        reduction = 1
+        if needed_hw is not None and size_hw is not None:
+            reduction = possible_reduction(data, size_hw, needed_hw(size_hw))
+        image = decode_image(data, name=self.source, reduction=reduction)
+        return Frame(image, self.source, original_hw=size_hw if reduction > 1 else None)
+
+
+@dataclass(frozen=True, slots=True)
+class Unreadable:
+    """Something of a source that could not be read; the rest goes on."""
+
+    source: str
+    reason: str
+
+
+Item = Frame | ImageFile | Unreadable
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class SourceOptions:
+    """How sources are read."""
+
+    limit: int | None = None  # of images and frames
+    timeout: float = 10.0  # seconds without an answer after which a stream or an address counts as gone
+    reconnects: int = 8  # attempts in a row to reach a stream again
+
+
+@dataclass(slots=True, eq=False)
+class Reading:
+    """What the parts of a source share while it is read."""
+
+    options: SourceOptions
+    stopped: Event  # set when nobody wants more
+    notes: list[str]  # what is to be said at the end
