@@ -20,7 +20,7 @@ from yolo.errors import ConfigError
 from yolo.files import expand_home
 from yolo.geometry import place_image, plan_resize
 from yolo.images import read_image
-from yolo.media.sources import Frame
+from yolo.media.items import Frame
 from yolo.models.fusion import fuse
 from yolo.models.network import Network
 from yolo.postprocess.pipeline import PostprocessSettings, postprocess
