@@ -137,7 +137,7 @@ def test_a_session_on_local_data_is_silent_and_loads_what_it_needs(tmp_path: Pat
     assert "8 of 8 images kept" in printed["train"]
     assert "mAP50-95" in printed["val"]
     assert "4 images" in printed["predict"]
-    assert len(json.loads((tmp_path / "runs/predict/predictions.json").read_text())) == 4
+    assert len(json.loads((tmp_path / "runs/predict/detections.json").read_text())["images"]) == 4
     assert len(json.loads(printed["info"])["class_names"]) > 1
     assert json.loads((tmp_path / "runs/stats/stats.json").read_text())
     (sheet,) = (tmp_path / "runs/preview").glob("*.jpg")

@@ -230,13 +230,13 @@ def write_csv(path: Path, columns: Iterable[str], rows: Iterable[Iterable[Any]])
     with atomic_write(path) as temporary, temporary.open("w", newline="", encoding="utf-8") as file:
         writer = csv.writer(file, lineterminator="\n")
         writer.writerow(columns)
-        writer.writerows([_cell(value) for value in row] for row in rows)
+        writer.writerows([table_cell(value) for value in row] for row in rows)
 
 
-def _cell(value: Any) -> Any:
-    """A value as it stands in the file.
+def table_cell(value: Any) -> Any:
+    """A value as it stands in a CSV file: printable, and no formula to a spreadsheet.
 
-    >>> _cell("=1+1"), _cell("dog"), _cell(-0.5), _cell(float("nan"))
+    >>> table_cell("=1+1"), table_cell("dog"), table_cell(-0.5), table_cell(float("nan"))
     ("'=1+1", 'dog', -0.5, '')
     """
     if isinstance(value, str):

@@ -152,14 +152,14 @@ def test_what_is_no_detections_is_refused(tmp_path: Path) -> None:
     (tmp_path / "empty").mkdir()
     for path, message in (
         (tmp_path / "absent", "there is no such file or folder of detections"),
-        (tmp_path / "empty", "no detections are recognised in this folder; expected COCO results"),
-        (put(tmp_path / "x.csv", "a"), "is not a known kind of detections; expected COCO results"),
+        (tmp_path / "empty", "no detections are recognised in this folder; expected detections.json"),
+        (put(tmp_path / "x.csv", "a"), "is not a known kind of detections; expected detections.json"),
     ):
         with pytest.raises(DataError, match=message):
             read_detections(path, truth)
     with pytest.raises(DataError, match="is a file, but comp4 detections are a folder"):
         read_detections(tmp_path / "dt.json", truth, format="comp4")
-    with pytest.raises(ConfigError, match="format is 'voc', expected auto, coco, comp4, yolo"):
+    with pytest.raises(ConfigError, match="format is 'voc', expected auto, gridyolo, coco, comp4, yolo"):
         read_detections(tmp_path / "dt.json", truth, format="voc")  # type: ignore[arg-type]
 
 

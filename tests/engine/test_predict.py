@@ -29,12 +29,15 @@ def test_predict_a_folder_with_a_bad_image(weights: Path, shapes: Path, tmp_path
     (source / "b.jpg").write_bytes(b"no image")
     summary = predict(PredictConfig(weights=str(weights), source=str(source.parent), runs=str(tmp_path), device="cpu"))
     assert (summary.num_images, len(summary.skipped)) == (2, 1)
-    entries = json.loads((summary.folder / "predictions.json").read_text())
-    assert [Path(entry["image"]).name for entry in entries] == ["a.png", "a.png", "b.jpg"]
+    entries = json.loads((summary.folder / "detections.json").read_text())["images"]
+    assert [Path(entry["source"]).name for entry in entries] == ["a.png", "a.png", "b.jpg"]
     assert "not an image" in entries[2]["error"]
     assert {one["class"] for one in entries[0]["detections"]} <= {"red", "blue"}
     assert sum(len(entry.get("detections", [])) for entry in entries) == summary.num_detections > 0
-    assert sorted(path.name for path in summary.folder.glob("*.jpg")) == ["a-2.jpg", "a.jpg"]
+    assert sorted(path.relative_to(summary.folder).as_posix() for path in summary.folder.rglob("*.jpg")) == [
+        "a.jpg",
+        "sub/a.jpg",
+    ]
     assert read_image(summary.folder / "a.jpg").shape == (64, 96, 3)
 
 
@@ -45,7 +48,7 @@ def test_predict_a_video(weights: Path, shapes: Path, tmp_path: Path) -> None:
             writer.write(image)
     config = PredictConfig(weights=str(weights), source=str(tmp_path / "in.mp4"), runs=str(tmp_path), device="cpu")
     summary = predict(config)
-    entries = json.loads((summary.folder / "predictions.json").read_text())
+    entries = json.loads((summary.folder / "detections.json").read_text())["images"]
     assert [(entry["frame"], entry["time"]) for entry in entries] == [(0, 0.0), (1, 0.125), (2, 0.25)]
     assert (summary.folder / "in.mp4").stat().st_size > 0
 
@@ -55,7 +58,7 @@ def test_predict_without_pictures(weights: Path, shapes: Path, tmp_path: Path) -
     summary = predict(
         PredictConfig(weights=str(weights), source=source, runs=str(tmp_path), save_images=False, device="cpu")
     )
-    assert [path.name for path in summary.folder.iterdir()] == ["predictions.json"]
+    assert [path.name for path in summary.folder.iterdir()] == ["detections.json"]
 
 
 def test_a_source_that_does_not_exist_makes_no_run_folder(weights: Path, tmp_path: Path) -> None:
@@ -98,7 +101,7 @@ def test_predict_auto_and_by_a_metrics_file(weights: Path, shapes: Path, tmp_pat
     # fused and unfused scores differ in their last digits, and a threshold is a score: one object may fall out
     assert abs(auto.num_detections - by_file.num_detections) <= 2
     lowest = {one["name"]: one["best_threshold"] for one in json.loads(metrics.read_text())["per_class"]}
-    for entry in json.loads((by_file.folder / "predictions.json").read_text()):
+    for entry in json.loads((by_file.folder / "detections.json").read_text())["images"]:
         for found in entry["detections"]:
             assert found["score"] >= lowest[found["class"]] - 1e-4
 

@@ -97,8 +97,8 @@ def predict_command(words: Sequence[str]) -> int:
     say(console, f"{summary.num_images} images, {summary.num_detections} detections; ms per image: {stages}")
     say(console, *summary.notes)
     if summary.skipped:
-        say(console, f"{len(summary.skipped)} images could not be read and were skipped, see predictions.json")
-    say(console, f"results: {summary.folder}")
+        say(console, f"{len(summary.skipped)} images could not be read and were skipped")
+    say(console, f"results: {summary.folder}", *(f"  {line}" for line in summary.written))
     return _SUCCESS
 
 

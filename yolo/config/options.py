@@ -50,7 +50,7 @@ DarknetNames = Annotated[
 InferenceSize = Annotated[int | None, "Side of the network's input in pixels; by default as in training."]
 MaxDetections = Annotated[int | None, "Maximum detections per image; by default 300, and no limit for darknet weights."]
 DetectionFormat = Annotated[
-    Literal["auto", "coco", "comp4", "yolo"], "Format of the detections; auto recognises it from the files."
+    Literal["auto", "gridyolo", "coco", "comp4", "yolo"], "Format of the detections; auto recognises it from the files."
 ]
 Protocol = Annotated[
     Literal["coco", "voc07", "voc10"],

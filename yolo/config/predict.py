@@ -2,10 +2,14 @@
 
 from __future__ import annotations
 
+import difflib
 from dataclasses import dataclass
+from typing import Final
 
 from yolo.config import options
 from yolo.config.options import check_run_name, require, require_at_least, require_within
+
+SAVE_FORMATS: Final = ("json", "jsonl", "coco", "yolo", "voc", "csv", "crops", "labelstudio", "cvat")
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -23,7 +27,9 @@ class PredictConfig:
         min_recall: With --conf auto: for each class the highest threshold with this recall.
         iou_threshold: Suppress a detection that overlaps a better one of its class by more than this IoU; by default
             0.5, and 0.4 for darknet weights.
-        save_images: Write the images or the video with boxes drawn; --no-save-images writes the JSON only.
+        save_images: Write the images or the video with boxes drawn; --no-save-images writes the files of --save only.
+        save: What is written of the detections, with commas between: json (detections.json; detections.jsonl for
+            streams), jsonl, coco, yolo, voc, csv, crops, labelstudio, cvat.
     """
 
     weights: options.Weights = ""
@@ -40,6 +46,7 @@ class PredictConfig:
     device: options.Device = "auto"
     precision: options.Precision = "32"
     save_images: bool = True
+    save: str = "json"
     runs: options.Runs = "runs"
     name: options.RunName = "predict"
 
@@ -58,4 +65,19 @@ class PredictConfig:
                 getattr(self, name) is None or by_class,
                 f"{option} chooses thresholds from a validation: add --conf auto",
             )
+        saved_formats(self.save)
         require(self.min_precision is None or self.min_recall is None, "give --min-precision or --min-recall, not both")
+
+
+def saved_formats(words: str) -> tuple[str, ...]:
+    """The formats that `--save` names, each once; ConfigError where one is unknown, with the nearest.
+
+    >>> saved_formats("json, CSV,json")
+    ('json', 'csv')
+    """
+    found = dict.fromkeys(word.strip().lower() for word in words.split(","))
+    for word in found:
+        near = difflib.get_close_matches(word, SAVE_FORMATS, n=1)
+        hint = f"; did you mean {near[0]}?" if near else ""
+        require(word in SAVE_FORMATS, f"--save {words}: {word!r} is not one of {', '.join(SAVE_FORMATS)}{hint}")
+    return tuple(found)

@@ -11,7 +11,7 @@ from collections import Counter
 from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any, Literal, get_args
+from typing import Any, Final, Literal, get_args
 
 import numpy as np
 
@@ -22,6 +22,7 @@ from yolo.engine.ground_truth_files import GroundTruthFiles, is_usable, read_gro
 from yolo.errors import ConfigError, DataError, printable, shown
 from yolo.formats.coco_results import read_coco_results
 from yolo.formats.comp4 import class_files, is_class_file, read_comp4
+from yolo.formats.detections_json import JSON_NAME, LINES_NAME, is_detections_json, read_detections_json
 from yolo.formats.issues import InputWarning, ReadReport
 from yolo.formats.paths import find_text_files, is_file, is_folder
 from yolo.formats.results import (
@@ -32,12 +33,18 @@ from yolo.formats.results import (
     match_classes,
     match_images,
 )
+from yolo.formats.sources import match_sources
 from yolo.formats.yolo import read_yolo_results
 
-_OWN_RESULTS = "predictions.json"
+# What runs leave: `predict`, and `val` and `train`.
+_OWN_RESULTS: Final[dict[str, DetectionFormat]] = {
+    JSON_NAME: "gridyolo",
+    LINES_NAME: "gridyolo",
+    "predictions.json": "coco",
+}
 _EXPECTED = (
-    "expected COCO results (.json), a folder of comp4_det_test_CLASS.txt files, or a folder of YOLO text files with "
-    "scores (class cx cy w h score)"
+    "expected detections.json of gridyolo predict, COCO results (.json), a folder of comp4_det_test_CLASS.txt files, "
+    "or a folder of YOLO text files with scores (class cx cy w h score)"
 )
 
 
@@ -47,7 +54,7 @@ class DetectionFiles:
 
     detections: DetectionSet  # of known images and classes, in the order that decides between equal scores
     warnings: tuple[InputWarning, ...]  # what was left out or looks odd
-    format: str  # `coco`, `comp4` or `yolo`
+    format: str  # `gridyolo`, `coco`, `comp4` or `yolo`
     source: str  # the path as given
 
 
@@ -55,14 +62,15 @@ def read_detections(
     path: Path,
     ground_truth: GroundTruthFiles,
     *,
-    format: Literal["auto", "coco", "comp4", "yolo"] = "auto",  # noqa: A002
+    format: Literal["auto"] | DetectionFormat = "auto",  # noqa: A002
 ) -> DetectionFiles:
     """Read detections.
 
     Detections on unknown images, of unknown classes, or that are not finite are left out and counted.
 
     Args:
-        path: COCO results; or a folder of comp4 files, of YOLO text files with scores, or with a predictions.json.
+        path: detections.json, detections.jsonl or COCO results; or a folder of comp4 files, of YOLO text files with
+            scores, or a run folder of `predict`, `val` or `train`.
         ground_truth: images, their sizes, and classes.
         format: of the files, where it cannot be recognised.
 
@@ -76,11 +84,11 @@ def read_detections(
     if not (is_file(path) or is_folder(path)):
         raise DataError(f"{printable(path)}: there is no such file or folder of detections")
     form = _recognise(path) if format == "auto" else format
-    if form != "coco" and not is_folder(path):
+    if form in ("comp4", "yolo") and not is_folder(path):
         raise DataError(f"{printable(path)}: is a file, but {form} detections are a folder of files")
-    if form == "coco":
-        path = path / _OWN_RESULTS if is_folder(path) else path
-        raw = read_coco_results(path)
+    if form in ("gridyolo", "coco"):
+        path = _own_file(path, form) if is_folder(path) else path
+        raw = read_coco_results(path) if form == "coco" else read_detections_json(path, report)
     elif form == "comp4":
         raw = read_comp4(_class_files(path, ground_truth, report))
     else:
@@ -98,7 +106,7 @@ def read_problem(
     split: str = "val",
     images: Path | None = None,
     class_names: Sequence[str] | None = None,
-    format: Literal["auto", "coco", "comp4", "yolo"] = "auto",  # noqa: A002
+    format: Literal["auto"] | DetectionFormat = "auto",  # noqa: A002
 ) -> tuple[EvaluationData, GroundTruthFiles, DetectionFiles]:
     """Ground truth and detections as one problem; see `read_ground_truth` and `read_detections`."""
     truth = read_ground_truth(ground_truth_path, split=split, images=images, class_names=class_names)
@@ -108,25 +116,31 @@ def read_problem(
 
 def _recognise(path: Path) -> DetectionFormat:
     if not is_folder(path):
+        if is_detections_json(path):
+            return "gridyolo"
         if path.suffix.lower() == ".json":
             return "coco"
         raise DataError(f"{printable(path)}: is not a known kind of detections; {_EXPECTED}")
+    own = next((form for name, form in _OWN_RESULTS.items() if is_file(path / name)), None)
+    if own is not None:  # a run folder may have several formats: the same numbers
+        return own
     texts = find_text_files(path)
-    has = {
-        "comp4": any(is_class_file(file) and file.parent == path for file in texts),
-        "yolo": any(not is_class_file(file) for file in texts),
-        "coco": is_file(path / _OWN_RESULTS),
-    }
-    if has["comp4"] and has["yolo"] and not has["coco"]:
+    has_comp4 = any(is_class_file(file) and file.parent == path for file in texts)
+    has_yolo = any(not is_class_file(file) for file in texts)
+    if has_comp4 and has_yolo:
         raise DataError(
             f"{printable(path)}: has comp4 files and other text files; say which are meant with the format comp4 or "
             "yolo, or move the others away"
         )
-    forms: tuple[DetectionFormat, ...] = ("coco", "comp4", "yolo")  # a run folder may have several: the same numbers
-    form = next((one for one in forms if has[one]), None)
-    if form is None:
+    if not (has_comp4 or has_yolo):
         raise DataError(f"{printable(path)}: no detections are recognised in this folder; {_EXPECTED}")
-    return form
+    return "comp4" if has_comp4 else "yolo"
+
+
+def _own_file(folder: Path, form: DetectionFormat) -> Path:
+    """The file of a format in a run folder; a name of the format where there is none, for the message."""
+    names = [name for name, own in _OWN_RESULTS.items() if own == form]
+    return next((folder / name for name in names if is_file(folder / name)), folder / names[0])
 
 
 def _class_files(folder: Path, truth: GroundTruthFiles, report: ReadReport) -> dict[str, Path]:
@@ -160,6 +174,12 @@ def _matched(raw: RawDetections, truth: GroundTruthFiles, report: ReadReport, pa
 def _image_places(raw: RawDetections, truth: GroundTruthFiles, report: ReadReport, path: Path) -> Int64:
     """The place of each of `raw.images` in the ground truth, -1 for none."""
     images = KnownImages(truth.images.image_ids, truth.file_names)
+    if raw.format == "gridyolo":
+        found = match_sources(raw.images, images, path=path)
+        if missing := len(truth.images) - len(found):
+            text = "an image is not among those that were predicted: it counts as an image without detections"
+            report.warn("image_without_entry", text, count=missing)
+        return _places(raw.images, found)
     if raw.format != "yolo":
         found = match_images(raw.images, images, report, path=path)
         return _places(raw.images, found)
@@ -190,6 +210,12 @@ def _labels(raw: RawDetections, truth: GroundTruthFiles, report: ReadReport, pat
         found = match_class_numbers(raw.classes, len(truth.class_names), path=path)
     else:
         found = {name: label for label, name in enumerate(truth.class_names)}
+        if raw.format == "gridyolo" and raw.classes and not found.keys() & set(raw.classes):
+            raise DataError(
+                f"{printable(path)}: no detection is of a class of the ground truth; they have "
+                f"{', '.join(map(shown, raw.classes[:3]))}, the ground truth "
+                f"{', '.join(map(repr, truth.class_names[:3]))}; use the files of the same set of classes"
+            )
     return _places(raw.classes, found)
 
 

@@ -61,7 +61,7 @@ def check_detections(problem: EvaluationData, report: ReadReport, *, truth_forma
         problem: detections as read, objects, images.
         report: receives what is odd.
         truth_format: of the files of the objects.
-        form: of the files of detections: `coco`, `comp4` or `yolo`.
+        form: of the files of detections: `gridyolo`, `coco`, `comp4` or `yolo`.
     """
     detections = problem.detections
     if not len(detections):
@@ -197,7 +197,7 @@ def _columns(detections: DetectionSet, limits: Float64, form: str) -> Float64:
     low, sides = detections.boxes[:, :2], detections.sizes_wh
     if form == "coco":
         return np.concatenate((low, sides), axis=1)
-    if form == "comp4":
+    if form in ("comp4", "gridyolo"):
         return detections.boxes
     return np.concatenate(((low + sides / 2) / limits, sides / limits), axis=1)
 
@@ -222,6 +222,7 @@ def _as_score_first(columns: Float64, scores: Float64) -> Float64:
 
 # for each form of files: name -> what the boxes look like, how to read them so, what to write
 _READINGS: dict[str, dict[str, tuple[str, Reading, str]]] = {
+    "gridyolo": {},  # nobody else writes it
     "coco": {
         "corners": ("x1, y1, x2, y2", _as_corners, "x, y, width, height"),
         "centres": ("centre x, centre y, width, height", _as_centre_sides, "the left and top edge, width, height"),

@@ -5,17 +5,18 @@ from __future__ import annotations
 from collections import Counter
 from collections.abc import Iterable, Iterator
 from contextlib import ExitStack, closing
-from dataclasses import asdict, dataclass, field, replace
+from dataclasses import asdict, dataclass, field
 from itertools import chain
 from pathlib import Path
 
 from rich.console import Console
 
 from yolo.config import PredictConfig
+from yolo.config.predict import saved_formats
 from yolo.console import say
 from yolo.engine.detection_settings import choose_settings
 from yolo.engine.detector import Detector
-from yolo.engine.prediction_files import JsonWriter, ResultWriter
+from yolo.engine.prediction_files import PredictionFiles, RunHeader
 from yolo.engine.prediction_pictures import PictureWriter
 from yolo.engine.result import Result
 from yolo.errors import DataError
@@ -29,12 +30,13 @@ from yolo.postprocess.pipeline import PostprocessSettings
 class PredictionSummary:
     """What a prediction run did."""
 
-    folder: Path  # where pictures and predictions.json are
+    folder: Path  # where pictures and the files of --save are
     num_images: int = 0  # images or frames seen
     num_detections: int = 0  # on all of them
     skipped: dict[str, str] = field(default_factory=dict)  # unreadable images, by source with the reason
     seconds: Counter[str] = field(default_factory=Counter)  # spent in all, by stage
     notes: list[str] = field(default_factory=list)  # what the source left out, lost or cut short
+    written: list[str] = field(default_factory=list)  # what is in the folder beside pictures, a line each
 
 
 def predict(config: PredictConfig, console: Console | None = None) -> PredictionSummary:
@@ -72,24 +74,42 @@ def predict(config: PredictConfig, console: Console | None = None) -> Prediction
     summary = PredictionSummary(new_folder(Path(config.runs), config.name))
     with ExitStack() as stack:
         stack.enter_context(items)
-        writers: list[ResultWriter] = [stack.enter_context(closing(JsonWriter(summary.folder / "predictions.json")))]
-        pictures = stack.enter_context(closing(PictureWriter(summary.folder))) if config.save_images else None
+        files = _open_files(config, detector, settings, summary.folder, first)
+        stack.enter_context(closing(files))
+        pictures = (
+            stack.enter_context(closing(PictureWriter(summary.folder, config.source))) if config.save_images else None
+        )
         for outcome in chain(unreadable, [first], outcomes):
             if isinstance(outcome, Unreadable):
                 summary.skipped[outcome.source] = outcome.reason
-                for writer in writers:
-                    writer.add_unreadable(outcome.source, outcome.reason)
+                files.add_unreadable(outcome.source, outcome.reason)
                 say(console, f"skipped: {outcome.reason}")
                 continue
             summary.num_images += 1
             summary.num_detections += len(outcome)
             summary.seconds.update(asdict(outcome.seconds))
             picture = pictures.add(pictures.draw(outcome)) if pictures else None
-            for writer in writers:
-                writer.add(replace(outcome, image=None), picture)
+            files.add(outcome, picture)
             say(console, _console_line(outcome))
     summary.notes = items.notes()
+    summary.written = files.summary()
     return summary
+
+
+def _open_files(
+    config: PredictConfig, detector: Detector, settings: PostprocessSettings, folder: Path, first: Result
+) -> PredictionFiles:
+    header = RunHeader(
+        source=config.source,
+        weights=config.weights,
+        class_names=first.class_names,
+        category_ids=first.category_ids,
+        input_hw=detector.input_hw,
+        settings=asdict(settings),
+    )
+    # a frame that is not of a file is of a camera, a stream or a screen
+    is_stream = first.frame is not None and not Path(first.source or "").is_file()
+    return PredictionFiles(folder, saved_formats(config.save), header, is_stream=is_stream)
 
 
 def detect_items(

@@ -1,80 +1,192 @@
-"""What a prediction run writes of its results, beside pictures: one writer per format."""
+"""What a prediction run writes of its results, beside pictures: the formats of `--save`.
+
+Every format has a writer, which gets each result as it comes and keeps nothing of it, so memory stays flat. Files that
+grow are complete after each image. Left out: how a format is written (`yolo.formats`), pictures with boxes.
+"""
 
 from __future__ import annotations
 
-import json
-from contextlib import ExitStack
+from collections.abc import Mapping, Sequence
+from contextlib import ExitStack, closing
+from dataclasses import dataclass
 from pathlib import Path
-from typing import Any, Protocol
+from typing import Any, Final
 
+from yolo.engine.annotation_writers import CocoWriter, CvatWriter, LabelStudioWriter, VocWriter, YoloWriter
+from yolo.engine.crop_writer import CropWriter
+from yolo.engine.output_names import OutputNames
 from yolo.engine.result import Result
-from yolo.files import atomic_write
+from yolo.engine.result_writer import ResultWriter, WrittenImage
+from yolo.errors import printable
+from yolo.files import table_cell
+from yolo.formats.csv import DETECTION_COLUMNS, csv_text, detection_rows
+from yolo.formats.detections_json import JSON_NAME, LINES_NAME, DetectionsWriter, entry_of
+from yolo.formats.growing import GrowingFile
+
+_TIME_DECIMALS = 6  # of seconds
+# Formats that cut pixels out of the image; the others need none.
+NEED_IMAGES: Final = frozenset({"crops"})
 
 
-class ResultWriter(Protocol):
-    """Gets every result of a run, in order, and what could not be read."""
+@dataclass(frozen=True, slots=True)
+class RunHeader:
+    """What holds for all results of a run."""
+
+    source: str | tuple[str, ...]  # as given
+    weights: str
+    class_names: tuple[str, ...]
+    category_ids: tuple[int, ...] | None = None
+    input_hw: tuple[int, int] | None = None
+    settings: Mapping[str, Any] | None = None  # thresholds, of JSON's own types
+
+    def to_json(self) -> dict[str, Any]:
+        """Of JSON's own types."""
+        return {
+            "weights": printable(self.weights),
+            "source": [printable(one) for one in ((self.source,) if isinstance(self.source, str) else self.source)],
+            "class_names": list(map(printable, self.class_names)),
+            "category_ids": None if self.category_ids is None else list(self.category_ids),
+            "input_size": None if self.input_hw is None else list(self.input_hw),
+            "settings": dict(self.settings or {}),
+        }
+
+
+class PredictionFiles:
+    """All files of a run: gets every result in order, and passes it to the writer of each format.
+
+    Args:
+        folder: the run folder.
+        formats: see `SAVE_FORMATS` of the configuration.
+        header: what holds for all results.
+        is_stream: the source has no end: `json` is written as detections.jsonl.
+
+    Raises:
+        SaveError: a file could not be written. Files that were written stay valid.
+    """
+
+    def __init__(self, folder: Path, formats: Sequence[str], header: RunHeader, *, is_stream: bool = False) -> None:
+        self._names = OutputNames(header.source)
+        self._writers: list[ResultWriter] = []
+        with ExitStack() as stack:
+            for name in dict.fromkeys("jsonl" if name == "json" and is_stream else name for name in formats):
+                self._writers.append(stack.enter_context(closing(_open_writer(name, folder, header))))
+            self._stack = stack.pop_all()
 
     def add(self, result: Result, picture: str | None) -> None:
         """Take a result.
 
         Args:
-            result: without its image.
+            result: with its image where a format needs it, see `NEED_IMAGES`.
             picture: name of the file in the run folder that shows it, if there is one.
         """
+        if result.frame is None:
+            name = self._names.of_image(result.source)
+        else:
+            name = self._names.of_frame(result.source, result.frame)
+        image = WrittenImage(result, name, picture)
+        for writer in self._writers:
+            writer.add(image)
 
     def add_unreadable(self, source: str, reason: str) -> None:
         """Take note of an image that could not be read."""
+        for writer in self._writers:
+            writer.add_unreadable(printable(source), printable(reason))
 
     def close(self) -> None:
-        """Finish the files, also when the run was interrupted."""
+        """Finish all files, also of an interrupted run."""
+        self._stack.close()
+
+    def summary(self) -> list[str]:
+        """A line for each format: what was written, and what was left out and why."""
+        return [line for writer in self._writers for line in writer.summary()]
+
+
+def _open_writer(name: str, folder: Path, header: RunHeader) -> ResultWriter:
+    if name in ("json", "jsonl"):
+        return JsonWriter(folder / (JSON_NAME if name == "json" else LINES_NAME), header.to_json())
+    if name == "csv":
+        return CsvWriter(folder / "detections.csv")
+    if name == "crops":
+        return CropWriter(folder / "crops", header.class_names)
+    if name == "labelstudio":
+        return LabelStudioWriter(folder / "labelstudio", header.class_names, model=Path(header.weights).stem)
+    if name == "coco":
+        return CocoWriter(folder / "coco", header.class_names, header.category_ids)
+    if name == "yolo":
+        return YoloWriter(folder / "labels", header.class_names)
+    if name == "voc":
+        return VocWriter(folder / "Annotations", header.class_names)
+    assert name == "cvat", name
+    return CvatWriter(folder / "cvat", header.class_names)
 
 
 class JsonWriter:
-    """predictions.json: a list with an entry for each image, written as they come."""
+    """detections.json or detections.jsonl: an entry for each image, see `yolo.formats.detections_json`."""
 
-    def __init__(self, path: Path) -> None:
-        with ExitStack() as stack:
-            temporary = stack.enter_context(atomic_write(path))
-            self._file = stack.enter_context(temporary.open("w", encoding="utf-8"))
-            self._stack = stack.pop_all()
-        self._separator = "[\n"
+    def __init__(self, path: Path, header: Mapping[str, Any]) -> None:
+        self._name, self._num_images, self._num_detections = path.name, 0, 0
+        self._file = DetectionsWriter(path, header)
 
-    def add(self, result: Result, picture: str | None) -> None:
+    def add(self, image: WrittenImage) -> None:
         """Append its entry."""
-        self._write(describe(result))
+        self._file.add(describe(image.result, image.picture))
+        self._num_images += 1
+        self._num_detections += len(image.result)
 
     def add_unreadable(self, source: str, reason: str) -> None:
         """Append an entry with the reason."""
-        self._write({"image": source, "error": reason})
-
-    def _write(self, entry: Any) -> None:
-        self._file.write(self._separator + json.dumps(entry, ensure_ascii=False))
-        self._separator = ",\n"
+        self._file.add({"source": source, "error": reason})
 
     def close(self) -> None:
-        """Close the list, also of an interrupted run, which keeps what it had."""
-        with self._stack:
-            self._file.write("[]\n" if self._separator == "[\n" else "\n]\n")
+        """Close the file."""
+        self._file.close()
+
+    def summary(self) -> list[str]:
+        """What it holds."""
+        return [f"{self._name}: {self._num_detections:,} detections on {self._num_images:,} images"]
 
 
-def describe(result: Result) -> dict[str, Any]:
-    """One image's entry of predictions.json; boxes are [x1, y1, x2, y2] in its pixels.
-
-    A detector that was trained on a COCO dataset also gives that dataset's own category ids.
-    """
-    height, width = result.size_hw
-    entry: dict[str, Any] = {"image": result.source, "width": width, "height": height}
+def describe(result: Result, picture: str | None = None) -> dict[str, Any]:
+    """One image's entry of detections.json; boxes are [x1, y1, x2, y2] in its pixels."""
+    about: dict[str, Any] = {"source": None if result.source is None else printable(result.source)}
+    if picture is not None:
+        about["picture"] = printable(picture)
     if result.frame is not None:
-        entry |= {"frame": result.frame, "time": None if result.time is None else round(result.time, 4)}
-    rows = zip(result.boxes.tolist(), result.scores.tolist(), result.labels.tolist(), strict=True)
-    entry["detections"] = [
-        {
-            "class": result.class_names[label],
-            "label": label,
-            **({"category_id": result.category_ids[label]} if result.category_ids else {}),
-            "score": round(score, 5),
-            "box": [round(x, 2) for x in box],
-        }
-        for box, score, label in rows
-    ]
-    return entry
+        about |= {"frame": result.frame, "time": None if result.time is None else round(result.time, _TIME_DECIMALS)}
+    return entry_of(
+        result.detections,
+        result.class_names,
+        category_ids=result.category_ids,
+        track_ids=None if result.track_ids is None else result.track_ids.tolist(),
+        about=about,
+    )
+
+
+class CsvWriter:
+    """detections.csv: a row for each detection."""
+
+    def __init__(self, path: Path) -> None:
+        self._file = GrowingFile(path, head=csv_text(DETECTION_COLUMNS, ()))
+        self._num_rows = 0
+
+    def add(self, image: WrittenImage) -> None:
+        """Append a row for each of its detections."""
+        result = image.result
+        time = None if result.time is None else round(result.time, _TIME_DECIMALS)
+        tracks = None if result.track_ids is None else result.track_ids.tolist()
+        rows = detection_rows(result.detections, result.class_names, (result.source, result.frame, time), tracks)
+        cells = [list(map(table_cell, row)) for row in rows]
+        if cells:
+            self._file.add(csv_text(cells[0], cells[1:]))
+        self._num_rows += len(cells)
+
+    def add_unreadable(self, source: str, reason: str) -> None:
+        """Nothing: the table has detections only."""
+
+    def close(self) -> None:
+        """Close the file."""
+        self._file.close()
+
+    def summary(self) -> list[str]:
+        """What it holds."""
+        return [f"{self._file.path.name}: {self._num_rows:,} rows"]

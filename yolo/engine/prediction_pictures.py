@@ -3,10 +3,11 @@
 from __future__ import annotations
 
 from contextlib import ExitStack
-from dataclasses import dataclass, replace
-from pathlib import Path, PurePath
+from dataclasses import dataclass
+from pathlib import Path
 
 from yolo.arrays import UInt8
+from yolo.engine.output_names import OutputNames
 from yolo.engine.result import Result
 from yolo.images import write_image
 from yolo.media.drawing import draw_detections
@@ -17,7 +18,7 @@ from yolo.media.video import VideoWriter
 class Picture:
     """A drawn result that is not in its file yet."""
 
-    result: Result  # without its image
+    result: Result  # with its image, for those who cut pieces out of it
     image: UInt8  # (H, W, 3) RGB, with boxes
 
 
@@ -27,11 +28,10 @@ class PictureWriter:
     `draw` keeps no state and may run in any thread; `add` takes the drawn results in order, from one thread.
     """
 
-    def __init__(self, folder: Path) -> None:
-        self._folder = folder
+    def __init__(self, folder: Path, source: str | tuple[str, ...] = ()) -> None:
+        self._folder, self._names = folder, OutputNames(source)
         self._open_video = ExitStack()
         self._video: VideoWriter | None = None
-        self._names: set[str] = set()
 
     def close(self) -> None:
         """Finish the video, also when interrupted: the frames so far are a video."""
@@ -40,30 +40,18 @@ class PictureWriter:
     def draw(self, result: Result) -> Picture:
         """Draw the boxes of a result, which has its image."""
         assert result.image is not None
-        return Picture(
-            replace(result, image=None), draw_detections(result.image, result.detections, result.class_names)
-        )
+        return Picture(result, draw_detections(result.image, result.detections, result.class_names))
 
     def add(self, picture: Picture) -> str:
         """Write a drawn result; the name of the file in the folder."""
         result, (height, width) = picture.result, picture.image.shape[:2]
-        stem = PurePath(result.source or "image").stem
         if result.frame is None:
-            name = self._free_name(stem, ".jpg")
+            name = self._names.of_image(result.source) + ".jpg"
             write_image(self._folder / name, picture.image)
             return name
         if self._video is None or result.frame == 0:
             self.close()
-            path = self._folder / self._free_name(stem, ".mp4")
+            path = self._folder / (self._names.of_image(result.source or "video") + ".mp4")
             self._video = self._open_video.enter_context(VideoWriter(path, fps=result.fps, size_hw=(height, width)))
         self._video.write(picture.image)
         return self._video.path.name
-
-    def _free_name(self, stem: str, suffix: str) -> str:
-        """`stem`, or `stem-2`, ...: pictures of one name in several folders keep apart."""
-        name, count = stem + suffix, 1
-        while name in self._names:
-            count += 1
-            name = f"{stem}-{count}{suffix}"
-        self._names.add(name)
-        return name

@@ -121,13 +121,16 @@ def write_predictions(
         file.write("[")
         separator = "\n"
         for image_id, found in detections.items():
-            for line in _results(ids[image_id], found, category_ids):
+            for line in result_records(ids[image_id], found, category_ids):
                 file.write(separator + json.dumps(line, allow_nan=False))
                 separator = ",\n"
         file.write("\n]\n")
 
 
-def _results(image_id: int | str, found: Detections, category_ids: Sequence[int] | None) -> Iterator[dict[str, Any]]:
+def result_records(
+    image_id: int | str, found: Detections, category_ids: Sequence[int] | None = None
+) -> Iterator[dict[str, Any]]:
+    """The detections of one image in COCO's results format; see `write_predictions`."""
     boxes = xyxy_to_xywh(found.boxes.detach().cpu().numpy().astype(np.float32))
     for box, score, label in zip(boxes.tolist(), found.scores.tolist(), found.labels.tolist(), strict=True):
         yield {

@@ -22,7 +22,7 @@ from yolo.formats.objects import RawObject, RawSource, object_columns, sizes_arr
 from yolo.formats.paths import LARGEST_FRACTION, ImageSizes, image_folder, is_file, is_image_name, path_id, read_text
 from yolo.formats.values import is_set, number, number_text, shortest_float32, side
 from yolo.images import IMAGE_SUFFIXES
-from yolo.structures import AnnotatedImage
+from yolo.structures import AnnotatedImage, Detections
 
 # Lower case; the first name that a header has is taken.
 _SYNONYMS: Mapping[str, tuple[str, ...]] = MappingProxyType(
@@ -355,6 +355,32 @@ def csv_rows(
             box = corners[4 * row : 4 * row + 4]
             flags = [str(int(truth.difficult[row])), str(int(truth.iscrowd[row]))]
             yield [*head, class_names[label], *box, *flags, areas[row], image.image_id]
+
+
+DETECTION_COLUMNS = (
+    *("image", "frame", "time", "width", "height", "class", "label", "score", "xmin", "ymin", "xmax", "ymax"),
+    "track_id",
+)
+
+
+def detection_rows(
+    found: Detections, class_names: Sequence[str], about: Sequence[Any], track_ids: Sequence[int] | None = None
+) -> Iterator[list[Any]]:
+    """A row of `DETECTION_COLUMNS` for each detection of an image; boxes and scores are the shortest float32.
+
+    Args:
+        found: in pixels of the image.
+        class_names: what the labels mean.
+        about: image, frame and time; None for what there is not.
+        track_ids: of each detection, -1 for none; None where nothing is tracked.
+    """
+    height, width = found.size_hw
+    head = ["" if value is None else value for value in about]
+    rows = zip(found.boxes.tolist(), found.scores.tolist(), found.labels.tolist(), strict=True)
+    for place, (box, score, label) in enumerate(rows):
+        numbers = [number_text(shortest_float32(value)) for value in (score, *box)]
+        track = track_ids[place] if track_ids is not None and track_ids[place] >= 0 else ""
+        yield [*head, width, height, class_names[label], label, *numbers, track]
 
 
 def csv_text(header: Sequence[str], rows: Iterable[Sequence[str]]) -> str:

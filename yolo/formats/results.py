@@ -23,7 +23,7 @@ from yolo.formats.json_records import types_of
 from yolo.formats.paths import split_lines
 from yolo.formats.values import number, plain_id, shown_id
 
-DetectionFormat = Literal["coco", "comp4", "yolo"]
+DetectionFormat = Literal["gridyolo", "coco", "comp4", "yolo"]
 Key = int | str
 
 _PLAIN = frozenset({int, str, bytes})
@@ -37,8 +37,8 @@ _SHOWN = 100  # characters of a bad line that a message quotes
 class RawDetections:
     """K detections, in the order of their files.
 
-    `boxes` are left, top, width, height in pixels (COCO), corners in pixels (comp4), or corners in fractions of the
-    image (YOLO); anything, NaN included.
+    `boxes` are left, top, width, height in pixels (COCO), corners in pixels (comp4, gridyolo), or corners in fractions
+    of the image (YOLO); anything, NaN included.
     """
 
     format: DetectionFormat

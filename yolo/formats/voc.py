@@ -363,7 +363,14 @@ def can_be_xml(text: str) -> bool:
     return _NOT_XML.search(text) is None
 
 
-def annotation_text(file_name: str, size_hw: tuple[int, int], truth: GroundTruth, *, class_names: Sequence[str]) -> str:
+def annotation_text(
+    file_name: str,
+    size_hw: tuple[int, int],
+    truth: GroundTruth,
+    *,
+    class_names: Sequence[str],
+    scores: Sequence[float] | None = None,
+) -> str:
     """The annotation of one image.
 
     Corners are whole numbers where the box is in whole pixels, else as short as brings back the float32 exactly.
@@ -373,6 +380,7 @@ def annotation_text(file_name: str, size_hw: tuple[int, int], truth: GroundTruth
         size_hw: height and width of the image in pixels.
         truth: boxes in pixels within the image, as `voc_boxes` makes them.
         class_names: what the labels mean.
+        scores: float32 of each object, where these are detections; an element `score`, which VOC does not have.
     """
     height, width = size_hw
     lines = [
@@ -389,6 +397,7 @@ def annotation_text(file_name: str, size_hw: tuple[int, int], truth: GroundTruth
             "\t<object>",
             f"\t\t<name>{_escaped(class_names[int(truth.labels[row])])}</name>",
             f"\t\t<difficult>{int(truth.difficult[row])}</difficult>",
+            *([] if scores is None else [f"\t\t<score>{number_text(shortest_float32(scores[row]))}</score>"]),
             f"\t\t<bndbox>{''.join(f'<{key}>{number_text(value)}</{key}>' for key, value in corners.items())}</bndbox>",
             "\t</object>",
         ]

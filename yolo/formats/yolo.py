@@ -36,7 +36,7 @@ from yolo.formats.paths import (
     read_text,
 )
 from yolo.formats.results import RawDetections, Vocabulary, as_table, read_result_lines
-from yolo.formats.values import float32, number, number_text
+from yolo.formats.values import float32, number, number_text, shortest_float32
 from yolo.structures import GroundTruth
 
 _BOX_COLUMNS, _PREDICTION_COLUMNS, _POLYGON_COLUMNS = 5, 6, 7
@@ -399,7 +399,7 @@ def _corners(boxes: Float64) -> Float64:
         return np.concatenate((centres - sides / 2, centres + sides / 2), axis=1)
 
 
-def label_text(truth: GroundTruth, size_hw: tuple[int, int]) -> str:
+def label_text(truth: GroundTruth, size_hw: tuple[int, int], *, scores: Sequence[float] | None = None) -> str:
     """The label file of one image; no text for a background.
 
     Numbers have as few decimals as bring the float32 corners back exactly. A corner less than a millionth of a pixel
@@ -408,12 +408,14 @@ def label_text(truth: GroundTruth, size_hw: tuple[int, int]) -> str:
     Args:
         truth: boxes in pixels within the image.
         size_hw: height and width of the image in pixels.
+        scores: float32 of each object, where these are detections; a sixth column.
     """
     height, width = size_hw
     lines = []
-    for label, (x1, y1, x2, y2) in zip(truth.labels.tolist(), truth.boxes.tolist(), strict=True):
+    for row, (label, (x1, y1, x2, y2)) in enumerate(zip(truth.labels.tolist(), truth.boxes.tolist(), strict=True)):
         (cx, w), (cy, h) = _centre_and_size(x1, x2, width), _centre_and_size(y1, y2, height)
-        lines.append(f"{label} {' '.join(map(number_text, (cx, cy, w, h)))}\n")
+        score = () if scores is None else (shortest_float32(scores[row]),)
+        lines.append(f"{label} {' '.join(map(number_text, (cx, cy, w, h, *score)))}\n")
     return "".join(lines)
 
 

@@ -1,0 +1,53 @@
+"""Every detection as a picture of its own, in a folder for each class."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Sequence
+from pathlib import Path
+
+from yolo.engine.output_names import OutputNames
+from yolo.engine.result_writer import WrittenImage
+from yolo.images import write_image
+from yolo.media.crops import cut
+
+
+class CropWriter:
+    """crops/CLASS/NAME-1.jpg, NAME-2.jpg, ...: the pixels that each box touches, by falling score.
+
+    Args:
+        folder: of the folders of the classes.
+        class_names: what the labels mean; what cannot be the name of a folder is replaced.
+    """
+
+    def __init__(self, folder: Path, class_names: Sequence[str]) -> None:
+        self._folder, self._num_written, self._num_empty = folder, 0, 0
+        names = OutputNames()
+        self._folder_of = [names.of_text(name) for name in class_names]
+
+    def add(self, image: WrittenImage) -> None:
+        """Write the crops of an image; a box without a pixel of the image gives none."""
+        result = image.result
+        assert result.image is not None
+        height, width = result.size_hw
+        rows = zip(result.boxes.tolist(), result.labels.tolist(), strict=True)
+        for number, ((x1, y1, x2, y2), label) in enumerate(rows, start=1):
+            left, top = max(math.floor(x1), 0), max(math.floor(y1), 0)
+            right, bottom = min(math.ceil(x2), width), min(math.ceil(y2), height)
+            if not (x1 < x2 and y1 < y2 and left < right and top < bottom):
+                self._num_empty += 1
+                continue
+            path = self._folder / self._folder_of[label] / f"{image.name}-{number}.jpg"
+            write_image(path, cut(result.image, (left, top, right, bottom)))
+            self._num_written += 1
+
+    def add_unreadable(self, source: str, reason: str) -> None:
+        """Nothing: there is nothing to cut out."""
+
+    def close(self) -> None:
+        """Nothing: every crop is written."""
+
+    def summary(self) -> list[str]:
+        """How many there are, and how many boxes gave none."""
+        empty = f"; {self._num_empty:,} boxes without a pixel of the image left out" if self._num_empty else ""
+        return [f"{self._folder.name}/: {self._num_written:,} pictures of detections{empty}"]
