@@ -13,7 +13,7 @@ from yolo.engine.train import TrainingRun
 from yolo.engine.validate import validate
 from yolo.errors import ConfigError, DataError
 from yolo.images import read_image, write_image
-from yolo.media.video import VideoWriter
+from yolo.media.video_write import VideoWriter
 from yolo.structures import Detections
 
 

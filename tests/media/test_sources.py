@@ -11,7 +11,8 @@ from yolo.errors import DataError, ImageReadError
 from yolo.images import write_image
 from yolo.media.items import Frame, ImageFile, Item, SourceOptions, Unreadable
 from yolo.media.sources import open_source
-from yolo.media.video import VideoWriter
+from yolo.media.video_read import FrameChoice
+from yolo.media.video_write import VideoWriter
 
 
 def grey(level: int, height: int = 16, width: int = 24) -> np.ndarray:
@@ -290,3 +291,16 @@ def test_a_jpeg_is_read_at_the_size_that_is_needed(
     assert file.read(lambda size: size).original_hw is None
     write_image(tmp_path / "b.png", grey(1))
     assert ImageFile(str(tmp_path / "b.png")).read(quarter).original_hw is None
+
+
+def test_a_video_that_ends_early_gives_its_frames_and_a_note(tmp_path: Path) -> None:
+    path = tmp_path / "a.avi"
+    capture = cv2.VideoWriter(str(path), cv2.VideoWriter.fourcc(*"MJPG"), 20, (24, 16))
+    for _ in range(50):
+        capture.write(grey(9))
+    capture.release()
+    path.write_bytes(path.read_bytes()[: path.stat().st_size // 2])
+    source = open_source(str(path), SourceOptions(frames=FrameChoice(every_frames=2)))
+    frames = frames_of(source)
+    assert [frame.index for frame in frames] == list(range(0, 2 * len(frames), 2))
+    assert any("of 50 frames could be read" in note for note in source.notes())

@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import difflib
+import math
+import re
 from dataclasses import dataclass
 from typing import Final
 
@@ -20,6 +22,9 @@ class PredictConfig:
         source: An image, a folder, a glob pattern in quotes, a text file with one path per line, or a video; several
             of them one after the other.
         limit: Stop after this many images or frames.
+        start: Of a video take the frames from this time on, in seconds.
+        end: Of a video take the frames before this time, in seconds.
+        every: Of a video take every n-th frame; or, with s behind the number as in 2.5s, one frame in so many seconds.
         score_threshold: Show detections with a higher score than this; by default 0.25, and 0.2 for darknet weights.
             auto: for each class the threshold with the best F1 in validation. Or the path of a validation's
             metrics.json, to take the thresholds from there.
@@ -35,6 +40,9 @@ class PredictConfig:
     weights: options.Weights = ""
     source: str | tuple[str, ...] = ""
     limit: int | None = None
+    start: float | None = None
+    end: float | None = None
+    every: str = "1"
     cfg: options.DarknetCfg = ""
     names: options.DarknetNames = ""
     score_threshold: float | str | None = None
@@ -54,6 +62,12 @@ class PredictConfig:
         require(bool(self.weights), "--weights is required: a trained detector (*.safetensors, *.weights)")
         require(bool(self.source), "--source is required: an image, a folder, a glob in quotes, or a video")
         check_run_name(self.name)
+        end = math.inf if self.end is None else self.end
+        require(0 <= (self.start or 0) < end, "--start and --end are seconds, and --end is the later")
+        require(
+            re.fullmatch(r"0*[1-9]\d*|(?=.*[1-9])\d*\.?\d+s", self.every) is not None,
+            f"--every {self.every}: give a number of frames such as 10, or seconds such as 2.5s",
+        )
         by_class = isinstance(self.score_threshold, str)
         if not by_class:
             require_within(self, score_threshold=1)

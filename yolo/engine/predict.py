@@ -23,6 +23,7 @@ from yolo.errors import DataError
 from yolo.files import new_folder
 from yolo.media.items import Frame, ImageFile, Item, SourceOptions, Unreadable
 from yolo.media.sources import open_source
+from yolo.media.video_read import FrameChoice
 from yolo.postprocess.pipeline import PostprocessSettings
 
 
@@ -48,7 +49,10 @@ def predict(config: PredictConfig, console: Console | None = None) -> Prediction
     """
     console = console or Console(quiet=True)
     items = open_source(
-        config.source, SourceOptions(limit=config.limit)
+        config.source,
+        SourceOptions(
+            limit=config.limit, frames=FrameChoice.parse(start=config.start, end=config.end, every=config.every)
+        ),
     )  # before the network is built: a mistyped source fails at once
     detector = Detector(
         config.weights,

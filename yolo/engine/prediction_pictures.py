@@ -11,7 +11,7 @@ from yolo.engine.output_names import OutputNames
 from yolo.engine.result import Result
 from yolo.images import write_image
 from yolo.media.drawing import draw_detections
-from yolo.media.video import VideoWriter
+from yolo.media.video_write import VideoWriter
 
 
 @dataclass(frozen=True, slots=True)

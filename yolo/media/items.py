@@ -13,6 +13,7 @@ from numpy.typing import NDArray
 from yolo.errors import ImageReadError
 from yolo.files import read_bytes
 from yolo.images import decode_image, encoded_size, possible_reduction
+from yolo.media.video_read import ALL_FRAMES, FrameChoice
 
 SizeHw = tuple[int, int]
 
@@ -77,6 +78,7 @@ class SourceOptions:
     """How sources are read."""
 
     limit: int | None = None  # of images and frames
+    frames: FrameChoice = ALL_FRAMES  # of videos
     timeout: float = 10.0  # seconds without an answer after which a stream or an address counts as gone
     reconnects: int = 8  # attempts in a row to reach a stream again
 

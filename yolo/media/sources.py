@@ -23,7 +23,7 @@ from yolo.files import expand_home, read_bytes
 from yolo.formats.paths import find_files, is_file, is_folder, named_file, read_utf8
 from yolo.images import IMAGE_SUFFIXES
 from yolo.media.items import Frame, ImageFile, Item, Reading, SourceOptions, Unreadable
-from yolo.media.video import VIDEO_SUFFIXES, read_video
+from yolo.media.video_read import VIDEO_SUFFIXES, read_video
 
 # more names of formats that OpenCV always decodes
 _IMAGES = IMAGE_SUFFIXES | {".jfif", ".jpe", ".ppm", ".pgm"}
@@ -219,8 +219,15 @@ def _read_file(path: Path, reading: Reading) -> Iterator[Item]:
     if path.suffix.lower() not in VIDEO_SUFFIXES:
         yield ImageFile(name, None if name == str(path) else partial(read_bytes, path, error=ImageReadError))
         return
-    for frame in read_video(path):
-        yield Frame(frame.image, name, frame.index, frame.time, frame.fps)
+    has_frames = False
+    try:
+        for frame in read_video(path, reading.options.frames):
+            yield Frame(frame.image, name, frame.index, frame.time, frame.fps)
+            has_frames = True
+    except DataError as error:
+        if not has_frames:
+            raise
+        reading.notes.append(str(error))  # the frames that could be read are good
 
 
 def _list_entries(data: bytes) -> list[str]:

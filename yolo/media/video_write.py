@@ -1,13 +1,8 @@
-"""Videos in and out, one frame at a time with flat memory.
-
-Read and written by OpenCV (MPEG-4 part 2 in an mp4 file).
-"""
+"""Videos out, one frame at a time with flat memory, written by OpenCV (MPEG-4 part 2 in an mp4 file)."""
 
 from __future__ import annotations
 
-from collections.abc import Iterator
 from contextlib import ExitStack
-from dataclasses import dataclass
 from pathlib import Path
 from types import TracebackType
 from typing import Self
@@ -16,49 +11,10 @@ import cv2
 import numpy as np
 from numpy.typing import NDArray
 
-from yolo.errors import DataError, ImageReadError, SaveError, printable
+from yolo.errors import SaveError, printable
 from yolo.files import atomic_write, saving
 
 _DEFAULT_FPS = 25.0
-VIDEO_SUFFIXES = frozenset({".mp4", ".avi", ".mov", ".mkv", ".webm", ".m4v", ".mpg", ".mpeg", ".wmv", ".ts"})
-
-
-@dataclass(frozen=True, slots=True, eq=False)
-class VideoFrame:
-    """One frame of a video."""
-
-    image: NDArray[np.uint8]  # (H, W, 3) RGB
-    index: int  # from 0
-    time: float  # seconds from the start
-    fps: float | None  # frames per second of the video, where it says
-
-
-def read_video(path: Path) -> Iterator[VideoFrame]:
-    """Frames of a video in order.
-
-    Times come from the container, so they are right with a variable frame rate.
-
-    Raises:
-        DataError: the video cannot be opened or has no frame.
-    """
-    capture = cv2.VideoCapture(str(path))
-    try:
-        if not capture.isOpened():
-            raise DataError(f"{path}: the video cannot be opened; it is damaged or its codec is not known to OpenCV")
-        fps = capture.get(cv2.CAP_PROP_FPS)
-        index = 0
-        while True:
-            was_read, image = capture.read()
-            if not was_read:
-                break
-            time = capture.get(cv2.CAP_PROP_POS_MSEC) / 1000  # of the frame that was read last
-            rgb = np.asarray(cv2.cvtColor(image, cv2.COLOR_BGR2RGB), np.uint8)
-            yield VideoFrame(rgb, index, time, fps if fps > 0 else None)
-            index += 1
-        if index == 0:
-            raise ImageReadError(f"{path}: the video has no frame that can be decoded")
-    finally:
-        capture.release()
 
 
 class VideoWriter:

@@ -6,7 +6,8 @@ import numpy as np
 import pytest
 
 from yolo.errors import SaveError
-from yolo.media.video import VideoWriter, read_video
+from yolo.media.video_read import read_video
+from yolo.media.video_write import VideoWriter
 
 
 def test_odd_sizes_lose_a_pixel_and_colours_stay_rgb(tmp_path: Path) -> None:
