@@ -99,7 +99,9 @@ def predict_command(words: Sequence[str]) -> int:
     if summary.skipped:
         say(console, f"{len(summary.skipped)} images could not be read and were skipped")
     say(console, f"results: {summary.folder}", *(f"  {line}" for line in summary.written))
-    return _SUCCESS
+    if summary.interrupted:
+        say(console, f"stopped by {summary.interrupted}: the source was not read to its end")
+    return _INTERRUPTED if summary.interrupted else _SUCCESS
 
 
 def info_command(words: Sequence[str]) -> int:

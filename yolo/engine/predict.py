@@ -3,10 +3,9 @@
 from __future__ import annotations
 
 from collections import Counter
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterator
 from contextlib import ExitStack, closing
 from dataclasses import asdict, dataclass, field
-from itertools import chain
 from pathlib import Path
 
 from rich.console import Console
@@ -14,17 +13,20 @@ from rich.console import Console
 from yolo.config import PredictConfig
 from yolo.config.predict import saved_formats
 from yolo.console import say
+from yolo.engine.detect_items import default_workers, detect_items
 from yolo.engine.detection_settings import choose_settings
 from yolo.engine.detector import Detector
-from yolo.engine.prediction_files import PredictionFiles, RunHeader
-from yolo.engine.prediction_pictures import PictureWriter
+from yolo.engine.prediction_files import NEED_IMAGES, PredictionFiles, RunHeader
+from yolo.engine.prediction_pictures import Picture, PictureWriter
 from yolo.engine.result import Result
+from yolo.engine.workers import Workers
 from yolo.errors import DataError
 from yolo.files import new_folder
-from yolo.media.items import Frame, ImageFile, Item, SourceOptions, Unreadable
+from yolo.media.items import SourceOptions, Unreadable
 from yolo.media.sources import open_source
 from yolo.media.video_read import FrameChoice
 from yolo.postprocess.pipeline import PostprocessSettings
+from yolo.process import stop_request
 
 
 @dataclass(slots=True)
@@ -38,22 +40,24 @@ class PredictionSummary:
     seconds: Counter[str] = field(default_factory=Counter)  # spent in all, by stage
     notes: list[str] = field(default_factory=list)  # what the source left out, lost or cut short
     written: list[str] = field(default_factory=list)  # what is in the folder beside pictures, a line each
+    interrupted: str = ""  # name of the signal that ended it
 
 
 def predict(config: PredictConfig, console: Console | None = None) -> PredictionSummary:
-    """Detect on everything a source gives, one image at a time; see `PredictConfig`.
+    """Detect on everything a source gives; see `PredictConfig`.
+
+    Reading, network, drawing and writing overlap: workers take images through the steps, and this thread writes what
+    they give in the order of the source. SIGINT and SIGTERM end the run after the result that is being written.
 
     Raises:
         WeightsError: weights that cannot be used.
         DataError: a source that does not exist or gives no image.
+        KeyboardInterrupt: the user stopped it before there was a result.
     """
     console = console or Console(quiet=True)
-    items = open_source(
-        config.source,
-        SourceOptions(
-            limit=config.limit, frames=FrameChoice.parse(start=config.start, end=config.end, every=config.every)
-        ),
-    )  # before the network is built: a mistyped source fails at once
+    frames = FrameChoice.parse(start=config.start, end=config.end, every=config.every)
+    # before the network is built: a mistyped source fails at once
+    items = open_source(config.source, SourceOptions(limit=config.limit, frames=frames))
     detector = Detector(
         config.weights,
         device=config.device,
@@ -71,33 +75,54 @@ def predict(config: PredictConfig, console: Console | None = None) -> Prediction
         min_recall=config.min_recall,
     )
     say(console, *lines)
-    outcomes = detect_items(detector, items, settings)
-    unreadable, first = _first_result(outcomes)
-    if first is None:  # leaves no run folder behind
-        raise DataError(f"source {config.source}: no image could be read; {unreadable[0].reason}")
-    summary = PredictionSummary(new_folder(Path(config.runs), config.name))
     with ExitStack() as stack:
+        stop = stack.enter_context(stop_request())
+        workers = stack.enter_context(Workers(default_workers(detector.device), stop))
         stack.enter_context(items)
-        files = _open_files(config, detector, settings, summary.folder, first)
-        stack.enter_context(closing(files))
-        pictures = (
-            stack.enter_context(closing(PictureWriter(summary.folder, config.source))) if config.save_images else None
+        keep_images = config.save_images or not NEED_IMAGES.isdisjoint(saved_formats(config.save))
+        outcomes = detect_items(detector, items, settings, workers=workers, keep_images=keep_images)
+        unreadable, first = _first_result(outcomes)
+        if stop:
+            raise KeyboardInterrupt
+        if first is None:  # leaves no run folder behind
+            raise DataError(f"source {config.source}: no image could be read; {unreadable[0].reason}")
+        folder = new_folder(Path(config.runs), config.name)
+        outputs = _Outputs(
+            PredictionSummary(folder),
+            files=stack.enter_context(closing(_open_files(config, detector, settings, folder, first))),
+            pictures=stack.enter_context(closing(PictureWriter(folder, config.source))) if config.save_images else None,
+            console=console,
         )
-        for outcome in chain(unreadable, [first], outcomes):
-            if isinstance(outcome, Unreadable):
-                summary.skipped[outcome.source] = outcome.reason
-                files.add_unreadable(outcome.source, outcome.reason)
-                say(console, f"skipped: {outcome.reason}")
-                continue
-            summary.num_images += 1
-            summary.num_detections += len(outcome)
-            summary.seconds.update(asdict(outcome.seconds))
-            picture = pictures.add(pictures.draw(outcome)) if pictures else None
-            files.add(outcome, picture)
-            say(console, _console_line(outcome))
-    summary.notes = items.notes()
-    summary.written = files.summary()
-    return summary
+        # steps that need the results in order, such as tracking, belong here
+        in_order = _joined(unreadable, first, outcomes)
+        for outcome, picture in _drawn(in_order, outputs.pictures, workers):
+            outputs.add(outcome, picture)
+        outputs.summary.interrupted = stop.signal_name
+    outputs.summary.notes = items.notes()
+    outputs.summary.written = outputs.files.summary()
+    return outputs.summary
+
+
+@dataclass(slots=True)
+class _Outputs:
+    """Where the results of a run go, in order."""
+
+    summary: PredictionSummary
+    files: PredictionFiles
+    pictures: PictureWriter | None
+    console: Console
+
+    def add(self, outcome: Result | Unreadable, picture: Picture | None) -> None:
+        if isinstance(outcome, Unreadable):
+            self.summary.skipped[outcome.source] = outcome.reason
+            self.files.add_unreadable(outcome.source, outcome.reason)
+            say(self.console, f"skipped: {outcome.reason}")
+            return
+        self.summary.num_images += 1
+        self.summary.num_detections += len(outcome)
+        self.summary.seconds.update(asdict(outcome.seconds))
+        self.files.add(outcome, self.pictures.add(picture) if self.pictures and picture else None)
+        say(self.console, _console_line(outcome))
 
 
 def _open_files(
@@ -116,20 +141,15 @@ def _open_files(
     return PredictionFiles(folder, saved_formats(config.save), header, is_stream=is_stream)
 
 
-def detect_items(
-    detector: Detector, items: Iterable[Item], settings: PostprocessSettings
-) -> Iterator[Result | Unreadable]:
-    """Read and detect, in the order of the items; results hold their images."""
-    for item in items:
-        frame = _read(item) if isinstance(item, ImageFile) else item
-        yield frame if isinstance(frame, Unreadable) else detector.detect_frames([frame], settings)[0]
+def _drawn(
+    outcomes: Iterator[Result | Unreadable], pictures: PictureWriter | None, workers: Workers
+) -> Iterator[tuple[Result | Unreadable, Picture | None]]:
+    """Outcomes in order with their pictures, which the workers draw, where pictures are wanted."""
 
+    def draw(outcome: Result | Unreadable) -> tuple[Result | Unreadable, Picture | None]:
+        return outcome, pictures.draw(outcome) if pictures and isinstance(outcome, Result) else None
 
-def _read(file: ImageFile) -> Frame | Unreadable:
-    try:
-        return file.read()
-    except DataError as error:
-        return Unreadable(file.source, str(error))
+    return workers.map(draw, outcomes, ahead=workers.count + 1) if pictures else map(draw, outcomes)
 
 
 def _first_result(outcomes: Iterator[Result | Unreadable]) -> tuple[list[Unreadable], Result | None]:
@@ -140,6 +160,14 @@ def _first_result(outcomes: Iterator[Result | Unreadable]) -> tuple[list[Unreada
             return unreadable, outcome
         unreadable.append(outcome)
     return unreadable, None
+
+
+def _joined(
+    unreadable: list[Unreadable], first: Result, rest: Iterator[Result | Unreadable]
+) -> Iterator[Result | Unreadable]:
+    yield from unreadable
+    yield first
+    yield from rest
 
 
 def _console_line(result: Result) -> str:
