@@ -11,11 +11,13 @@ LAYERS = (
     {"arrays", "errors", "_version", "config", "detection_sets", "structures"},
     # one concept each
     {
+        "archives",
         "boxes",
         "console",
         "files",
         "geometry",
         "grid",
+        "http",
         "images",
         "process",
         "randomness",

@@ -1,5 +1,9 @@
+import io
 import os
+import sys
+import threading
 from collections.abc import Iterator
+from functools import partial
 from pathlib import Path
 
 import cv2
@@ -7,10 +11,11 @@ import numpy as np
 import pytest
 from PIL import Image
 
-from yolo.errors import DataError, ImageReadError
+from yolo.errors import ConfigError, DataError, ImageReadError
 from yolo.images import write_image
-from yolo.media.items import Frame, ImageFile, Item, SourceOptions, Unreadable
+from yolo.media.items import Frame, ImageFile, Item, Reading, SourceOptions, Unreadable
 from yolo.media.sources import open_source
+from yolo.media.streams import Stream
 from yolo.media.video_read import FrameChoice
 from yolo.media.video_write import VideoWriter
 
@@ -304,3 +309,122 @@ def test_a_video_that_ends_early_gives_its_frames_and_a_note(tmp_path: Path) -> 
     frames = frames_of(source)
     assert [frame.index for frame in frames] == list(range(0, 2 * len(frames), 2))
     assert any("of 50 frames could be read" in note for note in source.notes())
+
+
+def pipe(monkeypatch: pytest.MonkeyPatch, data: bytes) -> None:
+    monkeypatch.setattr(sys, "stdin", io.TextIOWrapper(io.BufferedReader(io.BytesIO(data))))
+
+
+def test_an_image_on_standard_input(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    write_image(tmp_path / "a.png", grey(5))
+    pipe(monkeypatch, (tmp_path / "a.png").read_bytes())
+    (frame,) = frames_of(open_source("-"))
+    assert (frame.image == 5).all()
+    assert frame.source == "stdin"
+
+
+def test_a_list_on_standard_input(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.chdir(tmp_path)
+    write_image(tmp_path / "BM.png", grey(1))
+    write_image(tmp_path / "b.png", grey(2))
+    pipe(monkeypatch, b"BM.png\r\n\ngone.png\n# no\nb.png")
+    assert [one.source for one in open_source("-")] == ["BM.png", "gone.png", "b.png"]
+
+
+def test_a_pipe_is_read_as_it_comes(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """The program that writes the list may be waiting for new images."""
+    monkeypatch.chdir(tmp_path)
+    for name in ("a.png", "b.png"):
+        write_image(tmp_path / name, grey(1))
+    reader, writer = os.pipe()
+    with open(reader, "rb") as stream, open(writer, "wb", buffering=0) as sender:  # noqa: PTH123
+        monkeypatch.setattr(sys, "stdin", io.TextIOWrapper(stream))
+        source = open_source("-")
+        sender.write(b"a.png\nb.p")
+        assert next(source).source == "a.png"
+        threading.Timer(0.01, partial(_finish, sender)).start()
+        assert [one.source for one in source] == ["b.png"]
+
+
+def _finish(sender: io.FileIO) -> None:
+    sender.write(b"ng\n")
+    sender.close()
+
+
+@pytest.mark.parametrize(
+    ("data", "message"),
+    [(b"", "nothing came"), (b"\0\0\0\x20ftypisom", "give videos as files"), (b"a" * 70_000, "longer than a path")],
+)
+def test_standard_input_that_is_neither(monkeypatch: pytest.MonkeyPatch, data: bytes, message: str) -> None:
+    pipe(monkeypatch, data)
+    with pytest.raises(DataError, match=message):
+        list(open_source("-"))
+
+
+@pytest.mark.parametrize(
+    ("word", "kind"), [("0", "camera:0"), ("camera:3", "camera:3"), ("rtsp://10.0.0.5/1", "rtsp://10.0.0.5/1")]
+)
+def test_what_is_a_stream(tmp_path: Path, monkeypatch: pytest.MonkeyPatch, word: str, kind: str) -> None:
+    monkeypatch.chdir(tmp_path)
+    seen: list[str] = []
+
+    def note(streams: list[Stream], reading: Reading) -> Iterator[Item]:
+        seen.extend(stream.name for stream in streams)
+        return iter(())
+
+    monkeypatch.setattr("yolo.media.sources.read_live", note)
+    source = open_source(word)
+    assert (source.total, list(source)) == (None, [])
+    assert seen == [kind]
+
+
+def test_a_file_called_like_a_camera_is_a_file(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.chdir(tmp_path)
+    write_image(tmp_path / "a.png", grey(1))
+    (tmp_path / "a.png").rename("0")
+    assert names_of(open_source("0")) == ["0"]
+
+
+class FakeScreen:
+    """What mss gives, without a screen."""
+
+    class ScreenShotError(Exception):
+        pass
+
+    def __init__(self) -> None:
+        self.monitors = [{"all": 0}, {"first": 1}]
+
+    def mss(self) -> "FakeScreen":
+        return self
+
+    def grab(self, monitor: dict[str, int]) -> np.ndarray:
+        assert monitor == {"first": 1}
+        return np.full((4, 6, 4), (10, 20, 30, 255), np.uint8)  # BGRA
+
+    def close(self) -> None:
+        pass
+
+
+def test_the_screen(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("yolo.media.screen.find_spec", lambda name: None)
+    with pytest.raises(ConfigError, match=r"gridyolo\[screen\]"):
+        open_source("screen")
+    monkeypatch.setattr("yolo.media.screen.find_spec", lambda name: name)
+    monkeypatch.setitem(sys.modules, "mss", FakeScreen())
+    with open_source("screen", SourceOptions(limit=3)) as source:
+        frames = frames_of(source)
+    assert [frame.index for frame in frames] == [0, 1, 2]
+    assert frames[0].image[0, 0].tolist() == [30, 20, 10]
+    assert frames[0].source == "screen:1"
+    with pytest.raises(DataError, match="screen:4: there are 1 screens"):
+        next(open_source("screen:4"))
+
+
+def test_one_screen(monkeypatch: pytest.MonkeyPatch) -> None:
+    grab = pytest.importorskip("mss")
+    try:
+        grab.mss().close()
+    except grab.ScreenShotError:
+        pytest.skip("this machine has no screen")
+    with open_source("screen", SourceOptions(limit=1)) as source:
+        assert frames_of(source)[0].image.shape[2] == 3

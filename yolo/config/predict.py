@@ -19,12 +19,15 @@ class PredictConfig:
     """Run a trained detector on images or video.
 
     Attributes:
-        source: An image, a folder, a glob pattern in quotes, a text file with one path per line, or a video; several
-            of them one after the other.
+        source: An image, a folder, a glob pattern in quotes, a list (.txt, one path per line), an archive, a video, an
+            http or rtsp address, a camera (0 or camera:0), the screen (screen or screen:2), or - for an image or a
+            list of paths on standard input. Several may follow one another.
         limit: Stop after this many images or frames.
         start: Of a video take the frames from this time on, in seconds.
         end: Of a video take the frames before this time, in seconds.
         every: Of a video take every n-th frame; or, with s behind the number as in 2.5s, one frame in so many seconds.
+        timeout: Seconds without an answer after which a stream or an address counts as lost.
+        reconnects: How many times in a row to try to reach a lost stream again, with growing pauses.
         score_threshold: Show detections with a higher score than this; by default 0.25, and 0.2 for darknet weights.
             auto: for each class the threshold with the best F1 in validation. Or the path of a validation's
             metrics.json, to take the thresholds from there.
@@ -43,6 +46,8 @@ class PredictConfig:
     start: float | None = None
     end: float | None = None
     every: str = "1"
+    timeout: float = 10.0
+    reconnects: int = 8
     cfg: options.DarknetCfg = ""
     names: options.DarknetNames = ""
     score_threshold: float | str | None = None
@@ -60,7 +65,10 @@ class PredictConfig:
 
     def __post_init__(self) -> None:
         require(bool(self.weights), "--weights is required: a trained detector (*.safetensors, *.weights)")
-        require(bool(self.source), "--source is required: an image, a folder, a glob in quotes, or a video")
+        require(
+            bool(self.source),
+            "--source is required: an image, a folder, a video, an address, a camera or another source",
+        )
         check_run_name(self.name)
         end = math.inf if self.end is None else self.end
         require(0 <= (self.start or 0) < end, "--start and --end are seconds, and --end is the later")
@@ -72,7 +80,7 @@ class PredictConfig:
         if not by_class:
             require_within(self, score_threshold=1)
         require_within(self, min_precision=1, min_recall=1, iou_threshold=1)
-        require_at_least(self, max_detections=1, input_size=1, limit=1)
+        require_at_least(self, max_detections=1, input_size=1, limit=1, reconnects=0, timeout=0.1)
         for name in ("min_precision", "min_recall"):
             option = f"--{name.replace('_', '-')}"
             require(

@@ -1,7 +1,7 @@
 """Fetching one file over http(s): resumable, with retries and mirrors, checked against its length and SHA-256 sum.
 
 Bytes go to `NAME.part`, which a later call continues; a file has its own name only once its sum is right. Certificates
-are checked, and redirects stay within http and https. This is the only module of the package that opens a connection.
+are checked, and redirects stay within http and https (`yolo.http`).
 Left out: which files there are (download.py), unpacking (archives.py).
 """
 
@@ -10,22 +10,16 @@ from __future__ import annotations
 import hashlib
 import http.client
 import socket
-import ssl
 import time
-import urllib.error
-import urllib.request
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager, suppress
 from pathlib import Path
-from typing import Any, NamedTuple
-from urllib.parse import urlsplit
+from typing import NamedTuple
 
-from yolo._version import __version__
 from yolo.errors import DataError, printable
+from yolo.http import PermanentError, StatusError, TransientError, next_piece, open_address
 from yolo.process import FileLock
 
-_CHUNK = 1 << 18
-_RETRY_STATUS = frozenset({408, 416, 425, 429, 500, 502, 503, 504})
 _PROGRESS = 1 << 20  # an attempt that brought so many bytes was not a failure
 # where nothing has come at all, the next address is the better attempt
 _UNREACHABLE = (socket.gaierror, ConnectionRefusedError, TimeoutError)
@@ -44,14 +38,6 @@ class Archive(NamedTuple):
     folder: str  # what that folder becomes, relative to the output folder
     max_bytes: int  # limit of the unpacked size
     max_files: int  # limit of the number of entries, folders included
-
-
-class TransientError(Exception):
-    """The connection failed; trying again may help."""
-
-
-class PermanentError(Exception):
-    """This address will not give the file."""
 
 
 class RetryPolicy(NamedTuple):
@@ -196,13 +182,11 @@ def _request_rest(address: str, size: int, part: Path, timeout: float, advance: 
     if have > size:
         part.unlink()
         have = 0
-    headers = {"User-Agent": f"gridyolo/{__version__}", "Accept-Encoding": "identity"}
-    if have:
-        headers["Range"] = f"bytes={have}-"
-    with _open(urllib.request.Request(address, headers=headers), timeout, part) as response:
+    headers = {"Range": f"bytes={have}-"} if have else {}
+    with _open(address, headers, timeout, part) as response:
         have = _resume_at(response, have, size, part)
         with part.open("ab" if have else "wb") as file:
-            while piece := _next_piece(response):
+            while piece := next_piece(response):
                 have += len(piece)
                 if have > size:
                     break
@@ -234,41 +218,11 @@ def _resume_at(response: http.client.HTTPResponse, have: int, size: int, part: P
     return have
 
 
-def _open(request: urllib.request.Request, timeout: float, part: Path) -> http.client.HTTPResponse:
-    https = urllib.request.HTTPSHandler(context=ssl.create_default_context())
-    opener = urllib.request.build_opener(https, _RedirectHandler)
+def _open(address: str, headers: Mapping[str, str], timeout: float, part: Path) -> http.client.HTTPResponse:
     try:
-        response: http.client.HTTPResponse = opener.open(request, timeout=timeout)
-    except urllib.error.HTTPError as error:
-        error.close()
-        # urllib's own reasons have several lines
-        message = " ".join(f"the server answers {error.code} {error.reason}".split())
-        if error.code == 416:  # the part is not the beginning of the server's file
+        return open_address(address, timeout=timeout, headers=headers)
+    except StatusError as error:
+        if error.status == 416:  # the part is not the beginning of the server's file
             part.unlink(missing_ok=True)
-        raise (TransientError if error.code in _RETRY_STATUS else PermanentError)(message) from error
-    except urllib.error.URLError as error:
-        reason = error.reason
-        if isinstance(reason, ssl.SSLCertVerificationError):
-            raise PermanentError(f"its certificate is not valid ({reason.verify_message})") from error
-        raise TransientError(f"no connection ({reason})") from (reason if isinstance(reason, OSError) else error)
-    except (http.client.HTTPException, OSError) as error:
-        raise TransientError(f"the connection broke ({error or type(error).__name__})") from error
-    return response
-
-
-def _next_piece(response: http.client.HTTPResponse) -> bytes:
-    """The bytes that have arrived, at least one; none at the end."""
-    try:
-        return response.read1(_CHUNK)  # not `read`: on a slow line the bar moves, and a break loses nothing
-    except (http.client.HTTPException, OSError) as error:
-        raise TransientError(f"the connection broke ({error or type(error).__name__})") from error
-
-
-class _RedirectHandler(urllib.request.HTTPRedirectHandler):
-    def redirect_request(
-        self, req: urllib.request.Request, fp: Any, code: int, msg: str, headers: Any, newurl: str
-    ) -> urllib.request.Request | None:
-        fp.close()  # unread: its length is the server's choice
-        if urlsplit(newurl).scheme not in ("http", "https"):
-            raise PermanentError(f"redirects to {newurl!r}, which is not http")
-        return super().redirect_request(req, fp, code, msg, headers, newurl)
+            raise TransientError(str(error)) from error
+        raise

@@ -57,7 +57,10 @@ def predict(config: PredictConfig, console: Console | None = None) -> Prediction
     console = console or Console(quiet=True)
     frames = FrameChoice.parse(start=config.start, end=config.end, every=config.every)
     # before the network is built: a mistyped source fails at once
-    items = open_source(config.source, SourceOptions(limit=config.limit, frames=frames))
+    items = open_source(
+        config.source,
+        SourceOptions(limit=config.limit, frames=frames, timeout=config.timeout, reconnects=config.reconnects),
+    )
     detector = Detector(
         config.weights,
         device=config.device,

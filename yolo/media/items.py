@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass
 from pathlib import Path
 from threading import Event
@@ -10,10 +10,10 @@ from threading import Event
 import numpy as np
 from numpy.typing import NDArray
 
-from yolo.errors import ImageReadError
+from yolo.errors import DataError, ImageReadError
 from yolo.files import read_bytes
 from yolo.images import decode_image, encoded_size, possible_reduction
-from yolo.media.video_read import ALL_FRAMES, FrameChoice
+from yolo.media.video_read import ALL_FRAMES, FrameChoice, read_video
 
 SizeHw = tuple[int, int]
 
@@ -90,3 +90,34 @@ class Reading:
     options: SourceOptions
     stopped: Event  # set when nobody wants more
     notes: list[str]  # what is to be said at the end
+
+
+def video_items(path: Path, name: str, reading: Reading) -> Iterator[Item]:
+    """The frames of a video file under a name; one that is cut short is noted.
+
+    Raises:
+        DataError: it has no frame that can be read.
+    """
+    has_frames = False
+    try:
+        for frame in read_video(path, reading.options.frames):
+            yield Frame(frame.image, name, frame.index, frame.time, frame.fps)
+            has_frames = True
+    except DataError as error:
+        message = str(error).replace(str(path), name)
+        if not has_frames:
+            raise DataError(message) from error
+        reading.notes.append(message)  # the frames that could be read are good
+
+
+def left_out(suffixes: Mapping[str, int]) -> list[str]:
+    """What is to be said of images of kinds that are not read, by suffix; nothing where there are none.
+
+    >>> left_out({".heic": 10, ".avif": 2})
+    ['12 files were not read: 10 .heic, 2 .avif; convert them to JPEG or PNG']
+    """
+    counted = sorted(((count, suffix) for suffix, count in suffixes.items() if count), reverse=True)
+    if not counted:
+        return []
+    total, kinds = sum(suffixes.values()), ", ".join(f"{count} {suffix}" for count, suffix in counted)
+    return [f"{total} {'file was' if total == 1 else 'files were'} not read: {kinds}; convert them to JPEG or PNG"]

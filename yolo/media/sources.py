@@ -9,6 +9,7 @@ from __future__ import annotations
 import glob
 import os
 import re
+import sys
 from collections import Counter
 from collections.abc import Callable, Generator, Iterator, Mapping, Sequence
 from contextlib import suppress
@@ -16,14 +17,19 @@ from functools import partial
 from pathlib import Path
 from threading import Event
 from types import TracebackType
-from typing import Self
+from typing import IO, Self
 
 from yolo.errors import DataError, ImageReadError, printable
 from yolo.files import expand_home, read_bytes
 from yolo.formats.paths import find_files, is_file, is_folder, named_file, read_utf8
+from yolo.http import shown_address
 from yolo.images import IMAGE_SUFFIXES
-from yolo.media.items import Frame, ImageFile, Item, Reading, SourceOptions, Unreadable
-from yolo.media.video_read import VIDEO_SUFFIXES, read_video
+from yolo.media.archives import ARCHIVE_SUFFIXES, is_archive, read_archive
+from yolo.media.fetch import fetch_image, is_address, open_remote
+from yolo.media.items import ImageFile, Item, Reading, SourceOptions, Unreadable, left_out, video_items
+from yolo.media.screen import require_screen, screen
+from yolo.media.streams import STREAM_SCHEMES, Stream, camera, network_stream, read_live
+from yolo.media.video_read import VIDEO_SUFFIXES
 
 # more names of formats that OpenCV always decodes
 _IMAGES = IMAGE_SUFFIXES | {".jfif", ".jpe", ".ppm", ".pgm"}
@@ -33,16 +39,19 @@ _OTHER_IMAGES = frozenset(
     | {".dng", ".cr2", ".cr3", ".nef", ".arw", ".raf", ".orf", ".rw2"}
 )
 _LIST = ".txt"
+STANDARD_INPUT = "-"
 _COMMENT = b"#"
-_FIRST_BYTES = 16
+_FIRST_BYTES, _CHUNK, _MOST_IMAGE_BYTES = 16, 1 << 16, 1 << 28
 
 _ACCEPTED = (
     f"accepted are images ({', '.join(sorted(_IMAGES))}), videos ({', '.join(sorted(VIDEO_SUFFIXES))}), folders of "
-    f"images, globs in quotes, and lists of paths ({_LIST})"
+    f"images, globs in quotes, lists of paths ({_LIST}), archives ({', '.join(ARCHIVE_SUFFIXES)}), - for standard "
+    "input, http and rtsp addresses, camera:0 and screen:1"
 )
 
-# A part of a source: called when it is its turn.
-Part = Callable[[], Iterator[Item]]
+# A part of a source: called when it is its turn. Streams come last, all at once, as they have no end.
+Part = Callable[[], Iterator[Item] | Stream]
+_CAMERA, _SCREEN = re.compile(r"(?:camera:)?(\d+)"), re.compile(r"screen(?::(\d+))?")
 
 
 class Source:
@@ -92,8 +101,11 @@ def open_source(source: str | Path | Sequence[str | Path], options: SourceOption
     """Images of a source, in order, found when asked for; image files are left for the caller to read.
 
     Args:
-        source: path of an image, a video or a list file (`.txt`, one path in each line, relative to the list), a
-            folder (searched with its subfolders), a glob pattern; or a sequence of these.
+        source: path of an image, a video, an archive or a list file (`.txt`, one path or address of an image in each
+            line, paths relative to the list), a folder (searched with its subfolders), a glob pattern, an http(s)
+            address of an image, a video or a stream, an RTSP address, `camera:0` or `0`, `screen:1`, or `-` for an
+            image or a list of paths on standard input; or a sequence of these. Streams, cameras and screens come
+            last, all of them at once.
         options: how it is read.
 
     Raises:
@@ -110,21 +122,29 @@ def open_source(source: str | Path | Sequence[str | Path], options: SourceOption
         parts[word], total = _part(word, reading, several=several)
         totals.append(total)
     known = [total for total in totals if total is not None]
-    return Source(_read(parts, several=several), reading, sum(known) if len(known) == len(totals) else None)
+    return Source(_read(parts, reading), reading, sum(known) if len(known) == len(totals) else None)
 
 
-def _read(parts: Mapping[str, Part], *, several: bool) -> Generator[Item]:
+def _read(parts: Mapping[str, Part], reading: Reading) -> Generator[Item]:
+    streams = []
     for word, part in parts.items():
         try:
-            yield from part()
+            if isinstance(found := part(), Stream):
+                streams.append(found)
+            else:
+                yield from found
         except DataError as error:
-            if not several:
+            if len(parts) == 1:
                 raise
-            yield Unreadable(printable(word), str(error))
+            yield Unreadable(printable(shown_address(word)), str(error))
+    if streams:
+        yield from read_live(streams, reading)
 
 
 def _part(word: str, reading: Reading, *, several: bool) -> tuple[Part, int | None]:
     """What one word names, and how many images that is, where known."""
+    if word == STANDARD_INPUT:
+        return partial(_read_standard_input, reading), None
     path = expand_home(word)
     if is_folder(path):
         # ._x.jpg is what macOS leaves beside x.jpg
@@ -142,23 +162,35 @@ def _part(word: str, reading: Reading, *, several: bool) -> tuple[Part, int | No
                 raise DataError(f"source {message}; {_ACCEPTED}")
             return lambda: iter([Unreadable(printable(path), message)]), 0
         return partial(_read_file, path, reading), _total([path])
+    if (live := _live_part(word, reading)) is not None:
+        return live, None
     if glob.has_magic(word):
         return _files_part(_glob(path), f"source {word!r}: no image or video matches", reading)
     raise DataError(f"source {printable(word)!r}: there is no such file or folder; {_ACCEPTED}")
 
 
+def _live_part(word: str, reading: Reading) -> Part | None:
+    """What is no file: an address, a stream, a camera or a screen."""
+    if is_address(word):
+        return partial(open_remote, word, reading)
+    if word.lower().startswith(STREAM_SCHEMES):
+        return lambda: network_stream(word, reading.options.timeout)
+    if match := _CAMERA.fullmatch(word):
+        number = int(match[1])
+        return lambda: camera(number)
+    if match := _SCREEN.fullmatch(word):
+        require_screen()
+        return partial(screen, int(match[1] or 1))
+    return None
+
+
 def _files_part(found: Sequence[Path], trouble: str, reading: Reading) -> tuple[Part, int | None]:
     """The files of a folder or a glob that can be read; images of other kinds are noted."""
     files = [path for path in found if _is_accepted(path) and is_file(path)]  # opening a pipe would wait for ever
-    left = Counter(path.suffix.lower() for path in found if path.suffix.lower() in _OTHER_IMAGES)
-    note = ""
-    if left:
-        kinds = ", ".join(f"{count} {suffix}" for suffix, count in left.most_common())
-        note = f"{left.total()} {'file was' if left.total() == 1 else 'files were'} not read: {kinds}"
+    notes = left_out(Counter(path.suffix.lower() for path in found if path.suffix.lower() in _OTHER_IMAGES))
     if not files:
-        raise DataError(f"{trouble}; {f'{note}; convert them to JPEG or PNG; ' if note else ''}{_ACCEPTED}")
-    if note:
-        reading.notes.append(f"{note}; convert them to JPEG or PNG")
+        raise DataError("; ".join([trouble, *notes, _ACCEPTED]))
+    reading.notes += notes
     return partial(_read_files, files, reading), _total(files)
 
 
@@ -183,6 +215,8 @@ def _is_accepted(path: Path) -> bool:
 
 def _is_readable(path: Path) -> bool:
     """Whether a file that was named itself can be read: by its suffix or, where that says nothing, its first bytes."""
+    if is_archive(path):
+        return True
     if _is_accepted(path) or path.suffix.lower() in _OTHER_IMAGES:
         return _is_accepted(path)
     with path.open("rb") as file:
@@ -201,8 +235,8 @@ def is_image(data: bytes) -> bool:
 
 
 def _total(files: Sequence[Path]) -> int | None:
-    """How many images there are; None where there are videos."""
-    return None if any(path.suffix.lower() in VIDEO_SUFFIXES for path in files) else len(files)
+    """How many images there are; None where there are videos or archives."""
+    return None if any(path.suffix.lower() in VIDEO_SUFFIXES or is_archive(path) for path in files) else len(files)
 
 
 def _read_files(files: Sequence[Path], reading: Reading) -> Iterator[Item]:
@@ -216,18 +250,12 @@ def _read_files(files: Sequence[Path], reading: Reading) -> Iterator[Item]:
 def _read_file(path: Path, reading: Reading) -> Iterator[Item]:
     """What is in a file that exists."""
     name = printable(path)
-    if path.suffix.lower() not in VIDEO_SUFFIXES:
+    if is_archive(path):
+        yield from read_archive(path, _IMAGES, _OTHER_IMAGES, reading)
+    elif path.suffix.lower() in VIDEO_SUFFIXES:
+        yield from video_items(path, name, reading)
+    else:
         yield ImageFile(name, None if name == str(path) else partial(read_bytes, path, error=ImageReadError))
-        return
-    has_frames = False
-    try:
-        for frame in read_video(path, reading.options.frames):
-            yield Frame(frame.image, name, frame.index, frame.time, frame.fps)
-            has_frames = True
-    except DataError as error:
-        if not has_frames:
-            raise
-        reading.notes.append(str(error))  # the frames that could be read are good
 
 
 def _list_entries(data: bytes) -> list[str]:
@@ -239,14 +267,17 @@ def _list_entries(data: bytes) -> list[str]:
 def _read_list(path: Path, entries: Sequence[str], reading: Reading) -> Iterator[Item]:
     """What a list file names, beside itself or, as darknet has it, from the working folder."""
     for entry in entries:
-        file = Path(named_file(path.parent, entry))
-        if not is_file(file) and is_file(entry):
-            file = Path(entry)
-        yield from _read_listed(file, printable(path), reading)
+        yield from _read_listed(path.parent, entry, printable(path), reading)
 
 
-def _read_listed(path: Path, listed_in: str, reading: Reading) -> Iterator[Item]:
-    """A file that a list names; what is wrong with it is of the list's items only."""
+def _read_listed(folder: Path, entry: str, listed_in: str, reading: Reading) -> Iterator[Item]:
+    """A file or an address of an image that a list names; trouble with it ends neither the list nor the source."""
+    if is_address(entry):
+        yield ImageFile(shown_address(entry), partial(fetch_image, entry, timeout=reading.options.timeout))
+        return
+    path = Path(named_file(folder, entry))
+    if not is_file(path) and is_file(entry):
+        path = Path(entry)
     name = printable(path)
     try:
         if not is_file(path):
@@ -257,3 +288,42 @@ def _read_listed(path: Path, listed_in: str, reading: Reading) -> Iterator[Item]
             yield from _read_file(path, reading)
     except (DataError, OSError) as error:
         yield Unreadable(name, str(error))
+
+
+def _read_standard_input(reading: Reading) -> Iterator[Item]:
+    """An image, or a list of paths that is read line by line: the program that writes it may still be at work."""
+    stream: IO[bytes] = sys.stdin.buffer
+    first = b""
+    while len(first) < _FIRST_BYTES and (b"\n" not in first or not first[:1].isascii()):
+        if not (more := _read_some(stream)):
+            break
+        first += more
+    if not first:
+        raise DataError("source -: nothing came on standard input; pipe an image or a list of paths to it")
+    if is_image(first):
+        data = first + stream.read(_MOST_IMAGE_BYTES - len(first))
+        yield ImageFile("stdin", lambda: data)
+        return
+    if b"\0" in first:
+        raise DataError("source -: standard input is neither an image nor a list of paths; give videos as files")
+    for lines in _piped_lines(first, stream):
+        for entry in _list_entries(lines):
+            yield from _read_listed(Path(), entry, "standard input", reading)
+
+
+def _piped_lines(first: bytes, stream: IO[bytes]) -> Iterator[bytes]:
+    """Whole lines as they come, several at a time."""
+    more = rest = first
+    while more:
+        whole, end, rest = rest.rpartition(b"\n")
+        yield whole + end
+        if len(rest) > _CHUNK:
+            raise DataError("source -: a line of standard input is longer than a path can be")
+        more = _read_some(stream)
+        rest += more
+    yield rest
+
+
+def _read_some(stream: IO[bytes]) -> bytes:
+    """What has come, at least one byte; none at the end."""
+    return bytes(stream.read1(_CHUNK))  # type: ignore[attr-defined]  # every buffered stream has it

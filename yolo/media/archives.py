@@ -1,0 +1,95 @@
+"""Images in zip and tar archives, read one by one; nothing is unpacked to disk.
+
+An entry is read when it is its turn, within limits: an archive of a few kilobytes may hold gigabytes of zeros.
+"""
+
+from __future__ import annotations
+
+from collections import Counter
+from collections.abc import Collection, Iterator
+from functools import partial
+from pathlib import Path, PurePosixPath
+
+from yolo.archives import DAMAGE, FILE, Entry, open_entries
+from yolo.errors import DataError, printable
+from yolo.media.items import ImageFile, Item, Reading, Unreadable, left_out
+
+ARCHIVE_SUFFIXES = (".zip", ".tar", ".tar.gz", ".tgz")
+_MOST_ENTRY_BYTES = 1 << 28
+# Photographs do not shrink in an archive; drawings in BMP files may, a hundredfold.
+_MOST_EXPANSION, _ALWAYS_ALLOWED = 200, 1 << 30
+
+
+def is_archive(path: Path) -> bool:
+    """Whether a file is called as an archive is.
+
+    >>> is_archive(Path("photos.TAR.GZ")), is_archive(Path("photos.gz"))
+    (True, False)
+    """
+    return path.name.lower().endswith(ARCHIVE_SUFFIXES)
+
+
+def read_archive(
+    path: Path, suffixes: Collection[str], other_suffixes: Collection[str], reading: Reading
+) -> Iterator[Item]:
+    """Images of an archive in its order, named `ARCHIVE/ENTRY`, whatever the entries are called.
+
+    Args:
+        path: of the archive.
+        suffixes: of the files that are read.
+        other_suffixes: of the files that are noted as images that are not.
+        reading: gets the notes.
+
+    Raises:
+        DataError: it cannot be opened, unpacks to more than 200 times its size, or has no image.
+    """
+    left: Counter[str] = Counter()
+    found, unpacked = 0, 0
+    limit = max(_ALWAYS_ALLOWED, _MOST_EXPANSION * path.stat().st_size)
+    archive = printable(path)
+    try:
+        with open_entries(path) as entries:
+            for entry in entries:
+                unpacked += entry.num_bytes
+                if unpacked > limit:
+                    raise DataError(
+                        f"{archive}: unpacks to more than {_MOST_EXPANSION} times its size; it is not read on"
+                    )
+                name = _safe_name(entry.name)
+                suffix = PurePosixPath(name).suffix.lower()
+                if entry.kind != FILE or PurePosixPath(name).name.startswith("."):
+                    continue
+                left[suffix] += suffix in other_suffixes
+                if suffix in suffixes:
+                    found += 1
+                    yield _read_entry(entry, f"{archive}/{name}")
+    except (*DAMAGE, OSError) as error:
+        raise DataError(f"{archive}: is damaged or cut off ({error}), after {found} images") from error
+    reading.notes += left_out(left)
+    if not found:
+        raise DataError(f"{archive}: holds no image")
+
+
+def _read_entry(entry: Entry, name: str) -> Item:
+    """An entry with its bytes: archives are read in order, images by several threads."""
+    if entry.num_bytes > _MOST_ENTRY_BYTES:
+        return Unreadable(name, f"{name}: has {entry.num_bytes:,} bytes; more than {_MOST_ENTRY_BYTES:,} are not read")
+    try:
+        opened = entry.open()
+        if opened is None:
+            return Unreadable(name, f"{name}: has no content")
+        with opened:
+            data = opened.read(entry.num_bytes)
+    except (*DAMAGE, OSError) as error:
+        return Unreadable(name, f"{name}: is damaged or encrypted ({error})")
+    return ImageFile(name, partial(bytes, data))
+
+
+def _safe_name(name: str) -> str:
+    r"""The name of an entry as outputs may use it: relative, downwards, printable.
+
+    >>> _safe_name("../../etc/a.jpg"), _safe_name("C:\\x\\..\\b.jpg"), _safe_name("/c\n.jpg")
+    ('etc/a.jpg', 'C_/x/b.jpg', 'c_.jpg')
+    """
+    text = printable(name.replace("\\", "/")).replace("\n", "_").replace(":", "_")
+    return "/".join(part for part in PurePosixPath(text).parts if part not in ("..", "/", "//"))
