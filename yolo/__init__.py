@@ -10,8 +10,10 @@ from yolo._version import __version__
 
 if TYPE_CHECKING:
     from yolo.engine.detector import Detector
+    from yolo.engine.predict import PredictionSummary
     from yolo.engine.progress import TrainingProgress, ValidationProgress
-    from yolo.engine.python_api import train, validate
+    from yolo.engine.python_api import predict, train, validate
+    from yolo.engine.result import Detection, Result
     from yolo.engine.train import TrainingRun
     from yolo.engine.validate import ValidationRun
     from yolo.errors import GridYoloError
@@ -23,6 +25,7 @@ if TYPE_CHECKING:
     from yolo.structures import Detections, GroundTruth
 
 __all__ = [
+    "Detection",
     "Detections",
     "Detector",
     "EvaluationResult",
@@ -30,18 +33,22 @@ __all__ = [
     "GridSpec",
     "GridYoloError",
     "GroundTruth",
+    "PredictionSummary",
+    "Result",
     "TrainingProgress",
     "TrainingRun",
     "ValidationProgress",
     "ValidationRun",
     "YoloLoss",
     "__version__",
+    "predict",
     "read_image",
     "train",
     "validate",
 ]
 
 _HOMES = {
+    "Detection": "yolo.engine.result",
     "Detections": "yolo.structures",
     "Detector": "yolo.engine.detector",
     "EvaluationResult": "yolo.evaluation.result",
@@ -49,11 +56,14 @@ _HOMES = {
     "GridSpec": "yolo.grid",
     "GridYoloError": "yolo.errors",
     "GroundTruth": "yolo.structures",
+    "PredictionSummary": "yolo.engine.predict",
+    "Result": "yolo.engine.result",
     "TrainingProgress": "yolo.engine.progress",
     "TrainingRun": "yolo.engine.train",
     "ValidationProgress": "yolo.engine.progress",
     "ValidationRun": "yolo.engine.validate",
     "YoloLoss": "yolo.losses.yolo_loss",
+    "predict": "yolo.engine.python_api",
     "read_image": "yolo.images",
     "train": "yolo.engine.python_api",
     "validate": "yolo.engine.python_api",

@@ -1,15 +1,27 @@
+import copy
 import math
+import os
+import pickle
+import shutil
+from collections.abc import Iterator
+from concurrent.futures import ThreadPoolExecutor
 from dataclasses import replace
 from pathlib import Path
+from typing import Any, get_type_hints
 
 import numpy as np
 import pytest
 import torch
+from PIL import Image
 
+import yolo
 from yolo import Detector
 from yolo.config import ValConfig
-from yolo.engine.detection_settings import choose_settings
+from yolo.config.predict import DetectConfig
+from yolo.engine.detection_settings import choose_settings, chosen_labels
+from yolo.engine.detector import DetectOptions, find_weights
 from yolo.engine.detector_file import DetectorMetadata, load_detector, save_detector
+from yolo.engine.result import Result
 from yolo.engine.train import TrainingRun
 from yolo.engine.validate import validate
 from yolo.errors import ConfigError, DataError, WeightsError
@@ -161,10 +173,173 @@ def test_higher_thresholds_and_limits_give_less(weights: Path, shapes: Path) -> 
     assert len(detector(image, score_threshold=0.0, max_detections=3)) == 3
 
 
-@pytest.mark.parametrize("bad", [np.zeros((5, 5), np.uint8), np.zeros((5, 5, 3)), np.zeros((0, 5, 3), np.uint8)])
-def test_arrays_that_are_no_images_are_refused(weights: Path, bad: np.ndarray) -> None:
-    with pytest.raises(ValueError, match="uint8 RGB"):
-        Detector(weights, device="cpu")(bad)
+def same(a: Result, b: Result) -> bool:
+    """Equal bit for bit."""
+    return all(torch.equal(getattr(a, name), getattr(b, name)) for name in ("boxes", "scores", "labels"))
+
+
+def test_a_picture_gives_the_same_boxes_through_every_entry_point(weights: Path, shapes: Path, tmp_path: Path) -> None:
+    path = shapes.parent / "images" / "val" / "0.png"
+    rgb = read_image(path)
+    tensor = torch.from_numpy(rgb).permute(2, 0, 1)
+    detector = Detector(weights, device="cpu")
+    by_path = detector(path)
+    assert len(by_path) > 0
+    with Image.open(path) as opened:
+        ways: list[Any] = [str(path), path.read_bytes(), opened, rgb, rgb / 255, tensor, tensor / 255]
+        found = [detector(way) for way in ways]
+    found += [detector(rgb[:, :, ::-1], color="bgr"), *detector([path, rgb]), *detector(tensor[None])]
+    found += [*detector.predict(path), *detector.predict([rgb, path]), *detector.predict(path.parent / "0.*")]
+    assert [same(by_path, one) for one in found] == [True] * 15
+    run = yolo.predict(weights, path, device="cpu", runs=tmp_path)
+    assert run.num_detections == len(by_path)
+
+
+def test_a_list_gives_a_result_for_each_and_nothing_for_none(weights: Path, shapes: Path) -> None:
+    images = [read_image(path) for path in sorted((shapes.parent / "images" / "val").iterdir())]
+    small = images[0][:20, :30]
+    detector = Detector(weights, device="cpu")
+    found = detector([*images, small])
+    assert [one.size_hw for one in found] == [(64, 96)] * 4 + [(20, 30)]
+    assert all(same(one, detector(image)) for one, image in zip(found, [*images, small], strict=True))
+    assert detector([]) == []
+
+
+def test_one_detector_in_several_threads(weights: Path, shapes: Path) -> None:
+    images = [read_image(path) for path in sorted((shapes.parent / "images" / "val").iterdir())]
+    detector = Detector(weights, device="cpu")
+    expected = [detector(image) for image in images]
+    with ThreadPoolExecutor(4) as pool:
+        tasks = [pool.submit(detector, image) for image in images * 6]
+        found: list[Any] = [task.result() for task in tasks]
+    assert all(same(one, expected[place % 4]) for place, one in enumerate(found))
+    assert all(one.seconds.inference > 0 for one in found)
+
+
+def test_a_pickled_detector_opens_its_file_again(
+    weights: Path, shapes: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    own = tmp_path / "best.safetensors"
+    shutil.copy(weights, own)
+    monkeypatch.chdir(tmp_path)
+    detector = Detector(own.name, device="cpu", input_size=96)
+    pickled = pickle.dumps(detector)
+    assert len(pickled) < 1000
+    monkeypatch.chdir("/")
+    image = shapes.parent / "images" / "val" / "0.png"
+    assert same(pickle.loads(pickled)(image), detector(image))
+    assert same(copy.deepcopy(detector)(image), detector(image))
+    os.utime(own, (1, 1))
+    with pytest.raises(WeightsError, match="has changed since the detector was pickled"):
+        pickle.loads(pickled)
+
+
+def test_the_run_folder_and_its_name_are_the_best_weights(
+    trained: TrainingRun, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    assert Detector(trained.folder, device="cpu").path == trained.best
+    assert find_weights(trained.folder) == trained.best
+    monkeypatch.chdir(tmp_path)
+    run = tmp_path / "runs" / "mine"
+    (run / "weights").mkdir(parents=True)
+    with pytest.raises(WeightsError, match=r"runs/mine: is a folder without weights/best\.safetensors"):
+        find_weights("mine")
+    shutil.copy(trained.best, run / "weights")
+    assert find_weights("mine") == Path("runs/mine/weights/best.safetensors")
+    Path("mine").mkdir()  # a folder of that name that is no run
+    assert find_weights("mine") == Path("runs/mine/weights/best.safetensors")
+    with pytest.raises(WeightsError, match=r"^your: there is no .* no run runs/your; runs with weights are mine$"):
+        find_weights("your")
+    (run / "weights" / "best.safetensors").rename(run / "weights" / "last.ckpt")
+    with pytest.raises(WeightsError, match=r"gridyolo train --resume runs/mine"):
+        find_weights("mine")
+
+
+def test_only_some_classes(weights: Path, shapes: Path) -> None:
+    detector = Detector(weights, device="cpu")
+    image = shapes.parent / "images" / "val" / "0.png"
+    every = detector(image)
+    assert set(every.names) == {"red", "blue"}
+    for wanted in ("red", 0, ["red"], [0, "red"], "0"):
+        found = detector(image, classes=wanted)  # type: ignore[arg-type]
+        assert same(found, every[every.labels == 0])
+    assert len(detector(image, classes=[])) == 0
+    assert set(next(detector.predict(image, classes="blue")).names) == {"blue"}
+
+
+@pytest.mark.parametrize(
+    ("wanted", "message"),
+    [
+        ("redd", "class 'redd' is unknown: did you mean red[?] the detector's classes are red, blue"),
+        (2, "class 2 is unknown: the detector's"),
+        ([-1], "class -1"),
+        ([True], "class True"),
+        ([0.5], r"class 0\.5"),
+    ],
+)
+def test_classes_that_there_are_not(wanted: Any, message: str) -> None:
+    with pytest.raises(ConfigError, match=message):
+        chosen_labels(wanted, ("red", "blue"))
+
+
+@pytest.mark.parametrize(
+    ("options", "message"),
+    [
+        ({"conf": 0.5}, "did you mean score_threshold"),
+        ({"score_threshold": 1.5}, r"must be in \[0, 1\]"),
+        ({"iou_threshold": "high"}, "must be a number"),
+        ({"max_detections": 0}, "at least 1"),
+        ({"color": "hsv"}, "'rgb', 'bgr'"),
+    ],
+)
+def test_options_that_make_no_sense(weights: Path, options: Any, message: str) -> None:
+    detector = Detector(weights, device="cpu")
+    for call in (detector, detector.predict):
+        with pytest.raises(ConfigError, match=message):
+            call(np.zeros((5, 5, 3), np.uint8), **options)
+
+
+def test_the_options_for_type_checkers_are_those_that_are_checked() -> None:
+    listed = get_type_hints(DetectOptions)
+    listed.pop("classes")
+    assert listed == get_type_hints(DetectConfig)
+
+
+def test_what_cannot_be_read_is_told_and_the_rest_goes_on(weights: Path, shapes: Path, tmp_path: Path) -> None:
+    shutil.copy(shapes.parent / "images" / "val" / "0.png", tmp_path / "b.png")
+    (tmp_path / "a.png").write_bytes(b"no image")
+    detector, told = Detector(weights, device="cpu"), []
+    (found,) = detector.predict(tmp_path, on_unreadable=lambda name, reason: told.append((name, reason)))
+    assert found.source == str(tmp_path / "b.png")
+    assert [Path(name).name for name, _ in told] == ["a.png"]
+    with pytest.warns(UserWarning, match=r"a\.png: is not an image"):
+        list(detector.predict(tmp_path))
+    with pytest.warns(UserWarning, match=r"a\.png"), pytest.raises(DataError, match=r"no image .*a\.png: is not"):
+        list(detector.predict(tmp_path / "a.png"))
+    with pytest.raises(DataError, match="it is empty"):
+        list(detector.predict([]))
+
+
+def test_an_endless_source_is_detected_on_one_by_one(weights: Path) -> None:
+    made: list[int] = []
+
+    def camera() -> Iterator[Any]:
+        while True:
+            made.append(1)
+            yield np.zeros((9, 9, 3), np.uint8)
+
+    results = Detector(weights, device="cpu").predict(camera())
+    assert [next(results).size_hw for _ in range(3)] == [(9, 9)] * 3
+    assert len(made) < 50
+    results.close()  # type: ignore[attr-defined]
+
+
+def test_a_detector_shows_what_it_is_and_warms_up(weights: Path) -> None:
+    detector = Detector(weights, device="cpu")
+    assert repr(detector) == (
+        f"<Detector {weights}: {detector.metadata.network.name} at 64x64, 2 classes (red, blue), cpu, precision 32>"
+    )
+    detector.warmup(batch_size=2)
 
 
 def test_one_pixel_is_an_image(weights: Path) -> None:

@@ -16,9 +16,9 @@ from tests.darknet.networks import detector_cfg
 from tests.engine.runs import interrupt_after, rows_of, tensors_of
 from tests.engine.shapes import break_image, draw_shapes, quick_config, write_untrained
 from yolo import TrainingProgress, TrainingRun, ValidationProgress
-from yolo.config import OptimizerConfig, TrainConfig, ValConfig
+from yolo.config import OptimizerConfig, PredictConfig, TrainConfig, ValConfig
 from yolo.engine.learner import Learner
-from yolo.engine.python_api import TrainOptions, ValOptions
+from yolo.engine.python_api import PredictOptions, TrainOptions, ValOptions
 from yolo.engine.train import train as train_config
 from yolo.engine.train_log import RunFolder
 from yolo.errors import ConfigError, DataError, GridYoloError
@@ -45,7 +45,12 @@ def members(kind: Any) -> set[Any]:
 
 
 @pytest.mark.parametrize(
-    ("listed", "config", "own"), [(TrainOptions, TrainConfig, {"data"}), (ValOptions, ValConfig, {"weights", "data"})]
+    ("listed", "config", "own"),
+    [
+        (TrainOptions, TrainConfig, {"data"}),
+        (ValOptions, ValConfig, {"weights", "data"}),
+        (PredictOptions, PredictConfig, {"weights", "source"}),
+    ],
 )
 def test_the_options_for_type_checkers_are_those_of_the_command(listed: Any, config: Any, own: set[str]) -> None:
     expected = {name: kind for name, kind in get_type_hints(config).items() if name not in own}

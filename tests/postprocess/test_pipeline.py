@@ -1,6 +1,7 @@
 import math
 from collections.abc import Sequence
 from functools import partial
+from typing import Any
 
 import numpy as np
 import pytest
@@ -45,6 +46,31 @@ def test_the_threshold_is_strict_and_per_class() -> None:
     values = raw(confidence=0.5, class_probs=(0.5, 1.0))
     (found,) = decode(GRID, values, input_hw=SIZE, score_threshold=0.25)
     assert found.labels.tolist() == [1]
+
+
+def kept(**changes: Any) -> list[int]:
+    """Labels of what is kept of `raw()`: one box, which scores 0.4 as class 0 and 0.2 as class 1."""
+    settings = PostprocessSettings(score_threshold=0.0, iou_threshold=0.5, max_detections=10, **changes)
+    (found,) = postprocess(GRID, raw(), [plan_resize(SIZE, SIZE, "stretch")], settings)
+    return found.labels.tolist()
+
+
+def test_classes_that_are_not_wanted_are_left_out() -> None:
+    assert kept() == [0, 1]
+    assert kept(classes=(1,)) == [1]
+    assert kept(classes=(1, 0)) == [0, 1]
+    assert kept(classes=()) == []
+
+
+def test_unwanted_classes_take_no_place_among_the_candidates() -> None:
+    wanted = decode(GRID, raw(), input_hw=SIZE, score_threshold=0.0, max_candidates=1, classes=(1,))
+    assert wanted[0].labels.tolist() == [1]
+
+
+def test_class_agnostic_suppression_keeps_the_best_of_all_classes() -> None:
+    assert kept(class_agnostic=True) == [0]
+    # what is not wanted does not suppress either
+    assert kept(class_agnostic=True, classes=(1,)) == [1]
 
 
 def test_nothing_passes() -> None:

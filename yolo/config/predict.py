@@ -6,12 +6,13 @@ import difflib
 import math
 import re
 from dataclasses import dataclass
-from typing import Final
+from typing import Final, Literal
 
 from yolo.config import options
 from yolo.config.options import check_run_name, require, require_at_least, require_within
 
 SAVE_FORMATS: Final = ("json", "jsonl", "coco", "yolo", "voc", "csv", "crops", "labelstudio", "cvat")
+ColorOrder = Literal["rgb", "bgr"]
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -103,3 +104,20 @@ def saved_formats(words: str) -> tuple[str, ...]:
         hint = f"; did you mean {near[0]}?" if near else ""
         require(word in SAVE_FORMATS, f"--save {words}: {word!r} is not one of {', '.join(SAVE_FORMATS)}{hint}")
     return tuple(found)
+
+
+@dataclass(frozen=True, kw_only=True)
+class DetectConfig:
+    """The options of a call of a detector in Python, but for the classes; see `yolo.engine.detector.DetectOptions`."""
+
+    color: ColorOrder = "rgb"
+    score_threshold: float | str | None = None
+    iou_threshold: float | None = None
+    max_detections: int | None = None
+    class_agnostic: bool = False
+
+    def __post_init__(self) -> None:
+        if not isinstance(self.score_threshold, str):
+            require_within(self, score_threshold=1)
+        require_within(self, iou_threshold=1)
+        require_at_least(self, max_detections=1)

@@ -7,8 +7,11 @@ weights that have none, or for images of another kind.
 
 from __future__ import annotations
 
+import difflib
 import json
 import math
+import operator
+from collections.abc import Sequence
 from dataclasses import replace
 
 import numpy as np
@@ -65,6 +68,41 @@ def choose_settings(
         max_detections=max_detections,
     )
     return replace(settings, class_thresholds=tuple(values.tolist())), _describe(table, chosen, what, default)
+
+
+def chosen_labels(
+    classes: Sequence[str | int] | str | int | None, class_names: Sequence[str]
+) -> tuple[int, ...] | None:
+    """Labels of the classes that are wanted, in ascending order; None, for all, stays None.
+
+    Args:
+        classes: names or labels, also one alone. Text that is no name may be a label, as on the command line.
+        class_names: by label.
+
+    Raises:
+        ConfigError: a class that there is not.
+
+    >>> chosen_labels(["dog", 0], ["cat", "cow", "dog"]), chosen_labels("1", ["cat", "cow", "dog"])
+    ((0, 2), (1,))
+    """
+    if classes is None:
+        return None
+    wanted = [classes] if isinstance(classes, str | int) else classes
+    return tuple(sorted({_label_of(one, class_names) for one in wanted}))
+
+
+def _label_of(wanted: str | int, class_names: Sequence[str]) -> int:
+    if isinstance(wanted, str) and wanted in class_names:
+        return class_names.index(wanted)
+    try:
+        label = operator.index(int(wanted) if isinstance(wanted, str) else wanted)
+    except (TypeError, ValueError):
+        label = -1
+    if 0 <= label < len(class_names) and not isinstance(wanted, bool):
+        return label
+    near = difflib.get_close_matches(str(wanted), class_names, n=1)
+    hint = f"did you mean {near[0]}? " if near else ""
+    raise ConfigError(f"class {wanted!r} is unknown: {hint}the detector's classes are {_list(list(class_names))}")
 
 
 def _choose(

@@ -1,37 +1,50 @@
-"""`open_detector`, `Detector`: the Python interface to a trained detector."""
+"""`Detector`: the Python interface to a trained detector; and `open_detector`, which all commands open one with."""
 
 from __future__ import annotations
 
 import time
-from collections.abc import Sequence
+import warnings
+from collections.abc import Callable, Generator, Iterable, Iterator, Sequence
+from contextlib import closing
+from dataclasses import replace
 from pathlib import Path
+from typing import Any, TypedDict, Unpack, overload
 
 import numpy as np
 import torch
 from numpy.typing import NDArray
+from torch import Tensor
 
+from yolo.config.from_python import make_config
+from yolo.config.predict import ColorOrder, DetectConfig
+from yolo.console import counted, listed
 from yolo.darknet.lookup import WEIGHTS_SUFFIX
 from yolo.engine.darknet import open_darknet
-from yolo.engine.detection_settings import choose_settings
+from yolo.engine.detection_settings import choose_settings, chosen_labels
 from yolo.engine.detector_file import DetectorMetadata, load_detector
 from yolo.engine.environment import choose_device, choose_dtype
+from yolo.engine.image_input import ImageInput, is_batch, load_image, load_images, open_items
 from yolo.engine.result import Result, StageSeconds
-from yolo.errors import ConfigError
+from yolo.engine.start_options import weights_path
+from yolo.errors import ConfigError, DataError, WeightsError, printable
 from yolo.files import expand_home
 from yolo.geometry import place_image, plan_resize
-from yolo.images import read_image
-from yolo.media.items import Frame
+from yolo.media.items import Frame, Item
 from yolo.models.fusion import fuse
 from yolo.models.network import Network
 from yolo.postprocess.pipeline import PostprocessSettings, postprocess
 from yolo.structures import Detections
 
+RUNS = Path("runs")  # where names of runs are looked for: the default of `--runs`
+# Images of a list in one pass of the network. On a CPU a pass of several is hardly faster, and rounds otherwise.
+_BATCH, _CPU_BATCH = 32, 1
+
 
 def open_detector(
     weights: Path, *, cfg: str = "", names: str = "", mapped: bool = False
 ) -> tuple[Network, DetectorMetadata]:
-    """A detector from a `*.safetensors` file or from darknet's files; see `load_detector` and `open_darknet`."""
-    weights = expand_home(weights)
+    """A detector from what `find_weights` finds, or from darknet's files; see `load_detector` and `open_darknet`."""
+    weights = find_weights(weights)
     if cfg or weights.suffix == WEIGHTS_SUFFIX:
         return open_darknet(weights, cfg=cfg, names=names, mapped=mapped)
     if names:
@@ -39,11 +52,53 @@ def open_detector(
     return load_detector(weights)
 
 
+def find_weights(weights: str | Path) -> Path:
+    """The file of a detector: a file is itself, a run folder stands for its best weights.
+
+    A name alone, of which there is no file or run folder here, is that of a run below `runs/`.
+
+    Raises:
+        WeightsError: a folder without weights, or a name that nothing has.
+    """
+    path = expand_home(weights)
+    is_name, run = len(path.parts) == 1, RUNS / path
+    if is_name and run.is_dir() and not (path.is_file() or (path / "weights").is_dir()):
+        path = run
+    if path.is_dir():
+        return weights_path(path)
+    if is_name and not path.suffix and not path.exists():
+        found = sorted(file.parts[1] for file in RUNS.glob("*/weights/best.safetensors"))
+        known = f"; runs with weights are {listed(found)}" if found else ""
+        raise WeightsError(f"{path}: there is no such weights file or run folder, and no run {run}{known}")
+    return path
+
+
+class DetectOptions(TypedDict, total=False):
+    """The options of a call of a detector and of `Detector.predict`; what is not given is as the weights file says."""
+
+    color: ColorOrder
+    """Order of the channels of arrays and tensors: rgb, or bgr as OpenCV reads them."""
+    score_threshold: float | str | None
+    """Keep what scores more than this, 0..1; mostly 0.25. "auto" keeps of each class what scores at least as much as
+    had the best F1 in validation, and the path of a metrics.json what had it there."""
+    iou_threshold: float | None
+    """Suppress what overlaps a better one of its class by more than this IoU, 0..1; mostly 0.5."""
+    max_detections: int | None
+    """Keep at most this many of an image; mostly 300."""
+    classes: Sequence[str | int] | str | int | None
+    """Names or labels of the classes that are wanted; None for all."""
+    class_agnostic: bool
+    """Suppress what overlaps a better one of any class."""
+
+
 class Detector:
-    """A trained detector, ready to be called on images.
+    """A trained detector, ready to be called on images, in several threads at once if you like.
+
+    Pickled, it is its arguments: the other process opens the same file again.
 
     Args:
-        weights: a `*.safetensors` file written by `gridyolo train`, or a darknet `*.weights` file.
+        weights: a `*.safetensors` file written by `gridyolo train`, a run folder, the name of a run below `runs/`, or a
+            darknet `*.weights` file.
         device: auto, cpu, cuda, cuda:1 or mps.
         input_size: side of the input in pixels, a multiple of the network's stride; default: as in training.
         cfg: of a darknet file: its cfg or the name of a shipped network; default: by the file's name.
@@ -55,10 +110,9 @@ class Detector:
         ConfigError: an impossible device, input size, precision or cfg.
 
     Example:
-        detector = Detector("runs/train/weights/best.safetensors")
-        detections = detector("photo.jpg", score_threshold=0.3)
-        for box, score, label in zip(detections.boxes, detections.scores, detections.labels):
-            print(detector.class_names[label], float(score), box.tolist())
+        detector = Detector("runs/train")
+        for found in detector("photo.jpg", score_threshold=0.3):
+            print(found.name, found.score, found.box)
     """
 
     def __init__(
@@ -71,56 +125,127 @@ class Detector:
         names: str = "",
         precision: str = "32",
     ) -> None:
-        network, self.metadata = open_detector(Path(weights), cfg=cfg, names=names, mapped=True)
+        self.path = find_weights(weights).absolute()
+        network, self.metadata = open_detector(self.path, cfg=cfg, names=names, mapped=True)
         self.device = choose_device(device)
         self.input_hw = self.metadata.input_hw if input_size is None else (input_size, input_size)
         self._grid = self.metadata.network.grid(self.input_hw)
         dtype = choose_dtype(precision, self.device)
         self._network = fuse(network, device=self.device, dtype=dtype, release=True)
+        self._options = {
+            "device": device, "input_size": input_size, "cfg": cfg, "names": names, "precision": precision
+        }  # fmt: skip
+        self._version = _version_of(self.path)
 
     @property
     def class_names(self) -> tuple[str, ...]:
         """Name of each label."""
         return self.metadata.class_names
 
-    def __call__(
-        self,
-        image: str | Path | NDArray[np.uint8],
-        *,
-        score_threshold: float | str | None = None,
-        iou_threshold: float | None = None,
-        max_detections: int | None = None,
-    ) -> Result:
-        """Detect on one image.
+    def __repr__(self) -> str:
+        """The file, the network and the classes, in a line."""
+        height, width = self.input_hw
+        classes = counted(len(self.class_names), "class", "classes")
+        return (
+            f"<Detector {printable(self.path)}: {self.metadata.network.name} at {width}x{height}, {classes} "
+            f"({listed(self.class_names)}), {self.device}, precision {self._options['precision']}>"
+        )
+
+    def __reduce__(self) -> tuple[Any, ...]:
+        """What pickle keeps: the path and the options, not the weights."""
+        return _reopen, (self.path, self._options, self._version)
+
+    @overload
+    def __call__(self, image: list[Any] | tuple[Any, ...], **options: Unpack[DetectOptions]) -> list[Result]: ...
+    @overload
+    def __call__(self, image: Tensor, **options: Unpack[DetectOptions]) -> Any: ...  # by its rank
+    @overload
+    def __call__(self, image: ImageInput, **options: Unpack[DetectOptions]) -> Result: ...
+    def __call__(self, image: Any, **options: Unpack[DetectOptions]) -> Result | list[Result]:
+        """Detect on one image, or on each of a list.
 
         Args:
-            image: a file, or (H, W, 3) uint8 RGB (OpenCV's own images are BGR: pass `image[:, :, ::-1]`).
-            score_threshold: keep what scores more than this, 0..1; default: what the file says, mostly 0.25. "auto"
-                keeps of each class what scores at least as much as had the best F1 in validation, and a path of a
-                metrics.json what had it there.
-            iou_threshold: suppress what overlaps a better one of its class by more than this, 0..1; default: what
-                the file says, mostly 0.5.
-            max_detections: keep at most this many; default: what the file says, mostly 300.
+            image: a path, text that begins with http:// or https://, bytes of an image file, a Pillow image, an array
+                (H, W) or (H, W, C), or a tensor (H, W) or (C, H, W); what they may hold is said at `load_image`. Or
+                several: a list or tuple of those, or a tensor (N, C, H, W).
+            options: see `DetectOptions`.
 
         Returns:
-            What was found, in pixels of `image`, by falling score, on the CPU.
+            What was found, in pixels of `image`, by falling score, on the CPU; a list of such for several images.
 
         Raises:
             ImageReadError: a file that cannot be read.
-            ValueError: an array that is not an (H, W, 3) uint8 image.
-            ConfigError: "auto" of weights that gridyolo has not validated.
+            ValueError: an array or tensor that is no image.
+            TypeError: something that is no image at all.
+            ConfigError: an unknown option, value or class, or "auto" of weights that gridyolo has not validated.
         """
-        if isinstance(image, str | Path):
-            frame = Frame(read_image(expand_home(image)), str(image))
-        else:
-            frame = Frame(image, source="")
+        settings, color = self._chosen(options)
+        if is_batch(image):
+            frames = list(load_images(image, color=color))
+            size = _CPU_BATCH if self.device.type == "cpu" else _BATCH
+            return [one for part in _parts(frames, size) for one in self.detect_frames(part, settings)]
+        return self.detect_frames([load_image(image, color=color)], settings)[0]
+
+    def predict(
+        self,
+        source: str | Path | Iterable[ImageInput],
+        *,
+        on_unreadable: Callable[[str, str], object] | None = None,
+        **options: Unpack[DetectOptions],
+    ) -> Iterator[Result]:
+        """Detect on everything that a source gives, one result at a time, however many there are.
+
+        Args:
+            source: what `gridyolo predict --source` takes: an image, a folder, a glob, a video and so on. Or an
+                iterable of such, and of images as a detector is called with, which may be endless.
+            on_unreadable: called with the name and the reason where an image cannot be read; the rest goes on. By
+                default a warning is given.
+            options: see `DetectOptions`.
+
+        Yields:
+            A result for each image or frame, in order, which holds its image.
+
+        Raises:
+            DataError: at once for a source that does not exist, and in the end if nothing could be read.
+            ConfigError: an unknown option, value or class, or "auto" of weights that gridyolo has not validated.
+        """
+        settings, color = self._chosen(options)
+        return self._results(open_items(source, color=color), settings, on_unreadable or _warn)
+
+    def warmup(self, *, batch_size: int = 1) -> None:
+        """Run the network on blank images, so that the first of the user's is not slower than the others."""
+        blank = np.zeros((*self.input_hw, 3), np.uint8)
+        self.detect_batch([blank] * batch_size, self.metadata.predict)
+
+    def _chosen(self, options: DetectOptions) -> tuple[PostprocessSettings, ColorOrder]:
+        """What is to be kept, and the order of channels, of checked options."""
+        others = {name: value for name, value in options.items() if name != "classes"}
+        config = make_config(DetectConfig, others)
         settings, _ = choose_settings(
             self.metadata,
-            score_threshold=score_threshold,
-            iou_threshold=iou_threshold,
-            max_detections=max_detections,
+            score_threshold=config.score_threshold,
+            iou_threshold=config.iou_threshold,
+            max_detections=config.max_detections,
         )
-        return self.detect_frames([frame], settings)[0]
+        labels = chosen_labels(options.get("classes"), self.class_names)
+        return replace(settings, classes=labels, class_agnostic=config.class_agnostic), config.color
+
+    def _results(
+        self, items: Generator[Item], settings: PostprocessSettings, on_unreadable: Callable[[str, str], object]
+    ) -> Iterator[Result]:
+        from yolo.engine.predict import detect_items  # which a call on one image does not need
+
+        num_results, reason = 0, "it is empty"
+        with closing(items):
+            for outcome in detect_items(self, items, settings):
+                if isinstance(outcome, Result):
+                    num_results += 1
+                    yield outcome
+                else:
+                    reason = outcome.reason
+                    on_unreadable(outcome.source, reason)
+        if not num_results:
+            raise DataError(f"the source gave no image that could be read: {reason}")
 
     def detect_frames(self, frames: Sequence[Frame], settings: PostprocessSettings) -> list[Result]:
         """Detect on several images, of any sizes, in one pass of the network; safe in several threads at once."""
@@ -163,3 +288,28 @@ class Detector:
         found = postprocess(self._grid, raw, geometries, settings)
         stages = (placed_at - began, answered_at - placed_at, time.perf_counter() - answered_at)
         return found, StageSeconds(*(seconds / len(images) for seconds in stages))
+
+
+def _parts(frames: Sequence[Frame], size: int) -> Iterator[Sequence[Frame]]:
+    return (frames[start : start + size] for start in range(0, len(frames), size))
+
+
+def _warn(source: str, reason: str) -> None:
+    warnings.warn(reason, stacklevel=2)
+
+
+def _version_of(path: Path) -> tuple[int, int] | None:
+    """What changes when a file does: its size and its time; None if it is gone."""
+    try:
+        status = path.stat()
+    except OSError:
+        return None
+    return status.st_size, status.st_mtime_ns
+
+
+def _reopen(path: Path, options: dict[str, Any], version: tuple[int, int]) -> Detector:
+    """The detector that was pickled."""
+    detector = Detector(path, **options)
+    if _version_of(path) != version:
+        raise WeightsError(f"{path}: has changed since the detector was pickled; open the new one with Detector(...)")
+    return detector

@@ -21,6 +21,7 @@ from yolo.thresholds import ThresholdTable
 from yolo.weights_header import read_metadata
 
 _FORMAT = 2
+_KEPT_SETTINGS = frozenset({"score_threshold", "iou_threshold", "max_detections"})
 
 PREDICT = PostprocessSettings(score_threshold=0.25, iou_threshold=0.5, max_detections=300)
 _VAL = PostprocessSettings(score_threshold=0.001, iou_threshold=0.6, max_detections=300)
@@ -89,8 +90,8 @@ class DetectorMetadata:
 
 
 def _settings(settings: PostprocessSettings) -> dict[str, Any]:
-    """Settings for a file; thresholds by class are chosen when a detector is used, from the table."""
-    return {name: value for name, value in asdict(settings).items() if name != "class_thresholds"}
+    """Settings for a file; the others are chosen when a detector is used."""
+    return {name: value for name, value in asdict(settings).items() if name in _KEPT_SETTINGS}
 
 
 def default_settings(spec: Spec) -> tuple[PostprocessSettings, PostprocessSettings]:

@@ -1,23 +1,25 @@
-"""`yolo.train` and `yolo.validate`: the commands `train` and `val` as functions, with the same options and defaults.
+"""`yolo.train`, `validate`, `predict`: the commands `train`, `val`, `predict` as functions, with the same options.
 
-`TrainOptions` and `ValOptions` list the options for editors and type checkers; the configurations are what counts, and
-a test holds the two together.
+`TrainOptions`, `ValOptions` and `PredictOptions` list the options for editors and type checkers; the configurations are
+what counts, and a test holds them together.
 """
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any, Literal, TypedDict, Unpack
 
 from rich.console import Console
 
-from yolo.config import AugmentConfig, LossConfig, ModelConfig, OptimizerConfig, TrainConfig, ValConfig
+from yolo.config import AugmentConfig, LossConfig, ModelConfig, OptimizerConfig, PredictConfig, TrainConfig, ValConfig
 from yolo.config.from_python import explicit_options, make_config
 from yolo.config.options import BoxPolicy, Precision, Protocol
 from yolo.console import say, stdout
+from yolo.engine import predict as prediction
 from yolo.engine import train as training
 from yolo.engine import validate as validation
+from yolo.engine.predict import PredictionSummary
 from yolo.engine.progress import OnTrainingProgress, OnValidationProgress
 from yolo.engine.start_options import start_defaults
 from yolo.engine.train import TrainingRun
@@ -81,6 +83,26 @@ class ValOptions(TypedDict, total=False):
     max_detections: int | None
     bootstrap: int | None
     report: bool
+    runs: StrPath
+    name: str
+
+
+class PredictOptions(TypedDict, total=False):
+    """The options of `yolo.predict`; what they mean is said at `PredictConfig` and by `gridyolo predict --help`."""
+
+    limit: int | None
+    cfg: StrPath
+    names: StrPath
+    score_threshold: float | StrPath | None
+    min_precision: float | None
+    min_recall: float | None
+    iou_threshold: float | None
+    max_detections: int | None
+    input_size: int | None
+    device: str
+    precision: Precision
+    save_images: bool
+    save: str
     runs: StrPath
     name: str
 
@@ -159,6 +181,38 @@ def validate(
         validation.print_evaluation(run.evaluation, console)
         say(console, f"results: {run.folder}")
     return run
+
+
+def predict(
+    weights: StrPath,
+    source: StrPath | Sequence[StrPath],
+    *,
+    console: Console | None = None,
+    verbose: bool = False,
+    **options: Unpack[PredictOptions],
+) -> PredictionSummary:
+    """Detect on everything that a source gives and write pictures and files, as `gridyolo predict` does.
+
+    To go on with the results in Python, call a `Detector`, or its method `predict`.
+
+    Args:
+        weights: a detector of `gridyolo train`, a run folder, or darknet's weights.
+        source: an image, a folder, a glob, a video and so on; or several, one after the other.
+        console: print there what the command prints.
+        verbose: print it on standard output; by default nothing is printed.
+        options: those of the command line, by name.
+
+    Raises:
+        ConfigError: an unknown option, a value of the wrong type, or options that make no sense together.
+        DataError: a source that does not exist or gives no image.
+        WeightsError: weights that cannot be loaded.
+
+    Example:
+        summary = yolo.predict("runs/train", "holiday.mp4", score_threshold=0.4)
+        print(summary.folder, summary.num_detections)
+    """
+    config = make_config(PredictConfig, {"weights": weights, "source": source, **options})
+    return prediction.predict(config, _console(console, verbose))
 
 
 def _start_defaults(options: Mapping[str, Any]) -> dict[str, Any]:

@@ -38,6 +38,8 @@ class PostprocessSettings:
     iou_threshold: float  # suppress what overlaps a better one of its class by more than this
     max_detections: int  # per image
     class_thresholds: tuple[float, ...] | None = None  # C scores, one a class, that a candidate must reach as well
+    classes: tuple[int, ...] | None = None  # labels that are wanted; None for all
+    class_agnostic: bool = False  # suppress what overlaps a better one of any class
 
     def changed(self, **values: Any) -> PostprocessSettings:
         """These settings with those of the values in place of their own that are not None."""
@@ -64,13 +66,22 @@ def postprocess(
         score_threshold=settings.score_threshold,
         # who asks for more detections than decoding keeps by default gets them
         max_candidates=max(MAX_CANDIDATES, settings.max_detections),
+        classes=settings.classes,
     )
     if settings.class_thresholds is not None:
         # before the limit on their number: what is not wanted of one class takes no place of another
         lowest = torch.tensor(settings.class_thresholds)
         candidates = [found[found.scores >= lowest[found.labels]] for found in candidates]
     return [
-        restore(suppress(found, iou_threshold=settings.iou_threshold, max_detections=settings.max_detections), geometry)
+        restore(
+            suppress(
+                found,
+                iou_threshold=settings.iou_threshold,
+                max_detections=settings.max_detections,
+                class_agnostic=settings.class_agnostic,
+            ),
+            geometry,
+        )
         for found, geometry in zip(candidates, geometries, strict=True)
     ]
 
@@ -82,6 +93,7 @@ def decode(
     input_hw: tuple[int, int],
     score_threshold: float,
     max_candidates: int = MAX_CANDIDATES,
+    classes: tuple[int, ...] | None = None,
 ) -> list[Detections]:
     """Candidates of each image of a batch.
 
@@ -91,6 +103,7 @@ def decode(
         input_hw: height and width of the network's input.
         score_threshold: candidates must score more than this.
         max_candidates: keep at most this many per image, the best ones.
+        classes: labels that are wanted; None for all. Others take no place among the candidates.
 
     Returns:
         One `Detections` per image in pixels of the input, ordered by falling score; equal scores keep the
@@ -100,6 +113,10 @@ def decode(
     height, width = input_hw
     parts = grid.activate_raw(raw.float())
     scores = parts.confidence[..., None] * parts.class_probs[..., None, :]  # (N, S, S, B, C)
+    if classes is not None:
+        unwanted = torch.ones(grid.num_classes, dtype=torch.bool)
+        unwanted[list(classes)] = False
+        scores = scores.masked_fill(unwanted, -torch.inf)  # which passes no threshold
     unit = raw.new_tensor((width, height, width, height), dtype=torch.float32)
     found = []
     for image, flat in enumerate(scores.flatten(1)):
@@ -126,22 +143,26 @@ def _best_passing(flat: Tensor, score_threshold: float) -> Tensor:
     return passing[flat[passing].argsort(descending=True, stable=True)]
 
 
-def suppress(detections: Detections, *, iou_threshold: float, max_detections: int) -> Detections:
+def suppress(
+    detections: Detections, *, iou_threshold: float, max_detections: int, class_agnostic: bool = False
+) -> Detections:
     """Remove every detection that overlaps a better one of its class.
 
     Args:
         detections: K candidates in any order.
         iou_threshold: in [0, 1]; removed is what has an IoU strictly greater than this.
         max_detections: keep at most this many, the best ones.
+        class_agnostic: remove what overlaps a better one of any class.
 
     Returns:
         Detections ordered by falling score; equal scores keep their order.
     """
     best_first = detections[detections.scores.argsort(descending=True, stable=True)]
-    if len(best_first) <= _ONE_CALL_UP_TO and _span(best_first) < _WIDEST_SPAN:
-        kept = _nms_with_offsets(best_first, iou_threshold)
+    rivals = replace(best_first, labels=torch.zeros_like(best_first.labels)) if class_agnostic else best_first
+    if len(rivals) <= _ONE_CALL_UP_TO and _span(rivals) < _WIDEST_SPAN:
+        kept = _nms_with_offsets(rivals, iou_threshold)
     else:
-        kept = _nms_per_class(best_first, iou_threshold)
+        kept = _nms_per_class(rivals, iou_threshold)
     return best_first[kept[:max_detections]]
 
 

@@ -1,0 +1,193 @@
+"""What users of Python call an image, as the (H, W, 3) uint8 RGB that detectors take.
+
+The same picture gives the same pixels however it is given: as a path, an address, the bytes of a file, a Pillow image,
+an array or a tensor. Grey becomes RGB, alpha is dropped, 16 bits become 8 and EXIF orientation is applied, all as
+`read_image` does it. Left out: sources of many images (`yolo.media.sources`).
+"""
+
+from __future__ import annotations
+
+import warnings
+from collections.abc import Generator, Iterable, Iterator
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import torch
+from numpy.typing import NDArray
+from PIL import Image, ImageOps
+from torch import Tensor
+
+from yolo.config.predict import ColorOrder
+from yolo.errors import DataError, ImageReadError
+from yolo.files import expand_home
+from yolo.images import decode_image, read_image
+from yolo.media.items import Frame, Item, Unreadable
+from yolo.media.sources import Source, open_source
+
+ImageInput = str | Path | bytes | Image.Image | NDArray[Any] | Tensor
+
+_ACCEPTED = "a path, an http(s) address, bytes, a Pillow image, a NumPy array or a tensor"
+_ALPHA = 4  # channels of RGBA
+# of Pillow's modes those with numbers beyond a byte: kept for the rules of arrays
+_WIDE_MODES = frozenset({"I;16", "I;16L", "I;16B", "I;16N", "I", "F"})
+
+
+def is_batch(image: object) -> bool:
+    """True for what stands for several images: lists, tuples, and tensors of four dimensions."""
+    return isinstance(image, list | tuple) or (isinstance(image, Tensor) and image.ndim == 4)
+
+
+def load_images(images: Any, *, color: ColorOrder = "rgb") -> Iterator[Frame]:
+    """Each image of a batch, see `is_batch`; errors name its place in it."""
+    for place, image in enumerate(images):
+        try:
+            yield load_image(image, color=color)
+        except (TypeError, ValueError) as error:
+            raise type(error)(f"image {place}: {error}") from error
+
+
+def open_items(source: str | Path | Iterable[ImageInput], *, color: ColorOrder = "rgb") -> Generator[Item]:
+    """What `detect_items` takes, of a source or of an iterable of sources and images.
+
+    Raises:
+        DataError: at once, where a single source cannot be opened; others that cannot are passed on as `Unreadable`.
+    """
+    if isinstance(source, str | Path):
+        return _all_of(open_source(source))
+    if isinstance(source, bytes | bytearray | memoryview | Image.Image) or getattr(source, "ndim", 0) in (2, 3):
+        source = [source]  # type: ignore[list-item]  # what has three dimensions is one image
+    elif not isinstance(source, Iterable):
+        raise TypeError(f"a source is a path, an address or an iterable of images, not {type(source).__name__}")
+    return _each_of(source, color)
+
+
+def _all_of(source: Source) -> Generator[Item]:
+    with source:
+        yield from source
+    for note in source.notes():
+        warnings.warn(note, stacklevel=2)
+
+
+def _each_of(sources: Iterable[ImageInput], color: ColorOrder) -> Generator[Item]:
+    for place, source in enumerate(sources):
+        if not isinstance(source, str | Path):
+            try:
+                yield load_image(source, color=color)
+            except ImageReadError as error:
+                yield Unreadable(f"image {place}", str(error))
+            except (TypeError, ValueError) as error:
+                raise type(error)(f"image {place}: {error}") from error
+            continue
+        try:
+            yield from _all_of(open_source(source))
+        except DataError as error:
+            yield Unreadable(str(source), str(error))
+
+
+def load_image(image: ImageInput, *, color: ColorOrder = "rgb") -> Frame:
+    """Read or convert one image.
+
+    Args:
+        image: one of
+            path of an image file;
+            text that begins with http:// or https://: the image is fetched from there;
+            bytes of an image file;
+            Pillow image of any mode;
+            array (H, W), (H, W, 1), (H, W, 3) or (H, W, 4);
+            tensor (H, W), (1, H, W), (3, H, W) or (4, H, W), on any device.
+            Arrays and tensors are uint8, uint16 (of which the high byte is taken), or floats from 0 to 1.
+        color: order of the channels of arrays and tensors.
+
+    Returns:
+        The image with its path or address, if it has one. An RGB array of bytes is not copied.
+
+    Raises:
+        ImageReadError: a file that cannot be read.
+        ValueError: an array or tensor of another shape, type or range.
+        TypeError: anything else.
+    """
+    if isinstance(image, str | Path):
+        path = expand_home(image)
+        return Frame(read_image(path), source=str(path))
+    if isinstance(image, bytes | bytearray | memoryview):
+        return Frame(decode_image(bytes(image), name="the bytes of an image"), source="")
+    if isinstance(image, Image.Image):
+        return _from_pillow(image)
+    if isinstance(image, Tensor):
+        return Frame(_as_rgb(_channels_last(image), color, what="a tensor", channels_first=True), source="")
+    if isinstance(image, np.ndarray):
+        return Frame(_as_rgb(image, color, what="an array"), source="")
+    raise TypeError(f"an image is {_ACCEPTED}, not {type(image).__name__}{_hint(image)}")
+
+
+def _hint(value: object) -> str:
+    if hasattr(value, "__iter__"):
+        return "; several images are a list or a tuple of those, and detector.predict takes them one by one"
+    return ""
+
+
+def _from_pillow(image: Image.Image) -> Frame:
+    source = str(getattr(image, "filename", "") or "")
+    try:
+        upright = ImageOps.exif_transpose(image)
+        if upright.mode in _WIDE_MODES:
+            values = np.asarray(upright)
+            if upright.mode == "I" and values.min() >= 0 and values.max() <= np.iinfo(np.uint16).max:
+                values = values.astype(np.uint16)  # how Pillow opens some files of 16 bits
+            pixels = _as_rgb(values, "rgb", what=f"a Pillow image of mode {upright.mode}")
+        else:
+            pixels = _as_rgb(np.asarray(upright.convert("RGB")), "rgb", what="a Pillow image")
+    except OSError as error:  # it is decoded only now
+        raise ImageReadError(f"{source or 'a Pillow image'}: cannot be decoded ({error})") from error
+    return Frame(pixels, source=source)
+
+
+def _channels_last(image: Tensor) -> NDArray[Any]:
+    """The values of a tensor (C, H, W) or (H, W) as an array (H, W, C) or (H, W)."""
+    values = image.detach()
+    if values.dtype in (torch.bfloat16, torch.float16):  # NumPy has no bfloat16
+        values = values.float()
+    array: NDArray[Any] = values.cpu().numpy()
+    return array.transpose(1, 2, 0) if array.ndim == 3 else array
+
+
+def _as_rgb(image: NDArray[Any], color: ColorOrder, *, what: str, channels_first: bool = False) -> NDArray[np.uint8]:
+    """An array (H, W) or (H, W, C) of any accepted type as (H, W, 3) uint8 RGB, contiguous."""
+    if image.ndim == 2:
+        image = image[:, :, None]
+    if image.ndim != 3 or image.shape[2] not in (1, 3, _ALPHA) or 0 in image.shape:
+        shape = (*image.shape[2:], *image.shape[:2]) if channels_first else image.shape
+        wanted = "(H, W), or (C, H, W)" if channels_first else "(H, W), or (H, W, C)"
+        raise ValueError(f"{what} must be {wanted} with C 1, 3 or 4, got {shape}{_other_order(shape, channels_first)}")
+    values = _as_bytes(image, what)[:, :, :3]
+    if values.shape[2] == 1:
+        values = np.repeat(values, 3, axis=2)
+    elif color == "bgr":
+        values = values[:, :, ::-1]
+    return np.ascontiguousarray(values)
+
+
+def _other_order(shape: tuple[int, ...], channels_first: bool) -> str:
+    """A hint for what has its channels where the other kind has them, and for several images."""
+    if len(shape) == 4:
+        return "; several images are given as a list: list(images)"
+    place, remedy = (-1, "image.permute(2, 0, 1)") if channels_first else (0, "image.transpose(1, 2, 0)")
+    return f"; did you mean {remedy}?" if len(shape) == 3 and shape[place] in (1, 3, _ALPHA) else ""
+
+
+def _as_bytes(image: NDArray[Any], what: str) -> NDArray[np.uint8]:
+    """Values of 0..255 from those of any accepted type."""
+    if image.dtype == np.uint8:
+        return np.asarray(image, np.uint8)
+    if image.dtype.kind == "u" and image.dtype.itemsize == 2:  # of either byte order
+        return np.asarray(image >> 8).astype(np.uint8)
+    if not np.issubdtype(image.dtype, np.floating):
+        raise ValueError(f"{what} must be uint8, uint16 or float, got {image.dtype}; convert it with .astype('uint8')")
+    low, high = float(image.min()), float(image.max())
+    if not (low >= 0 and high <= 1):  # also where one is NaN
+        raise ValueError(
+            f"{what} of floats must have values from 0 to 1, got {low:g} to {high:g}; "
+            "values from 0 to 255 are given as uint8"
+        )
+    return np.asarray(np.rint(image * 255), np.uint8)

@@ -1,0 +1,221 @@
+"""A `Result` as other programs take it: JSON, COCO records, pandas, supervision, pictures and crops.
+
+Names of keys and columns are those of `gridyolo predict`'s files. pandas, supervision and Pillow's viewers are imported
+where they are asked for.
+"""
+
+from __future__ import annotations
+
+import importlib
+import json
+import math
+import re
+import sys
+from collections.abc import Mapping, Sequence
+from dataclasses import asdict
+from pathlib import Path, PurePath
+from typing import Any, Final
+
+import numpy as np
+import torch
+from numpy.typing import NDArray
+from torch import Tensor
+
+from yolo.detection_sets import xyxy_to_xywh
+from yolo.engine.result import Result, StageSeconds
+from yolo.errors import DataError, GridYoloError, SaveError, printable
+from yolo.files import expand_home
+from yolo.images import IMAGE_SUFFIXES, write_image
+from yolo.structures import Detections
+
+COLUMNS: Final = (
+    *("image", "frame", "time", "width", "height"),
+    *("class", "label", "score", "xmin", "ymin", "xmax", "ymax", "track_id"),
+)
+_IMPOSSIBLE_IN_NAMES = re.compile(r'[<>:"|?*\\/\s]+')
+
+
+def to_dict(result: Result) -> dict[str, Any]:
+    """See `Result.to_dict`; `track_id` is there where objects are tracked, None for an object that is not."""
+    height, width = result.size_hw
+    rows = zip(result.boxes.tolist(), result.scores.tolist(), result.labels.tolist(), strict=True)
+    detections = [
+        {"class": result.class_names[label], "label": label, "score": score, "box": box} for box, score, label in rows
+    ]
+    if result.track_ids is not None:
+        for detection, track_id in zip(detections, result.track_ids.tolist(), strict=True):
+            detection["track_id"] = track_id if track_id >= 0 else None
+    return {
+        "source": result.source,
+        "frame": result.frame,
+        "time": result.time,
+        "fps": result.fps,
+        "width": width,
+        "height": height,
+        "detections": detections,
+        "class_names": list(result.class_names),
+        "category_ids": None if result.category_ids is None else list(result.category_ids),
+        "seconds": asdict(result.seconds),
+    }
+
+
+def from_dict(values: Mapping[str, Any]) -> Result:
+    """See `Result.from_dict`."""
+    try:
+        found = values["detections"]
+        class_names = tuple(values["class_names"])
+        labels = torch.tensor([one["label"] for one in found], dtype=torch.int64)
+        if len(labels) and not 0 <= int(labels.min()) <= int(labels.max()) < len(class_names):
+            raise ValueError(f"labels must be from 0 to {len(class_names) - 1}")
+        tracks = [-1 if one["track_id"] is None else one["track_id"] for one in found if "track_id" in one]
+        return Result(
+            Detections(
+                boxes=torch.tensor([one["box"] for one in found], dtype=torch.float32).reshape(-1, 4),
+                scores=torch.tensor([one["score"] for one in found], dtype=torch.float32),
+                labels=labels,
+                size_hw=(values["height"], values["width"]),
+            ),
+            class_names=class_names,
+            category_ids=None if values["category_ids"] is None else tuple(values["category_ids"]),
+            source=values["source"],
+            frame=values["frame"],
+            time=values["time"],
+            fps=values["fps"],
+            track_ids=torch.tensor(tracks, dtype=torch.int64) if tracks else None,
+            seconds=StageSeconds(**values["seconds"]),
+        )
+    except (KeyError, TypeError, ValueError, RuntimeError, AttributeError) as error:
+        raise DataError(f"these are not the values of Result.to_dict ({type(error).__name__}: {error})") from error
+
+
+def from_json(text: str | bytes) -> Result:
+    """See `Result.from_json`."""
+    try:
+        values = json.loads(text)
+    except ValueError as error:
+        raise DataError(f"this is not the JSON of a result ({error})") from error
+    return from_dict(values)
+
+
+def to_coco(result: Result, image_id: int | str) -> list[dict[str, Any]]:
+    """See `Result.to_coco`; without category ids of a COCO dataset they are label + 1."""
+    boxes = xyxy_to_xywh(result.boxes.cpu().numpy()).tolist()
+    rows = zip(boxes, result.scores.tolist(), result.labels.tolist(), strict=True)
+    return [
+        {
+            "image_id": image_id,
+            "category_id": result.category_ids[label] if result.category_ids else label + 1,
+            "bbox": box,
+            "score": score,
+        }
+        for box, score, label in rows
+    ]
+
+
+def to_dataframe(result: Result) -> Any:
+    """See `Result.to_dataframe`; the columns are `COLUMNS`."""
+    pandas = _import_extra("pandas", "dataframe")
+    height, width = result.size_hw
+    count = len(result)
+    tracks = [] if result.track_ids is None else result.track_ids.tolist()
+    boxes = result.boxes.cpu().numpy()
+    columns: dict[str, Any] = {
+        "image": [result.source] * count,
+        "frame": pandas.array([result.frame] * count, dtype="Int64"),
+        "time": pandas.array([result.time] * count, dtype="Float64"),
+        "width": width,
+        "height": height,
+        "class": result.names,
+        "label": result.labels.cpu().numpy(),
+        "score": result.scores.cpu().numpy(),
+        **dict(zip(("xmin", "ymin", "xmax", "ymax"), boxes.T, strict=True)),
+        "track_id": pandas.array([one if one >= 0 else None for one in tracks] or [None] * count, dtype="Int64"),
+    }
+    return pandas.DataFrame(columns, columns=list(COLUMNS), index=range(count))
+
+
+def to_supervision(result: Result) -> Any:
+    """See `Result.to_supervision`; ids of tracks are `tracker_id`, -1 for none."""
+    supervision = _import_extra("supervision", "supervision")
+    return supervision.Detections(
+        xyxy=result.boxes.cpu().numpy(),
+        confidence=result.scores.cpu().numpy(),
+        class_id=result.labels.cpu().numpy(),
+        tracker_id=None if result.track_ids is None else result.track_ids.cpu().numpy(),
+        data={"class_name": np.array(result.names, dtype=str)},
+    )
+
+
+def _import_extra(name: str, extra: str) -> Any:
+    try:
+        return importlib.import_module(name)
+    except ImportError as error:
+        raise GridYoloError(f"{name} is not installed; install it with: pip install 'gridyolo[{extra}]'") from error
+
+
+def crops(image: NDArray[np.uint8], boxes: Tensor, margin: float) -> list[NDArray[np.uint8]]:
+    """See `Result.crop`: the pixels that a box touches, cut at the edges of the image."""
+    if not 0 <= margin < math.inf:
+        raise ValueError(f"margin must be a share of the box, at least 0, got {margin}")
+    height, width = image.shape[:2]
+    parts = []
+    for x1, y1, x2, y2 in boxes.tolist():
+        left, right = _span(x1, x2, width, margin)
+        top, bottom = _span(y1, y2, height, margin)
+        parts.append(image[top:bottom, left:right].copy())
+    return parts
+
+
+def _span(low: float, high: float, size: int, margin: float) -> tuple[int, int]:
+    """The first pixel that a side of a box touches, and the one after the last; at least one pixel.
+
+    >>> _span(1.2, 3.0, 10, 0.0), _span(2, 6, 7, 0.5), _span(10, 10, 10, 0.0)
+    ((1, 3), (0, 7), (9, 10))
+    """
+    extra = margin * (high - low)
+    first = min(max(math.floor(low - extra), 0), size - 1)
+    return first, min(max(math.ceil(high + extra), first + 1), size)
+
+
+def save_crops(result: Result, parts: Sequence[NDArray[np.uint8]], folder: str | Path) -> list[Path]:
+    """See `Result.save_crops`; what cannot be in the name of a file becomes `_`."""
+    stem = PurePath(result.source or "image").stem
+    if result.frame is not None:
+        stem += f"_{result.frame:06d}"
+    paths = []
+    for number, (name, part) in enumerate(zip(result.names, parts, strict=True), 1):
+        path = expand_home(folder) / _safe_name(name) / f"{_safe_name(stem)}-{number}.jpg"
+        write_image(path, part)
+        paths.append(path)
+    return paths
+
+
+def _safe_name(text: str) -> str:
+    """A name that a file can have.
+
+    >>> _safe_name("a/b: c?"), _safe_name("..")
+    ('a_b_c_', '_')
+    """
+    return _IMPOSSIBLE_IN_NAMES.sub("_", printable(text)).strip(".") or "_"
+
+
+def save_picture(picture: NDArray[np.uint8], path: str | Path) -> Path:
+    """See `Result.save`."""
+    path = expand_home(path)
+    if path.suffix.lower() not in IMAGE_SUFFIXES:
+        raise SaveError(
+            f"{printable(path)}: pictures are saved as {', '.join(sorted(IMAGE_SUFFIXES))}; end the name with one"
+        )
+    write_image(path, picture)
+    return path
+
+
+def show_picture(picture: NDArray[np.uint8]) -> None:
+    """See `Result.show`."""
+    from PIL import Image, ImageShow
+
+    image = Image.fromarray(picture)
+    if "IPython" in sys.modules and (session := sys.modules["IPython"].get_ipython()) and hasattr(session, "kernel"):
+        importlib.import_module("IPython.display").display(image)
+    elif not ImageShow.show(image):
+        raise GridYoloError("no program that shows images was found here; result.save(path) writes the picture")
