@@ -197,7 +197,8 @@ class Detector:
 
         Args:
             source: what `gridyolo predict --source` takes: an image, a folder, a glob, a video and so on. Or an
-                iterable of such, and of images as a detector is called with, which may be endless.
+                iterable of such, and of images as a detector is called with, which may be endless. It is read a few
+                dozen images ahead of the results.
             on_unreadable: called with the name and the reason where an image cannot be read; the rest goes on. By
                 default a warning is given.
             options: see `DetectOptions`.
@@ -233,11 +234,13 @@ class Detector:
     def _results(
         self, items: Generator[Item], settings: PostprocessSettings, on_unreadable: Callable[[str, str], object]
     ) -> Iterator[Result]:
-        from yolo.engine.predict import detect_items  # which a call on one image does not need
+        # which a call on one image does not need
+        from yolo.engine.detect_items import default_workers, detect_items
+        from yolo.engine.workers import Workers
 
         num_results, reason = 0, "it is empty"
-        with closing(items):
-            for outcome in detect_items(self, items, settings):
+        with closing(items), Workers(default_workers(self.device)) as workers:
+            for outcome in detect_items(self, items, settings, workers=workers):
                 if isinstance(outcome, Result):
                     num_results += 1
                     yield outcome
