@@ -59,7 +59,8 @@ class ReportConfig:
     Attributes:
         ground_truth: A COCO json, a CSV file of boxes, a folder of Pascal VOC xml or YOLO txt files, or a dataset YAML.
             It is measured as it is: no box is fixed.
-        detections: A COCO results json, a folder of comp4_det_test_CLASS.txt files, or of YOLO txt files with scores.
+        detections: The detections.json or the run folder of predict, a COCO results json, or a folder of
+            comp4_det_test_CLASS.txt files or of YOLO txt files with scores.
         plus_one: Pascal VOC's protocol: compute widths as xmax - xmin + 1, as its devkit does; --no-plus-one computes
             xmax - xmin, as some programs do.
         bootstrap: Number of resamples behind the intervals; by default chosen by the number of images and objects, and

@@ -11,7 +11,7 @@ from typing import Final, Literal
 from yolo.config import options
 from yolo.config.options import check_run_name, require, require_at_least, require_within
 
-SAVE_FORMATS: Final = ("json", "jsonl", "coco", "yolo", "voc", "csv", "crops", "labelstudio", "cvat")
+SAVE_FORMATS: Final = ("json", "jsonl", "coco", "yolo", "voc", "csv", "crops", "labelstudio", "cvat", "html")
 ColorOrder = Literal["rgb", "bgr"]
 
 
@@ -38,7 +38,7 @@ class PredictConfig:
             0.5, and 0.4 for darknet weights.
         save_images: Write the images or the video with boxes drawn; --no-save-images writes the files of --save only.
         save: What is written of the detections, with commas between: json (detections.json; detections.jsonl for
-            streams), jsonl, coco, yolo, voc, csv, crops, labelstudio, cvat.
+            streams), jsonl, coco, yolo, voc, csv, crops, labelstudio, cvat, html.
     """
 
     weights: options.Weights = ""

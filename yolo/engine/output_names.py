@@ -37,6 +37,7 @@ class OutputNames:
         self._roots = [root for one in sources if (root := _root_of(one)) is not None]
         self._taken: set[str] = set()
         self._videos: dict[str, tuple[str, int]] = {}  # name and latest frame of each video, by source
+        self._video_names: set[str] = set()  # of all, also of those that came again
 
     def of_image(self, source: str | None) -> str:
         """The name for an image: another one with each call."""
@@ -63,12 +64,12 @@ class OutputNames:
             while any(taken.startswith(f"{_key(name)}_") for taken in self._taken):  # it may be called as a frame
                 name = self.of_image(source)
         self._videos[source] = name, frame
+        self._video_names.add(_key(name))
         return f"{name}_{frame:06d}"
 
     def _is_taken(self, name: str) -> bool:
-        frame = _FRAME.fullmatch(name)
-        is_frame = frame is not None and any(frame["video"] == video for video, _ in self._videos.values())
-        return is_frame or _key(name) in self._taken
+        frame = _FRAME.fullmatch(_key(name))
+        return _key(name) in self._taken or (frame is not None and frame["video"] in self._video_names)
 
     def _plain(self, source: str) -> str:
         """The name that the source has, which others may have as well."""

@@ -17,6 +17,7 @@ from yolo.engine.crop_writer import CropWriter
 from yolo.engine.output_names import OutputNames
 from yolo.engine.result import Result
 from yolo.engine.result_writer import ResultWriter, WrittenImage
+from yolo.engine.sheet_writer import SheetWriter
 from yolo.errors import printable
 from yolo.files import table_cell
 from yolo.formats.csv import DETECTION_COLUMNS, csv_text, detection_rows
@@ -24,8 +25,8 @@ from yolo.formats.detections_json import JSON_NAME, LINES_NAME, DetectionsWriter
 from yolo.formats.growing import GrowingFile
 
 _TIME_DECIMALS = 6  # of seconds
-# Formats that cut pixels out of the image; the others need none.
-NEED_IMAGES: Final = frozenset({"crops"})
+# Formats that show pixels of the image; the others need none.
+NEED_IMAGES: Final = frozenset({"crops", "html"})
 
 
 @dataclass(frozen=True, slots=True)
@@ -39,11 +40,16 @@ class RunHeader:
     input_hw: tuple[int, int] | None = None
     settings: Mapping[str, Any] | None = None  # thresholds, of JSON's own types
 
+    @property
+    def sources(self) -> tuple[str, ...]:
+        """The source as given, or several."""
+        return (self.source,) if isinstance(self.source, str) else self.source
+
     def to_json(self) -> dict[str, Any]:
         """Of JSON's own types."""
         return {
             "weights": printable(self.weights),
-            "source": [printable(one) for one in ((self.source,) if isinstance(self.source, str) else self.source)],
+            "source": list(map(printable, self.sources)),
             "class_names": list(map(printable, self.class_names)),
             "category_ids": None if self.category_ids is None else list(self.category_ids),
             "input_size": None if self.input_hw is None else list(self.input_hw),
@@ -110,6 +116,9 @@ def _open_writer(name: str, folder: Path, header: RunHeader) -> ResultWriter:
         return CropWriter(folder / "crops", header.class_names)
     if name == "labelstudio":
         return LabelStudioWriter(folder / "labelstudio", header.class_names, model=Path(header.weights).stem)
+    if name == "html":
+        source = ", ".join(header.sources)
+        return SheetWriter(folder, header.class_names, source=source, weights=header.weights)
     if name == "coco":
         return CocoWriter(folder / "coco", header.class_names, header.category_ids)
     if name == "yolo":
