@@ -28,10 +28,15 @@ def area(boxes: Tensor) -> Tensor:
     return (x2 - x1) * (y2 - y1)
 
 
-def clip_to_image(boxes: Tensor, size_hw: tuple[int, int]) -> Tensor:
-    """Move corners that lie outside [0, width] x [0, height] onto the border."""
-    height, width = size_hw
-    return boxes.clamp_min(0).minimum(boxes.new_tensor((width, height, width, height)))
+def clip_to_image(boxes: Tensor, size_hw: tuple[int, int] | Tensor) -> Tensor:
+    """Move corners that lie outside [0, width] x [0, height] onto the border.
+
+    Args:
+        boxes: (…, 4).
+        size_hw: of the image; or a tensor (…, 2) with that of each box.
+    """
+    height, width = torch.as_tensor(size_hw, dtype=boxes.dtype, device=boxes.device).unbind(-1)
+    return boxes.clamp_min(0).minimum(torch.stack((width, height, width, height), dim=-1))
 
 
 def iou(a: Tensor, b: Tensor) -> Tensor:

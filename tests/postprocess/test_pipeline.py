@@ -1,6 +1,4 @@
-import math
 from collections.abc import Sequence
-from functools import partial
 from typing import Any
 
 import numpy as np
@@ -12,7 +10,6 @@ from hypothesis import strategies as st
 from yolo.boxes import iou
 from yolo.geometry import ResizeMode, place_boxes, plan_resize
 from yolo.grid import GridParts, GridSpec
-from yolo.postprocess import pipeline
 from yolo.postprocess.pipeline import MAX_CANDIDATES, PostprocessSettings, decode, postprocess, restore, suppress
 from yolo.structures import Detections, GroundTruth
 
@@ -164,21 +161,34 @@ def test_empty_and_max_detections() -> None:
     assert found.scores.tolist() == pytest.approx([0.4, 0.3])
 
 
-@pytest.mark.parametrize("one_call_up_to", [0, 10**6])
 @settings(max_examples=40, deadline=None)
 @given(seed=st.integers(0, 10**6), count=st.integers(0, 40), threshold=st.floats(0, 1))
-def test_equals_the_definition(one_call_up_to: int, seed: int, count: int, threshold: float) -> None:
+def test_equals_the_definition(seed: int, count: int, threshold: float) -> None:
     torch.manual_seed(seed)
     corner = torch.rand(count, 2) * 40
     boxes = torch.cat((corner, corner + 1 + torch.rand(count, 2) * 40), dim=1)
     scores = (torch.rand(count) * 8).round() / 8  # many ties
     found = Detections(boxes, scores, torch.randint(0, 3, (count,)), (100, 100))
-    with pytest.MonkeyPatch.context() as patch:
-        patch.setattr(pipeline, "_ONE_CALL_UP_TO", one_call_up_to)
-        kept = suppress(found, iou_threshold=threshold, max_detections=1000)
+    kept = suppress(found, iou_threshold=threshold, max_detections=1000)
     expected = found[torch.tensor(slow_suppress(found, threshold), dtype=torch.int64)]
     assert torch.equal(kept.boxes, expected.boxes)
     assert torch.equal(kept.labels, expected.labels)
+
+
+def test_a_batch_gives_what_its_images_give() -> None:
+    torch.manual_seed(0)
+    values = torch.rand(5, 2, 2, GRID.depth)
+    GRID.split(values).confidence[1] = 0  # an image with nothing
+    geometries = [plan_resize((50 + 10 * index, 70), SIZE, "letterbox") for index in range(5)]
+    limits = PostprocessSettings(score_threshold=0.1, iou_threshold=0.3, max_detections=3)
+    together = postprocess(GRID, values, geometries, limits)
+    for index, found in enumerate(together):
+        (alone,) = postprocess(GRID, values[index : index + 1], [geometries[index]], limits)
+        assert found.size_hw == alone.size_hw == (50 + 10 * index, 70)
+        assert torch.equal(found.boxes, alone.boxes)
+        assert torch.equal(found.scores, alone.scores)
+        assert torch.equal(found.labels, alone.labels)
+    assert [len(found) for found in together] == [3, 0, 3, 1, 2]
 
 
 @given(
@@ -204,25 +214,3 @@ def test_what_lies_in_the_padding_is_dropped_and_the_rest_is_clipped() -> None:
     found = Detections(boxes, torch.tensor([0.9, 0.8]), torch.zeros(2, dtype=torch.int64), (64, 64))
     restored = restore(found, geometry)
     assert restored.boxes.tolist() == [[0.0, 0.0, 100.0, 50.0]]
-
-
-@pytest.mark.parametrize(
-    ("count", "span", "expected"),
-    [(2000, 100.0, "_nms_with_offsets"), (2001, 100.0, "_nms_per_class"), (5, 0.9e7, "_nms_with_offsets"),
-     (5, 1.1e7, "_nms_per_class"), (5, math.nan, "_nms_per_class")],
-)  # fmt: skip
-def test_which_way_candidates_are_suppressed(
-    count: int, span: float, expected: str, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    used = []
-
-    def recorded(name: str, found: Detections, _: float) -> torch.Tensor:
-        used.append(name)
-        return torch.arange(len(found))
-
-    for name in ("_nms_with_offsets", "_nms_per_class"):
-        monkeypatch.setattr(pipeline, name, partial(recorded, name))
-    boxes = torch.tensor([0.0, 0, 1, 1]).repeat(count, 1)
-    boxes[0, 2] = span
-    suppress(Detections(boxes, torch.ones(count), torch.zeros(count).long(), (9, 9)), iou_threshold=0, max_detections=9)
-    assert used == [expected]

@@ -1,8 +1,9 @@
 """From the network's `raw` tensor to detections in pixels of the original image: decode, suppress, restore.
 
 Decoding: score = confidence x class probability, and every class of a box whose score passes is a candidate of its own.
-Suppression is per class. Restoring undoes the letterbox or stretch. All of it runs on the CPU: it is many small steps,
-which there cost less than their launches on a GPU would.
+Suppression is per class. Restoring undoes the letterbox or stretch. A batch takes every step together, on the CPU: they
+are many small steps, which there cost less than their launches on a GPU would. A GPU is waited for once, when `raw` is
+copied, and no step asks it how many candidates there are.
 
 Shape letters: N batch, S grid side, B predictors per cell, C classes, P = S·S·B predictors, K candidates.
 """
@@ -15,19 +16,16 @@ from typing import Any
 
 import numpy as np
 import torch
+from numpy.typing import NDArray
 from torch import Tensor
-from torchvision.ops import nms
 
 from yolo.boxes import clip_to_image
 from yolo.grid import GridParts, GridSpec
+from yolo.postprocess.suppression import suppress_batch
 from yolo.structures import Detections, ImageGeometry
 
 # Far more than an image has objects, few enough for a quick suppression.
 MAX_CANDIDATES = 4096
-# Few candidates: moving classes apart and one call is faster. Many: one call per class is quadratic in less.
-_ONE_CALL_UP_TO = 2000
-# Beyond this many pixels, moving classes apart would cost even float64 boxes digits that decide.
-_WIDEST_SPAN = 1e7
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -59,7 +57,7 @@ def postprocess(
     """
     if not geometries:
         return []
-    candidates = decode(
+    found = _decode(
         grid,
         raw.float().cpu(),
         input_hw=geometries[0].input_hw,
@@ -71,19 +69,40 @@ def postprocess(
     if settings.class_thresholds is not None:
         # before the limit on their number: what is not wanted of one class takes no place of another
         lowest = torch.tensor(settings.class_thresholds)
-        candidates = [found[found.scores >= lowest[found.labels]] for found in candidates]
-    return [
-        restore(
-            suppress(
-                found,
-                iou_threshold=settings.iou_threshold,
-                max_detections=settings.max_detections,
-                class_agnostic=settings.class_agnostic,
-            ),
-            geometry,
-        )
-        for found, geometry in zip(candidates, geometries, strict=True)
-    ]
+        found = found[found.scores >= lowest[found.labels]]
+    kept = suppress_batch(
+        found.boxes,
+        found.scores,
+        torch.zeros_like(found.labels) if settings.class_agnostic else found.labels,
+        found.counts(len(geometries)),
+        iou_threshold=settings.iou_threshold,
+        max_detections=settings.max_detections,
+    )
+    return _restore(found[torch.cat(kept)], geometries)
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class _Candidates:
+    """Candidates of all images of a batch, image after image, each image by falling score."""
+
+    boxes: Tensor  # (K, 4) float32 xyxy
+    scores: Tensor  # (K,) float32
+    labels: Tensor  # (K,) int64
+    image: Tensor  # (K,) int64, which image of the batch
+
+    def __getitem__(self, index: Tensor) -> _Candidates:
+        return _Candidates(self.boxes[index], self.scores[index], self.labels[index], self.image[index])
+
+    def counts(self, num_images: int) -> list[int]:
+        """How many each image has, N numbers."""
+        counts: list[int] = self.image.bincount(minlength=num_images).tolist()
+        return counts
+
+    def split(self, sizes_hw: Sequence[tuple[int, int]]) -> list[Detections]:
+        """One `Detections` per image, N sizes."""
+        counts = self.counts(len(sizes_hw))
+        columns = (column.split(counts) for column in (self.boxes, self.scores, self.labels))
+        return [Detections(*own, size_hw) for *own, size_hw in zip(*columns, sizes_hw, strict=True)]
 
 
 def decode(
@@ -110,37 +129,66 @@ def decode(
         order row, column, predictor, class. Boxes may reach beyond the input: suppression compares what the
         network answered, as darknet's does.
     """
+    found = _decode(
+        grid,
+        raw.float(),
+        input_hw=input_hw,
+        score_threshold=score_threshold,
+        max_candidates=max_candidates,
+        classes=classes,
+    )
+    return found.split([input_hw] * len(raw))
+
+
+def _decode(
+    grid: GridSpec,
+    raw: Tensor,
+    *,
+    input_hw: tuple[int, int],
+    score_threshold: float,
+    max_candidates: int,
+    classes: tuple[int, ...] | None,
+) -> _Candidates:
+    """The candidates of `decode` together."""
     height, width = input_hw
-    parts = grid.activate_raw(raw.float())
+    parts = grid.activate_raw(raw)
     scores = parts.confidence[..., None] * parts.class_probs[..., None, :]  # (N, S, S, B, C)
     if classes is not None:
         unwanted = torch.ones(grid.num_classes, dtype=torch.bool)
         unwanted[list(classes)] = False
         scores = scores.masked_fill(unwanted, -torch.inf)  # which passes no threshold
-    unit = raw.new_tensor((width, height, width, height), dtype=torch.float32)
-    found = []
-    for image, flat in enumerate(scores.flatten(1)):
-        chosen = _best_passing(flat, score_threshold)[:max_candidates]  # (K)
-        # numpy's is one step where torch's is a dozen; post-processing is on the CPU
-        places = np.unravel_index(chosen.numpy(), tuple(scores.shape[1:]))
-        row, col, predictor, label = (torch.from_numpy(place) for place in places)  # each (K)
-        # only the boxes of candidates are decoded: they are few among all predictors
-        own = GridParts(
-            offset_xy=parts.offset_xy[image, row, col, predictor][:, None],  # (K, 1, 2)
-            size_wh=parts.size_wh[image, row, col, predictor][:, None],
-            confidence=parts.confidence[image, row, col, predictor][:, None],
-            class_probs=parts.class_probs[image, row, col],
-        )
-        boxes = grid.decode_cells(own, row=row, col=col).squeeze(1) * unit  # (K, 4)
-        found.append(Detections(boxes=boxes, scores=flat[chosen], labels=label, size_hw=input_hw))
-    return found
+    chosen = _best_passing(scores, score_threshold, max_candidates)  # (K)
+    # numpy's is one step where torch's is a dozen; post-processing is on the CPU
+    places = np.unravel_index(chosen, tuple(scores.shape))
+    image, row, col, predictor, label = (torch.from_numpy(place) for place in places)  # each (K)
+    # only the boxes of candidates are decoded: they are few among all predictors
+    own = GridParts(
+        offset_xy=parts.offset_xy[image, row, col, predictor][:, None],  # (K, 1, 2)
+        size_wh=parts.size_wh[image, row, col, predictor][:, None],
+        confidence=parts.confidence[image, row, col, predictor][:, None],
+        class_probs=parts.class_probs[image, row, col],
+    )
+    unit = raw.new_tensor((width, height, width, height))
+    boxes = grid.decode_cells(own, row=row, col=col).squeeze(1) * unit  # (K, 4)
+    return _Candidates(boxes, scores.flatten()[torch.from_numpy(chosen)], label, image)
 
 
-def _best_passing(flat: Tensor, score_threshold: float) -> Tensor:
-    """Indices of the scores above the threshold, the best first, equal ones in their order."""
+def _best_passing(scores: Tensor, score_threshold: float, most: int) -> NDArray[np.intp]:
+    """Flat indices of the scores (N, ...) above the threshold, image after image, the best first, equal ones in order.
+
+    Args:
+        scores: of all images.
+        score_threshold: what passes is higher.
+        most: at most this many of an image, the best.
+    """
+    flat = scores.numpy().reshape(-1)
     # a network whose answers overflow (darknet's batch norms in their first updates) has not found anything
-    passing = torch.nonzero((flat > score_threshold) & flat.isfinite()).squeeze(1)
-    return passing[flat[passing].argsort(descending=True, stable=True)]
+    passing = np.flatnonzero((flat > score_threshold) & np.isfinite(flat))
+    image = passing // max(1, scores[0].numel()) if len(scores) else passing
+    order = np.lexsort((-flat[passing], image))  # keeps the order of equal ones
+    passing, image = passing[order], image[order]
+    rank = np.arange(len(image)) - np.searchsorted(image, image)
+    return passing[rank < most]
 
 
 def suppress(
@@ -158,38 +206,15 @@ def suppress(
         Detections ordered by falling score; equal scores keep their order.
     """
     best_first = detections[detections.scores.argsort(descending=True, stable=True)]
-    rivals = replace(best_first, labels=torch.zeros_like(best_first.labels)) if class_agnostic else best_first
-    if len(rivals) <= _ONE_CALL_UP_TO and _span(rivals) < _WIDEST_SPAN:
-        kept = _nms_with_offsets(rivals, iou_threshold)
-    else:
-        kept = _nms_per_class(rivals, iou_threshold)
-    return best_first[kept[:max_detections]]
-
-
-def _span(detections: Detections) -> float:
-    """Width of the range of all coordinates; NaN where one of them is not finite."""
-    if not len(detections):
-        return 0.0
-    low, high = detections.boxes.aminmax()
-    return float(high) - float(low)
-
-
-def _nms_with_offsets(best_first: Detections, iou_threshold: float) -> Tensor:
-    """All classes at once: each class is moved to a place of its own, where no other class can overlap it."""
-    # float64, because an offset of many image sizes would cost float32 boxes their last digits
-    boxes = best_first.boxes.double()
-    moved = boxes + (best_first.labels * (_span(best_first) + 1))[:, None]
-    kept: Tensor = nms(moved, best_first.scores.double(), iou_threshold)
-    return kept.sort().values
-
-
-def _nms_per_class(best_first: Detections, iou_threshold: float) -> Tensor:
-    kept = []
-    for label in best_first.labels.unique():
-        members = torch.nonzero(best_first.labels == label).squeeze(1)
-        boxes, scores = best_first.boxes[members].double(), best_first.scores[members].double()
-        kept.append(members[nms(boxes, scores, iou_threshold)])
-    return torch.cat([best_first.labels[:0], *kept]).sort().values
+    (kept,) = suppress_batch(
+        best_first.boxes,
+        best_first.scores,
+        torch.zeros_like(best_first.labels) if class_agnostic else best_first.labels,
+        [len(best_first)],
+        iou_threshold=iou_threshold,
+        max_detections=max_detections,
+    )
+    return best_first[kept]
 
 
 def restore(detections: Detections, geometry: ImageGeometry) -> Detections:
@@ -197,8 +222,15 @@ def restore(detections: Detections, geometry: ImageGeometry) -> Detections:
 
     Detections that lay wholly in the padding are dropped: nothing of them is left on the image.
     """
-    offset = detections.boxes.new_tensor(geometry.offset_xy * 2)
-    scale = detections.boxes.new_tensor(geometry.scale_xy * 2)
-    boxes = clip_to_image((detections.boxes - offset) / scale, geometry.original_hw)
+    of_one = torch.zeros_like(detections.labels)
+    (restored,) = _restore(_Candidates(detections.boxes, detections.scores, detections.labels, of_one), [geometry])
+    return restored
+
+
+def _restore(found: _Candidates, geometries: Sequence[ImageGeometry]) -> list[Detections]:
+    """`restore` of a batch."""
+    numbers = [(*one.offset_xy * 2, *one.scale_xy * 2, *one.original_hw) for one in geometries]
+    offset, scale, size_hw = torch.tensor(numbers, dtype=torch.float32)[found.image].split((4, 4, 2), dim=1)
+    boxes = clip_to_image((found.boxes - offset) / scale, size_hw)
     on_image = (boxes[:, 2:] > boxes[:, :2]).all(dim=1)
-    return Detections(boxes, detections.scores, detections.labels, geometry.original_hw)[on_image]
+    return replace(found, boxes=boxes)[on_image].split([one.original_hw for one in geometries])
