@@ -83,7 +83,8 @@ def test_what_is_far_apart_costs_one_call_an_image(monkeypatch: pytest.MonkeyPat
 
     def counted(boxes: Tensor, scores: Tensor, threshold: float) -> Tensor:
         calls.append(len(boxes))
-        return nms(boxes, scores, threshold)
+        kept: Tensor = nms(boxes, scores, threshold)
+        return kept
 
     monkeypatch.setattr(suppression, "nms", counted)
     boxes = torch.rand(12, 4) * 320

@@ -102,7 +102,10 @@ class _Candidates:
         """One `Detections` per image, N sizes."""
         counts = self.counts(len(sizes_hw))
         columns = (column.split(counts) for column in (self.boxes, self.scores, self.labels))
-        return [Detections(*own, size_hw) for *own, size_hw in zip(*columns, sizes_hw, strict=True)]
+        return [
+            Detections(boxes, scores, labels, size_hw)
+            for boxes, scores, labels, size_hw in zip(*columns, sizes_hw, strict=True)
+        ]
 
 
 def decode(
