@@ -14,7 +14,7 @@ from PIL import Image
 from yolo.errors import ConfigError, DataError, ImageReadError
 from yolo.images import write_image
 from yolo.media.items import Frame, ImageFile, Item, Reading, SourceOptions, Unreadable
-from yolo.media.sources import open_source
+from yolo.media.sources import open_source, shown_source
 from yolo.media.streams import Stream
 from yolo.media.video_read import FrameChoice
 from yolo.media.video_write import VideoWriter
@@ -428,3 +428,8 @@ def test_one_screen(monkeypatch: pytest.MonkeyPatch) -> None:
         pytest.skip("this machine has no screen")
     with open_source("screen", SourceOptions(limit=1)) as source:
         assert frames_of(source)[0].image.shape[2] == 3
+
+
+def test_sources_are_shown_without_passwords() -> None:
+    assert shown_source("rtsp://me:secret@10.0.0.5/1") == ("rtsp://me:***@10.0.0.5/1",)
+    assert shown_source(("a:b@c.jpg", "0")) == ("a:b@c.jpg", "0")

@@ -23,7 +23,7 @@ from yolo.engine.workers import Workers
 from yolo.errors import DataError
 from yolo.files import new_folder
 from yolo.media.items import SourceOptions, Unreadable
-from yolo.media.sources import open_source
+from yolo.media.sources import open_source, shown_source
 from yolo.media.video_read import FrameChoice
 from yolo.postprocess.pipeline import PostprocessSettings
 from yolo.process import stop_request
@@ -88,7 +88,9 @@ def predict(config: PredictConfig, console: Console | None = None) -> Prediction
         if stop:
             raise KeyboardInterrupt
         if first is None:  # leaves no run folder behind
-            raise DataError(f"source {config.source}: no image could be read; {unreadable[0].reason}")
+            raise DataError(
+                f"source {', '.join(shown_source(config.source))}: no image could be read; {unreadable[0].reason}"
+            )
         folder = new_folder(Path(config.runs), config.name)
         outputs = _Outputs(
             PredictionSummary(folder),
@@ -132,7 +134,7 @@ def _open_files(
     config: PredictConfig, detector: Detector, settings: PostprocessSettings, folder: Path, first: Result
 ) -> PredictionFiles:
     header = RunHeader(
-        source=config.source,
+        source=shown_source(config.source),
         weights=config.weights,
         class_names=first.class_names,
         category_ids=first.category_ids,

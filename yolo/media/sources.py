@@ -125,6 +125,11 @@ def open_source(source: str | Path | Sequence[str | Path], options: SourceOption
     return Source(_read(parts, reading), reading, sum(known) if len(known) == len(totals) else None)
 
 
+def shown_source(source: str | Sequence[str]) -> tuple[str, ...]:
+    """The words of a source as outputs may show them: printable, and addresses without their passwords."""
+    return tuple(printable(shown_address(word)) for word in ([source] if isinstance(source, str) else source))
+
+
 def _read(parts: Mapping[str, Part], reading: Reading) -> Generator[Item]:
     streams = []
     for word, part in parts.items():
