@@ -95,7 +95,9 @@ def predict(config: PredictConfig, console: Console | None = None) -> Prediction
         outputs = _Outputs(
             PredictionSummary(folder),
             files=stack.enter_context(closing(_open_files(config, detector, settings, folder, first))),
-            pictures=stack.enter_context(closing(PictureWriter(folder, config.source))) if config.save_images else None,
+            pictures=stack.enter_context(closing(PictureWriter(folder, config.source, frames=frames)))
+            if config.save_images
+            else None,
             console=console,
         )
         # steps that need the results in order, such as tracking, belong here
@@ -103,7 +105,7 @@ def predict(config: PredictConfig, console: Console | None = None) -> Prediction
         for outcome, picture in _drawn(in_order, outputs.pictures, workers):
             outputs.add(outcome, picture)
         outputs.summary.interrupted = stop.signal_name
-    outputs.summary.notes = items.notes()
+    outputs.summary.notes = items.notes() + (outputs.pictures.notes if outputs.pictures else [])
     outputs.summary.written = outputs.files.summary()
     return outputs.summary
 

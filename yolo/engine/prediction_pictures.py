@@ -2,8 +2,7 @@
 
 from __future__ import annotations
 
-from contextlib import ExitStack
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from pathlib import Path
 
 from yolo.arrays import UInt8
@@ -11,7 +10,15 @@ from yolo.engine.output_names import OutputNames
 from yolo.engine.result import Result
 from yolo.images import write_image
 from yolo.media.drawing import draw_detections
-from yolo.media.video_write import VideoWriter
+from yolo.media.video_read import ALL_FRAMES, FrameChoice
+from yolo.media.video_write import VideoWriter, has_pyav, video_suffix
+
+_MAX_JPEG_SIDE = 65_500  # pixels; the encoder takes no more
+_STREAM_SECONDS = 3600.0  # in a file: the index of a video is kept in memory while it is written
+_WITHOUT_PYAV = (
+    "videos are written as WebM, without the sound of their sources and with times rounded to a frame; "
+    "pip install 'gridyolo[video]' for MP4 with both, in a fraction of the time"
+)
 
 
 @dataclass(frozen=True, slots=True)
@@ -22,20 +29,45 @@ class Picture:
     image: UInt8  # (H, W, 3) RGB, with boxes
 
 
+@dataclass(slots=True)
+class _OpenVideo:
+    """A video that is being written."""
+
+    writer: VideoWriter
+    is_file: bool  # its source is a file, not a stream
+    last_frame: int
+    start: float = field(default=0.0)  # time of its first frame
+
+
 class PictureWriter:
     """Draws results and writes them into a folder: image files under their names, one video file per video.
 
-    `draw` keeps no state and may run in any thread; `add` takes the drawn results in order, from one thread.
+    `draw` keeps no state and may run in any thread; `add` takes the drawn results in order, from one thread. Several
+    streams may take turns. A stream starts a new file every hour.
+
+    Args:
+        folder: where the files are written.
+        source: of the run, by which files are named.
+        frames: which of a video's frames come.
+
+    Attributes:
+        notes: what is to be said at the end of the run.
     """
 
-    def __init__(self, folder: Path, source: str | tuple[str, ...] = ()) -> None:
-        self._folder, self._names = folder, OutputNames(source)
-        self._open_video = ExitStack()
-        self._video: VideoWriter | None = None
+    def __init__(self, folder: Path, source: str | tuple[str, ...] = (), *, frames: FrameChoice = ALL_FRAMES) -> None:
+        self._folder, self._names, self._frames = folder, OutputNames(source), frames
+        self._videos: dict[str, _OpenVideo] = {}
+        self.notes: list[str] = []
 
     def close(self) -> None:
-        """Finish the video, also when interrupted: the frames so far are a video."""
-        self._open_video.close()
+        """Finish the videos, also when interrupted: the frames so far are a video."""
+        try:
+            while self._videos:
+                self._finish(next(iter(self._videos)))
+        finally:
+            for video in self._videos.values():  # one could not be finished: the others are
+                video.writer.__exit__(None, None, None)
+            self._videos.clear()
 
     def draw(self, result: Result) -> Picture:
         """Draw the boxes of a result, which has its image."""
@@ -44,14 +76,49 @@ class PictureWriter:
 
     def add(self, picture: Picture) -> str:
         """Write a drawn result; the name of the file in the folder."""
+        if picture.result.frame is None:
+            return self._add_image(picture)
+        source = picture.result.source or "video"
+        video = self._videos.get(source)
+        if video is None or not self._continues(video, picture.result):
+            video = self._begin(source, picture)
+        video.writer.write(picture.image, picture.result.time)
+        video.last_frame = picture.result.frame
+        return video.writer.path.name
+
+    def _add_image(self, picture: Picture) -> str:
+        stem, suffix = self._names.of_image(picture.result.source), ".jpg"
+        if max(picture.image.shape) > _MAX_JPEG_SIDE:
+            suffix = ".png"
+            height, width = picture.image.shape[:2]
+            self.notes.append(f"{stem}.png: written as PNG, because a JPEG cannot have {width} x {height} pixels")
+        write_image(self._folder / (stem + suffix), picture.image)
+        return stem + suffix
+
+    def _continues(self, video: _OpenVideo, result: Result) -> bool:
+        assert result.frame is not None
+        is_full = not video.is_file and (result.time or 0.0) - video.start >= _STREAM_SECONDS
+        return result.frame > video.last_frame and not is_full
+
+    def _begin(self, source: str, picture: Picture) -> _OpenVideo:
         result, (height, width) = picture.result, picture.image.shape[:2]
-        if result.frame is None:
-            name = self._names.of_image(result.source) + ".jpg"
-            write_image(self._folder / name, picture.image)
-            return name
-        if self._video is None or result.frame == 0:
-            self.close()
-            path = self._folder / (self._names.of_image(result.source or "video") + ".mp4")
-            self._video = self._open_video.enter_context(VideoWriter(path, fps=result.fps, size_hw=(height, width)))
-        self._video.write(picture.image)
-        return self._video.path.name
+        is_file = Path(source).is_file()
+        for other in [name for name, open_one in self._videos.items() if name == source or open_one.is_file]:
+            self._finish(other)  # files come one after the other
+        if not has_pyav() and _WITHOUT_PYAV not in self.notes:
+            self.notes.append(_WITHOUT_PYAV)
+        writer = VideoWriter(
+            self._folder / (self._names.of_image(source) + video_suffix()),
+            fps=self._frames.rate(result.fps),
+            size_hw=(height, width),
+            sound=Path(source) if is_file else None,
+        )
+        writer.__enter__()
+        self._videos[source] = _OpenVideo(writer, is_file, -1, result.time or 0.0)
+        return self._videos[source]
+
+    def _finish(self, source: str) -> None:
+        writer = self._videos.pop(source).writer
+        writer.__exit__(None, None, None)
+        if writer.note:
+            self.notes.append(writer.note)

@@ -60,6 +60,12 @@ class FrameChoice:
         seconds = float(every[:-1]) if every.endswith("s") else None
         return cls(start=start or 0.0, end=end, every_frames=1 if seconds else int(every), every_seconds=seconds)
 
+    def rate(self, fps: float | None) -> float | None:
+        """How many frames of a video come in a second, if it has `fps`; None where it does not say."""
+        if self.every_seconds is not None:
+            return min(1 / self.every_seconds, fps or math.inf)
+        return fps / self.every_frames if fps else None
+
     def next_after(self, index: int, time: float, first: int) -> tuple[int, float]:
         """The least number and time of the frame to take after one that was taken.
 

@@ -1,0 +1,61 @@
+from contextlib import closing
+from pathlib import Path
+
+import numpy as np
+
+from yolo.engine.prediction_pictures import PictureWriter
+from yolo.engine.result import Result
+from yolo.images import read_image, read_size
+from yolo.media.video_read import FrameChoice, read_video
+from yolo.media.video_write import has_pyav, video_suffix
+from yolo.structures import Detections
+
+
+def result(
+    source: str, frame: int | None = None, time: float | None = None, level: int = 90, width: int = 48
+) -> Result:
+    image = np.full((32, width, 3), level, np.uint8)
+    return Result(
+        Detections.empty((32, width)), class_names=("a",), image=image, source=source, frame=frame, time=time, fps=10
+    )
+
+
+def test_images_are_named_for_their_files(tmp_path: Path) -> None:
+    with closing(PictureWriter(tmp_path)) as pictures:
+        names = [pictures.add(pictures.draw(result(source))) for source in ("x/a.png", "y/a.png")]
+    assert names == ["a.jpg", "a-2.jpg"]
+    assert abs(int(read_image(tmp_path / "a.jpg").mean()) - 90) < 3
+    assert pictures.notes == []
+
+
+def test_an_image_too_wide_for_a_jpeg_is_a_png_and_the_next_follows(tmp_path: Path) -> None:
+    with closing(PictureWriter(tmp_path)) as pictures:
+        names = [pictures.add(pictures.draw(result("a.png", width=width))) for width in (70_000, 48)]
+    assert names == ["a.png", "a-2.jpg"]
+    assert read_size(tmp_path / "a.png") == (32, 70_000)
+    assert pictures.notes == ["a.png: written as PNG, because a JPEG cannot have 70000 x 32 pixels"]
+
+
+def test_streams_that_take_turns_have_a_video_each(tmp_path: Path) -> None:
+    with closing(PictureWriter(tmp_path)) as pictures:
+        for frame in range(5):
+            for source, level in (("cam0", 40), ("cam1", 200)):
+                pictures.add(pictures.draw(result(source, frame, frame / 10, level)))
+        # a stream that begins anew, and one that has filled its file
+        pictures.add(pictures.draw(result("cam0", 0, 0.0)))
+        name = pictures.add(pictures.draw(result("cam1", 5, 3600.0)))
+    assert name == f"cam1-2{video_suffix()}"
+    for stem, level, count in (("cam0", 40, 5), ("cam1", 200, 5), ("cam0-2", 90, 1), ("cam1-2", 90, 1)):
+        frames = list(read_video(tmp_path / (stem + video_suffix())))
+        assert len(frames) == count
+        assert all(abs(frame.image.mean() - level) < 6 for frame in frames)
+    assert any("pip install 'gridyolo[video]'" in note for note in pictures.notes) != has_pyav()
+
+
+def test_a_part_of_a_video_keeps_its_pace(tmp_path: Path) -> None:
+    """Every fifth frame of ten a second from 7 s on: two frames a second, from 0 on."""
+    with closing(PictureWriter(tmp_path, frames=FrameChoice(start=7, every_frames=5))) as pictures:
+        for frame in range(70, 90, 5):
+            pictures.add(pictures.draw(result("a.mp4", frame, frame / 10)))
+    frames = list(read_video(tmp_path / f"a{video_suffix()}"))
+    assert [round(frame.time, 2) for frame in frames] == [0, 0.5, 1.0, 1.5]
