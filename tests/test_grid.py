@@ -62,7 +62,7 @@ def test_no_objects() -> None:
 @given(
     st.integers(1, 20),
     st.tuples(st.floats(0, 300), st.floats(0, 200), st.floats(1, 100), st.floats(1, 100)),
-    st.sampled_from(["linear", "logistic"]),
+    st.sampled_from(["linear", "logistic", "wide"]),
 )
 def test_decode_of_encode_is_the_box(side: int, numbers: tuple[float, ...], coding: Coding) -> None:
     grid = spec(coding, side)
@@ -108,6 +108,55 @@ def test_logistic_is_the_sigmoid_of_linear() -> None:
     torch.testing.assert_close(
         logistic.join(logistic.activate(logistic.split(raw))), linear.join(linear.split(raw)).sigmoid()
     )
+
+
+def test_wide_offsets_reach_half_a_cell_beyond_the_cell() -> None:
+    raw = torch.tensor([-40.0, 0.0, 40.0])[:, None].expand(3, 13)
+    wide = spec("wide").activate(spec("wide").split(raw))
+    assert wide.offset_xy[:, 0, 0].tolist() == pytest.approx([-0.5, 0.5, 1.5])
+    assert wide.size_wh[:, 0, 0].tolist() == pytest.approx([0, 0.5, 1])
+    for one, other in zip(wide, spec("wide").activate_raw(raw), strict=True):
+        assert torch.equal(one, other)
+
+
+@pytest.mark.parametrize("coding", ["linear", "logistic", "wide"])
+def test_invert_is_the_inverse_of_activate(coding: Coding) -> None:
+    grid = spec(coding)
+    raw = torch.linspace(-3, 3, 13)
+    torch.testing.assert_close(grid.join(grid.invert(grid.activate(grid.split(raw)))), raw)
+
+
+def test_neighbours_by_hand() -> None:
+    """4x4 cells; centres in the left upper quarter of cell (1, 2), and in the right lower one of the last cell."""
+    owners = spec().encode(torch.tensor([[50.0, 25.0, 60.0, 35.0], [90.0, 90.0, 98.0, 98.0]]), (100, 100))
+    assert owners.offset_xy[0].tolist() == pytest.approx([0.2, 0.2])
+    cells, on_grid = spec().with_neighbours(owners)
+    assert list(zip(cells.row.tolist(), cells.col.tolist(), strict=True)) == [
+        (1, 2),
+        (3, 3),
+        (1, 1),
+        (3, 3),
+        (0, 2),
+        (3, 3),
+    ]
+    assert on_grid.tolist() == [True, True, True, False, True, False]
+    assert cells.offset_xy[2].tolist() == pytest.approx([1.2, 0.2])
+    assert cells.offset_xy[4].tolist() == pytest.approx([0.2, 1.2])
+
+
+@given(st.integers(1, 20), st.tuples(*[st.floats(0, 100)] * 2))
+def test_every_neighbour_stands_for_the_same_box_and_can_answer_it(side: int, centre: tuple[float, float]) -> None:
+    grid = spec("wide", side)
+    x, y = centre
+    box = torch.tensor([[x - 5, y - 5, x + 5, y + 5]], dtype=torch.float64)
+    cells, on_grid = grid.with_neighbours(grid.encode(box, (100, 100)))
+    parts = GridParts(cells.offset_xy[:, None], cells.size_wh[:, None], torch.zeros(3, 1), torch.zeros(3, 3))
+    decoded = grid.decode_cells(parts, row=cells.row, col=cells.col)[:, 0] * 100
+    torch.testing.assert_close(decoded[on_grid], box.expand(int(on_grid.sum()), 4), atol=1e-3, rtol=1e-5)
+    assert on_grid[0]
+    assert ((cells.offset_xy >= -0.5 - 1e-9) & (cells.offset_xy <= 1.5 + 1e-9))[on_grid].all()
+    on_its_own = set(zip(cells.row[on_grid].tolist(), cells.col[on_grid].tolist(), strict=True))
+    assert len(on_its_own) == int(on_grid.sum())
 
 
 @pytest.mark.parametrize(("side", "boxes", "classes"), [(0, 2, 20), (7, 0, 20), (7, 2, 0)])

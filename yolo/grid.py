@@ -5,9 +5,11 @@ from the top), axis 2 its column (x). x and y are the centre's offset in its cel
 size relative to the whole image (the root is what the network answers, as in darknet, so no root is ever
 taken of a prediction; darknet's option sqrt=0 makes them the sizes themselves).
 
-Two codings of the same numbers:
+Three codings of the same numbers:
     linear    the original: the network's outputs are these numbers.
-    logistic  the modern one: a sigmoid of the outputs is.
+    logistic  a sigmoid of the outputs is.
+    wide      likewise, but offsets reach half a cell beyond the cell on each side (2 * sigmoid - 1/2), so that cells
+              beside the one that holds an object's centre can find it as well (`with_neighbours`).
 
 darknet's networks answer with one flat vector of three blocks, each in the order of the cells: all class values,
 all confidences, all boxes. `from_blocks` makes `raw` of that, `to_blocks` is its inverse.
@@ -20,23 +22,25 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from dataclasses import dataclass
-from typing import Literal, NamedTuple
+from typing import Literal, NamedTuple, get_args
 
 import torch
 from torch import Tensor
 
 from yolo.boxes import xyxy_to_cxcywh
 
-Coding = Literal["linear", "logistic"]
+Coding = Literal["linear", "logistic", "wide"]
 
 _XY, _WH, _CONFIDENCE = slice(0, 2), slice(2, 4), 4
 _VALUES_PER_BOX = 5
+_CODINGS = get_args(Coding)
+_BEYOND = 0.5  # cells by which a centre of the wide coding may lie outside its cell
 
 
 class GridParts(NamedTuple):
     """The named parts of `raw`, with its leading axes (…): (N, S, S) for a batch, (T,) for single cells."""
 
-    offset_xy: Tensor  # (…, B, 2) centre in the cell, 0..1
+    offset_xy: Tensor  # (…, B, 2) centre from the cell's corner, in cells: 0..1, or -1/2..3/2 in the wide coding
     size_wh: Tensor  # (…, B, 2) square root (where the grid has `root_sizes`) of width and height over the image's
     confidence: Tensor  # (…, B) Pr(object) * IoU
     class_probs: Tensor  # (…, C) Pr(class | object), one vector for all B boxes of a cell
@@ -66,10 +70,10 @@ class GridSpec:
         for name in ("grid_size", "boxes_per_cell", "num_classes"):
             if getattr(self, name) < 1:
                 raise ValueError(f"{name} must be at least 1, got {getattr(self, name)}")
-        if self.coding not in ("linear", "logistic"):
-            raise ValueError(f"coding must be 'linear' or 'logistic', got {self.coding!r}")
+        if self.coding not in _CODINGS:
+            raise ValueError(f"coding must be one of {', '.join(_CODINGS)}, got {self.coding!r}")
         if self.class_softmax and self.coding != "linear":
-            raise ValueError("class_softmax needs the linear coding: a sigmoid already bounds logistic class values")
+            raise ValueError("class_softmax needs the linear coding: in others a sigmoid bounds the class values")
 
     @property
     def depth(self) -> int:
@@ -142,16 +146,35 @@ class GridSpec:
         class_probs[..., list(labels)] = its.class_probs[..., list(labels.values())]
         return self.join(its._replace(class_probs=class_probs))
 
+    @property
+    def has_logits(self) -> bool:
+        """Whether the network's confidences and class values are logits."""
+        return self.coding != "linear"
+
     def activate(self, parts: GridParts) -> GridParts:
         """From the network's outputs to the numbers they stand for."""
-        if self.coding == "logistic":
-            return GridParts(*(part.sigmoid() for part in parts))
+        if self.has_logits:
+            return self._widen(GridParts(*(part.sigmoid() for part in parts)))
         return parts._replace(class_probs=parts.class_probs.softmax(dim=-1)) if self.class_softmax else parts
 
     def activate_raw(self, raw: Tensor) -> GridParts:
         """The activated parts of `raw` (…, D), faster than `activate` of its `split` for a whole grid."""
         # one pass over contiguous memory
-        return self.split(raw.sigmoid()) if self.coding == "logistic" else self.activate(self.split(raw))
+        return self._widen(self.split(raw.sigmoid())) if self.has_logits else self.activate(self.split(raw))
+
+    def invert(self, parts: GridParts) -> GridParts:
+        """What the network has to answer for these numbers; they are inside the open range of the coding."""
+        if not self.has_logits:
+            return parts
+        if self.coding == "wide":
+            parts = parts._replace(offset_xy=(parts.offset_xy + _BEYOND) / (1 + 2 * _BEYOND))
+        return GridParts(*(part.logit() for part in parts))
+
+    def _widen(self, bounded: GridParts) -> GridParts:
+        """Stretch offsets in 0..1 to the range of the coding."""
+        if self.coding != "wide":
+            return bounded
+        return bounded._replace(offset_xy=bounded.offset_xy * (1 + 2 * _BEYOND) - _BEYOND)
 
     def size_of(self, size_wh: Tensor) -> Tensor:
         """Width and height relative to the image from the part `size_wh`, any shape."""
@@ -178,6 +201,31 @@ class GridSpec:
             offset_xy=torch.stack((x - col, y - row), dim=-1),
             size_wh=size.clamp_min(0).sqrt() if self.root_sizes else size,
         )
+
+    def with_neighbours(self, owners: CellTargets) -> tuple[CellTargets, Tensor]:
+        """Three cells for each object: the owner, the nearer one beside it and the nearer one above or below it.
+
+        Args:
+            owners: (T,) from `encode`.
+
+        Returns:
+            The targets of all owners, of all cells beside them, and of all above or below them, (3·T,), and whether
+            the cell is on the grid, (3·T,) bool. Rows and columns of those that are not are cut to the grid.
+        """
+        last = self.grid_size - 1
+        beside, above = (torch.where(offset < 0.5, -1, 1) for offset in owners.offset_xy.unbind(-1))
+        still = torch.zeros_like(beside)
+        step_col, step_row = torch.cat((still, beside, still)), torch.cat((still, still, above))
+        col, row = owners.col.repeat(3) + step_col, owners.row.repeat(3) + step_row
+        on_grid = (col >= 0) & (col <= last) & (row >= 0) & (row <= last)
+        step = torch.stack((step_col, step_row), dim=-1)
+        targets = CellTargets(
+            row=row.clamp(0, last),
+            col=col.clamp(0, last),
+            offset_xy=owners.offset_xy.repeat(3, 1) - step,
+            size_wh=owners.size_wh.repeat(3, 1),
+        )
+        return targets, on_grid
 
     def decode_boxes(self, parts: GridParts) -> Tensor:
         """Boxes of a whole grid.

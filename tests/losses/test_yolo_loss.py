@@ -87,6 +87,47 @@ def test_a_batch_without_objects_costs_only_confidence() -> None:
         assert raw.grad.isfinite().all()
 
 
+def test_three_cells_find_an_object_by_hand() -> None:
+    """A 3x3 grid, B = 1, C = 1; the centre is left of and above the middle of cell (1, 1)."""
+    spec = grid(boxes=1, classes=1)
+    raw = torch.zeros(1, 3, 3, spec.depth)
+    raw[..., 4] = 0.1  # confidence of all
+    # 36 x 36 pixels around (40, 44): offsets (.2, .32) in the owner cell
+    for row, col, x, y in ((1, 1, 0.2, 0.32), (1, 0, 1.2, 0.32), (0, 1, 0.2, 1.32)):
+        raw[0, row, col] = torch.tensor([x, y, 0.6, 0.6, 0.7, 0.4])
+    wanted = targets([([22.0, 26.0, 58.0, 62.0], 0)])
+    terms = terms_of(YoloLoss(cells_per_object=3), spec, raw, wanted)
+    assert terms["coord_xy"] == pytest.approx(0, abs=1e-9)
+    assert terms["coord_wh"] == pytest.approx(0, abs=1e-9)
+    assert terms["conf_obj"] == pytest.approx(3 * 0.5 * 0.3**2, rel=1e-4)
+    assert terms["conf_noobj"] == pytest.approx(6 * 0.5 * 0.5 * 0.1**2, rel=1e-4)
+    assert terms["class_prob"] == pytest.approx(3 * 0.5 * 0.6**2, rel=1e-4)
+
+
+def test_the_cell_that_holds_a_centre_is_not_taken_by_a_neighbour() -> None:
+    """Two objects in cells side by side, each the other's neighbour; with one object per cell, each keeps its own."""
+    spec = grid(boxes=1)
+    raw = torch.zeros(1, 3, 3, spec.depth)
+    objects = [([28.0, 45.0, 36.0, 55.0], 0), ([34.0, 45.0, 38.0, 55.0], 1)]  # centres 32 and 36: cells (1, 0), (1, 1)
+    raw[0, 1, 0, :2], raw[0, 1, 1, :2] = torch.tensor([0.96, 0.5]), torch.tensor([0.08, 0.5])
+    own = terms_of(YoloLoss(lambda_coord=1), spec, raw, targets(objects))
+    assert own["coord_xy"] == pytest.approx(0, abs=1e-9)
+    terms = terms_of(YoloLoss(lambda_coord=1, cells_per_object=3), spec, raw, targets(objects))
+    # so do the cells below, (2, 0) and (2, 1): they answer 0 where (.96, -.5) and (.08, -.5) is asked
+    assert terms["coord_xy"] == pytest.approx(0.5 * (0.96**2 + 0.5**2 + 0.08**2 + 0.5**2), rel=1e-4)
+
+
+def test_ignored_objects_and_cells_off_the_grid_are_in_no_term() -> None:
+    spec = grid(side=1, boxes=1, coding="wide")
+    raw = torch.randn(1, 1, 1, spec.depth)
+    wanted = targets([([10.0, 10.0, 40.0, 40.0], 1)])
+    assert terms_of(YoloLoss(cells_per_object=3), spec, raw, wanted) == terms_of(YoloLoss(), spec, raw, wanted)
+    crowd = GroundTruth.from_boxes([[0.0, 0, 100, 100]], [0], iscrowd=[True])
+    raw = torch.full((1, 3, 3, grid().depth), 0.4)
+    terms = terms_of(YoloLoss(cells_per_object=3), grid(), raw, Targets.from_ground_truths([crowd]))
+    assert terms == dict.fromkeys(TERMS, 0.0)
+
+
 def test_an_ignored_object_is_in_no_term() -> None:
     spec = grid()
     truth = GroundTruth.from_boxes([[0.0, 0, 100, 100]], [0], iscrowd=[True])

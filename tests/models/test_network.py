@@ -59,7 +59,7 @@ def norm_std() -> torch.Tensor:
     return torch.tensor([0.229, 0.224, 0.225])[:, None, None]
 
 
-@pytest.mark.parametrize("coding", ["linear", "logistic"])
+@pytest.mark.parametrize("coding", ["linear", "logistic", "wide"])
 def test_the_head_starts_with_graded_boxes_and_little_confidence(coding: str) -> None:
     grid = GridSpec(grid_size=1, boxes_per_cell=3, num_classes=4, coding=coding)  # type: ignore[arg-type]
     head = GridHead((), stride=16, width=8, grid=grid)

@@ -19,7 +19,8 @@ class ModelConfig:
         width: Channels of the neck that merges the backbone's maps.
         deepest_stride: Layers of the backbone beyond this stride are left out: 8, 16 or 32. By default 16 for
             efficientnet_lite0, which is half as large then, and 32 for others.
-        coding: What the network's numbers mean: logistic (modern) or linear (the original).
+        coding: What the network's numbers mean: wide (centres up to half a cell outside their cell), logistic (centres
+            inside their cell) or linear (the original).
         resize: How images are resized to the input: letterbox keeps the aspect ratio, stretch fills the input,
             stretch_corners fills it as darknet does (corner pixels on corner pixels, in floats).
         batch_norm: For networks from a cfg: standard (as cuDNN) or darknet (the arithmetic of its CPU code).
@@ -29,7 +30,7 @@ class ModelConfig:
     grid_size: int | None = None
     width: int = 96
     deepest_stride: int | None = None
-    coding: Literal["logistic", "linear"] = "logistic"
+    coding: Literal["wide", "logistic", "linear"] = "wide"
     resize: options.Resize = "letterbox"
     batch_norm: Literal["standard", "darknet"] = "standard"
 
@@ -56,6 +57,9 @@ class LossConfig:
         ignore_iou: No confidence loss for predictors that overlap an object by more than this IoU; null for the
             original rule.
         objects_per_cell: Maximum number of objects of one cell that get a responsible predictor; 1 in the original.
+        cells_per_object: Cells that are trained to find an object: 1, which holds its centre (the original), or 3, also
+            the nearer one beside it and the nearer one above or below it. Default: 3 where model.coding is wide, 1
+            otherwise.
         rescore: The target of a responsible predictor's confidence is its IoU; false makes it 1.
         forced: Predictor 1 is responsible for small objects and predictor 0 for others, whatever their boxes (darknet).
         random_images: A random predictor is responsible until this many images were seen (darknet: 0 or 64000).
@@ -70,6 +74,7 @@ class LossConfig:
     class_prob: Literal["cross_entropy", "squared"] = "cross_entropy"
     ignore_iou: float | None = 0.5
     objects_per_cell: int = 2
+    cells_per_object: Literal[1, 3] | None = None
     rescore: bool = True
     forced: bool = False
     random_images: int = 0

@@ -57,6 +57,7 @@ def _loss(detection: Detection) -> dict[str, Any]:
         "loss.class_prob": "squared",
         "loss.ignore_iou": None,
         "loss.objects_per_cell": 1,
+        "loss.cells_per_object": 1,
         "loss.rescore": detection.rescore,
         "loss.forced": detection.forced,
         "loss.random_images": _RANDOM_IMAGES if detection.random else 0,

@@ -19,6 +19,7 @@ from torch import Tensor, nn
 
 from yolo.config import OptimizerConfig, TrainConfig
 from yolo.engine.environment import choose_device, choose_precision
+from yolo.losses.assignment import PredictorRule
 from yolo.losses.yolo_loss import TERM_NAMES, YoloLoss
 from yolo.models.freezing import find_part, freeze
 from yolo.models.fusion import fuse
@@ -175,8 +176,10 @@ def make_fabric(config: TrainConfig) -> Fabric:
 
 def make_loss(config: TrainConfig) -> YoloLoss:
     """The loss of a configuration, after the images for which the predictor is drawn at random."""
-    same = {field.name: getattr(config.loss, field.name) for field in fields(YoloLoss) if field.name != "rule"}
-    return YoloLoss(**same, rule="forced" if config.loss.forced else "best")
+    names = {field.name for field in fields(YoloLoss)} - {"rule", "cells_per_object"}
+    same = {name: getattr(config.loss, name) for name in names}
+    rule: PredictorRule = "forced" if config.loss.forced else "best"
+    return YoloLoss(**same, rule=rule, cells_per_object=config.cells_per_object)
 
 
 def make_optimizer(network: nn.Module, config: OptimizerConfig, *, fused: bool) -> torch.optim.Optimizer:

@@ -76,6 +76,7 @@ class YoloLoss:
     class_prob: ValueLoss = "squared"
     ignore_iou: float | None = None  # predictors that overlap any object by more are not trained towards confidence 0
     objects_per_cell: int = 1  # objects of a cell that may be assigned
+    cells_per_object: Literal[1, 3] = 1  # cells that find an object: its own, or with `GridSpec.with_neighbours`
     rescore: bool = True  # the target confidence of a responsible predictor is its IoU (darknet's rescore=1), else 1
     rule: PredictorRule = "best"  # which predictor becomes responsible, see `assignment`
 
@@ -90,9 +91,13 @@ class YoloLoss:
         """
         raw = raw.float()
         num_images = len(raw)
-        relative = _relative_to_image(targets, size_hw)
-        wanted = grid.encode(relative.boxes, (1, 1))
-        own_raw = grid.split(raw[targets.image_index, wanted.row, wanted.col])  # (T, …): the owner cells
+        objects = _relative_to_image(targets, size_hw)
+        wanted = grid.encode(objects.boxes, (1, 1))
+        relative = objects
+        if self.cells_per_object == 3:
+            wanted, on_grid = grid.with_neighbours(wanted)
+            relative = _repeated(objects, on_grid)  # from here on T counts an object once for each of its cells
+        own_raw = grid.split(raw[relative.image_index, wanted.row, wanted.col])  # (T, …): their cells
         own = _activate(grid, own_raw)
         own_boxes = grid.decode_cells(own, row=wanted.row, col=wanted.col)  # (T, B, 4)
         assignment = assign_targets(
@@ -122,11 +127,12 @@ class YoloLoss:
         class_term = _value_loss(
             class_rows.class_probs, _class_targets(grid, relative, assignment, num_images), self.class_prob
         ).sum(dim=-1)
+        where = (relative.image_index, assignment.row, assignment.col, assignment.predictor)
         return LossTerms(
             coord_xy=self.lambda_coord * half_per_image * (weight * xy).sum(),
             coord_wh=self.lambda_coord * half_per_image * (weight * wh).sum(),
             conf_obj=self.lambda_obj * half_per_image * (weight * conf_obj).sum(),
-            conf_noobj=self.lambda_noobj * half_per_image * self._conf_noobj(grid, raw, relative, assignment),
+            conf_noobj=self.lambda_noobj * half_per_image * self._conf_noobj(grid, raw, objects, where, weight),
             class_prob=self.lambda_class * half_per_image * (assignment.owns_class.float() * class_term).sum(),
         )
 
@@ -144,15 +150,24 @@ class YoloLoss:
         )
         return 2 * num_images * weighted
 
-    def _conf_noobj(self, grid: GridSpec, raw: Tensor, targets: Targets, assignment: Assignment) -> Tensor:
-        """Sum over every predictor that is neither responsible nor ignored, object cells included."""
+    def _conf_noobj(
+        self, grid: GridSpec, raw: Tensor, targets: Targets, where: tuple[Tensor, ...], weight: Tensor
+    ) -> Tensor:
+        """Sum over every predictor that is neither responsible nor ignored, object cells included.
+
+        Args:
+            grid: of `raw`.
+            raw: (N, S, S, D).
+            targets: every object once, boxes relative to the image.
+            where: image, row, column and number of chosen predictors, (T,) each.
+            weight: (T,) 1 where the predictor is responsible and 0 where not.
+        """
         parts = grid.split(raw)
         activated = grid.activate(parts)
         boxes = grid.decode_boxes(GridParts(*(part.detach() for part in activated)))  # (N, S, S, B, 4)
         ignored = ignore_mask(boxes, targets, targets.max_per_image, ignore_iou=self.ignore_iou)
-        where = (targets.image_index, assignment.row, assignment.col, assignment.predictor)
         responsible = torch.zeros_like(ignored, dtype=torch.float32)
-        responsible.index_put_(where, assignment.assigned.float(), accumulate=True)
+        responsible.index_put_(where, weight, accumulate=True)
         counts = ~(ignored | (responsible > 0))
         value = (parts if self.confidence == "cross_entropy" else activated).confidence
         return (counts * _value_loss(value, torch.zeros_like(value), self.confidence)).sum()
@@ -208,3 +223,14 @@ def _relative_to_image(targets: Targets, size_hw: tuple[int, int]) -> Targets:
     height, width = size_hw
     scale = targets.boxes.new_tensor((width, height, width, height))
     return replace(targets, boxes=targets.boxes / scale)
+
+
+def _repeated(targets: Targets, counts: Tensor) -> Targets:
+    """All objects three times, one after the other; those whose cell does not count, (3·T,), are in no term."""
+    return replace(
+        targets,
+        boxes=targets.boxes.repeat(3, 1),
+        labels=targets.labels.repeat(3),
+        image_index=targets.image_index.repeat(3),
+        ignored=targets.ignored.repeat(3) | ~counts,
+    )

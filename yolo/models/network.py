@@ -198,9 +198,9 @@ def _initialise(predict: nn.Conv2d, grid: GridSpec) -> None:
         confidence=torch.full((grid.boxes_per_cell,), _INITIAL_CONFIDENCE),
         class_probs=torch.full((grid.num_classes,), 1 / max(grid.num_classes, 2)),
     )
-    values = grid.join(start)
+    values = grid.join(grid.invert(start))
     assert predict.bias is not None
-    predict.bias.copy_(values.logit() if grid.coding == "logistic" else values)
+    predict.bias.copy_(values)
     nn.init.normal_(predict.weight, std=0.01 / math.sqrt(predict.in_channels / 64))
 
 
