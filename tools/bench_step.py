@@ -120,7 +120,8 @@ def _run_steps(
     words = [
         *("train", "--data", data, "--backbone", options.backbone, "--weights", "none", "--no-report"),
         *("--input-size", str(options.input_size), "--batch-size", str(options.batch_size)),
-        *("--precision", options.precision, "--device", "cpu"),
+        # what all commits have, so that the losses can be compared
+        *("--model.coding", "logistic", "--precision", options.precision, "--device", "cpu"),
         *("--epochs", "100", "--validations", "1", "--runs", str(scratch / "runs")),
     ]
     command = [sys.executable, "-c", _NOTE_STEPS, str(target), str(options.steps), *words]
