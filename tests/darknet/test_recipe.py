@@ -115,6 +115,7 @@ def test_where_a_cfg_is_silent_the_defaults_are_darknets(tmp_path: Path) -> None
         "loss.class_prob": "squared",
         "loss.ignore_iou": None,
         "loss.objects_per_cell": 1,
+        "loss.cells_per_object": 1,
         "loss.rescore": False,
         "loss.forced": False,
         "loss.random_images": 0,
