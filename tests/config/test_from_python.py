@@ -86,3 +86,17 @@ def test_bad_options_say_what_is_wrong(options: dict[str, Any], message: str) ->
     with pytest.raises(ConfigError) as caught:
         made(**options)
     assert str(caught.value).startswith(message)
+
+
+def test_numbers_to_choose_from_are_of_their_own_type() -> None:
+    assert make_config(TrainConfig, {"data": "d", "loss.cells_per_object": 3}).loss.cells_per_object == 3
+    for wrong in (2, True, 1.0, "3"):
+        with pytest.raises(ConfigError, match=r"cells_per_object must be one of 1, 3 or None"):
+            make_config(TrainConfig, {"data": "d", "loss.cells_per_object": wrong})
+
+
+def test_three_cells_need_offsets_that_reach_them() -> None:
+    assert make_config(TrainConfig, {"data": "d"}).cells_per_object == 3
+    assert make_config(TrainConfig, {"data": "d", "model.coding": "logistic"}).cells_per_object == 1
+    with pytest.raises(ConfigError, match=r"cells_per_object=3 needs model\.coding=wide"):
+        make_config(TrainConfig, {"data": "d", "model.coding": "logistic", "loss.cells_per_object": 3})

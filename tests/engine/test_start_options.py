@@ -26,7 +26,7 @@ def test_the_architecture_follows_a_detector(tmp_path: Path) -> None:
         "model.grid_size": 8,
         "model.boxes_per_cell": 3,
         "model.width": 32,
-        "model.coding": "logistic",
+        "model.coding": "wide",
         "model.deepest_stride": 32,
         "model.resize": "letterbox",
     }

@@ -110,7 +110,8 @@ def _checked(name: str, value: Any, kind: Any) -> Any:
 def _converted(value: Any, kind: Any) -> Any:
     """The value as that type, which is no union; None where it is of another type."""
     if get_origin(kind) is Literal:
-        return value if isinstance(value, str) and value in get_args(kind) else None
+        # True and 1.0 equal 1, and are other values
+        return next((choice for choice in get_args(kind) if type(choice) is type(value) and choice == value), None)
     if get_origin(kind) is tuple:
         items = [_converted(item, get_args(kind)[0]) for item in value] if isinstance(value, list | tuple) else [None]
         return None if None in items else tuple(items)

@@ -38,7 +38,7 @@ class NetworkSpec:
     boxes_per_cell: int = 2  # B
     stride: int = 16  # input side / S
     width: int = 96  # channels of the neck
-    coding: Coding = "logistic"
+    coding: Coding = "wide"
     deepest_stride: int = 32  # layers of the backbone beyond it are left out
 
     @property
