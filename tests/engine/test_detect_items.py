@@ -108,6 +108,15 @@ def test_groups_have_few_images_where_images_are_large(tmp_path: Path) -> None:
     assert [len(group) for group in groups] == [2, 2, 1, 1, 1, 1]
 
 
+def test_frames_that_come_slowly_do_not_wait_for_others() -> None:
+    def camera() -> Iterator[Item]:
+        for number in range(3):
+            time.sleep(0.03)
+            yield Frame(numbered(number), "camera", index=number)
+
+    assert [len(group) for group in group_items(camera(), most=8)] == [1, 1, 1]
+
+
 def test_what_came_before_a_failing_source_is_detected() -> None:
     def breaks() -> Iterator[Item]:
         yield from (Frame(numbered(number), "video.mp4", index=number) for number in range(3))

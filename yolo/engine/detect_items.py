@@ -7,6 +7,7 @@ because it computes many images at once.
 
 from __future__ import annotations
 
+import time
 from collections.abc import Generator, Iterable, Iterator, Sequence
 from contextlib import closing
 from dataclasses import replace
@@ -28,6 +29,8 @@ _CPU_BATCH, _GPU_BATCH = 8, 16
 _CPU_BATCH_PIXELS = 8 * 320 * 320
 # A group of images has at most about this many bytes when decoded.
 _GROUP_BYTES = 24_000_000
+# seconds that an item takes to come: a camera's next frame takes longer, the next frame of a file mostly less
+_SLOW = 0.015
 # Decoded images have about ten times the bytes of their files.
 _EXPANSION = 10
 # of one that is not a file, as if it had a million pixels
@@ -70,16 +73,22 @@ def detect_items(
 
 
 def group_items(items: Iterable[Item], *, most: int) -> Iterator[list[Item]]:
-    """Items in groups of at most `most`, fewer where images are large; `items` is closed if it is a generator."""
+    """Items in groups of at most `most`, fewer where images are large or slow to come.
+
+    What comes slowly, as from a camera, goes on at once: nothing is gained by waiting for more. `items` is closed at the
+    end if it is a generator.
+    """
     group: list[Item] = []
     size = 0
     try:
-        for item in items:
+        iterator, asked = iter(items), time.monotonic()
+        while (item := next(iterator, None)) is not None:
             group.append(item)
             size += _decoded_bytes(item)
-            if len(group) >= most or size >= _GROUP_BYTES:
+            if len(group) >= most or size >= _GROUP_BYTES or time.monotonic() - asked > _SLOW:
                 yield group
                 group, size = [], 0
+            asked = time.monotonic()
     except Exception:
         if group:  # what came before the failure is good
             yield group
