@@ -75,8 +75,8 @@ def detect_items(
 def group_items(items: Iterable[Item], *, most: int) -> Iterator[list[Item]]:
     """Items in groups of at most `most`, fewer where images are large or slow to come.
 
-    What comes slowly, as from a camera, goes on at once: nothing is gained by waiting for more. `items` is closed at the
-    end if it is a generator.
+    What comes slowly, as from a camera, goes on at once: nothing is gained by waiting for more. `items` is closed at
+    the end if it is a generator.
     """
     group: list[Item] = []
     size = 0
