@@ -200,3 +200,13 @@ def test_a_camera_and_a_stream_that_are_not_there(stream: Stream, message: str) 
     items, _ = start(stream)
     with pytest.raises(DataError, match=message):
         next(items)
+
+
+@pytest.mark.filterwarnings("ignore::pytest.PytestUnhandledThreadExceptionWarning")
+def test_an_unforeseen_error_in_the_thread_ends_the_waiting() -> None:
+    def break_down() -> Scripted:
+        raise AssertionError("a mistake of ours")
+
+    items, _ = start(Stream("cam", break_down))
+    with pytest.raises(DataError, match="cam: failed in an unforeseen way"):
+        next(items)

@@ -55,7 +55,7 @@ def camera(number: int) -> Stream:
 def network_stream(address: str, timeout: float) -> Stream:
     """A stream that FFmpeg opens: RTSP, HLS and others."""
     name = shown_address(address)
-    trouble = f"{name}: gives no stream within {timeout:g} seconds; is the address right, and does the camera answer?"
+    trouble = f"{name}: gives no stream; is the address right, and does the camera answer within {timeout:g} seconds?"
     return Stream(name, lambda: OpenCvCapture(address, trouble, timeout=timeout))
 
 
@@ -63,12 +63,18 @@ class OpenCvCapture:
     """A camera or a stream read by OpenCV; DataError with the message `trouble` where it cannot be opened."""
 
     def __init__(self, target: int | str, trouble: str, *, timeout: float = 10.0) -> None:
-        if isinstance(target, int):
-            self._capture = cv2.VideoCapture(target)
-        else:
-            milliseconds = int(1000 * timeout)
-            limits = [cv2.CAP_PROP_OPEN_TIMEOUT_MSEC, milliseconds, cv2.CAP_PROP_READ_TIMEOUT_MSEC, milliseconds]
-            self._capture = cv2.VideoCapture(target, cv2.CAP_FFMPEG, limits)
+        level = cv2.utils.logging.setLogLevel(
+            cv2.utils.logging.LOG_LEVEL_SILENT
+        )  # each backend would print why it could not, before the error does
+        try:
+            if isinstance(target, int):
+                self._capture = cv2.VideoCapture(target)
+            else:
+                milliseconds = int(1000 * timeout)
+                limits = [cv2.CAP_PROP_OPEN_TIMEOUT_MSEC, milliseconds, cv2.CAP_PROP_READ_TIMEOUT_MSEC, milliseconds]
+                self._capture = cv2.VideoCapture(target, cv2.CAP_FFMPEG, limits)
+        finally:
+            cv2.utils.logging.setLogLevel(level)
         if not self._capture.isOpened():
             self._capture.release()
             raise DataError(trouble)
@@ -138,8 +144,18 @@ class _Reader(Thread):
         self._timeout = reading.options.timeout
 
     def run(self) -> None:
-        """Connect, read, and connect again until it must end."""
-        failures, reason = 0, ""
+        """Read until it must end, and say why it did."""
+        reason = f"{self.stream.name}: failed in an unforeseen way"  # whatever it was, nobody waits for more
+        try:
+            reason = self._read_until_lost()
+        finally:
+            with self._ready:
+                self.ended = reason
+                self._ready.notify_all()
+
+    def _read_until_lost(self) -> str:
+        """Connect, read, and connect again; why that ended."""
+        failures, reason = 0, "stopped"
         while not self._reading.stopped.is_set():
             before = self.count
             try:
@@ -156,9 +172,7 @@ class _Reader(Thread):
         if self.count:
             attempts = f"; it could not be reached again ({failures} attempts)" if failures > 1 else ""
             reason = f"{reason} after {self.count:,} frames{attempts}"
-        with self._ready:
-            self.ended = reason or "stopped"
-            self._ready.notify_all()
+        return reason
 
     def _read_on(self) -> None:
         """Connect and read until the stream is lost."""
