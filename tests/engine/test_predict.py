@@ -1,17 +1,20 @@
 import json
 import shutil
 from pathlib import Path
+from typing import Any
 
 import pytest
 import torch
 
 from yolo.config import PredictConfig, ValConfig
+from yolo.engine.detection_files import read_problem
 from yolo.engine.predict import predict
 from yolo.engine.prediction_files import describe
 from yolo.engine.result import Result
 from yolo.engine.train import TrainingRun
 from yolo.engine.validate import validate
 from yolo.errors import ConfigError, DataError
+from yolo.evaluation.summary import summarise
 from yolo.images import read_image, write_image
 from yolo.media.video_write import VideoWriter
 from yolo.structures import Detections
@@ -113,3 +116,29 @@ def test_wanted_precision_needs_auto() -> None:
         PredictConfig(weights="w", source="s", score_threshold="auto", min_precision=0.9, min_recall=0.9)
     with pytest.raises(ConfigError, match="must be in"):
         PredictConfig(weights="w", source="s", score_threshold="auto", min_recall=1.5)
+
+
+def test_measuring_a_prediction_gives_the_numbers_of_the_validation(
+    weights: Path, shapes: Path, tmp_path: Path
+) -> None:
+    config = ValConfig(
+        weights=str(weights), data=str(shapes), runs=str(tmp_path), device="cpu", workers=0, report=False
+    )
+    run = validate(config)
+    source = str(shapes.parent / "images" / "val")
+    thresholds: dict[str, Any] = {
+        "score_threshold": 0.001,
+        "iou_threshold": 0.6,
+        "save_images": False,
+        "save": "json,coco",
+    }
+    summary = predict(
+        PredictConfig(weights=str(weights), source=source, runs=str(tmp_path), device="cpu", **thresholds)
+    )
+    stated = json.loads((run.folder / "metrics.json").read_text())
+    for found in (summary.folder, summary.folder / "coco"):
+        problem, _, _ = read_problem(run.folder / "ground_truth.json", found)
+        measured = summarise(problem)
+        # a batch and a single image differ in the last digits of the scores
+        assert measured.map_50 == pytest.approx(stated["map_50"], abs=2e-3)
+        assert measured.map_50_95 == pytest.approx(stated["map_50_95"], abs=2e-3)
