@@ -1,5 +1,7 @@
 """Merging by hand, and against an oracle that knows the objects."""
 
+from dataclasses import replace
+
 import numpy as np
 import pytest
 import torch
@@ -8,8 +10,8 @@ from hypothesis import strategies as st
 
 from yolo.boxes import iou
 from yolo.postprocess.pipeline import PostprocessSettings
-from yolo.postprocess.seams import Tile, merge_tiles
-from yolo.postprocess.tiles import Tiling
+from yolo.postprocess.seams import merge_tiles
+from yolo.postprocess.tiles import Tile, Tiling
 from yolo.structures import Detections
 
 SETTINGS = PostprocessSettings(score_threshold=0.0, iou_threshold=0.5, max_detections=300)
@@ -77,6 +79,14 @@ def test_halves_of_two_objects_side_by_side_stay_apart() -> None:
 def test_other_classes_are_other_objects() -> None:
     left, right = on(LEFT, (70, 10, 100, 40, 0.9)), on(RIGHT, (70, 10, 110, 40, 0.5), label=1)
     assert len(merged((LEFT, left), (RIGHT, right))) == 2
+
+
+def test_classes_that_do_not_count_are_compared() -> None:
+    left, right = on(LEFT, (70, 10, 100, 40, 0.9)), on(RIGHT, (70, 10, 110, 40, 0.5), label=1)
+    agnostic = replace(SETTINGS, class_agnostic=True)
+    found = merge_tiles([left, right], [LEFT, RIGHT], (100, 160), agnostic)
+    assert found.boxes.tolist() == [[70, 10, 110, 40]]
+    assert found.labels.tolist() == [1]
 
 
 def test_an_object_found_twice_has_the_better_score_where_suppression_would_keep_both() -> None:

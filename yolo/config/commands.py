@@ -5,7 +5,7 @@ from __future__ import annotations
 from dataclasses import dataclass
 
 from yolo.config import options
-from yolo.config.options import check_bootstrap, check_run_name, require, require_at_least, require_within
+from yolo.config.options import check_bootstrap, check_run_name, check_tiling, require, require_at_least, require_within
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -31,6 +31,8 @@ class ValConfig:
     box_policy: options.BoxPolicy = "fix"
     protocol: options.Protocol = "coco"
     input_size: options.InferenceSize = None
+    tile: options.Tile = None
+    overlap: options.Overlap = None
     batch_size: int = 16
     device: options.Device = "auto"
     precision: options.Precision = "32"
@@ -48,6 +50,7 @@ class ValConfig:
         require(bool(self.data), "--data is required: a dataset YAML or folder")
         require_at_least(self, batch_size=1, workers=0, input_size=1, max_detections=1)
         require_within(self, score_threshold=1, iou_threshold=1)
+        check_tiling(self.tile, self.overlap)
         check_bootstrap(self.bootstrap)
         check_run_name(self.name)
 

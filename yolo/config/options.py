@@ -28,6 +28,9 @@ ALIASES = {
     "momentum": "optimizer.momentum",
     "augment": "augment.pipeline",
 }
+SMALLEST_TILE = 32
+# Without a common strip nothing says which halves belong together; with more, the work grows and nothing is gained.
+LEAST_OVERLAP, DEFAULT_OVERLAP, MOST_OVERLAP = 0.05, 0.2, 0.75
 DatasetFormat = Literal["voc", "coco", "yolo", "csv"]
 
 Data = Annotated[str, "The dataset: a YAML file, or a folder in Pascal VOC, COCO, YOLO or CSV layout."]
@@ -59,6 +62,15 @@ Protocol = Annotated[
 TruthSplit = Annotated[str, "The part to use, if the ground truth is a dataset."]
 ImageFolder = Annotated[str, "Folder of the images, for the pictures; by default where the ground truth says."]
 ClassNames = Annotated[str, "Text file with one class name per line, if the ground truth has no names."]
+Tile = Annotated[
+    int | None,
+    "Cut larger images into square tiles of this many pixels and detect on each of them, and on the whole image: for "
+    "objects that are small in large images.",
+]
+Overlap = Annotated[
+    float | None,
+    "With --tile: the share of a tile that its neighbour shows too; by default 0.2. Best as wide as the small objects.",
+]
 Report = Annotated[bool, "Write report.html and the files beside it; --no-report writes the numbers only."]
 Runs = Annotated[str, "Folder that holds the run folders."]
 RunName = Annotated[str, "Name of the run folder; a number is appended if it exists."]
@@ -142,4 +154,15 @@ def check_bootstrap(bootstrap: int | None) -> None:
     """ConfigError where percentiles cannot be read from so few resamples."""
     require(
         bootstrap is None or bootstrap == 0 or bootstrap >= 100, f"bootstrap must be 0 or at least 100, got {bootstrap}"
+    )
+
+
+def check_tiling(tile: int | None, overlap: float | None) -> None:
+    """ConfigError where images cannot be cut so; None for a tile means that they are not cut."""
+    require(tile is not None or overlap is None, "--overlap is about tiles: add --tile")
+    require(tile is None or tile >= SMALLEST_TILE, f"tile must be at least {SMALLEST_TILE} pixels, got {tile}")
+    require(
+        overlap is None or LEAST_OVERLAP <= overlap <= MOST_OVERLAP,
+        f"overlap must be in [{LEAST_OVERLAP}, {MOST_OVERLAP}], got {overlap}: it is the share of a tile that its "
+        "neighbour shows too",
     )

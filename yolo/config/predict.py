@@ -9,7 +9,7 @@ from dataclasses import dataclass
 from typing import Final, Literal
 
 from yolo.config import options
-from yolo.config.options import check_run_name, require, require_at_least, require_within
+from yolo.config.options import check_run_name, check_tiling, require, require_at_least, require_within
 
 SAVE_FORMATS: Final = ("json", "jsonl", "coco", "yolo", "voc", "csv", "crops", "labelstudio", "cvat", "html")
 ColorOrder = Literal["rgb", "bgr"]
@@ -36,6 +36,11 @@ class PredictConfig:
         min_recall: With --conf auto: for each class the highest threshold with this recall.
         iou_threshold: Suppress a detection that overlaps a better one of its class by more than this IoU; by default
             0.5, and 0.4 for darknet weights.
+        track: Follow objects through videos and streams and give them ids; needs the extra track: pip install
+            'gridyolo[track]'.
+        line: With --track: count the objects that cross a line x1,y1,x2,y2, in pixels or as fractions of width and
+            height; a semicolon between several.
+        zone: With --track: count the objects in a polygon x1,y1,x2,y2,x3,y3,...; a semicolon between several.
         save_images: Write the images or the video with boxes drawn; --no-save-images writes the files of --save only.
         save: What is written of the detections, with commas between: json (detections.json; detections.jsonl for
             streams), jsonl, coco, yolo, voc, csv, crops, labelstudio, cvat, html.
@@ -57,8 +62,13 @@ class PredictConfig:
     iou_threshold: float | None = None
     max_detections: options.MaxDetections = None
     input_size: options.InferenceSize = None
+    tile: options.Tile = None
+    overlap: options.Overlap = None
     device: options.Device = "auto"
     precision: options.Precision = "32"
+    track: bool = False
+    line: str = ""
+    zone: str = ""
     save_images: bool = True
     save: str = "json"
     runs: options.Runs = "runs"
@@ -77,6 +87,7 @@ class PredictConfig:
             re.fullmatch(r"0*[1-9]\d*|(?=.*[1-9])\d*\.?\d+s", self.every) is not None,
             f"--every {self.every}: give a number of frames such as 10, or seconds such as 2.5s",
         )
+        check_tiling(self.tile, self.overlap)
         by_class = isinstance(self.score_threshold, str)
         if not by_class:
             require_within(self, score_threshold=1)
@@ -89,6 +100,8 @@ class PredictConfig:
                 f"{option} chooses thresholds from a validation: add --conf auto",
             )
         saved_formats(self.save)
+        for option, value in (("line", self.line), ("zone", self.zone)):
+            require(not value or self.track, f"--{option} counts tracked objects: add --track")
         require(self.min_precision is None or self.min_recall is None, "give --min-precision or --min-recall, not both")
 
 
@@ -115,9 +128,12 @@ class DetectConfig:
     iou_threshold: float | None = None
     max_detections: int | None = None
     class_agnostic: bool = False
+    tile: int | None = None
+    overlap: float | None = None
 
     def __post_init__(self) -> None:
         if not isinstance(self.score_threshold, str):
             require_within(self, score_threshold=1)
         require_within(self, iou_threshold=1)
         require_at_least(self, max_detections=1)
+        check_tiling(self.tile, self.overlap)

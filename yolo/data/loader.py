@@ -10,9 +10,10 @@ from itertools import pairwise
 import numpy as np
 import torch
 from numpy.typing import NDArray
-from torch.utils.data import DataLoader, Sampler, default_collate
+from torch.utils.data import DataLoader, Dataset, Sampler, default_collate
 
 from yolo.data.dataset import DetectionDataset, SampleKey
+from yolo.errors import ImageReadError
 from yolo.process import available_cores, prepare_loader_worker
 from yolo.randomness import epoch_order, partner_generator
 from yolo.structures import Batch, Sample, SkippedImage, Targets
@@ -163,7 +164,6 @@ def make_loader(
         start_method: fork, spawn or forkserver; None for fork where there is one, because forked workers start at once
             and share the dataset.
     """
-    default = "fork" if "fork" in multiprocessing.get_all_start_methods() else "spawn"
     return DataLoader(
         dataset,  # type: ignore[arg-type]  # the loader's type is what `collate` makes of samples
         batch_sampler=batches,
@@ -174,8 +174,45 @@ def make_loader(
         pin_memory=pin_memory,
         worker_init_fn=prepare_loader_worker if workers else None,
         persistent_workers=workers > 0,
-        multiprocessing_context=(start_method or default) if workers else None,
+        multiprocessing_context=(start_method or _default_start_method()) if workers else None,
     )
+
+
+@dataclass(eq=False)
+class _Originals(Dataset[Sample | SkippedImage]):
+    """The images of a split as they are in their files."""
+
+    dataset: DetectionDataset
+
+    def __len__(self) -> int:
+        return len(self.dataset)
+
+    def __getitem__(self, index: int) -> Sample | SkippedImage:
+        try:
+            return self.dataset.load_original(index)
+        except ImageReadError as error:
+            return SkippedImage(str(self.dataset.images[index].path), str(error))
+
+
+def original_images(dataset: DetectionDataset, *, workers: int) -> DataLoader[Sample | SkippedImage]:
+    """A loader of every image of a dataset once, in order and in its own size, not placed on an input."""
+    return DataLoader(
+        _Originals(dataset),
+        batch_size=None,
+        num_workers=workers,
+        collate_fn=_as_it_is,  # type: ignore[arg-type]  # without batches it gets a single sample
+        generator=torch.Generator(),
+        worker_init_fn=prepare_loader_worker if workers else None,
+        multiprocessing_context=_default_start_method() if workers else None,
+    )
+
+
+def _as_it_is(sample: Sample | SkippedImage) -> Sample | SkippedImage:
+    return sample
+
+
+def _default_start_method() -> str:
+    return "fork" if "fork" in multiprocessing.get_all_start_methods() else "spawn"
 
 
 def default_workers(device_type: str) -> int:

@@ -26,6 +26,7 @@ from yolo.engine.environment import choose_device, choose_dtype
 from yolo.engine.image_input import ImageInput, is_batch, load_image, load_images, open_items
 from yolo.engine.result import Result, StageSeconds
 from yolo.engine.start_options import weights_path
+from yolo.engine.tiled import detect_tiled, tiling_of
 from yolo.errors import ConfigError, DataError, WeightsError, printable
 from yolo.files import expand_home
 from yolo.geometry import place_image, plan_resize
@@ -89,6 +90,10 @@ class DetectOptions(TypedDict, total=False):
     """Names or labels of the classes that are wanted; None for all."""
     class_agnostic: bool
     """Suppress what overlaps a better one of any class."""
+    tile: int | None
+    """Cut larger images into square tiles of this many pixels, and detect on each of them and on the whole image."""
+    overlap: float | None
+    """Share of a tile that its neighbour shows too; mostly 0.2."""
 
 
 class Detector:
@@ -229,7 +234,8 @@ class Detector:
             max_detections=config.max_detections,
         )
         labels = chosen_labels(options.get("classes"), self.class_names)
-        return replace(settings, classes=labels, class_agnostic=config.class_agnostic), config.color
+        tiling = tiling_of(config.tile, config.overlap)
+        return replace(settings, classes=labels, class_agnostic=config.class_agnostic, tiling=tiling), config.color
 
     def _results(
         self, items: Generator[Item], settings: PostprocessSettings, on_unreadable: Callable[[str, str], object]
@@ -251,8 +257,16 @@ class Detector:
             raise DataError(f"the source gave no image that could be read: {reason}")
 
     def detect_frames(self, frames: Sequence[Frame], settings: PostprocessSettings) -> list[Result]:
-        """Detect on several images, of any sizes, in one pass of the network; safe in several threads at once."""
-        found, seconds = self.detect_batch([frame.image for frame in frames], settings)
+        """Detect on several images, of any sizes, in one pass of the network; safe in several threads at once.
+
+        Where the settings say so, each image is cut into tiles, which take passes of their own.
+        """
+        images = [frame.image for frame in frames]
+        if settings.tiling is None:
+            detections, seconds = self.detect_batch(images, settings)
+            found = [(one, seconds) for one in detections]
+        else:
+            found = [detect_tiled(self.detect_batch, image, settings, settings.tiling) for image in images]
         return [
             Result(
                 detections,
@@ -265,7 +279,7 @@ class Detector:
                 fps=frame.fps,
                 seconds=seconds,
             )
-            for frame, detections in zip(frames, found, strict=True)
+            for frame, (detections, seconds) in zip(frames, found, strict=True)
         ]
 
     def detect_batch(

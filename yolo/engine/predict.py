@@ -19,6 +19,8 @@ from yolo.engine.detector import Detector
 from yolo.engine.prediction_files import NEED_IMAGES, PredictionFiles, RunHeader
 from yolo.engine.prediction_pictures import Picture, PictureWriter
 from yolo.engine.result import Result
+from yolo.engine.tiled import tiling_of
+from yolo.engine.tracking import Tracking
 from yolo.engine.workers import Workers
 from yolo.errors import DataError
 from yolo.files import new_folder
@@ -55,6 +57,7 @@ def predict(config: PredictConfig, console: Console | None = None) -> Prediction
         KeyboardInterrupt: the user stopped it before there was a result.
     """
     console = console or Console(quiet=True)
+    tracking = Tracking.of_options(config.line, config.zone) if config.track else None
     frames = FrameChoice.parse(start=config.start, end=config.end, every=config.every)
     # before the network is built: a mistyped source fails at once
     items = open_source(
@@ -77,6 +80,7 @@ def predict(config: PredictConfig, console: Console | None = None) -> Prediction
         min_precision=config.min_precision,
         min_recall=config.min_recall,
     )
+    settings = settings.changed(tiling=tiling_of(config.tile, config.overlap))
     say(console, *lines)
     with ExitStack() as stack:
         stop = stack.enter_context(stop_request())
@@ -91,6 +95,8 @@ def predict(config: PredictConfig, console: Console | None = None) -> Prediction
             raise DataError(
                 f"source {', '.join(shown_source(config.source))}: no image could be read; {unreadable[0].reason}"
             )
+        if tracking:
+            tracking.check(first)
         folder = new_folder(Path(config.runs), config.name)
         outputs = _Outputs(
             PredictionSummary(folder),
@@ -100,13 +106,16 @@ def predict(config: PredictConfig, console: Console | None = None) -> Prediction
             else None,
             console=console,
         )
-        # steps that need the results in order, such as tracking, belong here
         in_order = _joined(unreadable, first, outcomes)
+        if tracking:
+            in_order = tracking.follow(in_order)
         for outcome, picture in _drawn(in_order, outputs.pictures, workers):
             outputs.add(outcome, picture)
         outputs.summary.interrupted = stop.signal_name
     outputs.summary.notes = items.notes() + (outputs.pictures.notes if outputs.pictures else [])
     outputs.summary.written = outputs.files.summary()
+    if tracking:
+        outputs.summary.written += tracking.write(outputs.summary.folder)
     return outputs.summary
 
 

@@ -24,13 +24,14 @@ from yolo.console import counted, print_table, say
 from yolo.darknet.lookup import OWN_SUFFIXES
 from yolo.data.cache import ImageCache
 from yolo.data.dataset import DetectionDataset
-from yolo.data.loader import EvaluationBatches, default_workers, make_loader
+from yolo.data.loader import EvaluationBatches, default_workers, make_loader, original_images
 from yolo.data.read import Split, find_dataset, read_split
 from yolo.detection_sets import EvaluationData, ImageTable
-from yolo.engine.detector import open_detector
+from yolo.engine.detector import Detector, open_detector
 from yolo.engine.detector_file import PREDICT
 from yolo.engine.environment import choose_device, choose_dtype, command_of, describe_environment
 from yolo.engine.progress import OnValidationProgress, ValidationProgress
+from yolo.engine.tiled import tiling_of
 from yolo.errors import DataError, ImageReadError
 from yolo.evaluation.analysis import analyse
 from yolo.evaluation.evaluator import Evaluator
@@ -46,6 +47,7 @@ from yolo.geometry import ResizeMode
 from yolo.images import read_image, write_image
 from yolo.losses.yolo_loss import TERM_NAMES, YoloLoss
 from yolo.media.drawing import contact_sheet, draw_detections, draw_ground_truth, side_by_side
+from yolo.media.items import Frame
 from yolo.models.fusion import fuse
 from yolo.models.network import Spec
 from yolo.postprocess.pipeline import PostprocessSettings, postprocess
@@ -53,7 +55,7 @@ from yolo.report.files import write_result
 from yolo.report.page import ReportContext
 from yolo.report.pictures import CasePictures
 from yolo.report.report import write_report
-from yolo.structures import Batch, Detections, SkippedImage
+from yolo.structures import Batch, Detections, Sample, SkippedImage
 
 _NUM_SAMPLES, _SAMPLE_COLUMNS, _SAMPLE_SIZE = 8, 2, 640
 # A network that has hardly learned is best at a threshold near 0, where its boxes would cover the samples.
@@ -113,30 +115,48 @@ def validate(config: ValConfig, on_progress: OnValidationProgress | None = None)
     input_hw = metadata.input_hw if config.input_size is None else (config.input_size, config.input_size)
     metadata.network.grid(input_hw)  # an impossible size ends it here, before the data is read
     split = _read_split(config, metadata.class_names)
-    loader = evaluation_loader(
-        split,
-        input_hw=input_hw,
-        resize=metadata.resize,
-        batch_size=config.batch_size,
-        workers=workers_of(config, device.type),
-    )
     settings = metadata.val.changed(
         score_threshold=config.score_threshold,
         iou_threshold=config.iou_threshold,
         max_detections=config.max_detections,
+        tiling=tiling_of(config.tile, config.overlap),
     )
     done = 0
 
-    def watch(batch: Batch, raw: torch.Tensor | None) -> None:
+    def advance(images: int) -> None:
         nonlocal done
-        done += len(batch) + len(batch.skipped)
+        done += images
         if on_progress is not None:
             on_progress(ValidationProgress(images=done, num_images=len(split.images)))
 
-    fused = fuse(network, device=device, dtype=choose_dtype(config.precision, device))
-    evaluation = evaluate_network(
-        fused, loader, split, spec=metadata.network, settings=settings, device=device, on_batch=watch
-    )
+    workers = workers_of(config, device.type)
+    if settings.tiling is None:
+        loader = evaluation_loader(
+            split, input_hw=input_hw, resize=metadata.resize, batch_size=config.batch_size, workers=workers
+        )
+        fused = fuse(network, device=device, dtype=choose_dtype(config.precision, device))
+        evaluation = evaluate_network(
+            fused,
+            loader,
+            split,
+            spec=metadata.network,
+            settings=settings,
+            device=device,
+            on_batch=lambda batch, raw: advance(len(batch) + len(batch.skipped)),
+        )
+    else:
+        del network  # the detector has one of its own
+        detector = Detector(
+            config.weights,
+            device=config.device,
+            input_size=config.input_size,
+            cfg=config.cfg,
+            names=config.names,
+            precision=config.precision,
+        )
+        dataset = DetectionDataset(split.images, input_hw=input_hw, resize=metadata.resize)
+        originals = original_images(dataset, workers=workers)
+        evaluation = evaluate_detector(detector, originals, split, settings=settings, on_image=lambda: advance(1))
     folder = new_folder(Path(config.runs), config.name)
     reading = split.report.to_dict() | {"unreadable": [asdict(image) for image in evaluation.skipped]}
     write_json(folder / "data.json", {split.name: reading})
@@ -241,6 +261,49 @@ def evaluate_network(
         if on_batch is not None:
             on_batch(batch, raw)
             mark = time.perf_counter()
+    return _evaluation(split, evaluator, detections, skipped, seconds)
+
+
+def evaluate_detector(
+    detector: Detector,
+    loader: DataLoader[Sample | SkippedImage],
+    split: Split,
+    *,
+    settings: PostprocessSettings,
+    on_image: Callable[[], object],
+) -> Evaluation:
+    """Run a detector over the images of a split as they are in their files, one at a time, and measure it.
+
+    `loader` is the split's, from `original_images`; `on_image` is called after every image.
+    """
+    evaluator = Evaluator(split.class_names)
+    detections: dict[str, Detections] = {}
+    skipped: list[SkippedImage] = []
+    seconds = {"load": 0.0, "inference": 0.0, "postprocess": 0.0}
+    mark = time.perf_counter()
+    for sample in loader:
+        seconds["load"] += time.perf_counter() - mark
+        if isinstance(sample, SkippedImage):
+            skipped.append(sample)
+        else:
+            annotated = split.images[sample.index]
+            (result,) = detector.detect_frames([Frame(sample.image, str(annotated.path))], settings)
+            detections[annotated.image_id] = result.detections
+            evaluator.update(annotated.image_id, result.detections, annotated.ground_truth)
+            seconds["inference"] += result.seconds.preprocess + result.seconds.inference
+            seconds["postprocess"] += result.seconds.postprocess
+        on_image()
+        mark = time.perf_counter()
+    return _evaluation(split, evaluator, detections, skipped, seconds)
+
+
+def _evaluation(
+    split: Split,
+    evaluator: Evaluator,
+    detections: dict[str, Detections],
+    skipped: list[SkippedImage],
+    seconds: dict[str, float],
+) -> Evaluation:
     if not detections:
         raise DataError(f"no image of the split {split.name!r} could be read; the first: {skipped[0].reason}")
     images = split.images

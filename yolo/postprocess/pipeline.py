@@ -22,6 +22,7 @@ from torch import Tensor
 from yolo.boxes import clip_to_image
 from yolo.grid import GridParts, GridSpec
 from yolo.postprocess.suppression import suppress_batch
+from yolo.postprocess.tiles import Tiling
 from yolo.structures import Detections, ImageGeometry
 
 # Far more than an image has objects, few enough for a quick suppression.
@@ -38,6 +39,7 @@ class PostprocessSettings:
     class_thresholds: tuple[float, ...] | None = None  # C scores, one a class, that a candidate must reach as well
     classes: tuple[int, ...] | None = None  # labels that are wanted; None for all
     class_agnostic: bool = False  # suppress what overlaps a better one of any class
+    tiling: Tiling | None = None  # how images are cut before they are detected on; None for not at all
 
     def changed(self, **values: Any) -> PostprocessSettings:
         """These settings with those of the values in place of their own that are not None."""

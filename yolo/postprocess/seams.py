@@ -21,9 +21,8 @@ from torch import Tensor
 
 from yolo.boxes import area, intersection_over_area, iou
 from yolo.postprocess.pipeline import PostprocessSettings, suppress
+from yolo.postprocess.tiles import Tile
 from yolo.structures import Detections
-
-Tile = tuple[int, int, int, int]  # x1, y1, x2, y2 in whole pixels of the image
 
 _SAME = 0.5  # least IoU where both tiles look, or least share of the smaller box in the larger
 _REACH = 0.02  # of a box's own side: how far it must reach out of a tile to show more than the tile can
@@ -71,19 +70,25 @@ def merge_tiles(
         settings: those of `found`.
     """
     together = _collect(found, tiles)
-    first, second = _overlapping_pairs(together)
+    agnostic = settings.class_agnostic
+    first, second = _overlapping_pairs(together, class_agnostic=agnostic)
     parts = _parts(together, first, second, size_hw)
     whole = torch.ones(len(together.boxes), dtype=torch.bool)
     whole[parts] = False  # a part of a part goes too: the largest is a part of nothing, and stays
     halves = _are_halves(together[first], together[second], size_hw) & whole[first] & whole[second]
     together = _join(together, torch.stack((first[halves], second[halves]), dim=1), whole, size_hw)
     # what is whole now may have more parts on other tiles
-    first, second = _overlapping_pairs(together)
+    first, second = _overlapping_pairs(together, class_agnostic=agnostic)
     left = torch.ones(len(together.boxes), dtype=torch.bool)
     left[_parts(together, first, second, size_hw)] = False
     _drop_worse(_twice(together, first, second), together.scores, left)
     merged = Detections(together.boxes[left], together.scores[left], together.labels[left], size_hw)
-    return suppress(merged, iou_threshold=settings.iou_threshold, max_detections=settings.max_detections)
+    return suppress(
+        merged,
+        iou_threshold=settings.iou_threshold,
+        max_detections=settings.max_detections,
+        class_agnostic=settings.class_agnostic,
+    )
 
 
 def _collect(found: Sequence[Detections], tiles: Sequence[Tile]) -> _Found:
@@ -94,14 +99,14 @@ def _collect(found: Sequence[Detections], tiles: Sequence[Tile]) -> _Found:
     return _Found(boxes, scores, labels, regions, index)
 
 
-def _overlapping_pairs(found: _Found) -> tuple[Tensor, Tensor]:
-    """Indices (P,) and (P,) of boxes of one class from two tiles that have pixels in common."""
-    pairs = [torch.zeros(2, 0, dtype=torch.int64), *_candidate_pairs(found)]
+def _overlapping_pairs(found: _Found, *, class_agnostic: bool) -> tuple[Tensor, Tensor]:
+    """Indices (P,) and (P,) of boxes, of one class or of any, from two tiles that have pixels in common."""
+    pairs = [torch.zeros(2, 0, dtype=torch.int64), *_candidate_pairs(found, class_agnostic=class_agnostic)]
     first, second = torch.cat(pairs, dim=1)
     return first, second
 
 
-def _candidate_pairs(found: _Found) -> Iterator[Tensor]:
+def _candidate_pairs(found: _Found, *, class_agnostic: bool) -> Iterator[Tensor]:
     """The overlapping pairs, (2, …) at a time: from left to right each box with those that begin before its end."""
     order = found.boxes[:, 0].argsort(stable=True)
     ends = torch.searchsorted(found.boxes[order, 0].contiguous(), found.boxes[order, 2].contiguous())
@@ -114,7 +119,9 @@ def _candidate_pairs(found: _Found) -> Iterator[Tensor]:
         rows = torch.arange(start, stop).repeat_interleave(counts[start:stop])
         columns = rows + 1 + torch.arange(len(rows)) - (done[rows] - done[start])
         first, second = order[rows], order[columns]
-        near = (found.labels[first] == found.labels[second]) & (found.tile_index[first] != found.tile_index[second])
+        near = found.tile_index[first] != found.tile_index[second]
+        if not class_agnostic:
+            near &= found.labels[first] == found.labels[second]
         first, second = first[near], second[near]
         a, b = found.boxes[first], found.boxes[second]
         meet = (torch.minimum(a[:, 2:], b[:, 2:]) > torch.maximum(a[:, :2], b[:, :2])).all(dim=1)
