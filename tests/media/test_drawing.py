@@ -9,7 +9,6 @@ from hypothesis import strategies as st
 from yolo.media.drawing import (
     BLUE,
     ORANGE,
-    WHITE,
     Outline,
     batch_sheet,
     class_colour,
@@ -21,6 +20,7 @@ from yolo.media.drawing import (
     side_by_side,
     with_caption,
 )
+from yolo.media.labels import WHITE, DrawStyle
 from yolo.structures import Batch, Detections, GroundTruth, Targets
 
 BLACK = np.zeros((120, 160, 3), np.uint8)
@@ -56,6 +56,47 @@ def test_names_beyond_ascii_have_letters_of_their_own(one: str, other: str) -> N
     missing = "\U0010ffff"
     pictures = [draw_detections(BLACK, found([40, 50, 100, 90]), (name,)) for name in (one, other, missing)]
     assert len({picture.tobytes() for picture in pictures}) == 3
+
+
+def test_labels_cover_neither_objects_nor_each_other_where_there_is_room() -> None:
+    image = np.zeros((400, 600, 3), np.uint8)
+    boxes = [[100.0, 100, 300, 200], [100, 205, 300, 300], [120, 101, 310, 202]]
+    style = DrawStyle(labels=False)
+    for count in (1, 2, 3):
+        one = Detections(torch.tensor(boxes[:count]), torch.full((count,), 0.9), torch.arange(count), (400, 600))
+        labelled = draw_detections(image, one, ("a",) * count)
+        plain = draw_detections(image, one, ("a",) * count, style=style)
+        changed = (labelled != plain).any(axis=2)
+        for k, (left, top, right, bottom) in enumerate(one.boxes.int().tolist()):
+            assert not changed[top:bottom, left:right].any()
+            # the background of each label is all there: letters take some of it
+            assert ((labelled == class_colour(k)).all(axis=2) & changed).sum() > 250
+
+
+def test_a_line_has_the_width_that_was_asked_for() -> None:
+    style = DrawStyle(line_width=5, labels=False)
+    picture = draw_detections(BLACK, found([40, 50, 100, 90]), ("a",), style=style)
+    drawn = (picture == class_colour(0)).all(axis=2)
+    assert drawn.sum() == 60 * 40 - 50 * 30
+    assert drawn[50:90, 40:100].sum() == drawn.sum()
+
+
+def test_lines_and_letters_grow_with_the_image() -> None:
+    shares = []
+    for side in (320, 1280, 3200):
+        image, box = np.zeros((side, side, 3), np.uint8), torch.tensor([[0.2, 0.2, 0.8, 0.8]]) * side
+        one = Detections(box, torch.tensor([0.9]), torch.tensor([0]), (side, side))
+        shares.append(draw_detections(image, one, ("a",)).any(axis=2).mean())
+    assert max(shares) < 1.6 * min(shares)
+
+
+def test_track_ids_are_written_where_there_are_any() -> None:
+    pictures = [
+        draw_detections(BLACK, found([40, 50, 100, 90]), ("a",), track_ids=ids).tobytes()
+        for ids in (None, [-1], [3], [4])
+    ]
+    assert pictures[0] == pictures[1]
+    assert len(set(pictures)) == 3
 
 
 def test_nothing_found_changes_nothing() -> None:
@@ -203,6 +244,7 @@ def test_images_in_floats_look_as_those_in_bytes() -> None:
 
 def test_boxes_lie_where_the_tile_was_enlarged() -> None:
     sheet = sheet_of((64, 64), 1).astype(int)
+    sheet[148:168] = 0  # the label is below the box
     coloured = np.ptp(sheet, axis=2) > 60
     rows, cols = np.flatnonzero(coloured.any(axis=1)), np.flatnonzero(coloured.any(axis=0))
     # half of 288 px from the margin of 4 on

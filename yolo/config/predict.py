@@ -41,6 +41,8 @@ class PredictConfig:
         line: With --track: count the objects that cross a line x1,y1,x2,y2, in pixels or as fractions of width and
             height; a semicolon between several.
         zone: With --track: count the objects in a polygon x1,y1,x2,y2,x3,y3,...; a semicolon between several.
+        line_width: Width of the lines of boxes in pixels; by default it grows with the image.
+        labels: Write class and score beside each box; --no-labels draws the boxes only.
         save_images: Write the images or the video with boxes drawn; --no-save-images writes the files of --save only.
         save: What is written of the detections, with commas between: json (detections.json; detections.jsonl for
             streams), jsonl, coco, yolo, voc, csv, crops, labelstudio, cvat, html.
@@ -69,6 +71,8 @@ class PredictConfig:
     track: bool = False
     line: str = ""
     zone: str = ""
+    line_width: int | None = None
+    labels: bool = True
     save_images: bool = True
     save: str = "json"
     runs: options.Runs = "runs"
@@ -92,7 +96,7 @@ class PredictConfig:
         if not by_class:
             require_within(self, score_threshold=1)
         require_within(self, min_precision=1, min_recall=1, iou_threshold=1)
-        require_at_least(self, max_detections=1, input_size=1, limit=1, reconnects=0, timeout=0.1)
+        require_at_least(self, line_width=1, max_detections=1, input_size=1, limit=1, reconnects=0, timeout=0.1)
         for name in ("min_precision", "min_recall"):
             option = f"--{name.replace('_', '-')}"
             require(

@@ -25,6 +25,7 @@ from yolo.engine.workers import Workers
 from yolo.errors import DataError
 from yolo.files import new_folder
 from yolo.media.items import SourceOptions, Unreadable
+from yolo.media.labels import DrawStyle
 from yolo.media.sources import open_source, shown_source
 from yolo.media.video_read import FrameChoice
 from yolo.postprocess.pipeline import PostprocessSettings
@@ -58,6 +59,7 @@ def predict(config: PredictConfig, console: Console | None = None) -> Prediction
     """
     console = console or Console(quiet=True)
     tracking = Tracking.of_options(config.line, config.zone) if config.track else None
+    style = DrawStyle(line_width=config.line_width, labels=config.labels)
     frames = FrameChoice.parse(start=config.start, end=config.end, every=config.every)
     # before the network is built: a mistyped source fails at once
     items = open_source(
@@ -101,7 +103,7 @@ def predict(config: PredictConfig, console: Console | None = None) -> Prediction
         outputs = _Outputs(
             PredictionSummary(folder),
             files=stack.enter_context(closing(_open_files(config, detector, settings, folder, first))),
-            pictures=stack.enter_context(closing(PictureWriter(folder, config.source, frames=frames)))
+            pictures=stack.enter_context(closing(PictureWriter(folder, config.source, frames=frames, style=style)))
             if config.save_images
             else None,
             console=console,

@@ -10,6 +10,7 @@ from yolo.engine.output_names import OutputNames
 from yolo.engine.result import Result
 from yolo.images import write_image
 from yolo.media.drawing import draw_detections
+from yolo.media.labels import DrawStyle
 from yolo.media.video_read import ALL_FRAMES, FrameChoice
 from yolo.media.video_write import VideoWriter, has_pyav, video_suffix
 
@@ -49,13 +50,22 @@ class PictureWriter:
         folder: where the files are written.
         source: of the run, by which files are named.
         frames: which of a video's frames come.
+        style: of lines and labels.
 
     Attributes:
         notes: what is to be said at the end of the run.
     """
 
-    def __init__(self, folder: Path, source: str | tuple[str, ...] = (), *, frames: FrameChoice = ALL_FRAMES) -> None:
+    def __init__(
+        self,
+        folder: Path,
+        source: str | tuple[str, ...] = (),
+        *,
+        frames: FrameChoice = ALL_FRAMES,
+        style: DrawStyle | None = None,
+    ) -> None:
         self._folder, self._names, self._frames = folder, OutputNames(source), frames
+        self._style = style
         self._videos: dict[str, _OpenVideo] = {}
         self.notes: list[str] = []
 
@@ -72,7 +82,9 @@ class PictureWriter:
     def draw(self, result: Result) -> Picture:
         """Draw the boxes of a result, which has its image."""
         assert result.image is not None
-        return Picture(result, draw_detections(result.image, result.detections, result.class_names))
+        ids = None if result.track_ids is None else result.track_ids.tolist()
+        names, style = result.class_names, self._style
+        return Picture(result, draw_detections(result.image, result.detections, names, track_ids=ids, style=style))
 
     def add(self, picture: Picture) -> str:
         """Write a drawn result; the name of the file in the folder."""

@@ -11,19 +11,16 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Sequence
 from dataclasses import replace
-from functools import lru_cache
-from pathlib import Path
-from typing import Any, NamedTuple
+from typing import NamedTuple
 
 import cv2
 import numpy as np
 from numpy.typing import NDArray
-from PIL import Image, ImageDraw, ImageFont
+from PIL import Image, ImageDraw
 
 from yolo.media.crops import Box
+from yolo.media.labels import RGB, WHITE, DrawStyle, Labelled, draw_labelled, font_of
 from yolo.structures import Batch, Detections, GroundTruth, Targets
-
-RGB = tuple[int, int, int]
 
 # Bright, distinct in hue and lightness, in an order in which neighbours differ most.
 _PALETTE: tuple[RGB, ...] = (
@@ -42,8 +39,6 @@ _PALETTE: tuple[RGB, ...] = (
 )
 _BACKGROUND = (32, 34, 38)
 _IGNORED = (170, 170, 170)
-BLACK: RGB = (0, 0, 0)
-WHITE: RGB = (255, 255, 255)
 # of outlines
 ORANGE: RGB = (255, 145, 0)
 BLUE: RGB = (70, 175, 255)
@@ -62,26 +57,45 @@ def class_colour(label: int) -> RGB:
     return _PALETTE[label % len(_PALETTE)]
 
 
-def draw_detections(image: NDArray[np.uint8], detections: Detections, class_names: Sequence[str]) -> NDArray[np.uint8]:
-    """Draw boxes with class and score, best on top."""
+def draw_detections(
+    image: NDArray[np.uint8],
+    detections: Detections,
+    class_names: Sequence[str],
+    *,
+    track_ids: Sequence[int] | None = None,
+    style: DrawStyle | None = None,
+) -> NDArray[np.uint8]:
+    """Draw boxes with class and score, best on top.
+
+    Args:
+        image: (H, W, 3) RGB.
+        detections: in its pixels.
+        class_names: by label.
+        track_ids: of each detection, negative for none; drawn behind the name.
+        style: lines and labels.
+    """
     worst_first = range(len(detections) - 1, -1, -1)
     boxes, scores, labels = detections.boxes.tolist(), detections.scores.tolist(), detections.labels.tolist()
-    texts = [f"{class_names[labels[k]]} {scores[k]:.2f}" for k in worst_first]
-    colours = [class_colour(labels[k]) for k in worst_first]
-    return _draw(image, [boxes[k] for k in worst_first], texts, colours, fill=True)
+    marks = [f" #{one}" if one >= 0 else "" for one in track_ids] if track_ids is not None else [""] * len(labels)
+    rows = [
+        Labelled(boxes[k], f"{class_names[labels[k]]}{marks[k]} {scores[k]:.2f}", class_colour(labels[k]))
+        for k in worst_first
+    ]
+    return draw_labelled(image, rows, style=style)
 
 
 def draw_ground_truth(
     image: NDArray[np.uint8], ground_truth: GroundTruth, class_names: Sequence[str]
 ) -> NDArray[np.uint8]:
     """Draw annotated boxes, named in outline; the names of difficult and crowd objects say so."""
-    rows = zip(ground_truth.labels, ground_truth.difficult, ground_truth.iscrowd, strict=True)
+    flags = zip(ground_truth.labels, ground_truth.difficult, ground_truth.iscrowd, strict=True)
     texts = [
         class_names[label] + " (difficult)" * bool(difficult) + " (crowd)" * bool(crowd)
-        for label, difficult, crowd in rows
+        for label, difficult, crowd in flags
     ]
     colours = [class_colour(label) for label in ground_truth.labels.tolist()]
-    return _draw(image, ground_truth.boxes.tolist(), texts, colours, fill=False)
+    rows = [Labelled(*row) for row in zip(ground_truth.boxes.tolist(), texts, colours, strict=True)]
+    return draw_labelled(image, rows, fill=False)
 
 
 def draw_targets(image: NDArray[np.uint8], targets: Targets, class_names: Sequence[str]) -> NDArray[np.uint8]:
@@ -90,12 +104,13 @@ def draw_targets(image: NDArray[np.uint8], targets: Targets, class_names: Sequen
     order = sorted(range(len(targets)), key=lambda k: not ignored[k])
     texts = [f"({class_names[labels[k]]})" if ignored[k] else class_names[labels[k]] for k in order]
     colours = [_IGNORED if ignored[k] else class_colour(labels[k]) for k in order]
-    return _draw(image, [boxes[k] for k in order], texts, colours, fill=False)
+    rows = [Labelled(boxes[k], text, colour) for k, text, colour in zip(order, texts, colours, strict=True)]
+    return draw_labelled(image, rows, fill=False)
 
 
 def with_caption(image: NDArray[np.uint8], caption: str) -> NDArray[np.uint8]:
     """The image with a line of text below it; of a text that is too long the end is shown."""
-    font = _font(12)
+    font = font_of(12)
     caption = "".join(letter if letter.isprintable() else "?" for letter in caption)  # a line break would not fit
     width = image.shape[1] - 6
     shown = caption
@@ -162,53 +177,6 @@ def _fit(image: NDArray[np.uint8]) -> tuple[NDArray[np.uint8], float]:
     size_wh = (max(1, round(width * scale)), max(1, round(height * scale)))
     how = cv2.INTER_AREA if scale < 1 else cv2.INTER_NEAREST  # enlarged pixels shall be seen as what they are
     return np.asarray(cv2.resize(image, size_wh, interpolation=how), np.uint8), scale
-
-
-def _draw(
-    image: NDArray[np.uint8], boxes: list[list[float]], texts: list[str], colours: list[RGB], *, fill: bool
-) -> NDArray[np.uint8]:
-    # Pillow and not OpenCV, whose text in version 4 has no letters beyond ASCII.
-    canvas = Image.fromarray(image)
-    draw = ImageDraw.Draw(canvas)
-    shorter = min(image.shape[:2])
-    line = max(1, round(shorter / 240)) + int(fill)
-    font = _font(int(np.clip(round(shorter / 32), 10, 40)))
-    for box, text, colour in zip(boxes, texts, colours, strict=True):
-        x1, y1, x2, y2 = box
-        # Pillow counts pixels, boxes their edges: the last pixel of a box lies before its edge
-        corners = (x1, y1, max(x1, x2 - 1), max(y1, y2 - 1))
-        draw.rectangle(corners, outline=colour, width=line)
-        _write_name(draw, corners, text, font, colour=colour, fill=fill)
-    return np.array(canvas)
-
-
-def _write_name(
-    draw: ImageDraw.ImageDraw, corners: tuple[float, ...], text: str, font: Any, *, colour: RGB, fill: bool
-) -> None:
-    """Put a name on the box's upper edge, or inside where the image ends."""
-    left, top, right, bottom = draw.textbbox((0, 0), text, font=font)
-    width, height = right - left + 6, bottom - top + 6
-    canvas_w, canvas_h = draw.im.size
-    x = min(max(0.0, corners[0]), max(0.0, canvas_w - width))
-    y = corners[1] - height if corners[1] >= height else corners[1]
-    y = min(max(0.0, y), max(0.0, canvas_h - height))
-    background = colour if fill else BLACK
-    draw.rectangle((x, y, x + width - 1, y + height - 1), fill=background)
-    draw.text((x + 3 - left, y + 3 - top), text, font=font, fill=_readable_on(background) if fill else colour)
-
-
-def _readable_on(colour: RGB) -> RGB:
-    """Black or white, whichever stands out more."""
-    red, green, blue = colour
-    return BLACK if 0.299 * red + 0.587 * green + 0.114 * blue > 140 else WHITE
-
-
-@lru_cache(maxsize=8)
-def _font(size: int) -> Any:
-    """DejaVu Sans as matplotlib brings it: Latin, Greek, Cyrillic; Pillow's own font draws boxes even for é and ß."""
-    import matplotlib as mpl
-
-    return ImageFont.truetype(str(Path(mpl.get_data_path(), "fonts", "ttf", "DejaVuSans.ttf")), size)
 
 
 class Outline(NamedTuple):

@@ -25,7 +25,8 @@ from yolo.evaluation.examples import Example
 from yolo.evaluation.matching import Matches
 from yolo.images import read_image, read_size
 from yolo.media.crops import Box, Decoded, cut, decode_reduced, fit, jpeg_uri, ordered, view_around
-from yolo.media.drawing import BLUE, GREY, ORANGE, RGB, WHITE, Outline, draw_outlines
+from yolo.media.drawing import BLUE, GREY, ORANGE, Outline, draw_outlines
+from yolo.media.labels import RGB, WHITE
 from yolo.report.page import CasePicture
 
 _MIN_VIEW = 32.0  # pixels of the image: less would be a blot of colours
