@@ -10,7 +10,7 @@ from __future__ import annotations
 import warnings
 from collections.abc import Generator, Iterable, Iterator
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 import torch
@@ -23,7 +23,9 @@ from yolo.errors import DataError, ImageReadError
 from yolo.files import expand_home
 from yolo.images import decode_image, read_image
 from yolo.media.items import Frame, Item, Unreadable
-from yolo.media.sources import Source, open_source
+
+if TYPE_CHECKING:
+    from yolo.media.sources import Source
 
 ImageInput = str | Path | bytes | Image.Image | NDArray[Any] | Tensor
 
@@ -54,12 +56,19 @@ def open_items(source: str | Path | Iterable[ImageInput], *, color: ColorOrder =
         DataError: at once, where a single source cannot be opened; others that cannot are passed on as `Unreadable`.
     """
     if isinstance(source, str | Path):
-        return _all_of(open_source(source))
+        return _opened(source)
     if isinstance(source, bytes | bytearray | memoryview | Image.Image) or getattr(source, "ndim", 0) in (2, 3):
         source = [source]  # type: ignore[list-item]  # what has three dimensions is one image
     elif not isinstance(source, Iterable):
         raise TypeError(f"a source is a path, an address or an iterable of images, not {type(source).__name__}")
     return _each_of(source, color)
+
+
+def _opened(source: str | Path) -> Generator[Item]:
+    # programs that pass arrays need nothing of folders, archives and streams
+    from yolo.media.sources import open_source
+
+    return _all_of(open_source(source))
 
 
 def _all_of(source: Source) -> Generator[Item]:
@@ -80,7 +89,7 @@ def _each_of(sources: Iterable[ImageInput], color: ColorOrder) -> Generator[Item
                 raise type(error)(f"image {place}: {error}") from error
             continue
         try:
-            yield from _all_of(open_source(source))
+            yield from _opened(source)
         except DataError as error:
             yield Unreadable(str(source), str(error))
 
