@@ -197,3 +197,20 @@ def test_sources_that_are_none(tmp_path: Path) -> None:
         open_items(5)  # type: ignore[arg-type]
     with pytest.raises(ValueError, match=r"^image 1: "):
         list(open_items([picture(), np.zeros(5)]))
+
+
+def test_text_with_an_address_is_fetched(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    write_image(tmp_path / "a.png", picture())
+    asked: list[str] = []
+
+    def fetch(address: str) -> bytes:
+        asked.append(address)
+        return (tmp_path / "a.png").read_bytes()
+
+    monkeypatch.setattr("yolo.media.fetch.fetch_image", fetch)
+    frame = load_image("HTTPS://host/a.png")
+    assert np.array_equal(frame.image, picture())
+    assert asked == ["HTTPS://host/a.png"]
+    with pytest.raises(ImageReadError):  # only text is an address
+        load_image(Path("https://host/a.png"))
+    assert len(asked) == 1

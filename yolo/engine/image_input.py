@@ -30,6 +30,7 @@ if TYPE_CHECKING:
 ImageInput = str | Path | bytes | Image.Image | NDArray[Any] | Tensor
 
 _ACCEPTED = "a path, an http(s) address, bytes, a Pillow image, a NumPy array or a tensor"
+_WEB = ("http://", "https://")
 _ALPHA = 4  # channels of RGBA
 # of Pillow's modes those with numbers beyond a byte: kept for the rules of arrays
 _WIDE_MODES = frozenset({"I;16", "I;16L", "I;16B", "I;16N", "I", "F"})
@@ -113,9 +114,17 @@ def load_image(image: ImageInput, *, color: ColorOrder = "rgb") -> Frame:
 
     Raises:
         ImageReadError: a file that cannot be read.
+        DataError: an address that gives no file.
         ValueError: an array or tensor of another shape, type or range.
         TypeError: anything else.
     """
+    if isinstance(image, str) and image.lower().startswith(_WEB):
+        # what talks to the network is imported where it is asked for
+        from yolo.http import shown_address
+        from yolo.media.fetch import fetch_image
+
+        name = shown_address(image)
+        return Frame(decode_image(fetch_image(image), name=name), source=name)
     if isinstance(image, str | Path):
         path = expand_home(image)
         return Frame(read_image(path), source=str(path))

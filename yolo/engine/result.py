@@ -24,6 +24,8 @@ from yolo.structures import Detections
 if TYPE_CHECKING:
     from yolo.engine.image_input import ImageInput
 
+_INDICES = "detections are chosen by an integer, a slice, a mask or indices, not {!r}"
+
 
 @dataclass(frozen=True, slots=True)
 class StageSeconds:
@@ -160,7 +162,10 @@ class Result:
         """Indices of what a slice, mask or list of indices selects."""
         if isinstance(index, slice):
             return torch.arange(len(self))[list(range(*index.indices(len(self))))]  # steps may be negative
-        wanted = torch.as_tensor(index)
+        try:
+            wanted = torch.as_tensor(index)
+        except (TypeError, ValueError, RuntimeError) as error:
+            raise IndexError(_INDICES.format(index)) from error
         if wanted.dtype == torch.bool:
             if wanted.shape != (len(self),):
                 raise IndexError(f"a mask must have the shape ({len(self)},), got {tuple(wanted.shape)}")
