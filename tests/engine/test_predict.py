@@ -142,3 +142,14 @@ def test_measuring_a_prediction_gives_the_numbers_of_the_validation(
         # a batch and a single image differ in the last digits of the scores
         assert measured.map_50 == pytest.approx(stated["map_50"], abs=2e-3)
         assert measured.map_50_95 == pytest.approx(stated["map_50_95"], abs=2e-3)
+
+
+def test_only_some_classes(weights: Path, shapes: Path, tmp_path: Path) -> None:
+    source = str(shapes.parent / "images" / "val" / "0.png")
+    options = {"weights": str(weights), "source": source, "runs": str(tmp_path), "device": "cpu", "save_images": False}
+    every = predict(PredictConfig(**options))  # type: ignore[arg-type]
+    red = predict(PredictConfig(**options, classes="red"))  # type: ignore[arg-type]
+    both = predict(PredictConfig(**options, classes="0, blue"))  # type: ignore[arg-type]
+    assert 0 < red.num_detections < both.num_detections == every.num_detections
+    with pytest.raises(ConfigError, match="class 'green' is unknown"):
+        predict(PredictConfig(**options, classes="green"))  # type: ignore[arg-type]

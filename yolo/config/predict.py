@@ -36,6 +36,8 @@ class PredictConfig:
         min_recall: With --conf auto: for each class the highest threshold with this recall.
         iou_threshold: Suppress a detection that overlaps a better one of its class by more than this IoU; by default
             0.5, and 0.4 for darknet weights.
+        classes: Show these classes only: names or labels with commas between; by default all.
+        class_agnostic: Let a detection suppress overlapping ones of other classes, too.
         track: Follow objects through videos and streams and give them ids; needs the extra track: pip install
             'gridyolo[track]'.
         line: With --track: count the objects that cross a line x1,y1,x2,y2, in pixels or as fractions of width and
@@ -63,6 +65,8 @@ class PredictConfig:
     min_recall: float | None = None
     iou_threshold: float | None = None
     max_detections: options.MaxDetections = None
+    classes: str = ""
+    class_agnostic: bool = False
     input_size: options.InferenceSize = None
     tile: options.Tile = None
     overlap: options.Overlap = None

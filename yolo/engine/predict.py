@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections import Counter
 from collections.abc import Iterator
 from contextlib import ExitStack, closing
-from dataclasses import asdict, dataclass, field
+from dataclasses import asdict, dataclass, field, replace
 from pathlib import Path
 
 from rich.console import Console
@@ -14,7 +14,7 @@ from yolo.config import PredictConfig
 from yolo.config.predict import saved_formats
 from yolo.console import say
 from yolo.engine.detect_items import default_workers, detect_items
-from yolo.engine.detection_settings import choose_settings
+from yolo.engine.detection_settings import choose_settings, chosen_labels
 from yolo.engine.detector import Detector
 from yolo.engine.prediction_files import NEED_IMAGES, PredictionFiles, RunHeader
 from yolo.engine.prediction_pictures import Picture, PictureWriter
@@ -83,6 +83,9 @@ def predict(config: PredictConfig, console: Console | None = None) -> Prediction
         min_recall=config.min_recall,
     )
     settings = settings.changed(tiling=tiling_of(config.tile, config.overlap))
+    wanted = [word.strip() for word in config.classes.split(",")] if config.classes else None
+    labels = chosen_labels(wanted, detector.class_names)
+    settings = replace(settings, classes=labels, class_agnostic=config.class_agnostic)
     say(console, *lines)
     with ExitStack() as stack:
         stop = stack.enter_context(stop_request())

@@ -74,6 +74,8 @@ class ValOptions(TypedDict, total=False):
     box_policy: BoxPolicy
     protocol: Protocol
     input_size: int | None
+    tile: int | None
+    overlap: float | None
     batch_size: int
     device: str
     precision: Precision
@@ -91,6 +93,11 @@ class PredictOptions(TypedDict, total=False):
     """The options of `yolo.predict`; what they mean is said at `PredictConfig` and by `gridyolo predict --help`."""
 
     limit: int | None
+    start: float | None
+    end: float | None
+    every: str
+    timeout: float
+    reconnects: int
     cfg: StrPath
     names: StrPath
     score_threshold: float | StrPath | None
@@ -98,9 +105,16 @@ class PredictOptions(TypedDict, total=False):
     min_recall: float | None
     iou_threshold: float | None
     max_detections: int | None
+    classes: str
+    class_agnostic: bool
     input_size: int | None
+    tile: int | None
+    overlap: float | None
     device: str
     precision: Precision
+    track: bool
+    line: str
+    zone: str
     save_images: bool
     save: str
     runs: StrPath
