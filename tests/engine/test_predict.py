@@ -53,7 +53,7 @@ def test_predict_a_video(weights: Path, shapes: Path, tmp_path: Path) -> None:
     summary = predict(config)
     entries = json.loads((summary.folder / "detections.json").read_text())["images"]
     assert [(entry["frame"], entry["time"]) for entry in entries] == [(0, 0.0), (1, 0.125), (2, 0.25)]
-    assert (summary.folder / "in.mp4").stat().st_size > 0
+    assert (summary.folder / entries[0]["picture"]).stat().st_size > 0
 
 
 def test_predict_without_pictures(weights: Path, shapes: Path, tmp_path: Path) -> None:
