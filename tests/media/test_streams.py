@@ -202,11 +202,14 @@ def test_a_camera_and_a_stream_that_are_not_there(stream: Stream, message: str) 
         next(items)
 
 
-@pytest.mark.filterwarnings("ignore::pytest.PytestUnhandledThreadExceptionWarning")
-def test_an_unforeseen_error_in_the_thread_ends_the_waiting() -> None:
+def test_an_unforeseen_error_in_the_thread_ends_the_waiting(monkeypatch: pytest.MonkeyPatch) -> None:
+    reported = threading.Event()
+    monkeypatch.setattr(threading, "excepthook", lambda arguments: reported.set())
+
     def break_down() -> Scripted:
         raise AssertionError("a mistake of ours")
 
     items, _ = start(Stream("cam", break_down))
     with pytest.raises(DataError, match="cam: failed in an unforeseen way"):
         next(items)
+    assert reported.wait(5)
