@@ -45,6 +45,7 @@ class PredictConfig:
         zone: With --track: count the objects in a polygon x1,y1,x2,y2,x3,y3,...; a semicolon between several.
         line_width: Width of the lines of boxes in pixels; by default it grows with the image.
         labels: Write class and score beside each box; --no-labels draws the boxes only.
+        show: Show the pictures in a window as they are drawn; q or Escape ends the run.
         save_images: Write the images or the video with boxes drawn; --no-save-images writes the files of --save only.
         save: What is written of the detections, with commas between: json (detections.json; detections.jsonl for
             streams), jsonl, coco, yolo, voc, csv, crops, labelstudio, cvat, html.
@@ -77,6 +78,7 @@ class PredictConfig:
     zone: str = ""
     line_width: int | None = None
     labels: bool = True
+    show: bool = False
     save_images: bool = True
     save: str = "json"
     runs: options.Runs = "runs"
@@ -91,6 +93,7 @@ class PredictConfig:
         check_run_name(self.name)
         end = math.inf if self.end is None else self.end
         require(0 <= (self.start or 0) < end, "--start and --end are seconds, and --end is the later")
+        require(self.save_images or not self.show, "--show draws pictures: leave out --no-save-images")
         require(
             re.fullmatch(r"0*[1-9]\d*|(?=.*[1-9])\d*\.?\d+s", self.every) is not None,
             f"--every {self.every}: give a number of frames such as 10, or seconds such as 2.5s",

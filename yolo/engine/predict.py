@@ -28,6 +28,7 @@ from yolo.media.items import SourceOptions, Unreadable
 from yolo.media.labels import DrawStyle
 from yolo.media.sources import open_source, shown_source
 from yolo.media.video_read import FrameChoice
+from yolo.media.window import Window
 from yolo.postprocess.pipeline import PostprocessSettings
 from yolo.process import stop_request
 
@@ -88,6 +89,7 @@ def predict(config: PredictConfig, console: Console | None = None) -> Prediction
     settings = replace(settings, classes=labels, class_agnostic=config.class_agnostic)
     say(console, *lines)
     with ExitStack() as stack:
+        window = stack.enter_context(closing(Window())) if config.show else None
         stop = stack.enter_context(stop_request())
         workers = stack.enter_context(Workers(default_workers(detector.device), stop))
         stack.enter_context(items)
@@ -116,6 +118,8 @@ def predict(config: PredictConfig, console: Console | None = None) -> Prediction
             in_order = tracking.follow(in_order)
         for outcome, picture in _drawn(in_order, outputs.pictures, workers):
             outputs.add(outcome, picture)
+            if window and picture and not window.show(picture.image):
+                break
         outputs.summary.interrupted = stop.signal_name
     outputs.summary.notes = items.notes() + (outputs.pictures.notes if outputs.pictures else [])
     outputs.summary.written = outputs.files.summary()

@@ -215,7 +215,8 @@ class Result:
         """
         from yolo.media.drawing import draw_detections
 
-        return draw_detections(self._pixels(image), self.detections, self.class_names)
+        ids = None if self.track_ids is None else self.track_ids.tolist()
+        return draw_detections(self._pixels(image), self.detections, self.class_names, track_ids=ids)
 
     def show(self, *, image: ImageInput | None = None) -> None:
         """Show `plot()`: below the cell of a notebook, elsewhere in the system's image viewer.
