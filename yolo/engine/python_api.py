@@ -115,6 +115,9 @@ class PredictOptions(TypedDict, total=False):
     track: bool
     line: str
     zone: str
+    line_width: int | None
+    labels: bool
+    show: bool
     save_images: bool
     save: str
     runs: StrPath
