@@ -146,6 +146,12 @@ def write_text(path: Path, text: str) -> None:
         temporary.write_text(text, encoding="utf-8")
 
 
+def write_bytes(path: Path, content: bytes) -> None:
+    """Write bytes atomically."""
+    with atomic_write(path) as temporary:
+        temporary.write_bytes(content)
+
+
 def expand_home(path: str | Path) -> Path:
     """A path with `~` as the home folder; a name that only begins like one, such as `~$a.jpg`, stays as it is."""
     try:

@@ -22,7 +22,7 @@ from PIL import Image, UnidentifiedImageError
 
 from yolo.arrays import UInt8
 from yolo.errors import ImageReadError
-from yolo.files import atomic_write, read_bytes
+from yolo.files import read_bytes, write_bytes
 
 IMAGE_SUFFIXES = frozenset({".jpg", ".jpeg", ".png", ".bmp", ".webp", ".tif", ".tiff"})
 # A file of a few kilobytes may claim any size; beyond this it is an attack or a mistake (600 MB decoded).
@@ -282,11 +282,15 @@ def _size_by_pillow(path: Path) -> tuple[int, int]:
 
 def write_image(path: Path, image: UInt8) -> None:
     """Write an (H, W, 3) uint8 RGB image; the suffix of `path` chooses the format."""
-    written, encoded = cv2.imencode(path.suffix or ".png", image[:, :, ::-1])
+    write_bytes(path, encode_image(image, path.suffix or ".png"))
+
+
+def encode_image(image: UInt8, suffix: str) -> bytes:
+    """An (H, W, 3) uint8 RGB image as the bytes of a file; `suffix`, as ".jpg", chooses the format."""
+    written, encoded = cv2.imencode(suffix, image[:, :, ::-1])
     if not written:
-        raise OSError(f"{path}: OpenCV could not encode the image")
-    with atomic_write(path) as temporary:
-        temporary.write_bytes(encoded.tobytes())
+        raise OSError(f"OpenCV could not encode an image of shape {image.shape} as {suffix}")
+    return encoded.tobytes()
 
 
 def _check_header(data: bytes, name: str) -> None:

@@ -28,6 +28,17 @@ def test_images_are_named_for_their_files(tmp_path: Path) -> None:
     assert pictures.notes == []
 
 
+def test_images_are_encoded_where_they_are_drawn_and_frames_are_not(tmp_path: Path) -> None:
+    """The thread that writes in order has no more to do for an image than to write bytes."""
+    with closing(PictureWriter(tmp_path)) as pictures:
+        picture = pictures.draw(result("a.png"))
+        assert picture.file is not None
+        content, suffix = picture.file
+        assert suffix == ".jpg"
+        assert (tmp_path / pictures.add(picture)).read_bytes() == content
+        assert pictures.draw(result("a.mp4", 0, 0.0)).file is None
+
+
 def test_an_image_too_wide_for_a_jpeg_is_a_png_and_the_next_follows(tmp_path: Path) -> None:
     with closing(PictureWriter(tmp_path)) as pictures:
         names = [pictures.add(pictures.draw(result("a.png", width=width))) for width in (70_000, 48)]

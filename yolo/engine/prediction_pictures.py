@@ -8,7 +8,8 @@ from pathlib import Path
 from yolo.arrays import UInt8
 from yolo.engine.output_names import OutputNames
 from yolo.engine.result import Result
-from yolo.images import write_image
+from yolo.files import write_bytes
+from yolo.images import encode_image
 from yolo.media.drawing import draw_detections
 from yolo.media.labels import DrawStyle
 from yolo.media.video_read import ALL_FRAMES, FrameChoice
@@ -28,6 +29,8 @@ class Picture:
 
     result: Result  # with its image, for those who cut pieces out of it
     image: UInt8  # (H, W, 3) RGB, with boxes
+    # bytes of an image file and its suffix; None for a frame, which goes into a video as it is
+    file: tuple[bytes, str] | None
 
 
 @dataclass(slots=True)
@@ -43,8 +46,8 @@ class _OpenVideo:
 class PictureWriter:
     """Draws results and writes them into a folder: image files under their names, one video file per video.
 
-    `draw` keeps no state and may run in any thread; `add` takes the drawn results in order, from one thread. Several
-    streams may take turns. A stream starts a new file every hour.
+    `draw`, which also encodes images, keeps no state and may run in any thread; `add` takes what it gives in order,
+    from one thread. Several streams may take turns. A stream starts a new file every hour.
 
     Args:
         folder: where the files are written.
@@ -80,16 +83,21 @@ class PictureWriter:
             self._videos.clear()
 
     def draw(self, result: Result) -> Picture:
-        """Draw the boxes of a result, which has its image."""
+        """Draw the boxes of a result, which has its image, and encode what will be an image file."""
         assert result.image is not None
         ids = None if result.track_ids is None else result.track_ids.tolist()
         names, style = result.class_names, self._style
-        return Picture(result, draw_detections(result.image, result.detections, names, track_ids=ids, style=style))
+        image = draw_detections(result.image, result.detections, names, track_ids=ids, style=style)
+        if result.frame is not None:
+            return Picture(result, image, None)
+        suffix = ".png" if max(image.shape) > _MAX_JPEG_SIDE else ".jpg"
+        return Picture(result, image, (encode_image(image, suffix), suffix))
 
     def add(self, picture: Picture) -> str:
         """Write a drawn result; the name of the file in the folder."""
-        if picture.result.frame is None:
-            return self._add_image(picture)
+        if picture.file is not None:
+            return self._add_image(picture, *picture.file)
+        assert picture.result.frame is not None
         source = picture.result.source or "video"
         video = self._videos.get(source)
         if video is None or not self._continues(video, picture.result):
@@ -98,13 +106,12 @@ class PictureWriter:
         video.last_frame = picture.result.frame
         return video.writer.path.name
 
-    def _add_image(self, picture: Picture) -> str:
-        stem, suffix = self._names.of_image(picture.result.source), ".jpg"
-        if max(picture.image.shape) > _MAX_JPEG_SIDE:
-            suffix = ".png"
+    def _add_image(self, picture: Picture, encoded: bytes, suffix: str) -> str:
+        stem = self._names.of_image(picture.result.source)
+        if suffix == ".png":
             height, width = picture.image.shape[:2]
             self.notes.append(f"{stem}.png: written as PNG, because a JPEG cannot have {width} x {height} pixels")
-        write_image(self._folder / (stem + suffix), picture.image)
+        write_bytes(self._folder / (stem + suffix), encoded)
         return stem + suffix
 
     def _continues(self, video: _OpenVideo, result: Result) -> bool:
