@@ -19,6 +19,7 @@ LAYERS = (
         "grid",
         "http",
         "images",
+        "light_torchvision",
         "process",
         "randomness",
         "thresholds",

@@ -58,7 +58,7 @@ sys.addaudithook(guard)
 _SESSION = """
 import contextlib, importlib, io, json
 from yolo import Detector
-of_detector = [name for name in sys.modules if name.startswith("yolo")]
+of_detector = [name for name in sys.modules if name.startswith(("yolo", "torch._dynamo"))]
 from yolo.cli.main import run
 
 results = []
@@ -132,6 +132,7 @@ def test_a_session_on_local_data_is_silent_and_loads_what_it_needs(tmp_path: Pat
     of_detector, results, seen = json.loads(_guarded(_SESSION.format(commands=_COMMANDS, modules=imported), tmp_path))
     assert seen == []
     assert len(of_detector) <= 62
+    assert "torch._dynamo" not in of_detector, "torch's compiler takes a second to import"
     parts = {name.split(".")[1] for name in of_detector if "." in name}
     assert not parts & {"data", "formats", "transforms", "losses", "evaluation", "report", "curate", "cli"}
     printed = {}

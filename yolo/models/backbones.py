@@ -16,14 +16,13 @@ from typing import Any
 
 import torch
 import torch.nn.functional as F
-import torchvision
 from torch import Tensor, nn
 from torch.fx import Graph, GraphModule, Node
 from torch.fx.passes.shape_prop import ShapeProp
 from torch.fx.proxy import TraceError
-from torchvision.models.feature_extraction import NodePathTracer, create_feature_extractor
 
 from yolo.errors import ConfigError
+from yolo.light_torchvision import NodePathTracer, create_feature_extractor, torchvision
 from yolo.models.depthwise import use_mixed_depthwise
 from yolo.models.efficientnet_lite import EFFICIENTNET_LITE0, EFFICIENTNET_PIXELS, EfficientNetLite0
 

@@ -10,11 +10,11 @@ from pathlib import Path
 from urllib.error import URLError
 
 import torch
-import torchvision
 from torch import Tensor
 
 from yolo.config.training import DEFAULT
 from yolo.errors import WeightsError
+from yolo.light_torchvision import torchvision
 from yolo.models import efficientnet_lite
 from yolo.models.backbones import TIMM, build_classifier, check_backbone
 from yolo.models.efficientnet_lite import EFFICIENTNET_LITE0

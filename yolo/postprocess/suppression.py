@@ -16,7 +16,8 @@ from itertools import accumulate, pairwise
 
 import torch
 from torch import Tensor
-from torchvision.ops import nms
+
+from yolo.light_torchvision import nms
 
 # Few candidates: moving classes apart and one call is faster. Many: one call per class is quadratic in less.
 _ONE_CALL_UP_TO = 2000
