@@ -10,8 +10,8 @@ from PIL import Image, ImageShow
 
 from yolo import Detection, Result
 from yolo.engine.result import StageSeconds
-from yolo.engine.result_exports import COLUMNS
 from yolo.errors import ConfigError, DataError, GridYoloError, SaveError
+from yolo.formats.csv import DETECTION_COLUMNS
 from yolo.images import read_image
 from yolo.structures import Detections
 
@@ -186,9 +186,9 @@ def test_crops_are_saved_by_class(tmp_path: Path) -> None:
     one = result(source="in/a b?.mp4", frame=5, class_names=("c/at", "dog"))
     paths = one.save_crops(tmp_path)
     assert [str(path.relative_to(tmp_path)) for path in paths] == [
-        "c_at/a_b__000005-1.jpg",
-        "dog/a_b__000005-2.jpg",
-        "c_at/a_b__000005-3.jpg",
+        "c_at/a b__000005-1.jpg",
+        "dog/a b__000005-2.jpg",
+        "c_at/a b__000005-3.jpg",
     ]
     assert read_image(paths[1]).shape == (50, 100, 3)
 
@@ -212,7 +212,7 @@ def test_extras_that_are_not_installed_say_what_to_install(name: str, monkeypatc
 def test_a_data_frame() -> None:
     pandas = pytest.importorskip("pandas")
     frame = result(source="a.jpg", track_ids=torch.tensor([7, -1, 3])).to_dataframe()
-    assert tuple(frame.columns) == COLUMNS
+    assert tuple(frame.columns) == DETECTION_COLUMNS
     assert frame["class"].tolist() == ["cat", "dog", "cat"]
     assert frame[["xmin", "ymin", "xmax", "ymax"]].to_numpy()[0].tolist() == [10, 20, 50, 80]
     assert frame["track_id"].isna().tolist() == [False, True, False]

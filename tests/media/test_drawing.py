@@ -16,6 +16,7 @@ from yolo.media.drawing import (
     draw_detections,
     draw_ground_truth,
     draw_outlines,
+    draw_paths,
     draw_targets,
     side_by_side,
     with_caption,
@@ -249,3 +250,13 @@ def test_boxes_lie_where_the_tile_was_enlarged() -> None:
     rows, cols = np.flatnonzero(coloured.any(axis=1)), np.flatnonzero(coloured.any(axis=0))
     # half of 288 px from the margin of 4 on
     assert (rows[0], rows[-1], cols[0], cols[-1]) == (4, 147, 4, 147)
+
+
+def test_paths_are_white_on_black_and_may_leave_the_image() -> None:
+    image = np.full((60, 80, 3), 128, np.uint8)
+    draw_paths(image, [[(10, 30), (70, 30)], [(-1e9, 50), (1e9, 50), (1e9, 1e9)]])
+    assert image[30, 40].min() > 220
+    assert image[50, 40].min() > 220
+    assert image[28:33, 40].min() < 40
+    assert (image[10, 40] == 128).all()
+    assert (image[30, 2] == 128).all()

@@ -60,7 +60,6 @@ def predict(config: PredictConfig, console: Console | None = None) -> Prediction
     """
     console = console or Console(quiet=True)
     tracking = Tracking.of_options(config.line, config.zone) if config.track else None
-    style = DrawStyle(line_width=config.line_width, labels=config.labels)
     frames = FrameChoice.parse(start=config.start, end=config.end, every=config.every)
     # before the network is built: a mistyped source fails at once
     items = open_source(
@@ -108,7 +107,7 @@ def predict(config: PredictConfig, console: Console | None = None) -> Prediction
         outputs = _Outputs(
             PredictionSummary(folder),
             files=stack.enter_context(closing(_open_files(config, detector, settings, folder, first))),
-            pictures=stack.enter_context(closing(PictureWriter(folder, config.source, frames=frames, style=style)))
+            pictures=stack.enter_context(closing(_picture_writer(config, folder, frames, tracking)))
             if config.save_images
             else None,
             console=console,
@@ -148,6 +147,18 @@ class _Outputs:
         self.summary.seconds.update(asdict(outcome.seconds))
         self.files.add(outcome, self.pictures.add(picture) if self.pictures and picture else None)
         say(self.console, _console_line(outcome))
+
+
+def _picture_writer(
+    config: PredictConfig, folder: Path, frames: FrameChoice, tracking: Tracking | None
+) -> PictureWriter:
+    return PictureWriter(
+        folder,
+        config.source,
+        frames=frames,
+        style=DrawStyle(line_width=config.line_width, labels=config.labels),
+        shapes=tracking.shapes if tracking else (),
+    )
 
 
 def _open_files(

@@ -2,15 +2,17 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 
 from yolo.arrays import UInt8
+from yolo.engine.counting import Shape
 from yolo.engine.output_names import OutputNames
 from yolo.engine.result import Result
 from yolo.files import write_bytes
 from yolo.images import encode_image
-from yolo.media.drawing import draw_detections
+from yolo.media.drawing import draw_detections, draw_paths
 from yolo.media.labels import DrawStyle
 from yolo.media.video_read import ALL_FRAMES, FrameChoice
 from yolo.media.video_write import VideoWriter, has_pyav, video_suffix
@@ -54,6 +56,7 @@ class PictureWriter:
         source: of the run, by which files are named.
         frames: which of a video's frames come.
         style: of lines and labels.
+        shapes: lines and zones in which objects are counted.
 
     Attributes:
         notes: what is to be said at the end of the run.
@@ -66,9 +69,10 @@ class PictureWriter:
         *,
         frames: FrameChoice = ALL_FRAMES,
         style: DrawStyle | None = None,
+        shapes: Sequence[Shape] = (),
     ) -> None:
         self._folder, self._names, self._frames = folder, OutputNames(source), frames
-        self._style = style
+        self._style, self._shapes = style, shapes
         self._videos: dict[str, _OpenVideo] = {}
         self.notes: list[str] = []
 
@@ -88,6 +92,7 @@ class PictureWriter:
         ids = None if result.track_ids is None else result.track_ids.tolist()
         names, style = result.class_names, self._style
         image = draw_detections(result.image, result.detections, names, track_ids=ids, style=style)
+        draw_paths(image, [shape.on(result.size_hw) for shape in self._shapes])
         if result.frame is not None:
             return Picture(result, image, None)
         suffix = ".png" if max(image.shape) > _MAX_JPEG_SIDE else ".jpg"

@@ -204,19 +204,25 @@ class Result:
         track_ids = None if self.track_ids is None else self.track_ids.to(device)
         return replace(self, detections=self.detections.to(device), track_ids=track_ids)
 
-    def plot(self, *, image: ImageInput | None = None) -> NDArray[np.uint8]:
+    def plot(
+        self, *, line_width: int | None = None, labels: bool = True, image: ImageInput | None = None
+    ) -> NDArray[np.uint8]:
         """The image with boxes, names and scores drawn, (H, W, 3) RGB.
 
         Args:
+            line_width: in pixels; None for one that suits the image.
+            labels: False draws the boxes only.
             image: to draw on, in place of the result's own: for results that were read back from JSON.
 
         Raises:
             ValueError: a result without an image, or an image of another size.
         """
         from yolo.media.drawing import draw_detections
+        from yolo.media.labels import DrawStyle
 
         ids = None if self.track_ids is None else self.track_ids.tolist()
-        return draw_detections(self._pixels(image), self.detections, self.class_names, track_ids=ids)
+        style = DrawStyle(line_width=line_width, labels=labels)
+        return draw_detections(self._pixels(image), self.detections, self.class_names, track_ids=ids, style=style)
 
     def show(self, *, image: ImageInput | None = None) -> None:
         """Show `plot()`: below the cell of a notebook, elsewhere in the system's image viewer.
@@ -316,7 +322,9 @@ class Result:
         return to_coco(self, image_id)
 
     def to_dataframe(self) -> Any:
-        """A pandas data frame with a row for each detection, see `result_exports.COLUMNS`; needs `gridyolo[dataframe]`.
+        """A pandas data frame with a row for each detection and the columns of detections.csv.
+
+        It needs the extra `gridyolo[dataframe]`.
 
         Raises:
             GridYoloError: pandas is not installed.

@@ -9,30 +9,25 @@ from __future__ import annotations
 import importlib
 import json
 import math
-import re
 import sys
 from collections.abc import Mapping, Sequence
 from dataclasses import asdict
 from pathlib import Path, PurePath
-from typing import Any, Final
+from typing import Any
 
 import numpy as np
 import torch
 from numpy.typing import NDArray
 from torch import Tensor
 
-from yolo.detection_sets import xyxy_to_xywh
+from yolo.engine.output_names import safe_name
 from yolo.engine.result import Result, StageSeconds
 from yolo.errors import DataError, GridYoloError, SaveError, printable
 from yolo.files import expand_home
+from yolo.formats.coco_results import result_records
+from yolo.formats.csv import DETECTION_COLUMNS
 from yolo.images import IMAGE_SUFFIXES, write_image
 from yolo.structures import Detections
-
-COLUMNS: Final = (
-    *("image", "frame", "time", "width", "height"),
-    *("class", "label", "score", "xmin", "ymin", "xmax", "ymax", "track_id"),
-)
-_IMPOSSIBLE_IN_NAMES = re.compile(r'[<>:"|?*\\/\s]+')
 
 
 def to_dict(result: Result) -> dict[str, Any]:
@@ -99,21 +94,11 @@ def from_json(text: str | bytes) -> Result:
 
 def to_coco(result: Result, image_id: int | str) -> list[dict[str, Any]]:
     """See `Result.to_coco`; without category ids of a COCO dataset they are label + 1."""
-    boxes = xyxy_to_xywh(result.boxes.cpu().numpy()).tolist()
-    rows = zip(boxes, result.scores.tolist(), result.labels.tolist(), strict=True)
-    return [
-        {
-            "image_id": image_id,
-            "category_id": result.category_ids[label] if result.category_ids else label + 1,
-            "bbox": box,
-            "score": score,
-        }
-        for box, score, label in rows
-    ]
+    return list(result_records(image_id, result.detections, result.category_ids))
 
 
 def to_dataframe(result: Result) -> Any:
-    """See `Result.to_dataframe`; the columns are `COLUMNS`."""
+    """See `Result.to_dataframe`; the columns are those of detections.csv."""
     pandas = _import_extra("pandas", "dataframe")
     height, width = result.size_hw
     count = len(result)
@@ -131,7 +116,7 @@ def to_dataframe(result: Result) -> Any:
         **dict(zip(("xmin", "ymin", "xmax", "ymax"), boxes.T, strict=True)),
         "track_id": pandas.array([one if one >= 0 else None for one in tracks] or [None] * count, dtype="Int64"),
     }
-    return pandas.DataFrame(columns, columns=list(COLUMNS), index=range(count))
+    return pandas.DataFrame(columns, columns=list(DETECTION_COLUMNS), index=range(count))
 
 
 def to_supervision(result: Result) -> Any:
@@ -184,19 +169,10 @@ def save_crops(result: Result, parts: Sequence[NDArray[np.uint8]], folder: str |
         stem += f"_{result.frame:06d}"
     paths = []
     for number, (name, part) in enumerate(zip(result.names, parts, strict=True), 1):
-        path = expand_home(folder) / _safe_name(name) / f"{_safe_name(stem)}-{number}.jpg"
+        path = expand_home(folder) / safe_name(name) / f"{safe_name(stem)}-{number}.jpg"
         write_image(path, part)
         paths.append(path)
     return paths
-
-
-def _safe_name(text: str) -> str:
-    """A name that a file can have.
-
-    >>> _safe_name("a/b: c?"), _safe_name("..")
-    ('a_b_c_', '_')
-    """
-    return _IMPOSSIBLE_IN_NAMES.sub("_", printable(text)).strip(".") or "_"
 
 
 def save_picture(picture: NDArray[np.uint8], path: str | Path) -> Path:

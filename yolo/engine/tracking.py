@@ -86,6 +86,7 @@ class Tracking:
 
     def __init__(self, lines: tuple[Shape, ...] = (), zones: tuple[Shape, ...] = ()) -> None:
         self._lines, self._zones = lines, zones
+        self.shapes = lines + zones  # to be drawn
         self._open: dict[str, _Open] = {}
         self.counts: list[SourceCounts] = []
 

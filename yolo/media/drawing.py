@@ -19,7 +19,7 @@ from numpy.typing import NDArray
 from PIL import Image, ImageDraw
 
 from yolo.media.crops import Box
-from yolo.media.labels import RGB, WHITE, DrawStyle, Labelled, draw_labelled, font_of
+from yolo.media.labels import BLACK, RGB, WHITE, DrawStyle, Labelled, draw_labelled, font_of
 from yolo.structures import Batch, Detections, GroundTruth, Targets
 
 # Bright, distinct in hue and lightness, in an order in which neighbours differ most.
@@ -45,6 +45,7 @@ BLUE: RGB = (70, 175, 255)
 GREY: RGB = (178, 178, 178)
 _DARK, _LIGHT = (16, 18, 22), (250, 250, 250)
 
+_FARTHEST = 30_000  # pixels; OpenCV draws nothing beyond
 _DASH, _PERIOD = 7, 12
 _MIN_SIDE = 7  # of a box on the picture, pixels: smaller ones would be a blot
 _AT_THE_EDGE = 3.0
@@ -106,6 +107,20 @@ def draw_targets(image: NDArray[np.uint8], targets: Targets, class_names: Sequen
     colours = [_IGNORED if ignored[k] else class_colour(labels[k]) for k in order]
     rows = [Labelled(boxes[k], text, colour) for k, text, colour in zip(order, texts, colours, strict=True)]
     return draw_labelled(image, rows, fill=False)
+
+
+def draw_paths(image: NDArray[np.uint8], paths: Iterable[Sequence[tuple[float, float]]]) -> None:
+    """Draw closed paths into an image, white on black.
+
+    Args:
+        image: (H, W, 3) RGB, which is changed.
+        paths: points x, y in its pixels; two points are a line.
+    """
+    width = max(1, round(min(image.shape[:2]) / 240))
+    for path in paths:
+        points = np.array(path).round().clip(-_FARTHEST, _FARTHEST).astype(np.int32)[:, None]
+        for thickness, colour in ((width + 2, BLACK), (width, WHITE)):
+            cv2.polylines(image, [points], isClosed=True, color=colour, thickness=thickness, lineType=cv2.LINE_AA)
 
 
 def with_caption(image: NDArray[np.uint8], caption: str) -> NDArray[np.uint8]:
