@@ -17,6 +17,7 @@ import re
 import shutil
 import stat
 import tempfile
+import threading
 import time
 from collections.abc import Iterable, Iterator
 from contextlib import contextmanager, suppress
@@ -70,10 +71,14 @@ def atomic_write(path: Path, *, errors: tuple[type[Exception], ...] = ()) -> Ite
         temporary.unlink(missing_ok=True)
 
 
+_UMASK_LOCK = threading.Lock()
+
+
 def _share(path: Path, mode: int) -> None:
     """Give what tempfile made, which is private, the permissions of an ordinary file or folder."""
-    umask = os.umask(0)
-    os.umask(umask)
+    with _UMASK_LOCK:  # reading it is changing it, for all threads
+        umask = os.umask(0)
+        os.umask(umask)
     path.chmod(mode & ~umask)
 
 

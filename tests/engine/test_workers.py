@@ -2,6 +2,7 @@ import random
 import threading
 import time
 from collections.abc import Iterator
+from contextlib import closing
 from typing import Any
 
 import cv2
@@ -134,3 +135,26 @@ def test_a_stop_ends_a_map_whose_source_gives_nothing_more() -> None:
         began = time.monotonic()
         assert list(results) == []
         assert time.monotonic() - began < 3
+
+
+def test_opencv_gets_its_threads_back_whoever_ends_last() -> None:
+    before = cv2.getNumThreads()
+    first, second = Workers(1), Workers(1)
+    first.__enter__()
+    second.__enter__()
+    first.__exit__(None, None, None)
+    assert cv2.getNumThreads() == 1
+    second.__exit__(None, None, None)
+    assert cv2.getNumThreads() == before
+
+
+@pytest.mark.filterwarnings("ignore::pytest.PytestUnhandledThreadExceptionWarning")
+def test_items_that_cannot_be_closed_end_the_map_all_the_same() -> None:
+    def items() -> Iterator[int]:
+        try:
+            yield from range(100)
+        finally:
+            raise RuntimeError("cannot be closed")
+
+    with Workers(1) as workers, closing(workers.map(lambda item: item, items(), ahead=2)) as found:
+        assert next(found) == 0

@@ -15,7 +15,7 @@ from pathlib import Path
 
 import torch
 
-from yolo.engine.detector import Detector
+from yolo.engine.detector import Detector, images_per_pass
 from yolo.engine.result import Result
 from yolo.engine.workers import Workers
 from yolo.errors import DataError
@@ -23,10 +23,6 @@ from yolo.media.items import Frame, ImageFile, Item, Unreadable
 from yolo.postprocess.pipeline import PostprocessSettings
 from yolo.process import available_cores
 
-# Up to here the answers of a network are bit for bit those of one image, on the CPUs that we have seen.
-_CPU_BATCH, _GPU_BATCH = 8, 16
-# One image of 640 x 640 has as much work in a layer as several smaller ones.
-_CPU_BATCH_PIXELS = 8 * 320 * 320
 # A group of images has at most about this many bytes when decoded.
 _GROUP_BYTES = 24_000_000
 # seconds that an item takes to come: a camera's next frame takes longer, the next frame of a file mostly less
@@ -66,7 +62,7 @@ def detect_items(
     def detect(group: Sequence[Item]) -> list[Result | Unreadable]:
         return _detect(detector, group, settings, keep_images=keep_images)
 
-    groups = group_items(items, most=_most_images(detector))
+    groups = group_items(items, most=images_per_pass(detector.device, detector.input_hw))
     with closing(workers.map(detect, groups, ahead=workers.count + 1)) as found:
         for outcomes in found:
             yield from outcomes
@@ -98,13 +94,6 @@ def group_items(items: Iterable[Item], *, most: int) -> Iterator[list[Item]]:
             items.close()
     if group:
         yield group
-
-
-def _most_images(detector: Detector) -> int:
-    if detector.device.type != "cpu":
-        return _GPU_BATCH
-    height, width = detector.input_hw
-    return max(1, min(_CPU_BATCH, _CPU_BATCH_PIXELS // (height * width)))
 
 
 def _decoded_bytes(item: Item) -> int:

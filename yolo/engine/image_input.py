@@ -9,6 +9,7 @@ from __future__ import annotations
 
 import warnings
 from collections.abc import Generator, Iterable, Iterator
+from contextlib import contextmanager
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -41,13 +42,23 @@ def is_batch(image: object) -> bool:
     return isinstance(image, list | tuple) or (isinstance(image, Tensor) and image.ndim == 4)
 
 
+@contextmanager
+def _naming(place: int) -> Iterator[None]:
+    """Errors of an image that is no image say which of several it is."""
+    try:
+        yield
+    except TypeError as error:
+        raise TypeError(f"image {place}: {error}") from error
+    except ValueError as error:
+        raise ValueError(f"image {place}: {error}") from error
+
+
 def load_images(images: Any, *, color: ColorOrder = "rgb") -> Iterator[Frame]:
     """Each image of a batch, see `is_batch`; errors name its place in it."""
     for place, image in enumerate(images):
-        try:
-            yield load_image(image, color=color)
-        except (TypeError, ValueError) as error:
-            raise type(error)(f"image {place}: {error}") from error
+        with _naming(place):
+            frame = load_image(image, color=color)
+        yield frame
 
 
 def open_items(source: str | Path | Iterable[ImageInput], *, color: ColorOrder = "rgb") -> Generator[Item]:
@@ -82,12 +93,13 @@ def _all_of(source: Source) -> Generator[Item]:
 def _each_of(sources: Iterable[ImageInput], color: ColorOrder) -> Generator[Item]:
     for place, source in enumerate(sources):
         if not isinstance(source, str | Path):
+            item: Item
             try:
-                yield load_image(source, color=color)
+                with _naming(place):
+                    item = load_image(source, color=color)
             except ImageReadError as error:
-                yield Unreadable(f"image {place}", str(error))
-            except (TypeError, ValueError) as error:
-                raise type(error)(f"image {place}: {error}") from error
+                item = Unreadable(f"image {place}", str(error))
+            yield item
             continue
         try:
             yield from _opened(source)

@@ -26,7 +26,32 @@ from yolo.process import StopRequest
 _T = TypeVar("_T")
 _R = TypeVar("_R")
 # seconds: how soon a wait notices that the user wants to stop, and how long a source may take to end
-_GLANCE, _PATIENCE = 0.1, 2.0
+_POLL_SECONDS, _JOIN_SECONDS = 0.1, 2.0
+
+
+class _OpenCVThreads:
+    """OpenCV's number of threads, which is one for the process, while any `Workers` are open."""
+
+    def __init__(self) -> None:
+        self._lock, self._users, self._before = threading.Lock(), 0, 0
+
+    def use_one_thread(self) -> None:
+        """Set it to one."""
+        with self._lock:
+            if not self._users:
+                self._before = cv2.getNumThreads()
+                cv2.setNumThreads(1)
+            self._users += 1
+
+    def give_back(self) -> None:
+        """Undo `use_one_thread`; the last user gets the number that the first one found."""
+        with self._lock:
+            self._users -= 1
+            if not self._users:
+                cv2.setNumThreads(self._before)
+
+
+_OPENCV = _OpenCVThreads()
 
 
 class Workers:
@@ -42,20 +67,19 @@ class Workers:
     def __init__(self, count: int, stop: StopRequest | None = None) -> None:
         self.count = count
         self._stop = stop
-        self._pool = ThreadPoolExecutor(count, thread_name_prefix="worker", initializer=_compute_alone)
+        self._pool = ThreadPoolExecutor(count, thread_name_prefix="worker", initializer=_use_one_thread)
 
     def __enter__(self) -> Self:
-        self._threads_before = (torch.get_num_threads(), cv2.getNumThreads())
-        cv2.setNumThreads(1)
+        self._torch_threads = torch.get_num_threads()
+        _OPENCV.use_one_thread()
         return self
 
     def __exit__(
         self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
     ) -> None:
         self._pool.shutdown(wait=not self._stop, cancel_futures=True)
-        torch_threads, cv2_threads = self._threads_before
-        torch.set_num_threads(torch_threads)  # the workers' setting became that of all new threads
-        cv2.setNumThreads(cv2_threads)
+        torch.set_num_threads(self._torch_threads)  # the workers' setting became that of all new threads
+        _OPENCV.give_back()
 
     def map(self, function: Callable[[_T], _R], items: Iterable[_T], *, ahead: int) -> Generator[_R, None, None]:
         """Call a function with each item in the threads; a generator of what it returns, in the order of the items.
@@ -84,7 +108,7 @@ class Workers:
         finally:
             ended.set()
             slots.release()  # wakes the feeder
-            feeder.join(_PATIENCE)  # a camera that answers no more is left to itself
+            feeder.join(_JOIN_SECONDS)  # a camera that answers no more is left to itself
 
     def _feed(
         self,
@@ -105,25 +129,27 @@ class Workers:
             failed.set_exception(error)
             handed.put(failed)
         finally:
-            if isinstance(items, Generator):
-                items.close()
-            handed.put(None)
+            try:
+                if isinstance(items, Generator):
+                    items.close()
+            finally:
+                handed.put(None)
 
     def _next(self, handed: SimpleQueue[Future[_R] | None]) -> Future[_R] | None:
         """The next call when it is done; None at the end, or when the user wants to stop."""
         while not self._stop:
             try:
-                future = handed.get(timeout=_GLANCE)
+                future = handed.get(timeout=_POLL_SECONDS)
             except Empty:
                 continue
             while future is not None and not future.done():
-                wait([future], timeout=_GLANCE)
+                wait([future], timeout=_POLL_SECONDS)
                 if self._stop:
                     return None
             return future
         return None
 
 
-def _compute_alone() -> None:
+def _use_one_thread() -> None:
     """OpenMP and MKL keep the number of threads for each thread that calls them."""
     torch.set_num_threads(1)
