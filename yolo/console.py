@@ -11,6 +11,7 @@ from typing import TYPE_CHECKING
 
 if TYPE_CHECKING:
     from rich.console import Console
+    from rich.progress import Progress, ProgressColumn
     from rich.table import Table
 
 # columns: wider than any table
@@ -28,6 +29,20 @@ def say(console: Console, *lines: str) -> None:
     """Print lines as they are."""
     for line in lines:
         console.print(line, markup=False, highlight=False, soft_wrap=True)
+
+
+def progress_bar(console: Console, *columns: ProgressColumn) -> Progress:
+    """A bar for terminals, gone when it ends; elsewhere nothing, so that log files hold no control characters.
+
+    Args:
+        console: where it is shown; lines that are printed there meanwhile appear above the bar.
+        columns: what stands behind the description of a task and its bar.
+    """
+    from rich.progress import BarColumn, Progress, TextColumn
+
+    described = TextColumn("{task.description}", markup=False)
+    is_hidden = not console.is_terminal or console.quiet
+    return Progress(described, BarColumn(), *columns, console=console, transient=True, disable=is_hidden)
 
 
 def print_table(console: Console, rows: Sequence[Sequence[str]], *, bold: int = 0) -> None:

@@ -49,7 +49,7 @@ def members(kind: Any) -> set[Any]:
     [
         (TrainOptions, TrainConfig, {"data"}),
         (ValOptions, ValConfig, {"weights", "data"}),
-        (PredictOptions, PredictConfig, {"weights", "source"}),
+        (PredictOptions, PredictConfig, {"weights", "source", "verbose"}),
     ],
 )
 def test_the_options_for_type_checkers_are_those_of_the_command(listed: Any, config: Any, own: set[str]) -> None:

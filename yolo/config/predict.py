@@ -49,6 +49,7 @@ class PredictConfig:
         save_images: Write the images or the video with boxes drawn; --no-save-images writes the files of --save only.
         save: What is written of the detections, with commas between: json (detections.json; detections.jsonl for
             streams), jsonl, coco, yolo, voc, csv, crops, labelstudio, cvat, html.
+        verbose: Print a line per image, also where there are many.
     """
 
     weights: options.Weights = ""
@@ -83,6 +84,7 @@ class PredictConfig:
     save: str = "json"
     runs: options.Runs = "runs"
     name: options.RunName = "predict"
+    verbose: bool = False
 
     def __post_init__(self) -> None:
         require(bool(self.weights), "--weights is required: a trained detector (*.safetensors, *.weights)")

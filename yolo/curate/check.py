@@ -19,10 +19,10 @@ from typing import NamedTuple
 
 import numpy as np
 from rich.console import Console
-from rich.progress import BarColumn, MofNCompleteColumn, Progress, TimeRemainingColumn
+from rich.progress import MofNCompleteColumn, TimeRemainingColumn
 
 from yolo.config import DataCheckConfig
-from yolo.console import say
+from yolo.console import progress_bar, say
 from yolo.curate.boxes import box_findings, class_findings, class_size_findings
 from yolo.curate.check_report import CheckReport, print_report, write_report
 from yolo.curate.duplicates import images_in_splits, leak_findings
@@ -90,9 +90,8 @@ def check(config: DataCheckConfig, console: Console | None = None) -> CheckRepor
 
 def _inspect(paths: list[str], config: DataCheckConfig, console: Console) -> dict[str, ImageFacts]:
     """The facts about each image, with a bar on a terminal."""
-    columns = ("reading images", BarColumn(), MofNCompleteColumn(), TimeRemainingColumn())
-    with Progress(*columns, console=console, transient=True, disable=not console.is_terminal) as bar:
-        task = bar.add_task("", total=len(paths))
+    with progress_bar(console, MofNCompleteColumn(), TimeRemainingColumn()) as bar:
+        task = bar.add_task("reading images", total=len(paths))
         found = inspect_images(paths, workers=config.workers, progress=lambda done: bar.update(task, completed=done))
     return dict(zip(paths, found, strict=True))
 

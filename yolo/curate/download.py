@@ -24,10 +24,10 @@ from urllib.parse import urlsplit
 
 import yaml
 from rich.console import Console
-from rich.progress import BarColumn, DownloadColumn, Progress, TextColumn, TimeRemainingColumn, TransferSpeedColumn
+from rich.progress import DownloadColumn, Progress, TimeRemainingColumn, TransferSpeedColumn
 
 from yolo.config import DataDownloadConfig
-from yolo.console import clock, say
+from yolo.console import clock, progress_bar, say
 from yolo.curate.archives import Unpacked, unpack
 from yolo.curate.fetch import Archive, RetryPolicy, bytes_there, exclusive, fetch
 from yolo.errors import ConfigError, DataError, printable
@@ -74,7 +74,8 @@ def download(config: DataDownloadConfig, console: Console, *, policy: RetryPolic
     say(console, dataset.terms)
     _require_space(missing, output, keep=config.keep_archives)
     if missing:
-        with exclusive(output / _DOWNLOADS), _progress_bar(console) as bar:
+        columns = (DownloadColumn(), TransferSpeedColumn(), TimeRemainingColumn())
+        with exclusive(output / _DOWNLOADS), progress_bar(console, *columns) as bar:
             try:
                 for folder, archives in missing.items():
                     _install(folder, archives, output, bar, policy=policy, keep=config.keep_archives)
@@ -290,12 +291,6 @@ def _require_space(missing: Mapping[str, Archives], output: Path, *, keep: bool)
             f"{printable(output)}: up to {needed / 1e9:.1f} GB are needed for archives and data, {free / 1e9:.1f} GB "
             "are free; make room or choose an --output on another disk"
         )
-
-
-def _progress_bar(console: Console) -> Progress:
-    columns = (TextColumn("{task.description}"), BarColumn(), DownloadColumn(), TransferSpeedColumn())
-    # for terminals only; a log file gets the lines
-    return Progress(*columns, TimeRemainingColumn(), console=console, transient=True, disable=not console.is_terminal)
 
 
 @contextlib.contextmanager

@@ -16,6 +16,7 @@ from yolo.console import say
 from yolo.engine.detect_items import default_workers, detect_items
 from yolo.engine.detection_settings import choose_settings, chosen_labels
 from yolo.engine.detector import Detector
+from yolo.engine.prediction_display import PredictionDisplay
 from yolo.engine.prediction_files import NEED_IMAGES, PredictionFiles, RunHeader
 from yolo.engine.prediction_pictures import Picture, PictureWriter
 from yolo.engine.result import Result
@@ -110,7 +111,7 @@ def predict(config: PredictConfig, console: Console | None = None) -> Prediction
             pictures=stack.enter_context(closing(_picture_writer(config, folder, frames, tracking)))
             if config.save_images
             else None,
-            console=console,
+            display=stack.enter_context(PredictionDisplay(console, items.total, verbose=config.verbose)),
         )
         in_order = _joined(unreadable, first, outcomes)
         if tracking:
@@ -134,19 +135,18 @@ class _Outputs:
     summary: PredictionSummary
     files: PredictionFiles
     pictures: PictureWriter | None
-    console: Console
+    display: PredictionDisplay
 
     def add(self, outcome: Result | Unreadable, picture: Picture | None) -> None:
         if isinstance(outcome, Unreadable):
             self.summary.skipped[outcome.source] = outcome.reason
             self.files.add_unreadable(outcome.source, outcome.reason)
-            say(self.console, f"skipped: {outcome.reason}")
-            return
-        self.summary.num_images += 1
-        self.summary.num_detections += len(outcome)
-        self.summary.seconds.update(asdict(outcome.seconds))
-        self.files.add(outcome, self.pictures.add(picture) if self.pictures and picture else None)
-        say(self.console, _console_line(outcome))
+        else:
+            self.summary.num_images += 1
+            self.summary.num_detections += len(outcome)
+            self.summary.seconds.update(asdict(outcome.seconds))
+            self.files.add(outcome, self.pictures.add(picture) if self.pictures and picture else None)
+        self.display.add(outcome)
 
 
 def _picture_writer(
@@ -204,12 +204,3 @@ def _joined(
     yield from unreadable
     yield first
     yield from rest
-
-
-def _console_line(result: Result) -> str:
-    """A line such as "a.jpg: 640x480, 2 RBC, 1 WBC, 12.3 ms", the most frequent class first."""
-    height, width = result.size_hw
-    name = result.source if result.frame is None else f"{result.source} frame {result.frame}"
-    what = ", ".join(f"{count} {label}" for label, count in Counter(result.names).most_common()) or "nothing"
-    milliseconds = 1000 * sum(asdict(result.seconds).values())
-    return f"{name}: {width}x{height}, {what}, {milliseconds:.1f} ms"

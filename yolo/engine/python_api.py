@@ -216,7 +216,7 @@ def predict(
         weights: a detector of `gridyolo train`, a run folder, or darknet's weights.
         source: an image, a folder, a glob, a video and so on; or several, one after the other.
         console: print there what the command prints.
-        verbose: print it on standard output; by default nothing is printed.
+        verbose: print it on standard output, with a line per image; by default nothing is printed.
         options: those of the command line, by name.
 
     Raises:
@@ -228,7 +228,7 @@ def predict(
         summary = yolo.predict("runs/train", "holiday.mp4", score_threshold=0.4)
         print(summary.folder, summary.num_detections)
     """
-    config = make_config(PredictConfig, {"weights": weights, "source": source, **options})
+    config = make_config(PredictConfig, {"weights": weights, "source": source, "verbose": verbose, **options})
     return prediction.predict(config, _console(console, verbose))
 
 

@@ -22,11 +22,11 @@ from typing import Any, Self
 import torch
 import yaml
 from rich.console import Console
-from rich.progress import BarColumn, Progress, TextColumn
+from rich.progress import TextColumn
 
 from yolo._version import __version__
 from yolo.config import TrainConfig
-from yolo.console import clock, say
+from yolo.console import clock, progress_bar, say
 from yolo.darknet.network import DarknetSpec
 from yolo.engine.environment import installed_versions
 from yolo.errors import GridYoloError
@@ -194,9 +194,7 @@ class TrainingDisplay:
     def __init__(self, epochs: int | None, console: Console) -> None:
         self._epochs = epochs
         self._console = console
-        columns = (TextColumn("{task.description}"), BarColumn(), TextColumn("{task.fields[status]}"))
-        # a log file gets the lines alone, without control characters
-        self._bar = Progress(*columns, console=console, transient=True, disable=not console.is_terminal)
+        self._bar = progress_bar(console, TextColumn("{task.fields[status]}"))
         self._task = self._bar.add_task("", status="")
 
     def __enter__(self) -> Self:
