@@ -98,7 +98,7 @@ def test_a_class_that_is_never_right_shows_nothing_where_precision_is_wanted(met
     settings, lines = choose_settings(replace(metadata, thresholds=never), score_threshold="auto", min_precision=0.9)
     assert settings.class_thresholds == (0.71, math.inf)
     assert settings.score_threshold < 0.71
-    assert lines[1] == "no threshold of blue is any good: nothing of that class is shown"
+    assert lines[1] == "no useful threshold for blue; detections of it are hidden"
 
 
 def test_numbers_are_as_before(metadata: DetectorMetadata) -> None:

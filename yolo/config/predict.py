@@ -24,9 +24,9 @@ class PredictConfig:
             http or rtsp address, a camera (0 or camera:0), the screen (screen or screen:2), or - for an image or a
             list of paths on standard input. Several may follow one another.
         limit: Stop after this many images or frames.
-        start: Of a video take the frames from this time on, in seconds.
-        end: Of a video take the frames before this time, in seconds.
-        every: Of a video take every n-th frame; or, with s behind the number as in 2.5s, one frame in so many seconds.
+        start: Start each video at this time, in seconds.
+        end: Stop each video at this time, in seconds.
+        every: Use every n-th frame of a video; 2.5s uses one frame every 2.5 seconds.
         timeout: Seconds without an answer after which a stream or an address counts as lost.
         reconnects: How many times in a row to try to reach a lost stream again, with growing pauses.
         score_threshold: Show detections with a higher score than this; by default 0.25, and 0.2 for darknet weights.
@@ -36,8 +36,8 @@ class PredictConfig:
         min_recall: With --conf auto: for each class the highest threshold with this recall.
         iou_threshold: Suppress a detection that overlaps a better one of its class by more than this IoU; by default
             0.5, and 0.4 for darknet weights.
-        classes: Show these classes only: names or labels with commas between; by default all.
-        class_agnostic: Let a detection suppress overlapping ones of other classes, too.
+        classes: Show only these classes: names or labels, separated by commas; by default all.
+        class_agnostic: Let a detection suppress overlapping detections of other classes as well.
         track: Follow objects through videos and streams and give them ids; needs the extra track: pip install
             'gridyolo[track]'.
         line: With --track: count the objects that cross a line x1,y1,x2,y2, in pixels or as fractions of width and
@@ -47,7 +47,7 @@ class PredictConfig:
         labels: Write class and score beside each box; --no-labels draws the boxes only.
         show: Show the pictures in a window as they are drawn; q or Escape ends the run.
         save_images: Write the images or the video with boxes drawn; --no-save-images writes the files of --save only.
-        save: What is written of the detections, with commas between: json (detections.json; detections.jsonl for
+        save: Formats to write, separated by commas: json (detections.json; detections.jsonl for
             streams), jsonl, coco, yolo, voc, csv, crops, labelstudio, cvat, html.
         verbose: Print a line per image, also where there are many.
     """
@@ -94,7 +94,7 @@ class PredictConfig:
         )
         check_run_name(self.name)
         end = math.inf if self.end is None else self.end
-        require(0 <= (self.start or 0) < end, "--start and --end are seconds, and --end is the later")
+        require(0 <= (self.start or 0) < end, "--end must be later than --start; both are seconds")
         require(self.save_images or not self.show, "--show draws pictures: leave out --no-save-images")
         require(
             re.fullmatch(r"0*[1-9]\d*|(?=.*[1-9])\d*\.?\d+s", self.every) is not None,

@@ -35,8 +35,8 @@ def _texts(class_names: Sequence[str]) -> list[str]:
 class CocoWriter:
     """coco/predictions.json, COCO's list of results, and coco/images.json, which images and categories they are of.
 
-    An image has the number that its name is, 42 for 000042.jpg, as in COCO's own datasets. As soon as an image has no
-    such number of its own, all have their names as ids, which `report` matches with the ids or files of any dataset.
+    The id of an image is the number in its name, 42 for 000042.jpg, as in COCO's own datasets. As soon as an image
+    has no such number of its own, all have their names as ids, which `report` matches with ids or files of datasets.
 
     Args:
         folder: of the two files.

@@ -38,7 +38,7 @@ def parse_shapes(option: str, text: str) -> tuple[Shape, ...]:
     """The shapes of --line or --zone: x1,y1,x2,y2,... with a semicolon between two of them.
 
     Raises:
-        ConfigError: what is no list of points, or has too few.
+        ConfigError: the text is not a list of points, or has too few.
 
     >>> parse_shapes("line", "0.5,0,0.5,1")
     (Shape(text='0.5,0,0.5,1', points=((0.5, 0.0), (0.5, 1.0))),)

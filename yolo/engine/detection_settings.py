@@ -80,7 +80,7 @@ def chosen_labels(
         class_names: by label.
 
     Raises:
-        ConfigError: a class that there is not.
+        ConfigError: an unknown class.
 
     >>> chosen_labels(["dog", 0], ["cat", "cow", "dog"]), chosen_labels("1", ["cat", "cow", "dog"])
     ((0, 2), (1,))
@@ -122,12 +122,12 @@ def _describe(table: ThresholdTable, chosen: ChosenThresholds, what: str, defaul
     unknown = [name for name, value in pairs if value != value]
     lines = [f"score thresholds for {what} in validation: {_list(known)}"] if known else []
     if unknown:
-        lines.append(f"validation chooses no threshold for {_list(unknown)}: {default:g} is taken")
+        lines.append(f"validation has no threshold for {_list(unknown)}; using {default:g}")
     if nothing:
-        lines.append(f"no threshold of {_list(nothing)} is any good: nothing of that class is shown")
+        lines.append(f"no useful threshold for {_list(nothing)}; detections of it are hidden")
     closest = [name for name in chosen.out_of_reach if name not in nothing]
     if closest:
-        lines.append(f"not reached by {_list(closest)}: what comes closest is taken")
+        lines.append(f"{_list(closest)} cannot reach it; using the closest threshold")
     return lines
 
 

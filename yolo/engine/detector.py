@@ -90,10 +90,10 @@ class DetectOptions(TypedDict, total=False):
     color: ColorOrder
     """Order of the channels of arrays and tensors: rgb, or bgr as OpenCV reads them."""
     score_threshold: float | str | None
-    """Keep what scores more than this, 0..1; mostly 0.25. "auto" keeps of each class what scores at least as much as
-    had the best F1 in validation, and the path of a metrics.json what had it there."""
+    """Keep what scores more than this, 0..1; usually 0.25, the weights file decides. "auto": for each class the
+    threshold with the best F1 in validation. A path of a metrics.json takes the thresholds of that validation."""
     iou_threshold: float | None
-    """Suppress what overlaps a better one of its class by more than this IoU, 0..1; mostly 0.5."""
+    """Suppress what overlaps a better one of its class by more than this IoU, 0..1; usually 0.5."""
     max_detections: int | None
     """Keep at most this many of an image; mostly 300."""
     classes: Sequence[str | int] | str | int | None
@@ -103,7 +103,7 @@ class DetectOptions(TypedDict, total=False):
     tile: int | None
     """Cut larger images into square tiles of this many pixels, and detect on each of them and on the whole image."""
     overlap: float | None
-    """Share of a tile that its neighbour shows too; mostly 0.2."""
+    """Share of a tile that its neighbour shows too; usually 0.2."""
 
 
 class Detector:

@@ -192,7 +192,7 @@ class Result:
         """The detections of these classes, by name or label.
 
         Raises:
-            ConfigError: a class that there is not.
+            ConfigError: an unknown class.
         """
         from yolo.engine.detection_settings import chosen_labels
 

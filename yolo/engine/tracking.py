@@ -45,7 +45,7 @@ class ObjectTracker:
         self._time: float | None = None
 
     def update(self, result: Result) -> Tensor:
-        """Ids of the detections of the next frame, (K,) int64 from 1 on; -1 for what may be an object of a moment."""
+        """Ids of the detections of the next frame, (K,) int64 from 1 on; -1 for a detection without a track so far."""
         from supervision import Detections
 
         found = Detections(
@@ -95,7 +95,7 @@ class Tracking:
         """From the values of --line and --zone.
 
         Raises:
-            ConfigError: a line or a zone that is none, or the package is missing; before anything is loaded.
+            ConfigError: a malformed line or zone, or the package is missing; before anything is loaded.
         """
         lines, zones = parse_shapes("line", line), parse_shapes("zone", zone)
         if find_spec("trackers") is None:

@@ -31,7 +31,7 @@ class SheetImage:
 
 @dataclass(frozen=True, slots=True)
 class _Shot:
-    """A `SheetImage` in the words of the template."""
+    """A `SheetImage` as the template needs it."""
 
     name: str
     address: str
