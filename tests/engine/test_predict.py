@@ -1,11 +1,13 @@
 import json
 import shutil
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
 import pytest
 import torch
 
+from tests.curate.download_server import file_server
 from yolo.config import PredictConfig, ValConfig
 from yolo.engine.detection_files import read_problem
 from yolo.engine.predict import predict
@@ -54,6 +56,32 @@ def test_predict_a_video(weights: Path, shapes: Path, tmp_path: Path) -> None:
     entries = json.loads((summary.folder / "detections.json").read_text())["images"]
     assert [(entry["frame"], entry["time"]) for entry in entries] == [(0, 0.0), (1, 0.125), (2, 0.25)]
     assert (summary.folder / entries[0]["picture"]).stat().st_size > 0
+
+
+def test_a_video_behind_an_address_is_a_video_and_a_camera_is_a_stream(
+    weights: Path, shapes: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("no_proxy", "*")
+    image = shapes.parent / "images" / "val" / "0.png"
+    with VideoWriter(tmp_path / "in.mp4", fps=8, size_hw=(64, 96)) as writer:
+        writer.write(read_image(image))
+    part = b"--b\r\nContent-Length: %d\r\n\r\n%s\r\n" % (image.stat().st_size, image.read_bytes())
+    config = PredictConfig(
+        weights=str(weights), runs=str(tmp_path), device="cpu", save_images=False, reconnects=0, timeout=2
+    )
+    written = []
+    with file_server() as server:
+        server.files |= {"/in.mp4": (tmp_path / "in.mp4").read_bytes(), "/live": part}
+        for path in ("/in.mp4", "/live"):
+            if path == "/live":
+                server.behaviours = [
+                    lambda handler, content: handler.answer(
+                        200, content, length=None, Content_Type="multipart/x-mixed-replace; boundary=b"
+                    )
+                ] * 2
+            folder = predict(replace(config, source=server.address(path))).folder
+            written += [one.name for one in folder.iterdir()]
+    assert written == ["detections.json", "detections.jsonl"]
 
 
 def test_predict_without_pictures(weights: Path, shapes: Path, tmp_path: Path) -> None:

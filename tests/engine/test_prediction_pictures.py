@@ -1,5 +1,6 @@
 from contextlib import closing
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 
@@ -12,12 +13,11 @@ from yolo.structures import Detections
 
 
 def result(
-    source: str, frame: int | None = None, time: float | None = None, level: int = 90, width: int = 48
+    source: str, frame: int | None = None, time: float | None = None, level: int = 90, width: int = 48, **more: Any
 ) -> Result:
     image = np.full((32, width, 3), level, np.uint8)
-    return Result(
-        Detections.empty((32, width)), class_names=("a",), image=image, source=source, frame=frame, time=time, fps=10
-    )
+    found = Detections.empty((32, width))
+    return Result(found, class_names=("a",), image=image, source=source, frame=frame, time=time, fps=10, **more)
 
 
 def test_images_are_named_for_their_files(tmp_path: Path) -> None:
@@ -51,16 +51,26 @@ def test_streams_that_take_turns_have_a_video_each(tmp_path: Path) -> None:
     with closing(PictureWriter(tmp_path)) as pictures:
         for frame in range(5):
             for source, level in (("cam0", 40), ("cam1", 200)):
-                pictures.add(pictures.draw(result(source, frame, frame / 10, level)))
+                pictures.add(pictures.draw(result(source, frame, frame / 10, level, is_live=True)))
         # a stream that begins anew, and one that has filled its file
-        pictures.add(pictures.draw(result("cam0", 0, 0.0)))
-        name = pictures.add(pictures.draw(result("cam1", 5, 3600.0)))
+        pictures.add(pictures.draw(result("cam0", 0, 0.0, is_live=True)))
+        name = pictures.add(pictures.draw(result("cam1", 5, 3600.0, is_live=True)))
     assert name == f"cam1-2{video_suffix()}"
     for stem, level, count in (("cam0", 40, 5), ("cam1", 200, 5), ("cam0-2", 90, 1), ("cam1-2", 90, 1)):
         frames = list(read_video(tmp_path / (stem + video_suffix())))
         assert len(frames) == count
         assert all(abs(frame.image.mean() - level) < 6 for frame in frames)
     assert any("pip install 'gridyolo[video]'" in note for note in pictures.notes) != has_pyav()
+
+
+def test_a_video_behind_an_address_is_one_file_however_long(tmp_path: Path) -> None:
+    """It is no stream: it does not begin a new file each hour, and it is finished when the next video begins."""
+    with closing(PictureWriter(tmp_path)) as pictures:
+        first, second = "https://example.org/a.mp4", "https://example.org/b.mp4"
+        names = [pictures.add(pictures.draw(result(first, frame, frame * 2000.0))) for frame in range(3)]
+        names.append(pictures.add(pictures.draw(result(second, 0, 0.0))))
+        assert list(read_video(tmp_path / names[0]))
+    assert names == [f"{stem}{video_suffix()}" for stem in "aaab"]
 
 
 def test_a_part_of_a_video_keeps_its_pace(tmp_path: Path) -> None:

@@ -102,6 +102,7 @@ def test_json_is_read_back_exactly(tracks: list[int] | None) -> None:
         frame=3,
         time=1 / 3,
         fps=29.97,
+        is_live=True,
         category_ids=(7, 90),
         track_ids=None if tracks is None else torch.tensor(tracks),
         seconds=StageSeconds(0.1, 0.2, 0.3),
@@ -109,7 +110,7 @@ def test_json_is_read_back_exactly(tracks: list[int] | None) -> None:
     again = Result.from_json(one.to_json())
     for name in ("boxes", "scores", "labels"):
         assert torch.equal(getattr(again, name), getattr(one, name))
-    for name in ("size_hw", "class_names", "category_ids", "source", "frame", "time", "fps", "seconds"):
+    for name in ("size_hw", "class_names", "category_ids", "source", "frame", "time", "fps", "is_live", "seconds"):
         assert getattr(again, name) == getattr(one, name), name
     assert (None if again.track_ids is None else again.track_ids.tolist()) == tracks
     assert again.image is None

@@ -287,6 +287,7 @@ class Detector:
                 frame=frame.index,
                 time=frame.time,
                 fps=frame.fps,
+                is_live=frame.is_live,
                 seconds=seconds,
             )
             for frame, (detections, seconds) in zip(frames, found, strict=True)

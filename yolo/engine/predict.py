@@ -172,9 +172,7 @@ def _open_files(
         input_hw=detector.input_hw,
         settings=asdict(settings),
     )
-    # a frame that is not of a file is of a camera, a stream or a screen
-    is_stream = first.frame is not None and not Path(first.source or "").is_file()
-    return PredictionFiles(folder, saved_formats(config.save), header, is_stream=is_stream)
+    return PredictionFiles(folder, saved_formats(config.save), header, is_stream=first.is_live)
 
 
 def _drawn(

@@ -40,7 +40,7 @@ class _OpenVideo:
     """A video that is being written."""
 
     writer: VideoWriter
-    is_file: bool  # its source is a file, not a stream
+    is_live: bool  # its source is a stream, which others may take turns with
     last_frame: int
     start: float = field(default=0.0)  # time of its first frame
 
@@ -121,13 +121,12 @@ class PictureWriter:
 
     def _continues(self, video: _OpenVideo, result: Result) -> bool:
         assert result.frame is not None
-        is_full = not video.is_file and (result.time or 0.0) - video.start >= _STREAM_SECONDS
+        is_full = video.is_live and (result.time or 0.0) - video.start >= _STREAM_SECONDS
         return result.frame > video.last_frame and not is_full
 
     def _begin(self, source: str, picture: Picture) -> _OpenVideo:
         result, (height, width) = picture.result, picture.image.shape[:2]
-        is_file = Path(source).is_file()
-        for other in [name for name, open_one in self._videos.items() if name == source or open_one.is_file]:
+        for other in [name for name, open_one in self._videos.items() if name == source or not open_one.is_live]:
             self._finish(other)  # files come one after the other
         if not has_pyav() and _WITHOUT_PYAV not in self.notes:
             self.notes.append(_WITHOUT_PYAV)
@@ -135,10 +134,10 @@ class PictureWriter:
             self._folder / (self._names.of_image(source) + video_suffix()),
             fps=self._frames.rate(result.fps),
             size_hw=(height, width),
-            sound=Path(source) if is_file else None,
+            sound=Path(source) if Path(source).is_file() else None,  # what was fetched is not at hand
         )
         writer.__enter__()
-        self._videos[source] = _OpenVideo(writer, is_file, -1, result.time or 0.0)
+        self._videos[source] = _OpenVideo(writer, result.is_live, -1, result.time or 0.0)
         return self._videos[source]
 
     def _finish(self, source: str) -> None:

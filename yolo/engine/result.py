@@ -63,6 +63,7 @@ class Result:
     frame: int | None = None  # number of the frame in its video or stream, from 0
     time: float | None = None  # seconds from the start of the video or stream
     fps: float | None = None  # of the video
+    is_live: bool = False  # of a camera, a stream or a screen, which has no end
     track_ids: Tensor | None = None  # (K,) int64, where objects are tracked; -1 for none
     seconds: StageSeconds = StageSeconds()
 

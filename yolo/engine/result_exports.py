@@ -45,6 +45,7 @@ def to_dict(result: Result) -> dict[str, Any]:
         "frame": result.frame,
         "time": result.time,
         "fps": result.fps,
+        "is_live": result.is_live,
         "width": width,
         "height": height,
         "detections": detections,
@@ -76,6 +77,7 @@ def from_dict(values: Mapping[str, Any]) -> Result:
             frame=values["frame"],
             time=values["time"],
             fps=values["fps"],
+            is_live=values["is_live"],
             track_ids=torch.tensor(tracks, dtype=torch.int64) if tracks else None,
             seconds=StageSeconds(**values["seconds"]),
         )

@@ -27,6 +27,7 @@ class Frame:
     index: int | None = None  # number of the frame in its video or stream, from 0
     time: float | None = None  # seconds from the start of the video or stream
     fps: float | None = None  # frames per second of the video
+    is_live: bool = False  # of a camera, a stream or a screen, which has no end
     original_hw: SizeHw | None = None  # height and width before `image` was reduced; None where it is whole
 
 

@@ -187,7 +187,9 @@ class _Reader(Thread):
                     self._reconnects += is_again
                     is_again = False
                     self._dropped += self.newest is not None
-                    self.newest = Frame(image, self.stream.name, self.count, now - self._began, capture.fps)
+                    self.newest = Frame(
+                        image, self.stream.name, self.count, now - self._began, capture.fps, is_live=True
+                    )
                     self.count += 1
                     self._ready.notify_all()
                     while self.stream.waits and self.newest is not None and not self._reading.stopped.is_set():
