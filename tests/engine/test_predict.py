@@ -1,3 +1,4 @@
+import io
 import json
 import shutil
 from dataclasses import replace
@@ -11,11 +12,11 @@ from tests.curate.download_server import file_server
 from yolo.config import PredictConfig, ValConfig
 from yolo.engine.detection_files import read_problem
 from yolo.engine.predict import predict
-from yolo.engine.prediction_files import describe
+from yolo.engine.prediction_files import PredictionFiles, describe
 from yolo.engine.result import Result
 from yolo.engine.train import TrainingRun
 from yolo.engine.validate import validate
-from yolo.errors import ConfigError, DataError
+from yolo.errors import ConfigError, DataError, SaveError
 from yolo.evaluation.summary import summarise
 from yolo.images import read_image, write_image
 from yolo.media.video_write import VideoWriter
@@ -181,3 +182,32 @@ def test_only_some_classes(weights: Path, shapes: Path, tmp_path: Path) -> None:
     assert 0 < red.num_detections < both.num_detections == every.num_detections
     with pytest.raises(ConfigError, match="class 'green' is unknown"):
         predict(PredictConfig(**options, classes="green"))  # type: ignore[arg-type]
+
+
+def test_a_source_that_names_nothing_is_empty(weights: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("sys.stdin", io.TextIOWrapper(io.BytesIO(b"\n# c\n")))
+    with pytest.raises(DataError, match=r"source -: .*it is empty"):
+        predict(PredictConfig(weights=str(weights), source="-", runs=str(tmp_path / "runs"), device="cpu"))
+    assert not (tmp_path / "runs").exists()
+
+
+def test_counts_of_a_run_that_fails_are_written(
+    weights: Path, shapes: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    pytest.importorskip("trackers")
+    image = read_image(shapes.parent / "images" / "val" / "0.png")
+    with VideoWriter(tmp_path / "in.mp4", fps=8, size_hw=(64, 96)) as writer:
+        for _ in range(3):
+            writer.write(image)
+
+    def full_disk(self: PredictionFiles, result: Result, picture: str | None) -> None:
+        raise SaveError("the disk is full")
+
+    monkeypatch.setattr(PredictionFiles, "add", full_disk)
+    config = PredictConfig(
+        weights=str(weights), source=str(tmp_path / "in.mp4"), runs=str(tmp_path / "runs"), device="cpu", track=True
+    )
+    with pytest.raises(SaveError, match="disk is full"):
+        predict(config)
+    (source,) = json.loads((tmp_path / "runs" / "predict" / "counts.json").read_text())["sources"]
+    assert source["source"] == str(tmp_path / "in.mp4")

@@ -144,7 +144,7 @@ class ZoneCount:
 
     shape: Shape
     now: Counter[str] = field(default_factory=Counter)
-    most: Counter[str] = field(default_factory=Counter)
+    max: Counter[str] = field(default_factory=Counter)
     unique: Counter[str] = field(default_factory=Counter)
     _seen: set[int] = field(default_factory=set)
 
@@ -153,7 +153,7 @@ class ZoneCount:
         polygon = self.shape.on(size_hw)
         inside = [track_id for track_id, point in places.items() if contains(polygon, point)]
         self.now = Counter(names[track_id] for track_id in inside)
-        self.most |= self.now
+        self.max |= self.now
         self.unique.update(names[track_id] for track_id in inside if track_id not in self._seen)
         self._seen.update(inside)
 
@@ -166,7 +166,7 @@ class ZoneCount:
         return {
             "zone": self.shape.text,
             "now": dict(self.now),
-            "max": dict(self.most),
+            "max": dict(self.max),
             "unique": dict(self.unique),
         }
 
@@ -228,7 +228,7 @@ class SourceCounts:
             yield f"  line {line.shape.text}: {right} to the right, {left} to the left"
         for zone in self.zones:
             yield (
-                f"  zone {zone.shape.text}: {_listed(zone.now)} in the last frame, at most {_listed(zone.most)}, "
+                f"  zone {zone.shape.text}: {_listed(zone.now)} in the last frame, at most {_listed(zone.max)}, "
                 f"{_listed(zone.unique)} in all"
             )
 

@@ -99,12 +99,13 @@ def predict(config: PredictConfig, console: Console | None = None) -> Prediction
         if stop:
             raise KeyboardInterrupt
         if first is None:  # leaves no run folder behind
-            raise DataError(
-                f"source {', '.join(shown_source(config.source))}: no image could be read; {unreadable[0].reason}"
-            )
+            reason = unreadable[0].reason if unreadable else "it is empty"
+            raise DataError(f"source {', '.join(shown_source(config.source))}: no image could be read; {reason}")
         if tracking:
             tracking.check(first)
         folder = new_folder(Path(config.runs), config.name)
+        if tracking:
+            stack.callback(tracking.write, folder)  # also of a run that fails or is interrupted
         outputs = _Outputs(
             PredictionSummary(folder),
             files=stack.enter_context(closing(_open_files(config, detector, settings, folder, first))),
@@ -124,7 +125,7 @@ def predict(config: PredictConfig, console: Console | None = None) -> Prediction
     outputs.summary.notes = items.notes() + (outputs.pictures.notes if outputs.pictures else [])
     outputs.summary.written = outputs.files.summary()
     if tracking:
-        outputs.summary.written += tracking.write(outputs.summary.folder)
+        outputs.summary.written += tracking.summary()
     return outputs.summary
 
 

@@ -131,7 +131,10 @@ class Tracking:
         current.counts.update(tracked)
         return tracked
 
-    def write(self, folder: Path) -> list[str]:
-        """Write counts.json; what is said on the console, a line each."""
+    def write(self, folder: Path) -> None:
+        """Write counts.json."""
         write_json(folder / "counts.json", {"sources": [counts.to_dict() for counts in self.counts]})
+
+    def summary(self) -> list[str]:
+        """What is said on the console, a line each."""
         return ["counts.json: objects by track", *(line for counts in self.counts for line in counts.summary())]
