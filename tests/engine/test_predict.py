@@ -68,7 +68,7 @@ def test_a_video_behind_an_address_is_a_video_and_a_camera_is_a_stream(
         writer.write(read_image(image))
     part = b"--b\r\nContent-Length: %d\r\n\r\n%s\r\n" % (image.stat().st_size, image.read_bytes())
     config = PredictConfig(
-        weights=str(weights), runs=str(tmp_path), device="cpu", save_images=False, reconnects=0, timeout=2
+        weights=str(weights), source="-", runs=str(tmp_path), device="cpu", save_images=False, reconnects=0, timeout=2
     )
     written = []
     with file_server() as server:

@@ -184,7 +184,7 @@ def test_motion_jpeg_comes_back_with_another_size(server: FileServer, tmp_path: 
     server.behaviours = [mjpeg([]), mjpeg([server.files["/1.jpg"]]), mjpeg([tall]), status(500)]
     source = open_source(server.address("/live"), QUICK)
     assert [one.image.shape[0] for one in source if isinstance(one, Frame)] == [16, 32]
-    assert source.notes() == [f"{server.address('/live')}: was lost and reached again once"]
+    assert source.notes() == [f"{server.address('/live')}: reconnected once"]
 
 
 def test_two_cameras_at_a_time(server: FileServer) -> None:

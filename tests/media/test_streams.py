@@ -3,13 +3,14 @@ import time
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import closing
 
+import cv2
 import numpy as np
 import pytest
 
 from yolo.arrays import UInt8
 from yolo.errors import DataError
 from yolo.media.items import Frame, Item, Reading, SourceOptions, Unreadable
-from yolo.media.streams import Stream, camera, network_stream, read_live
+from yolo.media.streams import Stream, _Reader, camera, network_stream, read_live
 
 
 def picture(level: int, height: int = 4) -> UInt8:
@@ -99,8 +100,8 @@ def test_a_lost_stream_is_reached_again_with_another_size() -> None:
     gates[1].release()
     (last,) = items
     assert isinstance(last, Unreadable)
-    assert last.reason == "gone for good after 2 frames; it could not be reached again (3 attempts)"
-    assert reading.notes == ["cam: was lost and reached again once"]
+    assert last.reason == "gone for good after 2 frames; it could not be reconnected (3 attempts)"
+    assert reading.notes == ["cam: reconnected once"]
     assert all(capture.is_closed for capture in captures)
 
 
@@ -140,7 +141,7 @@ def test_one_that_hangs_is_left_behind() -> None:
         return Scripted([])
 
     items, _ = start(Stream("cam", hang), timeout=0.05)
-    with pytest.raises(DataError, match=r"no sign of life for 0\.15 seconds"):
+    with pytest.raises(DataError, match=r"has not responded for 0\.15 seconds"):
         next(items)
     release.set()
 
@@ -193,7 +194,10 @@ def test_closing_ends_the_threads() -> None:
     ("stream", "message"),
     [
         (camera(77), "camera:77: there is no such camera"),
-        (network_stream("rtsp://me:secret@127.0.0.1:9/a", 0.5), r"rtsp://me:\*\*\*@127.0.0.1:9/a: gives no stream"),
+        (
+            network_stream("rtsp://me:secret@127.0.0.1:9/a", 0.5),
+            r"rtsp://me:\*\*\*@127.0.0.1:9/a: could not be opened; check the address",
+        ),
     ],
 )
 def test_a_camera_and_a_stream_that_are_not_there(stream: Stream, message: str) -> None:
@@ -202,14 +206,60 @@ def test_a_camera_and_a_stream_that_are_not_there(stream: Stream, message: str) 
         next(items)
 
 
-def test_an_unforeseen_error_in_the_thread_ends_the_waiting(monkeypatch: pytest.MonkeyPatch) -> None:
-    reported = threading.Event()
-    monkeypatch.setattr(threading, "excepthook", lambda arguments: reported.set())
-
+def test_an_unexpected_error_in_the_thread_is_raised_where_frames_are_awaited() -> None:
     def break_down() -> Scripted:
         raise AssertionError("a mistake of ours")
 
     items, _ = start(Stream("cam", break_down))
-    with pytest.raises(DataError, match="cam: failed in an unforeseen way"):
+    with pytest.raises(AssertionError, match="a mistake of ours") as caught:
         next(items)
-    assert reported.wait(5)
+    assert caught.value.__notes__ == ["while reading cam"]
+
+
+@pytest.mark.parametrize("last", [[picture(1)], []])
+def test_the_end_is_reported_after_the_last_frame(last: list[UInt8]) -> None:
+    """Also where the last frame and the end came between two looks."""
+    reading = Reading(SourceOptions(reconnects=0), threading.Event(), [])
+    reader = _Reader(Stream("cam", in_turn(Scripted(last))), reading, threading.Condition())
+    assert reader.poll() == (None, None)
+    reader.run()
+    if last:
+        frame, reason = reader.poll()
+        assert isinstance(frame, Frame)
+        assert (frame.index, frame.is_live, reason) == (0, True, None)
+    assert reader.poll() == (None, "cam: was lost after 1 frames" if last else "cam: gave no frame")
+
+
+def test_the_log_level_of_opencv_is_restored_after_the_last_of_several_openings(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    """It is one for the process: the second to open must not take the silence of the first for the user's level."""
+    inside, gates = threading.Semaphore(0), {number: threading.Event() for number in (71, 72)}
+
+    class Absent:
+        def __init__(self, number: int) -> None:
+            inside.release()
+            assert gates[number].wait(5)
+
+        def isOpened(self) -> bool:  # noqa: N802
+            return False
+
+        def release(self) -> None:
+            """Nothing is open."""
+
+    monkeypatch.setattr(cv2, "VideoCapture", Absent)
+    before = cv2.utils.logging.getLogLevel()
+    assert before != cv2.utils.logging.LOG_LEVEL_SILENT
+
+    def open_it(number: int) -> None:
+        with pytest.raises(DataError, match="no such camera"):
+            camera(number).connect()
+
+    threads = {number: threading.Thread(target=open_it, args=(number,)) for number in gates}
+    for thread in threads.values():
+        thread.start()
+        assert inside.acquire(timeout=5)
+    for number, level in ((71, cv2.utils.logging.LOG_LEVEL_SILENT), (72, before)):
+        gates[number].set()
+        threads[number].join(5)
+        assert cv2.utils.logging.getLogLevel() == level
