@@ -19,5 +19,5 @@ def test_steps_in_frames_and_in_seconds(every: str) -> None:
 
 @pytest.mark.parametrize("times", [{"start": -1.0}, {"end": 0.0}, {"start": 5.0, "end": 5.0}, {"start": float("nan")}])
 def test_a_part_of_a_video_that_makes_no_sense_is_refused(times: dict[str, Any]) -> None:
-    with pytest.raises(ConfigError, match="--start and --end"):
+    with pytest.raises(ConfigError, match="must be later"):
         PredictConfig(weights="w", source="s", **times)

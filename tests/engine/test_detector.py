@@ -74,7 +74,7 @@ def test_auto_keeps_of_each_class_what_reaches_its_own_threshold(metadata: Detec
 def test_a_class_of_which_nothing_is_known_keeps_the_default(metadata: DetectorMetadata) -> None:
     settings, lines = choose_settings(replace(metadata, thresholds=table((0.5, math.nan))), score_threshold="auto")
     assert settings.class_thresholds == (0.5, 0.25)
-    assert "chooses no threshold for blue: 0.25" in lines[1]
+    assert "has no threshold for blue; using 0.25" in lines[1]
 
 
 def test_wanted_precision_and_recall(metadata: DetectorMetadata) -> None:
@@ -89,7 +89,7 @@ def test_wanted_precision_and_recall(metadata: DetectorMetadata) -> None:
         score_threshold="auto",
         min_recall=0.9,
     )
-    assert any(line.startswith("not reached by red") for line in lines)
+    assert any(line.startswith("red cannot reach it") for line in lines)
 
 
 def test_a_class_that_is_never_right_shows_nothing_where_precision_is_wanted(metadata: DetectorMetadata) -> None:

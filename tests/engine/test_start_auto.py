@@ -120,3 +120,20 @@ def test_the_depth_reaches_the_grids_stride() -> None:
 def test_a_misspelt_backbone_is_refused_before_anything_is_said() -> None:
     with pytest.raises(ConfigError, match=r"did you mean.*resnet18"):
         resolved(backbone="resnet_18")
+
+
+@pytest.mark.parametrize(
+    ("options", "wanted"),
+    [
+        ({}, ("logistic", 1)),
+        ({"weights": "none"}, ("wide", 3)),
+        ({"backbone": "efficientnet_lite0", "weights": "none"}, ("wide", 3)),
+        ({"loss": LossConfig(cells_per_object=3)}, ("wide", 3)),
+        ({"model": ModelConfig(coding="wide")}, ("wide", 3)),
+        ({"weights": "none", "loss": LossConfig(cells_per_object=1)}, ("logistic", 1)),
+        ({"weights": "none", "model": ModelConfig(coding="logistic")}, ("logistic", 1)),
+    ],
+)
+def test_coding_and_cells_per_object_go_together(options: dict[str, Any], wanted: tuple[str, int]) -> None:
+    config = resolve_auto(TrainConfig(data="d", **options), Console(quiet=True))
+    assert (config.model.coding, config.loss.cells_per_object) == wanted

@@ -20,7 +20,8 @@ class ModelConfig:
         deepest_stride: Layers of the backbone beyond this stride are left out: 8, 16 or 32. By default 16 for
             efficientnet_lite0, which is half as large then, and 32 for others.
         coding: What the network's numbers mean: wide (centres up to half a cell outside their cell), logistic (centres
-            inside their cell) or linear (the original).
+            inside their cell) or linear (the original). By default logistic for efficientnet_lite0 with ImageNet
+            weights, and wide for others.
         resize: How images are resized to the input: letterbox keeps the aspect ratio, stretch fills the input,
             stretch_corners fills it as darknet does (corner pixels on corner pixels, in floats).
         batch_norm: For networks from a cfg: standard (as cuDNN) or darknet (the arithmetic of its CPU code).
@@ -30,7 +31,7 @@ class ModelConfig:
     grid_size: int | None = None
     width: int = 96
     deepest_stride: int | None = None
-    coding: Literal["wide", "logistic", "linear"] = "wide"
+    coding: Literal["wide", "logistic", "linear"] | None = None
     resize: options.Resize = "letterbox"
     batch_norm: Literal["standard", "darknet"] = "standard"
 

@@ -138,9 +138,14 @@ class TrainConfig:
         return stride
 
     @property
+    def coding(self) -> Literal["wide", "logistic", "linear"]:
+        """`model.coding`, or what suits the cells per object where it is not set."""
+        return self.model.coding or ("logistic" if self.loss.cells_per_object == 1 else "wide")
+
+    @property
     def cells_per_object(self) -> Literal[1, 3]:
         """`loss.cells_per_object`, or what the coding allows where it is not set."""
-        return self.loss.cells_per_object or (3 if self.model.coding == "wide" else 1)
+        return self.loss.cells_per_object or (3 if self.coding == "wide" else 1)
 
     def _check_coding(self) -> None:
         uses_logits = "cross_entropy" in (self.loss.confidence, self.loss.class_prob)
@@ -157,12 +162,12 @@ class TrainConfig:
             "networks from a cfg answer in the linear coding: leave out model.coding",
         )
         require(
-            self.model.coding != "linear" or not uses_logits,
+            self.coding != "linear" or not uses_logits,
             "model.coding=linear has no logits for a cross-entropy: "
             "set loss.confidence=squared and loss.class_prob=squared",
         )
         require(
-            self.model.coding != "logistic" or self.cells_per_object == 1,
+            self.coding != "logistic" or self.cells_per_object == 1,
             "loss.cells_per_object=3 needs model.coding=wide: with logistic a cell finds no object whose centre is "
             "outside it",
         )

@@ -55,7 +55,7 @@ def build_start(config: TrainConfig, class_names: Sequence[str], console: Consol
         boxes_per_cell=config.model.boxes_per_cell,
         stride=config.stride,
         width=config.model.width,
-        coding=config.model.coding,
+        coding=config.coding,
         deepest_stride=config.model.deepest_stride or 32,
     )
     return _initialise(GridNetwork(spec), config, class_names, console)

@@ -39,8 +39,8 @@ def resolve_auto(config: TrainConfig, console: Console) -> TrainConfig:
     freeze auto     the first stages of efficientnet_lite0 with ImageNet weights; else nothing
     precision auto  see `choose_precision`
 
-    model.deepest_stride gets its default as well. Networks from a darknet cfg start from random weights and are trained
-    whole.
+    model.deepest_stride, model.coding and loss.cells_per_object get their defaults as well. Networks from a darknet cfg
+    start from random weights and are trained whole.
 
     Args:
         config: of a new training.
@@ -71,16 +71,21 @@ def resolve_auto(config: TrainConfig, console: Console) -> TrainConfig:
         deepest = deepest or own.get("deepest_stride")
     if deepest is None:
         deepest = max(_DEEPEST_OF_EFFICIENTNET, min(config.stride, 32)) if backbone == EFFICIENTNET_LITE0 else 32
+    is_usual = (backbone, weights) == (EFFICIENTNET_LITE0, DEFAULT)
     freeze = config.freeze
     if freeze == AUTO:
-        freeze = _FROZEN_STAGES if (backbone, weights) == (EFFICIENTNET_LITE0, DEFAULT) else NOTHING
+        freeze = _FROZEN_STAGES if is_usual else NOTHING
+    if is_usual and config.model.coding is None and config.loss.cells_per_object is None:
+        # three cells make small networks and the first minutes better, and this one after them a little worse
+        config = replace(config, model=replace(config.model, coding="logistic"))
     return replace(
         config,
         backbone=backbone,
         weights=weights,
         freeze=freeze,
         precision=choose_precision(config.precision, device, backbone=backbone),
-        model=replace(config.model, deepest_stride=deepest),
+        model=replace(config.model, deepest_stride=deepest, coding=config.coding),
+        loss=replace(config.loss, cells_per_object=config.cells_per_object),
     )
 
 
