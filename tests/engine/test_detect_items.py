@@ -9,6 +9,7 @@ import pytest
 import torch
 
 from yolo.engine.detect_items import detect_items, group_items
+from yolo.engine.output_names import OutputNames
 from yolo.engine.prediction_pictures import PictureWriter
 from yolo.engine.result import Result
 from yolo.engine.workers import Workers
@@ -60,7 +61,7 @@ def frames(count: int) -> Iterator[Item]:
 
 def test_boxes_are_drawn_on_their_own_frame_however_long_each_step_takes(tmp_path: Path) -> None:
     detector: Any = NumberReader()
-    pictures = PictureWriter(tmp_path)
+    pictures = PictureWriter(tmp_path, OutputNames())
 
     def draw(result: Result | Unreadable) -> tuple[Result | Unreadable, Any]:
         time.sleep(random.random() / 200)

@@ -200,7 +200,7 @@ def test_counts_of_a_run_that_fails_are_written(
         for _ in range(3):
             writer.write(image)
 
-    def full_disk(self: PredictionFiles, result: Result, picture: str | None) -> None:
+    def full_disk(self: PredictionFiles, result: Result, name: str, picture: str | None) -> None:
         raise SaveError("the disk is full")
 
     monkeypatch.setattr(PredictionFiles, "add", full_disk)

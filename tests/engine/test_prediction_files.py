@@ -12,11 +12,13 @@ from yolo.config import PredictConfig
 from yolo.config.predict import SAVE_FORMATS
 from yolo.engine.detection_files import read_detections
 from yolo.engine.ground_truth_files import GroundTruthFiles, read_ground_truth
+from yolo.engine.output_names import OutputNames
 from yolo.engine.prediction_files import PredictionFiles, RunHeader, describe
 from yolo.engine.result import Result
 from yolo.errors import ConfigError, SaveError
 from yolo.files import write_json
 from yolo.formats.csv import list_csv, load_csv, names_in_csv, read_csv
+from yolo.formats.detections_json import numbered_frame
 from yolo.formats.issues import ReadReport
 from yolo.formats.paths import ImageSizes
 from yolo.formats.voc import parse_annotation, sides_of
@@ -37,6 +39,11 @@ def detections(count: int, seed: int) -> Detections:
     scores = np.sort(generator.uniform(0.2, 1, count).astype(np.float32))[::-1].copy()
     labels = torch.from_numpy(generator.integers(0, 3, count))
     return Detections(torch.from_numpy(boxes), torch.from_numpy(scores), labels, SIZE_HW)
+
+
+def add(files: PredictionFiles, result: Result, source: Path = Path()) -> None:
+    name = OutputNames(str(source)).of_file(result.source, result.frame)
+    files.add(result, name if result.frame is None else numbered_frame(name, result.frame), None)
 
 
 @pytest.fixture(scope="module")
@@ -64,7 +71,7 @@ def folder(photos: Path, results: list[Result]) -> Path:
     header = RunHeader(str(photos), "w.safetensors", NAMES)
     files = PredictionFiles(folder, SAVE_FORMATS, header)
     for result in results:
-        files.add(result, None)
+        add(files, result, photos)
     files.add_unreadable(f"{HOSTILE}.jpg", f"{HOSTILE}.jpg: the file is empty")
     files.close()
     lines = files.summary()
@@ -128,7 +135,7 @@ def test_images_that_are_numbers_have_them_as_ids(tmp_path: Path, results: list[
     header = RunHeader("", "w", NAMES, category_ids=(5, 6, 90))
     files = PredictionFiles(tmp_path, ["coco"], header)
     for result in results[:2]:
-        files.add(Result(result.detections, NAMES, source=f"0000{Path(result.source or '').name}"), None)
+        add(files, Result(result.detections, NAMES, source=f"0000{Path(result.source or '').name}"))
     read = json.loads((tmp_path / "coco" / "predictions.json").read_text())
     assert {one["image_id"] for one in read} == {7}
     assert {one["category_id"] for one in read} <= {5, 6, 90}
@@ -168,7 +175,7 @@ def test_a_box_without_a_pixel_is_left_out_and_counted(tmp_path: Path) -> None:
     boxes = torch.tensor([[5.0, 5, 5, 9], [200, 5, 210, 9], [1, 1, 3, 3]])
     found = Detections(boxes, torch.tensor([0.9, 0.8, 0.7]), torch.zeros(3, dtype=torch.int64), SIZE_HW)
     files = PredictionFiles(tmp_path, ["crops"], RunHeader("", "w", NAMES))
-    files.add(Result(found, NAMES, image=np.zeros((*SIZE_HW, 3), np.uint8), source="a.jpg"), None)
+    add(files, Result(found, NAMES, image=np.zeros((*SIZE_HW, 3), np.uint8), source="a.jpg"))
     assert files.summary() == ["crops/: 1 pictures of detections; 2 boxes without a pixel of the image left out"]
     assert [path.name for path in (tmp_path / "crops" / "cat").iterdir()] == ["a-3.jpg"]
     files.close()
@@ -205,7 +212,7 @@ def test_frames_are_named_in_every_format(tmp_path: Path) -> None:
     files = PredictionFiles(tmp_path, ["json", *formats], RunHeader("v.mp4", "w", NAMES), is_stream=True)
     image = np.zeros((*SIZE_HW, 3), np.uint8)
     for frame in (0, 3):
-        files.add(Result(detections(2, frame), NAMES, image=image, source="v.mp4", frame=frame, time=frame / 7), None)
+        add(files, Result(detections(2, frame), NAMES, image=image, source="v.mp4", frame=frame, time=frame / 7))
     files.close()
     lines = (tmp_path / "detections.jsonl").read_text().splitlines()
     assert [json.loads(line).get("time") for line in lines] == [None, 0.0, 0.428571]
@@ -224,7 +231,7 @@ def test_frames_are_named_in_every_format(tmp_path: Path) -> None:
 def test_names_that_are_no_utf8_are_written_with_question_marks(tmp_path: Path) -> None:
     files = PredictionFiles(tmp_path, SAVE_FORMATS, RunHeader("caf\udce9", "w\udce9", NAMES))
     image = np.zeros((*SIZE_HW, 3), np.uint8)
-    files.add(Result(detections(2, 0), NAMES, image=image, source="caf\udce9.jpg"), None)
+    add(files, Result(detections(2, 0), NAMES, image=image, source="caf\udce9.jpg"))
     files.add_unreadable("caf\udce9.png", "caf\udce9.png: the file is empty")
     files.close()
     entries = json.loads((tmp_path / "detections.json").read_text())["images"]
@@ -236,7 +243,7 @@ def test_the_files_of_a_run_that_was_killed_are_complete(tmp_path: Path, results
     """Nothing is closed here: this is what other programs see at any time."""
     files = PredictionFiles(tmp_path, ["json", "coco", "csv", "cvat", "labelstudio"], RunHeader("", "w", NAMES))
     for result in results[:2]:
-        files.add(result, None)
+        add(files, result)
     assert len(json.loads((tmp_path / "detections.json").read_text())["images"]) == 2
     for name in ("coco/predictions.json", "coco/images.json", "labelstudio/tasks.json"):
         json.loads((tmp_path / name).read_text())

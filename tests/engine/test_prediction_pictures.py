@@ -4,10 +4,11 @@ from typing import Any
 
 import numpy as np
 
+from yolo.engine.output_names import OutputNames
 from yolo.engine.prediction_pictures import PictureWriter
 from yolo.engine.result import Result
 from yolo.images import read_image, read_size
-from yolo.media.video_read import FrameChoice, read_video
+from yolo.media.video_read import ALL_FRAMES, FrameChoice, read_video
 from yolo.media.video_write import has_pyav, video_suffix
 from yolo.structures import Detections
 
@@ -20,9 +21,18 @@ def result(
     return Result(found, class_names=("a",), image=image, source=source, frame=frame, time=time, fps=10, **more)
 
 
+class Pictures(PictureWriter):
+    def __init__(self, folder: Path, frames: FrameChoice = ALL_FRAMES) -> None:
+        self.names = OutputNames()
+        super().__init__(folder, self.names, frames=frames)
+
+    def write(self, result: Result) -> str:
+        return self.add(self.draw(result), self.names.of_file(result.source, result.frame))
+
+
 def test_images_are_named_for_their_files(tmp_path: Path) -> None:
-    with closing(PictureWriter(tmp_path)) as pictures:
-        names = [pictures.add(pictures.draw(result(source))) for source in ("x/a.png", "y/a.png")]
+    with closing(Pictures(tmp_path)) as pictures:
+        names = [pictures.write(result(source)) for source in ("x/a.png", "y/a.png")]
     assert names == ["a.jpg", "a-2.jpg"]
     assert abs(int(read_image(tmp_path / "a.jpg").mean()) - 90) < 3
     assert pictures.notes == []
@@ -30,31 +40,31 @@ def test_images_are_named_for_their_files(tmp_path: Path) -> None:
 
 def test_images_are_encoded_where_they_are_drawn_and_frames_are_not(tmp_path: Path) -> None:
     """The thread that writes in order has no more to do for an image than to write bytes."""
-    with closing(PictureWriter(tmp_path)) as pictures:
+    with closing(Pictures(tmp_path)) as pictures:
         picture = pictures.draw(result("a.png"))
         assert picture.file is not None
         content, suffix = picture.file
         assert suffix == ".jpg"
-        assert (tmp_path / pictures.add(picture)).read_bytes() == content
+        assert (tmp_path / pictures.add(picture, "a")).read_bytes() == content
         assert pictures.draw(result("a.mp4", 0, 0.0)).file is None
 
 
 def test_an_image_too_wide_for_a_jpeg_is_a_png_and_the_next_follows(tmp_path: Path) -> None:
-    with closing(PictureWriter(tmp_path)) as pictures:
-        names = [pictures.add(pictures.draw(result("a.png", width=width))) for width in (70_000, 48)]
+    with closing(Pictures(tmp_path)) as pictures:
+        names = [pictures.write(result("a.png", width=width)) for width in (70_000, 48)]
     assert names == ["a.png", "a-2.jpg"]
     assert read_size(tmp_path / "a.png") == (32, 70_000)
     assert pictures.notes == ["a.png: written as PNG, because a JPEG cannot have 70000 x 32 pixels"]
 
 
 def test_streams_that_take_turns_have_a_video_each(tmp_path: Path) -> None:
-    with closing(PictureWriter(tmp_path)) as pictures:
+    with closing(Pictures(tmp_path)) as pictures:
         for frame in range(5):
             for source, level in (("cam0", 40), ("cam1", 200)):
-                pictures.add(pictures.draw(result(source, frame, frame / 10, level, is_live=True)))
+                pictures.write(result(source, frame, frame / 10, level, is_live=True))
         # a stream that begins anew, and one that has filled its file
-        pictures.add(pictures.draw(result("cam0", 0, 0.0, is_live=True)))
-        name = pictures.add(pictures.draw(result("cam1", 5, 3600.0, is_live=True)))
+        pictures.write(result("cam0", 0, 0.0, is_live=True))
+        name = pictures.write(result("cam1", 5, 3600.0, is_live=True))
     assert name == f"cam1-2{video_suffix()}"
     for stem, level, count in (("cam0", 40, 5), ("cam1", 200, 5), ("cam0-2", 90, 1), ("cam1-2", 90, 1)):
         frames = list(read_video(tmp_path / (stem + video_suffix())))
@@ -65,18 +75,18 @@ def test_streams_that_take_turns_have_a_video_each(tmp_path: Path) -> None:
 
 def test_a_video_behind_an_address_is_one_file_however_long(tmp_path: Path) -> None:
     """It is no stream: it does not begin a new file each hour, and it is finished when the next video begins."""
-    with closing(PictureWriter(tmp_path)) as pictures:
+    with closing(Pictures(tmp_path)) as pictures:
         first, second = "https://example.org/a.mp4", "https://example.org/b.mp4"
-        names = [pictures.add(pictures.draw(result(first, frame, frame * 2000.0))) for frame in range(3)]
-        names.append(pictures.add(pictures.draw(result(second, 0, 0.0))))
+        names = [pictures.write(result(first, frame, frame * 2000.0)) for frame in range(3)]
+        names.append(pictures.write(result(second, 0, 0.0)))
         assert list(read_video(tmp_path / names[0]))
     assert names == [f"{stem}{video_suffix()}" for stem in "aaab"]
 
 
 def test_a_part_of_a_video_keeps_its_pace(tmp_path: Path) -> None:
     """Every fifth frame of ten a second from 7 s on: two frames a second, from 0 on."""
-    with closing(PictureWriter(tmp_path, frames=FrameChoice(start=7, every_frames=5))) as pictures:
+    with closing(Pictures(tmp_path, frames=FrameChoice(start=7, every_frames=5))) as pictures:
         for frame in range(70, 90, 5):
-            pictures.add(pictures.draw(result("a.mp4", frame, frame / 10)))
+            pictures.write(result("a.mp4", frame, frame / 10))
     frames = list(read_video(tmp_path / f"a{video_suffix()}"))
     assert [round(frame.time, 2) for frame in frames] == [0, 0.5, 1.0, 1.5]

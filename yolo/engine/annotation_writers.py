@@ -13,6 +13,7 @@ from yolo.errors import printable
 from yolo.files import write_text
 from yolo.formats import cvat, label_studio
 from yolo.formats.coco_results import result_records
+from yolo.formats.detections_json import numbered_frame
 from yolo.formats.growing import GrowingFile
 from yolo.formats.voc import annotation_text, voc_boxes
 from yolo.formats.yolo import label_text
@@ -218,7 +219,7 @@ class CvatWriter:
         """Append the boxes of an image or frame."""
         frame = image.result.frame
         number = self._file.num_entries if frame is None else frame
-        name = image.file_name if frame is None else f"frame_{frame:06d}"
+        name = image.file_name if frame is None else numbered_frame("frame", frame)
         self._file.add(cvat.image_text(number, name, image.result.detections, self._class_names))
 
     def add_unreadable(self, source: str, reason: str) -> None:

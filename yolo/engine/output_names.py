@@ -25,8 +25,8 @@ _HASH_DIGITS = 8
 class OutputNames:
     """Gives each image a name, without suffix, relative to the run folder.
 
-    Images of a folder keep the folders below it: `sub/a` for `photos/sub/a.jpg` of the source `photos`. Frames have the
-    name of their video and their number, `clip_000012`. Of equal names the second becomes `a-2`.
+    Images of a folder keep the folders below it: `sub/a` for `photos/sub/a.jpg` of the source `photos`. A video has a
+    name like an image, which its frames begin with, `clip_000012`. Of equal names the second becomes `a-2`.
 
     Args:
         source: the source as given, or several.
@@ -36,8 +36,14 @@ class OutputNames:
         sources = (source,) if isinstance(source, str) else source
         self._roots = [root for one in sources if (root := _root_of(one)) is not None]
         self._taken: set[str] = set()
+        self._latest: dict[str, int] = {}  # number that the last of equal names has, by what they have in common
+        self._like_videos: set[str] = set()  # which have an image that is called as a frame of theirs
         self._videos: dict[str, tuple[str, int]] = {}  # name and latest frame of each video, by source
         self._video_names: set[str] = set()  # of all, also of those that came again
+
+    def of_file(self, source: str | None, frame: int | None) -> str:
+        """The name for an image, or for the video that a frame is of."""
+        return self.of_image(source) if frame is None else self.of_video(source, frame)
 
     def of_image(self, source: str | None) -> str:
         """The name for an image: another one with each call."""
@@ -48,24 +54,32 @@ class OutputNames:
         return self._free(safe_name(text))
 
     def _free(self, plain: str) -> str:
-        name, count = plain, 1
+        count = self._latest.get(_key(plain), 1)
+        name = plain if count == 1 else f"{plain}-{count}"
         while self._is_taken(name):
             count += 1
             name = f"{plain}-{count}"
+        self._latest[_key(plain)] = count
         self._taken.add(_key(name))
+        if frame := _FRAME.fullmatch(_key(name)):
+            self._like_videos.add(frame["video"])
         return name
 
-    def of_frame(self, source: str | None, frame: int) -> str:
-        """The name for a frame. The same video anew, from an earlier frame on, has another name."""
+    def of_part(self, video: str) -> str:
+        """The name for one more file of a video that has a name."""
+        return self._free(video)
+
+    def of_video(self, source: str | None, frame: int) -> str:
+        """The name for the video of a frame. The same video anew, from an earlier frame on, has another name."""
         source = source or "video"
         name, latest = self._videos.get(source, ("", frame))
         if frame <= latest:
             name = self.of_image(source)
-            while any(taken.startswith(f"{_key(name)}_") for taken in self._taken):  # it may be called as a frame
+            while _key(name) in self._like_videos:
                 name = self.of_image(source)
         self._videos[source] = name, frame
         self._video_names.add(_key(name))
-        return f"{name}_{frame:06d}"
+        return name
 
     def _is_taken(self, name: str) -> bool:
         frame = _FRAME.fullmatch(_key(name))

@@ -16,6 +16,7 @@ from yolo.console import say
 from yolo.engine.detect_items import default_workers, detect_items
 from yolo.engine.detection_settings import choose_settings, chosen_labels
 from yolo.engine.detector import Detector
+from yolo.engine.output_names import OutputNames
 from yolo.engine.prediction_display import PredictionDisplay
 from yolo.engine.prediction_files import NEED_IMAGES, PredictionFiles, RunHeader
 from yolo.engine.prediction_pictures import Picture, PictureWriter
@@ -25,6 +26,7 @@ from yolo.engine.tracking import Tracking
 from yolo.engine.workers import Workers
 from yolo.errors import DataError
 from yolo.files import new_folder
+from yolo.formats.detections_json import numbered_frame
 from yolo.media.items import SourceOptions, Unreadable
 from yolo.media.labels import DrawStyle
 from yolo.media.sources import open_source, shown_source
@@ -106,10 +108,12 @@ def predict(config: PredictConfig, console: Console | None = None) -> Prediction
         folder = new_folder(Path(config.runs), config.name)
         if tracking:
             stack.callback(tracking.write, folder)  # also of a run that fails or is interrupted
+        names = OutputNames(config.source)
         outputs = _Outputs(
             PredictionSummary(folder),
+            names,
             files=stack.enter_context(closing(_open_files(config, detector, settings, folder, first))),
-            pictures=stack.enter_context(closing(_picture_writer(config, folder, frames, tracking)))
+            pictures=stack.enter_context(closing(_picture_writer(config, folder, names, frames, tracking)))
             if config.save_images
             else None,
             display=stack.enter_context(PredictionDisplay(console, items.total, verbose=config.verbose)),
@@ -134,6 +138,7 @@ class _Outputs:
     """Where the results of a run go, in order."""
 
     summary: PredictionSummary
+    names: OutputNames  # of images and videos, the same in all that is written
     files: PredictionFiles
     pictures: PictureWriter | None
     display: PredictionDisplay
@@ -146,16 +151,18 @@ class _Outputs:
             self.summary.num_images += 1
             self.summary.num_detections += len(outcome)
             self.summary.seconds.update(asdict(outcome.seconds))
-            self.files.add(outcome, self.pictures.add(picture) if self.pictures and picture else None)
+            name = self.names.of_file(outcome.source, outcome.frame)
+            shown_in = self.pictures.add(picture, name) if self.pictures and picture else None
+            self.files.add(outcome, name if outcome.frame is None else numbered_frame(name, outcome.frame), shown_in)
         self.display.add(outcome)
 
 
 def _picture_writer(
-    config: PredictConfig, folder: Path, frames: FrameChoice, tracking: Tracking | None
+    config: PredictConfig, folder: Path, names: OutputNames, frames: FrameChoice, tracking: Tracking | None
 ) -> PictureWriter:
     return PictureWriter(
         folder,
-        config.source,
+        names,
         frames=frames,
         style=DrawStyle(line_width=config.line_width, labels=config.labels),
         shapes=tracking.shapes if tracking else (),

@@ -14,7 +14,6 @@ from typing import Any, Final
 
 from yolo.engine.annotation_writers import CocoWriter, CvatWriter, LabelStudioWriter, VocWriter, YoloWriter
 from yolo.engine.crop_writer import CropWriter
-from yolo.engine.output_names import OutputNames
 from yolo.engine.result import Result
 from yolo.engine.result_writer import ResultWriter, WrittenImage
 from yolo.engine.sheet_writer import SheetWriter
@@ -71,24 +70,20 @@ class PredictionFiles:
     """
 
     def __init__(self, folder: Path, formats: Sequence[str], header: RunHeader, *, is_stream: bool = False) -> None:
-        self._names = OutputNames(header.source)
         self._writers: list[ResultWriter] = []
         with ExitStack() as stack:
             for name in dict.fromkeys("jsonl" if name == "json" and is_stream else name for name in formats):
                 self._writers.append(stack.enter_context(closing(_open_writer(name, folder, header))))
             self._stack = stack.pop_all()
 
-    def add(self, result: Result, picture: str | None) -> None:
+    def add(self, result: Result, name: str, picture: str | None) -> None:
         """Take a result.
 
         Args:
             result: with its image where a format needs it, see `NEED_IMAGES`.
+            name: of the image or frame, without suffix; see `OutputNames`.
             picture: name of the file in the run folder that shows it, if there is one.
         """
-        if result.frame is None:
-            name = self._names.of_image(result.source)
-        else:
-            name = self._names.of_frame(result.source, result.frame)
         image = WrittenImage(result, name, picture)
         for writer in self._writers:
             writer.add(image)

@@ -40,8 +40,8 @@ class _OpenVideo:
     """A video that is being written."""
 
     writer: VideoWriter
+    name: str  # of the video, which its first file has
     is_live: bool  # its source is a stream, which others may take turns with
-    last_frame: int
     start: float = field(default=0.0)  # time of its first frame
 
 
@@ -53,7 +53,7 @@ class PictureWriter:
 
     Args:
         folder: where the files are written.
-        source: of the run, by which files are named.
+        names: gives names to the further files of a stream.
         frames: which of a video's frames come.
         style: of lines and labels.
         shapes: lines and zones in which objects are counted.
@@ -65,13 +65,13 @@ class PictureWriter:
     def __init__(
         self,
         folder: Path,
-        source: str | tuple[str, ...] = (),
+        names: OutputNames,
         *,
         frames: FrameChoice = ALL_FRAMES,
         style: DrawStyle | None = None,
         shapes: Sequence[Shape] = (),
     ) -> None:
-        self._folder, self._names, self._frames = folder, OutputNames(source), frames
+        self._folder, self._names, self._frames = folder, names, frames
         self._style, self._shapes = style, shapes
         self._videos: dict[str, _OpenVideo] = {}
         self.notes: list[str] = []
@@ -98,46 +98,45 @@ class PictureWriter:
         suffix = ".png" if max(image.shape) > _MAX_JPEG_SIDE else ".jpg"
         return Picture(result, image, (encode_image(image, suffix), suffix))
 
-    def add(self, picture: Picture) -> str:
-        """Write a drawn result; the name of the file in the folder."""
+    def add(self, picture: Picture, name: str) -> str:
+        """Write a drawn result; the name of the file in the folder.
+
+        Args:
+            picture: from `draw`.
+            name: of its image or video, without suffix; see `OutputNames`.
+        """
         if picture.file is not None:
-            return self._add_image(picture, *picture.file)
-        assert picture.result.frame is not None
+            return self._add_image(picture, name, *picture.file)
         source = picture.result.source or "video"
         video = self._videos.get(source)
-        if video is None or not self._continues(video, picture.result):
-            video = self._begin(source, picture)
+        if video is None or video.name != name:
+            video = self._begin(source, picture, name, name)
+        elif video.is_live and (picture.result.time or 0.0) - video.start >= _STREAM_SECONDS:
+            video = self._begin(source, picture, name, self._names.of_part(name))
         video.writer.write(picture.image, picture.result.time)
-        video.last_frame = picture.result.frame
         return video.writer.path.name
 
-    def _add_image(self, picture: Picture, encoded: bytes, suffix: str) -> str:
-        stem = self._names.of_image(picture.result.source)
+    def _add_image(self, picture: Picture, stem: str, encoded: bytes, suffix: str) -> str:
         if suffix == ".png":
             height, width = picture.image.shape[:2]
             self.notes.append(f"{stem}.png: written as PNG, because a JPEG cannot have {width} x {height} pixels")
         write_bytes(self._folder / (stem + suffix), encoded)
         return stem + suffix
 
-    def _continues(self, video: _OpenVideo, result: Result) -> bool:
-        assert result.frame is not None
-        is_full = video.is_live and (result.time or 0.0) - video.start >= _STREAM_SECONDS
-        return result.frame > video.last_frame and not is_full
-
-    def _begin(self, source: str, picture: Picture) -> _OpenVideo:
+    def _begin(self, source: str, picture: Picture, name: str, file: str) -> _OpenVideo:
         result, (height, width) = picture.result, picture.image.shape[:2]
         for other in [name for name, open_one in self._videos.items() if name == source or not open_one.is_live]:
             self._finish(other)  # files come one after the other
         if not has_pyav() and _WITHOUT_PYAV not in self.notes:
             self.notes.append(_WITHOUT_PYAV)
         writer = VideoWriter(
-            self._folder / (self._names.of_image(source) + video_suffix()),
+            self._folder / (file + video_suffix()),
             fps=self._frames.rate(result.fps),
             size_hw=(height, width),
             sound=Path(source) if Path(source).is_file() else None,  # what was fetched is not at hand
         )
         writer.__enter__()
-        self._videos[source] = _OpenVideo(writer, result.is_live, -1, result.time or 0.0)
+        self._videos[source] = _OpenVideo(writer, name, result.is_live, result.time or 0.0)
         return self._videos[source]
 
     def _finish(self, source: str) -> None:

@@ -26,6 +26,7 @@ from yolo.errors import DataError, GridYoloError, SaveError, printable
 from yolo.files import expand_home
 from yolo.formats.coco_results import result_records
 from yolo.formats.csv import DETECTION_COLUMNS
+from yolo.formats.detections_json import numbered_frame
 from yolo.images import IMAGE_SUFFIXES, write_image
 from yolo.structures import Detections
 
@@ -168,7 +169,7 @@ def save_crops(result: Result, parts: Sequence[NDArray[np.uint8]], folder: str |
     """See `Result.save_crops`; what cannot be in the name of a file becomes `_`."""
     stem = PurePath(result.source or "image").stem
     if result.frame is not None:
-        stem += f"_{result.frame:06d}"
+        stem = numbered_frame(stem, result.frame)
     paths = []
     for number, (name, part) in enumerate(zip(result.names, parts, strict=True), 1):
         path = expand_home(folder) / safe_name(name) / f"{safe_name(stem)}-{number}.jpg"

@@ -183,7 +183,16 @@ def frame_name(source: str, frame: int) -> str:
     'videos/clip_000012'
     """
     folder, slash, name = source.rpartition("/")
-    return f"{folder}{slash}{name.rpartition('.')[0] or name}_{frame:06d}"
+    return f"{folder}{slash}{numbered_frame(name.rpartition('.')[0] or name, frame)}"
+
+
+def numbered_frame(video: str, frame: int) -> str:
+    """The name of a frame of a video without suffix.
+
+    >>> numbered_frame("clip", 12)
+    'clip_000012'
+    """
+    return f"{video}_{frame:06d}"
 
 
 def read_detections_json(path: Path, report: ReadReport) -> RawDetections:
