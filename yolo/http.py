@@ -12,6 +12,7 @@ from __future__ import annotations
 import base64
 import http.client
 import ipaddress
+import re
 import socket
 import ssl
 import threading
@@ -30,6 +31,10 @@ CHUNK = 1 << 18
 _RETRY_STATUS = frozenset({408, 425, 429, 500, 502, 503, 504})
 # so many timeouts may pass until all redirects are followed and the headers are there
 _TIMEOUTS_TO_ANSWER = 3
+_SCHEME = re.compile(r"[a-zA-Z][a-zA-Z0-9+.-]+://")
+# what comes behind the scheme where there is neither user nor password: an @ further on is of the path
+_HOST_WITHOUT_USER = re.compile(r"(\[[^\]@]*\]|[^/?#@:]*)(:\d*)?[/?#]")
+_SECRET_VALUE = re.compile(r"([?&;][^=&;#]*(?:pass|pwd|token|key|secret)[^=&;#]*=)[^&;#]*", re.IGNORECASE)
 _NAT64 = ipaddress.ip_network("64:ff9b::/96")
 
 
@@ -152,18 +157,44 @@ def read_pieces(
         raise TransientError(f"the connection ended after {have} of {stated} bytes")
 
 
+def has_scheme(text: str) -> bool:
+    """Whether a text is an address with a scheme, not a path.
+
+    >>> has_scheme("rtsp://host/1"), has_scheme("file:///a.jpg"), has_scheme("a/b://c"), has_scheme("C:/a.jpg")
+    (True, True, False, False)
+    """
+    return _SCHEME.match(text) is not None
+
+
+def is_web_address(text: str) -> bool:
+    """Whether a text is an http or https address.
+
+    >>> is_web_address("HTTPS://host/a.jpg"), is_web_address("http.jpg"), is_web_address("rtsp://host/1")
+    (True, False, False)
+    """
+    return text.lower().startswith(("http://", "https://"))
+
+
 def shown_address(address: str) -> str:
-    """An address as outputs may show it: without its password.
+    """An address as outputs may show it: without its password, and without keys in its query.
+
+    A password may have characters that it should not have unescaped; what may be part of it is not shown.
 
     >>> shown_address("rtsp://admin:secret@10.0.0.5/1?a=b")
     'rtsp://admin:***@10.0.0.5/1?a=b'
+    >>> shown_address("rtsp://u:pa/ss@host/"), shown_address("rtsp://u:p@ss@host/")
+    ('rtsp://u:***@host/', 'rtsp://u:***@host/')
+    >>> shown_address("http://host:8080/a@2x.jpg"), shown_address("http://[::1]/a@2x.jpg")
+    ('http://host:8080/a@2x.jpg', 'http://[::1]/a@2x.jpg')
+    >>> shown_address("https://host/a.jpg?size=2&access_token=abc&Password=d")
+    'https://host/a.jpg?size=2&access_token=***&Password=***'
     """
     head, separator, rest = address.partition("://")
-    authority, slash, path = rest.partition("/")
-    user, at, host = authority.rpartition("@")
-    if ":" in user:
+    user, at, host = rest.rpartition("@")
+    if ":" in user and not _HOST_WITHOUT_USER.match(rest):
         user = f"{user.partition(':')[0]}:***"
-    return f"{head}{separator}{user}{at}{host}{slash}{path}"
+    shown = f"{head}{separator}{user}{at}{host}"
+    return _SECRET_VALUE.sub(r"\1***", shown) if separator else shown
 
 
 def is_internal(address: str) -> bool:

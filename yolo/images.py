@@ -27,6 +27,8 @@ from yolo.files import read_bytes, write_bytes
 IMAGE_SUFFIXES = frozenset({".jpg", ".jpeg", ".png", ".bmp", ".webp", ".tif", ".tiff"})
 # A file of a few kilobytes may claim any size; beyond this it is an attack or a mistake (600 MB decoded).
 MAX_PIXELS = 200_000_000
+# Of an image file that an archive, an address or standard input gives.
+MAX_IMAGE_BYTES = 1 << 28
 # Orientations of EXIF that turn the image by a quarter: height and width swap.
 QUARTER_TURNS = frozenset({5, 6, 7, 8})
 
@@ -115,21 +117,6 @@ def header_size(path: Path) -> tuple[int, int] | None:
     if orientation is None or 0 in size_hw:
         return None
     return size_hw[::-1] if orientation in QUARTER_TURNS else size_hw
-
-
-def encoded_size(data: bytes) -> tuple[int, int] | None:
-    """Height and width of the bytes of a JPEG, EXIF orientation applied; None for what is unusual or no JPEG.
-
-    >>> encoded_size(b"GIF89a") is None
-    True
-    """
-    header = read_jpeg_header(data)
-    if header is None or not header.is_usual or 0 in header.size_hw:
-        return None
-    orientation = _orientation(header.exif.removeprefix(_EXIF))
-    if orientation is None:
-        return None
-    return header.size_hw[::-1] if orientation in QUARTER_TURNS else header.size_hw
 
 
 def _png_size(data: bytes) -> tuple[int, int]:

@@ -115,7 +115,7 @@ def test_no_archive_and_no_image(tmp_path: Path) -> None:
 
 
 def test_bombs_are_limited(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr("yolo.media.archives._MOST_ENTRY_BYTES", 1 << 20)
+    monkeypatch.setattr("yolo.media.archives.MAX_IMAGE_BYTES", 1 << 20)
     monkeypatch.setattr("yolo.media.archives._ALWAYS_ALLOWED", 3 << 20)
     zeros = bytes(1 << 20)
     path = tmp_path / "a.zip"

@@ -115,7 +115,7 @@ def _too_long(handler: Handler, content: bytes) -> None:
 def test_what_is_refused(
     server: FileServer, monkeypatch: pytest.MonkeyPatch, behaviour: Behaviour, message: str
 ) -> None:
-    monkeypatch.setattr("yolo.media.fetch._MOST_IMAGE_BYTES", 1000)
+    monkeypatch.setattr("yolo.media.fetch.MAX_IMAGE_BYTES", 1000)
     for read in (fetch_image, lambda address: list(open_source(address))):
         server.behaviours = [behaviour]
         with pytest.raises(DataError, match=message):

@@ -9,7 +9,6 @@ from pathlib import Path
 import cv2
 import numpy as np
 import pytest
-from PIL import Image
 
 from yolo.errors import ConfigError, DataError, ImageReadError
 from yolo.images import write_image
@@ -268,36 +267,6 @@ def test_a_closed_source_gives_nothing_more(tmp_path: Path) -> None:
     found.close()
 
 
-@pytest.mark.parametrize(("orientation", "size_hw"), [(None, (96, 160)), (6, (160, 96))])
-def test_a_jpeg_is_read_at_the_size_that_is_needed(
-    tmp_path: Path, orientation: int | None, size_hw: tuple[int, int]
-) -> None:
-    exif = Image.Exif()
-    if orientation is not None:
-        exif[0x0112] = orientation
-    pixels = np.repeat(np.repeat(np.arange(0, 240, 16, dtype=np.uint8).reshape(3, 5), 32, 0), 32, 1)
-    Image.fromarray(pixels).save(tmp_path / "a.jpg", exif=exif, quality=95)
-    (file,) = open_source(tmp_path / "a.jpg")
-    assert isinstance(file, ImageFile)
-    whole = file.read()
-    assert (whole.image.shape[:2], whole.original_hw) == (size_hw, None)
-    asked: list[tuple[int, int]] = []
-
-    def quarter(size: tuple[int, int]) -> tuple[int, int]:
-        asked.append(size)
-        return size[0] // 4, size[1] // 4
-
-    small = file.read(quarter)
-    assert asked == [size_hw]
-    assert small.original_hw == size_hw
-    assert small.image.shape[:2] == (size_hw[0] // 4, size_hw[1] // 4)
-    expected = cv2.resize(whole.image, small.image.shape[1::-1], interpolation=cv2.INTER_AREA)
-    assert np.abs(small.image.astype(int) - expected).max() <= 8
-    assert file.read(lambda size: size).original_hw is None
-    write_image(tmp_path / "b.png", grey(1))
-    assert ImageFile(str(tmp_path / "b.png")).read(quarter).original_hw is None
-
-
 def test_a_video_that_ends_early_gives_its_frames_and_a_note(tmp_path: Path) -> None:
     path = tmp_path / "a.avi"
     capture = cv2.VideoWriter(str(path), cv2.VideoWriter.fourcc(*"MJPG"), 20, (24, 16))
@@ -321,6 +290,19 @@ def test_an_image_on_standard_input(tmp_path: Path, monkeypatch: pytest.MonkeyPa
     (frame,) = frames_of(open_source("-"))
     assert (frame.image == 5).all()
     assert frame.source == "stdin"
+
+
+def test_an_image_on_standard_input_beyond_the_limit_is_refused(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    write_image(tmp_path / "a.png", grey(5))
+    data = (tmp_path / "a.png").read_bytes()
+    monkeypatch.setattr("yolo.media.sources.MAX_IMAGE_BYTES", len(data))
+    pipe(monkeypatch, data)
+    assert len(frames_of(open_source("-"))) == 1
+    pipe(monkeypatch, data + b"x")
+    with pytest.raises(DataError, match=f"standard input has more than {len(data)} bytes"):
+        next(open_source("-"))
 
 
 def test_a_list_on_standard_input(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:

@@ -22,6 +22,7 @@ from torch import Tensor
 from yolo.config.predict import ColorOrder
 from yolo.errors import DataError, ImageReadError
 from yolo.files import expand_home
+from yolo.http import is_web_address, shown_address
 from yolo.images import decode_image, read_image
 from yolo.media.items import Frame, Item, Unreadable
 
@@ -31,7 +32,6 @@ if TYPE_CHECKING:
 ImageInput = str | Path | bytes | Image.Image | NDArray[Any] | Tensor
 
 _ACCEPTED = "a path, an http(s) address, bytes, a Pillow image, a NumPy array or a tensor"
-_WEB = ("http://", "https://")
 _ALPHA = 4  # channels of RGBA
 # of Pillow's modes those with numbers beyond a byte: kept for the rules of arrays
 _WIDE_MODES = frozenset({"I;16", "I;16L", "I;16B", "I;16N", "I", "F"})
@@ -130,9 +130,8 @@ def load_image(image: ImageInput, *, color: ColorOrder = "rgb") -> Frame:
         ValueError: an array or tensor of another shape, type or range.
         TypeError: anything else.
     """
-    if isinstance(image, str) and image.lower().startswith(_WEB):
-        # what talks to the network is imported where it is asked for
-        from yolo.http import shown_address
+    if isinstance(image, str) and is_web_address(image):
+        # what reads videos and streams is imported where it is asked for
         from yolo.media.fetch import fetch_image
 
         name = shown_address(image)

@@ -11,14 +11,14 @@ from urllib.parse import unquote, urlsplit
 
 from yolo.errors import printable
 from yolo.files import expand_home
+from yolo.http import has_scheme
 
-_ADDRESS = re.compile(r"[a-zA-Z][a-zA-Z0-9+.-]+://")
 # What Windows or a shell would take for something else; printable() has made a ? of what is no Unicode.
 _IMPOSSIBLE = re.compile(r'[<>:"|?*\\/]')
 _FRAME = re.compile(r"(?P<video>.*)_\d{6,}")
 _RESERVED = re.compile(r"(con|prn|aux|nul|com\d|lpt\d)(\..*)?", re.IGNORECASE)
 # Systems allow 255 bytes; a number, a suffix and what temporary names add have to fit as well.
-_MOST_BYTES = 180
+_MAX_BYTES = 180
 _HASH_DIGITS = 8
 
 
@@ -87,7 +87,7 @@ class OutputNames:
 
     def _plain(self, source: str) -> str:
         """The name that the source has, which others may have as well."""
-        if _ADDRESS.match(source):
+        if has_scheme(source):
             address = urlsplit(source)
             last = unquote(address.path).rstrip("/").rpartition("/")[2]
             return safe_name(PurePath(last).stem or address.hostname or "")
@@ -106,7 +106,7 @@ def _key(name: str) -> str:
 
 def _root_of(source: str) -> PurePath | None:
     """The folder that a source stands for, or whose files a pattern matches; None for anything else."""
-    if not source or _ADDRESS.match(source):
+    if not source or has_scheme(source):
         return None
     path = expand_home(source)
     if path.is_dir():
@@ -131,7 +131,7 @@ def safe_name(text: str) -> str:
         name = "_" + name[1:]
     if _RESERVED.fullmatch(name):
         name = "_" + name
-    if len(name.encode()) > _MOST_BYTES:
+    if len(name.encode()) > _MAX_BYTES:
         digest = hashlib.sha256(name.encode()).hexdigest()[:_HASH_DIGITS]
-        name = name.encode()[: _MOST_BYTES - _HASH_DIGITS - 1].decode(errors="ignore") + "~" + digest
+        name = name.encode()[: _MAX_BYTES - _HASH_DIGITS - 1].decode(errors="ignore") + "~" + digest
     return name or "image"

@@ -10,6 +10,7 @@ from yolo.arrays import UInt8
 from yolo.engine.result import Result
 from yolo.engine.result_writer import WrittenImage
 from yolo.errors import printable
+from yolo.http import has_scheme
 from yolo.images import write_image
 from yolo.media.crops import decode_reduced, fit
 from yolo.report.contact_sheet import SheetImage, write_contact_sheet
@@ -86,7 +87,7 @@ class SheetWriter:
 
 def _address_of(result: Result) -> str:
     """Where a browser finds the source; empty where it does not."""
-    if result.source is None or "://" in result.source:
+    if result.source is None or has_scheme(result.source):
         return result.source or ""
     path = Path(result.source)
     return path.absolute().as_uri() if path.is_file() else ""

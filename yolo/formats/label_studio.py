@@ -14,6 +14,7 @@ from xml.sax.saxutils import quoteattr
 
 from yolo.detection_sets import xyxy_to_xywh
 from yolo.errors import printable
+from yolo.http import has_scheme
 from yolo.structures import Detections
 
 _CONTROL, _OBJECT, _DATA = "label", "image", "image"
@@ -34,7 +35,7 @@ def image_address(source: str) -> str:
     >>> image_address("https://example.org/a.jpg"), image_address("/photos/a b.jpg")
     ('https://example.org/a.jpg', '/data/local-files/?d=photos/a%20b.jpg')
     """
-    if "://" in source:
+    if has_scheme(source):
         return source
     return "/data/local-files/?d=" + quote(Path(source).absolute().as_posix().lstrip("/"))
 

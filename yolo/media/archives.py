@@ -12,12 +12,12 @@ from pathlib import Path, PurePosixPath
 
 from yolo.archives import DAMAGE, FILE, Entry, open_entries
 from yolo.errors import DataError, printable
+from yolo.images import MAX_IMAGE_BYTES
 from yolo.media.items import ImageFile, Item, Reading, Unreadable, left_out
 
 ARCHIVE_SUFFIXES = (".zip", ".tar", ".tar.gz", ".tgz")
-_MOST_ENTRY_BYTES = 1 << 28
 # Photographs do not shrink in an archive; drawings in BMP files may, a hundredfold.
-_MOST_EXPANSION, _ALWAYS_ALLOWED = 200, 1 << 30
+_MAX_EXPANSION, _ALWAYS_ALLOWED = 200, 1 << 30
 
 
 def is_archive(path: Path) -> bool:
@@ -45,16 +45,14 @@ def read_archive(
     """
     left: Counter[str] = Counter()
     found, unpacked = 0, 0
-    limit = max(_ALWAYS_ALLOWED, _MOST_EXPANSION * path.stat().st_size)
+    limit = max(_ALWAYS_ALLOWED, _MAX_EXPANSION * path.stat().st_size)
     archive = printable(path)
     try:
         with open_entries(path) as entries:
             for entry in entries:
                 unpacked += entry.num_bytes
                 if unpacked > limit:
-                    raise DataError(
-                        f"{archive}: unpacks to more than {_MOST_EXPANSION} times its size; it is not read on"
-                    )
+                    raise DataError(f"{archive}: unpacks to more than {_MAX_EXPANSION} times its size; reading stopped")
                 name = _safe_name(entry.name)
                 suffix = PurePosixPath(name).suffix.lower()
                 if entry.kind != FILE or PurePosixPath(name).name.startswith("."):
@@ -72,8 +70,8 @@ def read_archive(
 
 def _read_entry(entry: Entry, name: str) -> Item:
     """An entry with its bytes: archives are read in order, images by several threads."""
-    if entry.num_bytes > _MOST_ENTRY_BYTES:
-        return Unreadable(name, f"{name}: has {entry.num_bytes:,} bytes; more than {_MOST_ENTRY_BYTES:,} are not read")
+    if entry.num_bytes > MAX_IMAGE_BYTES:
+        return Unreadable(name, f"{name}: has {entry.num_bytes:,} bytes; more than {MAX_IMAGE_BYTES:,} are not read")
     try:
         opened = entry.open()
         if opened is None:

@@ -20,18 +20,18 @@ from yolo.arrays import UInt8
 from yolo.errors import DataError, ImageReadError
 from yolo.files import saving
 from yolo.http import PermanentError, TransientError, next_piece, open_address, read_pieces, shown_address
-from yolo.images import decode_image
+from yolo.images import MAX_IMAGE_BYTES, decode_image
 from yolo.media.items import ImageFile, Item, Reading, video_items
 from yolo.media.streams import Stream, network_stream
 from yolo.media.video_read import VIDEO_SUFFIXES
 
-_MOST_IMAGE_BYTES, _MOST_VIDEO_BYTES = 1 << 28, 1 << 32
+_MAX_VIDEO_BYTES = 1 << 32
 _TIMEOUTS_TO_IMAGE = 6  # so many timeouts may an image take in all
 _VIDEO_SECONDS = 3600.0
 _ATTEMPTS, _FIRST_WAIT = 3, 0.5  # seconds; doubled before each further one
 _FIRST_BYTES = 512
 _MJPEG, _HLS = "multipart/x-mixed-replace", b"#EXTM3U"
-_MOST_HEADER_BYTES, _MOST_FRAME_BYTES = 1 << 16, 1 << 26
+_MAX_HEADER_BYTES, _MAX_FRAME_BYTES = 1 << 16, 1 << 26
 _IMAGE_BRANDS = (b"avif", b"avis", b"heic", b"heix", b"mif1", b"msf1")
 # Matroska and WebM, MPEG-PS, MPEG-1, ASF, FLV
 _VIDEO_STARTS = (b"\x1aE\xdf\xa3", b"\0\0\1\xba", b"\0\0\1\xb3", b"0&\xb2u", b"FLV")
@@ -40,28 +40,19 @@ _UNREACHABLE = (socket.gaierror, ConnectionRefusedError)
 _Read = TypeVar("_Read")
 
 
-def is_address(word: str) -> bool:
-    """Whether a word is an http or https address.
-
-    >>> is_address("https://host/a.jpg"), is_address("http.jpg")
-    (True, False)
-    """
-    return word.lower().startswith(("http://", "https://"))
-
-
 def fetch_image(address: str, *, timeout: float = 10.0) -> bytes:
-    """The bytes behind an address, which somebody hopes are an image.
+    """The bytes behind an address, which should be an image.
 
     Args:
         address: http or https, of any machine. Redirects to others than public machines are refused.
         timeout: seconds without a byte; in all it may take six times as long.
 
     Raises:
-        DataError: it cannot be had, or is larger than 256 MiB.
+        DataError: it cannot be fetched, or is larger than 256 MiB.
     """
 
     def whole(response: http.client.HTTPResponse) -> bytes:
-        return b"".join(read_pieces(response, limit=_MOST_IMAGE_BYTES, seconds=timeout * _TIMEOUTS_TO_IMAGE))
+        return b"".join(read_pieces(response, limit=MAX_IMAGE_BYTES, seconds=timeout * _TIMEOUTS_TO_IMAGE))
 
     return _fetched(address, timeout, whole)
 
@@ -70,7 +61,7 @@ def open_remote(address: str, reading: Reading) -> Stream | Iterator[Item]:
     """What is behind an address: a stream, or the image or the frames of the video.
 
     Raises:
-        DataError: it cannot be had, or is nothing of that kind.
+        DataError: it cannot be fetched, or is nothing of that kind.
     """
     timeout = reading.options.timeout
     return _fetched(address, timeout, partial(_recognise, address, reading))
@@ -106,7 +97,7 @@ def _recognise(address: str, reading: Reading, response: http.client.HTTPRespons
     if is_video(first):
         return _read_video(name, _saved(name, first, response), reading)
     seconds = timeout * _TIMEOUTS_TO_IMAGE
-    data = b"".join(read_pieces(response, limit=_MOST_IMAGE_BYTES, seconds=seconds, first=first))
+    data = b"".join(read_pieces(response, limit=MAX_IMAGE_BYTES, seconds=seconds, first=first))
     return iter([ImageFile(name, lambda: data)])
 
 
@@ -131,7 +122,7 @@ def _saved(name: str, first: bytes, response: http.client.HTTPResponse) -> tempf
     path = Path(folder.name, "video" + (suffix if suffix in VIDEO_SUFFIXES else ".mp4"))
     try:
         with saving(path), path.open("wb") as file:
-            for piece in read_pieces(response, limit=_MOST_VIDEO_BYTES, seconds=_VIDEO_SECONDS, first=first):
+            for piece in read_pieces(response, limit=_MAX_VIDEO_BYTES, seconds=_VIDEO_SECONDS, first=first):
                 file.write(piece)
     except BaseException:
         folder.cleanup()
@@ -175,7 +166,7 @@ class MjpegCapture:
     def _next_part(self) -> bytes | None:
         """The body of the next part, by its stated length or up to the boundary; None at the end."""
         length: int | None = None
-        while line := self._response.readline(_MOST_HEADER_BYTES):
+        while line := self._response.readline(_MAX_HEADER_BYTES):
             key, _, value = line.partition(b":")
             if key.strip().lower() == b"content-length" and value.strip().isdigit():
                 length = int(value)
@@ -185,7 +176,7 @@ class MjpegCapture:
                 return self._up_to_boundary(line)
         if not line or length is None:
             return None
-        if length > _MOST_FRAME_BYTES:
+        if length > _MAX_FRAME_BYTES:
             raise DataError(f"{self._name}: announces a frame of {length:,} bytes")
         data = self._response.read(length)
         return data if len(data) == length else None
@@ -194,9 +185,9 @@ class MjpegCapture:
         data = bytearray()
         while line and not line.lstrip(b"-").startswith(self._boundary.lstrip(b"-")):
             data += line
-            if len(data) > _MOST_FRAME_BYTES:
-                raise DataError(f"{self._name}: sends a frame of more than {_MOST_FRAME_BYTES:,} bytes")
-            line = self._response.readline(_MOST_HEADER_BYTES)
+            if len(data) > _MAX_FRAME_BYTES:
+                raise DataError(f"{self._name}: sends a frame of more than {_MAX_FRAME_BYTES:,} bytes")
+            line = self._response.readline(_MAX_HEADER_BYTES)
         return bytes(data)
 
     def close(self) -> None:

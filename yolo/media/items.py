@@ -12,10 +12,8 @@ from numpy.typing import NDArray
 
 from yolo.errors import DataError, ImageReadError
 from yolo.files import read_bytes
-from yolo.images import decode_image, encoded_size, possible_reduction
+from yolo.images import decode_image
 from yolo.media.video_read import ALL_FRAMES, FrameChoice, read_video
-
-SizeHw = tuple[int, int]
 
 
 @dataclass(frozen=True, slots=True, eq=False)
@@ -28,7 +26,6 @@ class Frame:
     time: float | None = None  # seconds from the start of the video or stream
     fps: float | None = None  # frames per second of the video
     is_live: bool = False  # of a camera, a stream or a screen, which has no end
-    original_hw: SizeHw | None = None  # height and width before `image` was reduced; None where it is whole
 
 
 @dataclass(frozen=True, slots=True)
@@ -43,24 +40,15 @@ class ImageFile:
     source: str
     load: Callable[[], bytes] | None = None
 
-    def read(self, needed_hw: Callable[[SizeHw], SizeHw] | None = None) -> Frame:
+    def read(self) -> Frame:
         """Decode it; see `read_image`.
-
-        Args:
-            needed_hw: from height and width of the image to those that are needed at least; a JPEG may then be decoded
-                at 1/2, 1/4 or 1/8 of its size, and `original_hw` is set. None: the whole image.
 
         Raises:
             ImageReadError: the image cannot be read.
             DataError: an archive or an address does not give it.
         """
         data = self.load() if self.load is not None else read_bytes(Path(self.source), error=ImageReadError)
-        size_hw = encoded_size(data) if needed_hw is not None else None
-        reduction = 1
-        if needed_hw is not None and size_hw is not None:
-            reduction = possible_reduction(data, size_hw, needed_hw(size_hw))
-        image = decode_image(data, name=self.source, reduction=reduction)
-        return Frame(image, self.source, original_hw=size_hw if reduction > 1 else None)
+        return Frame(decode_image(data, name=self.source), self.source)
 
 
 @dataclass(frozen=True, slots=True)
@@ -90,7 +78,7 @@ class Reading:
 
     options: SourceOptions
     stopped: Event  # set when nobody wants more
-    notes: list[str]  # what is to be said at the end
+    notes: list[str]  # messages printed at the end
 
 
 def video_items(path: Path, name: str, reading: Reading) -> Iterator[Item]:
@@ -112,7 +100,7 @@ def video_items(path: Path, name: str, reading: Reading) -> Iterator[Item]:
 
 
 def left_out(suffixes: Mapping[str, int]) -> list[str]:
-    """What is to be said of images of kinds that are not read, by suffix; nothing where there are none.
+    """Messages about images of kinds that are not read, by suffix; nothing where there are none.
 
     >>> left_out({".heic": 10, ".avif": 2})
     ['12 files were not read: 10 .heic, 2 .avif; convert them to JPEG or PNG']

@@ -22,10 +22,10 @@ from typing import IO, Self
 from yolo.errors import DataError, ImageReadError, printable
 from yolo.files import expand_home, read_bytes
 from yolo.formats.paths import find_files, is_file, is_folder, named_file, read_utf8
-from yolo.http import shown_address
-from yolo.images import IMAGE_SUFFIXES
+from yolo.http import is_web_address, shown_address
+from yolo.images import IMAGE_SUFFIXES, MAX_IMAGE_BYTES
 from yolo.media.archives import ARCHIVE_SUFFIXES, is_archive, read_archive
-from yolo.media.fetch import fetch_image, is_address, open_remote
+from yolo.media.fetch import fetch_image, open_remote
 from yolo.media.items import ImageFile, Item, Reading, SourceOptions, Unreadable, left_out, video_items
 from yolo.media.screen import require_screen, screen
 from yolo.media.streams import STREAM_SCHEMES, Stream, camera, network_stream, read_live
@@ -41,7 +41,7 @@ _OTHER_IMAGES = frozenset(
 _LIST = ".txt"
 STANDARD_INPUT = "-"
 _COMMENT = b"#"
-_FIRST_BYTES, _CHUNK, _MOST_IMAGE_BYTES = 16, 1 << 16, 1 << 28
+_FIRST_BYTES, _CHUNK = 16, 1 << 16
 
 _ACCEPTED = (
     f"accepted are images ({', '.join(sorted(_IMAGES))}), videos ({', '.join(sorted(VIDEO_SUFFIXES))}), folders of "
@@ -93,7 +93,7 @@ class Source:
             self._items.close()
 
     def notes(self) -> list[str]:
-        """What is to be said of the source at the end: what was left out, lost or cut short. Complete when closed."""
+        """Messages printed at the end: what was left out, lost or cut short. Complete when closed."""
         return list(self._reading.notes)
 
 
@@ -176,7 +176,7 @@ def _part(word: str, reading: Reading, *, several: bool) -> tuple[Part, int | No
 
 def _live_part(word: str, reading: Reading) -> Part | None:
     """What is no file: an address, a stream, a camera or a screen."""
-    if is_address(word):
+    if is_web_address(word):
         return partial(open_remote, word, reading)
     if word.lower().startswith(STREAM_SCHEMES):
         return lambda: network_stream(word, reading.options.timeout)
@@ -189,12 +189,12 @@ def _live_part(word: str, reading: Reading) -> Part | None:
     return None
 
 
-def _files_part(found: Sequence[Path], trouble: str, reading: Reading) -> tuple[Part, int | None]:
+def _files_part(found: Sequence[Path], message: str, reading: Reading) -> tuple[Part, int | None]:
     """The files of a folder or a glob that can be read; images of other kinds are noted."""
     files = [path for path in found if _is_accepted(path) and is_file(path)]  # opening a pipe would wait for ever
     notes = left_out(Counter(path.suffix.lower() for path in found if path.suffix.lower() in _OTHER_IMAGES))
     if not files:
-        raise DataError("; ".join([trouble, *notes, _ACCEPTED]))
+        raise DataError("; ".join([message, *notes, _ACCEPTED]))
     reading.notes += notes
     return partial(_read_files, files, reading), _total(files)
 
@@ -276,8 +276,8 @@ def _read_list(path: Path, entries: Sequence[str], reading: Reading) -> Iterator
 
 
 def _read_listed(folder: Path, entry: str, listed_in: str, reading: Reading) -> Iterator[Item]:
-    """A file or an address of an image that a list names; trouble with it ends neither the list nor the source."""
-    if is_address(entry):
+    """A file or an address of an image that a list names; an error in it ends neither the list nor the source."""
+    if is_web_address(entry):
         yield ImageFile(shown_address(entry), partial(fetch_image, entry, timeout=reading.options.timeout))
         return
     path = Path(named_file(folder, entry))
@@ -306,7 +306,9 @@ def _read_standard_input(reading: Reading) -> Iterator[Item]:
     if not first:
         raise DataError("source -: nothing came on standard input; pipe an image or a list of paths to it")
     if is_image(first):
-        data = first + stream.read(_MOST_IMAGE_BYTES - len(first))
+        data = first + stream.read(MAX_IMAGE_BYTES + 1 - len(first))
+        if len(data) > MAX_IMAGE_BYTES:
+            raise DataError(f"source -: the image on standard input has more than {MAX_IMAGE_BYTES:,} bytes")
         yield ImageFile("stdin", lambda: data)
         return
     if b"\0" in first:

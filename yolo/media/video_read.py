@@ -4,7 +4,7 @@ Frames are upright (the rotation that phones write is applied) and have the time
 right with a variable frame rate. OpenCV seeks by counting frames of an even rate; `_seek` therefore looks the times of
 all frames up in the file's packets, which are read without decoding, and checks where it has come to.
 
-Left out: streams, which have no length and cannot be sought (`sources`).
+Left out: streams, which have no length and cannot be sought (`streams`).
 """
 
 from __future__ import annotations

@@ -12,6 +12,7 @@ from pathlib import Path
 from urllib.parse import quote
 
 from yolo.files import write_text
+from yolo.http import has_scheme
 from yolo.report.page import render
 
 _VIDEO_SUFFIXES = (".mp4", ".webm", ".mkv", ".avi", ".mov")
@@ -97,4 +98,4 @@ def _address(file: str) -> str:
     >>> _address("a b/c#1.jpg"), _address("file:///a%20b.jpg")
     ('a%20b/c%231.jpg', 'file:///a%20b.jpg')
     """
-    return file if "://" in file else quote(file, errors="replace")
+    return file if has_scheme(file) else quote(file, errors="replace")
