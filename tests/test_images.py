@@ -360,3 +360,8 @@ def test_damaged_headers_are_refused_or_have_the_size_they_are_decoded_to(
     except ImageReadError:
         return
     assert size_hw == decoded.shape[:2]
+
+
+def test_a_path_may_be_text(tmp_path: Path) -> None:
+    write_image(tmp_path / "a.png", np.full((2, 3, 3), 7, np.uint8))
+    assert read_image(str(tmp_path / "a.png")).shape == (2, 3, 3)

@@ -169,7 +169,7 @@ def _orientation(exif: bytes) -> int | None:
     return 1
 
 
-def read_image(path: Path) -> UInt8:
+def read_image(path: str | Path) -> UInt8:
     """Decode an image file.
 
     Grey and palette images become RGB, 16-bit images 8-bit, alpha is dropped, EXIF orientation is applied.
@@ -181,7 +181,7 @@ def read_image(path: Path) -> UInt8:
         ImageReadError: the file is missing, not an image, cut off, or of more than 200 million pixels.
     """
     # imread cannot open non-ASCII paths on every system; reading the bytes ourselves can.
-    return decode_image(read_bytes(path, error=ImageReadError), name=str(path))
+    return decode_image(read_bytes(Path(path), error=ImageReadError), name=str(path))
 
 
 def decode_image(data: bytes, *, name: str, reduction: int = 1) -> UInt8:

@@ -4,7 +4,8 @@ import pytest
 import torch
 
 from yolo.engine import environment
-from yolo.engine.environment import choose_precision, precision_warnings
+from yolo.engine.environment import choose_dtype, choose_precision, precision_warnings
+from yolo.errors import ConfigError
 
 CPU = torch.device("cpu")
 
@@ -46,3 +47,8 @@ def test_a_torch_that_cannot_tell_has_no_bf16(monkeypatch: pytest.MonkeyPatch) -
     assert not environment.cpu_has_bf16()
     monkeypatch.setattr(torch.cpu, "_is_amx_tile_supported", lambda: True, raising=False)
     assert environment.cpu_has_bf16()
+
+
+def test_a_precision_that_does_not_exist_is_named() -> None:
+    with pytest.raises(ConfigError, match="precision must be 32, bf16 or fp16, got 'half'"):
+        choose_dtype("half", CPU)

@@ -153,7 +153,17 @@ def test_a_result_without_its_image_takes_one(tmp_path: Path) -> None:
         bare.save(tmp_path / "a.png", image=np.zeros((5, 5, 3), np.uint8))
 
 
+def test_show_needs_a_display_where_programs_need_one(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("sys.platform", "linux")
+    monkeypatch.delenv("DISPLAY", raising=False)
+    monkeypatch.delenv("WAYLAND_DISPLAY", raising=False)
+    monkeypatch.setattr(ImageShow, "show", lambda image: pytest.fail("there is nothing to show it on"))
+    with pytest.raises(GridYoloError, match=r"result\.save\(path\)"):
+        result().show()
+
+
 def test_show_needs_a_viewer(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("DISPLAY", ":0")
     shown: list[Any] = []
 
     def show(image: Any) -> bool:

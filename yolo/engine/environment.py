@@ -56,10 +56,13 @@ def choose_device(name: str) -> torch.device:
 
 
 def choose_dtype(name: str, device: torch.device) -> torch.dtype:
-    """The float type of a network in use, from 32, bf16 or fp16; ConfigError for fp16 without CUDA."""
+    """The float type of a network in use, from 32, bf16 or fp16; ConfigError for others, and for fp16 without CUDA."""
+    types = {"32": torch.float32, "bf16": torch.bfloat16, "fp16": torch.float16}
+    if name not in types:
+        raise ConfigError(f"precision must be 32, bf16 or fp16, got {name!r}")
     if name == "fp16" and device.type != "cuda":
         raise ConfigError(f"precision fp16 needs a CUDA device, this is {device.type}; use bf16 or 32")
-    return {"32": torch.float32, "bf16": torch.bfloat16, "fp16": torch.float16}[name]
+    return types[name]
 
 
 def choose_precision(

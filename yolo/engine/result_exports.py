@@ -9,6 +9,7 @@ from __future__ import annotations
 import importlib
 import json
 import math
+import os
 import sys
 from collections.abc import Mapping, Sequence
 from dataclasses import asdict
@@ -196,5 +197,10 @@ def show_picture(picture: NDArray[np.uint8]) -> None:
     image = Image.fromarray(picture)
     if "IPython" in sys.modules and (session := sys.modules["IPython"].get_ipython()) and hasattr(session, "kernel"):
         importlib.import_module("IPython.display").display(image)
-    elif not ImageShow.show(image):
+    elif not _has_viewer() or not ImageShow.show(image):
         raise GridYoloError("no program that shows images was found here; result.save(path) writes the picture")
+
+
+def _has_viewer() -> bool:
+    """Whether a picture can be shown: elsewhere than on Windows and macOS, programs for it need a display."""
+    return sys.platform in ("win32", "darwin") or bool(os.environ.get("DISPLAY") or os.environ.get("WAYLAND_DISPLAY"))
