@@ -211,3 +211,22 @@ def test_counts_of_a_run_that_fails_are_written(
         predict(config)
     (source,) = json.loads((tmp_path / "runs" / "predict" / "counts.json").read_text())["sources"]
     assert source["source"] == str(tmp_path / "in.mp4")
+
+
+def test_a_closed_window_ends_the_run_and_the_end_says_so(
+    weights: Path, shapes: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    class ClosedWindow:
+        def show(self, image: Any) -> bool:
+            return False
+
+        def close(self) -> None:
+            pass
+
+    monkeypatch.setattr("yolo.engine.predict.Window", ClosedWindow)
+    source = str(shapes.parent / "images" / "val")
+    summary = predict(PredictConfig(weights=str(weights), source=source, runs=str(tmp_path), device="cpu", show=True))
+    assert summary.num_images == 1
+    assert summary.notes == ["the window was closed: the source was not read to its end"]
+    assert not summary.interrupted
+    assert len(json.loads((summary.folder / "detections.json").read_text())["images"]) == 1

@@ -13,7 +13,7 @@ from yolo.config.predict import SAVE_FORMATS
 from yolo.engine.detection_files import read_detections
 from yolo.engine.ground_truth_files import GroundTruthFiles, read_ground_truth
 from yolo.engine.output_names import OutputNames
-from yolo.engine.prediction_files import PredictionFiles, RunHeader, describe
+from yolo.engine.prediction_files import PredictionFiles, RunHeader, describe, settings_to_json
 from yolo.engine.result import Result
 from yolo.errors import ConfigError, SaveError
 from yolo.files import write_json
@@ -23,6 +23,8 @@ from yolo.formats.issues import ReadReport
 from yolo.formats.paths import ImageSizes
 from yolo.formats.voc import parse_annotation, sides_of
 from yolo.images import read_image, write_image
+from yolo.postprocess.pipeline import PostprocessSettings
+from yolo.postprocess.tiles import Tiling
 from yolo.structures import Detections
 
 SIZE_HW = (90, 120)
@@ -268,3 +270,16 @@ def test_category_ids_of_a_coco_dataset_come_with_the_labels() -> None:
     assert entry["picture"] == "b.jpg"
     (detection,) = entry["detections"]
     assert (detection["class"], detection["label"], detection["category_id"]) == ("blue", 1, 90)
+
+
+def test_settings_of_detections_json() -> None:
+    settings = PostprocessSettings(0.25, 0.5, 300, class_thresholds=(0.5, 0.75), classes=(1,), tiling=Tiling(64, 0.25))
+    assert settings_to_json(settings) == {
+        "score_threshold": 0.25,
+        "iou_threshold": 0.5,
+        "max_detections": 300,
+        "class_thresholds": [0.5, 0.75],
+        "classes": [1],
+        "class_agnostic": False,
+        "tiling": {"size": 64, "overlap": 0.25},
+    }

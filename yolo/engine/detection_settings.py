@@ -13,6 +13,7 @@ import math
 import operator
 from collections.abc import Sequence
 from dataclasses import replace
+from typing import NamedTuple
 
 import numpy as np
 
@@ -20,10 +21,18 @@ from yolo.engine.detector_file import DetectorMetadata
 from yolo.errors import ConfigError, DataError
 from yolo.files import expand_home
 from yolo.postprocess.pipeline import PostprocessSettings
+from yolo.postprocess.tiles import Tiling
 from yolo.thresholds import ChosenThresholds, ThresholdTable
 
 AUTO = "auto"
 _SHOWN = 12
+
+
+class ChosenSettings(NamedTuple):
+    """What is kept of the candidates."""
+
+    settings: PostprocessSettings
+    lines: list[str]  # what is to be said of them on the console
 
 
 def choose_settings(
@@ -34,8 +43,11 @@ def choose_settings(
     max_detections: int | None = None,
     min_precision: float | None = None,
     min_recall: float | None = None,
-) -> tuple[PostprocessSettings, list[str]]:
-    """Settings of `predict`, and what is to be said of them; None stands for the detector's own.
+    classes: Sequence[str | int] | str | int | None = None,
+    class_agnostic: bool = False,
+    tiling: Tiling | None = None,
+) -> ChosenSettings:
+    """What `predict` and a detector keep; None stands for the detector's own.
 
     Args:
         metadata: of the detector.
@@ -45,29 +57,32 @@ def choose_settings(
         max_detections: per image.
         min_precision: wanted of each class, in place of the best F1.
         min_recall: likewise.
+        classes: that are wanted, see `chosen_labels`.
+        class_agnostic: suppress what overlaps a better one of any class.
+        tiling: how images are cut; None for not at all.
 
     Raises:
-        ConfigError: `auto` of weights without thresholds.
+        ConfigError: `auto` of weights without thresholds; a class that there is not.
         DataError: a metrics.json that cannot be used.
     """
+    labels = chosen_labels(classes, metadata.class_names)
+    own = replace(metadata.predict, classes=labels, class_agnostic=class_agnostic, tiling=tiling)
+    own = own.changed(max_detections=max_detections)
     if not isinstance(score_threshold, str):
-        settings = metadata.predict.changed(
-            score_threshold=score_threshold, iou_threshold=iou_threshold, max_detections=max_detections
-        )
-        return settings, []
+        return ChosenSettings(own.changed(score_threshold=score_threshold, iou_threshold=iou_threshold), [])
     table = _table(score_threshold, metadata)
     chosen, what = _choose(table, min_precision, min_recall)
     default = metadata.predict.score_threshold
     values = np.where(np.isnan(chosen.values), default, chosen.values)
     if iou_threshold is None:
         iou_threshold = metadata.val.iou_threshold
-    settings = metadata.predict.changed(
+    settings = own.changed(
         # decoding wants more than its threshold, a class threshold is reached
         score_threshold=max(0.0, float(np.nextafter(np.float32(values.min()), np.float32(-1)))),
         iou_threshold=iou_threshold,
-        max_detections=max_detections,
+        class_thresholds=tuple(values.tolist()),
     )
-    return replace(settings, class_thresholds=tuple(values.tolist())), _describe(table, chosen, what, default)
+    return ChosenSettings(settings, _describe(table, chosen, what, default))
 
 
 def chosen_labels(

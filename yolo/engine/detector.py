@@ -6,7 +6,6 @@ import time
 import warnings
 from collections.abc import Callable, Generator, Iterable, Iterator, Sequence
 from contextlib import closing
-from dataclasses import replace
 from pathlib import Path
 from typing import Any, TypedDict, Unpack, overload
 
@@ -20,7 +19,7 @@ from yolo.config.predict import ColorOrder, DetectConfig
 from yolo.console import counted, listed
 from yolo.darknet.lookup import WEIGHTS_SUFFIX
 from yolo.engine.darknet import open_darknet
-from yolo.engine.detection_settings import choose_settings, chosen_labels
+from yolo.engine.detection_settings import choose_settings
 from yolo.engine.detector_file import DetectorMetadata, load_detector
 from yolo.engine.environment import choose_device, choose_dtype
 from yolo.engine.image_input import ImageInput, is_batch, load_image, load_images, open_items
@@ -194,7 +193,7 @@ class Detector:
             TypeError: something that is no image at all.
             ConfigError: an unknown option, value or class, or "auto" of weights that gridyolo has not validated.
         """
-        settings, color = self._chosen(options)
+        settings, color = self._settings_of(options)
         if is_batch(image):
             frames = list(load_images(image, color=color))
             size = images_per_pass(self.device, self.input_hw)
@@ -225,7 +224,7 @@ class Detector:
             DataError: at once for a source that does not exist, and in the end if nothing could be read.
             ConfigError: an unknown option, value or class, or "auto" of weights that gridyolo has not validated.
         """
-        settings, color = self._chosen(options)
+        settings, color = self._settings_of(options)
         return self._results(open_items(source, color=color), settings, on_unreadable or _warn)
 
     def warmup(self, *, batch_size: int = 1) -> None:
@@ -233,19 +232,20 @@ class Detector:
         blank = np.zeros((*self.input_hw, 3), np.uint8)
         self.detect_batch([blank] * batch_size, self.metadata.predict)
 
-    def _chosen(self, options: DetectOptions) -> tuple[PostprocessSettings, ColorOrder]:
+    def _settings_of(self, options: DetectOptions) -> tuple[PostprocessSettings, ColorOrder]:
         """What is to be kept, and the order of channels, of checked options."""
         others = {name: value for name, value in options.items() if name != "classes"}
         config = make_config(DetectConfig, others)
-        settings, _ = choose_settings(
+        chosen = choose_settings(
             self.metadata,
             score_threshold=config.score_threshold,
             iou_threshold=config.iou_threshold,
             max_detections=config.max_detections,
+            classes=options.get("classes"),
+            class_agnostic=config.class_agnostic,
+            tiling=tiling_of(config.tile, config.overlap),
         )
-        labels = chosen_labels(options.get("classes"), self.class_names)
-        tiling = tiling_of(config.tile, config.overlap)
-        return replace(settings, classes=labels, class_agnostic=config.class_agnostic, tiling=tiling), config.color
+        return chosen.settings, config.color
 
     def _results(
         self, items: Generator[Item], settings: PostprocessSettings, on_unreadable: Callable[[str, str], object]

@@ -3,9 +3,9 @@
 from __future__ import annotations
 
 from collections import Counter
-from collections.abc import Iterator
+from collections.abc import Generator, Iterator
 from contextlib import ExitStack, closing
-from dataclasses import asdict, dataclass, field, replace
+from dataclasses import asdict, dataclass, field
 from pathlib import Path
 
 from rich.console import Console
@@ -14,11 +14,11 @@ from yolo.config import PredictConfig
 from yolo.config.predict import saved_formats
 from yolo.console import say
 from yolo.engine.detect_items import default_workers, detect_items
-from yolo.engine.detection_settings import choose_settings, chosen_labels
+from yolo.engine.detection_settings import choose_settings
 from yolo.engine.detector import Detector
 from yolo.engine.output_names import OutputNames
 from yolo.engine.prediction_display import PredictionDisplay
-from yolo.engine.prediction_files import NEED_IMAGES, PredictionFiles, RunHeader
+from yolo.engine.prediction_files import NEED_IMAGES, PredictionFiles, RunHeader, settings_to_json
 from yolo.engine.prediction_pictures import Picture, PictureWriter
 from yolo.engine.result import Result
 from yolo.engine.tiled import tiling_of
@@ -29,11 +29,11 @@ from yolo.files import new_folder
 from yolo.formats.detections_json import numbered_frame
 from yolo.media.items import SourceOptions, Unreadable
 from yolo.media.labels import DrawStyle
-from yolo.media.sources import open_source, shown_source
+from yolo.media.sources import Source, open_source, shown_source
 from yolo.media.video_read import FrameChoice
 from yolo.media.window import Window
 from yolo.postprocess.pipeline import PostprocessSettings
-from yolo.process import stop_request
+from yolo.process import StopRequest, stop_request
 
 
 @dataclass(slots=True)
@@ -57,11 +57,54 @@ def predict(config: PredictConfig, console: Console | None = None) -> Prediction
     they give in the order of the source. SIGINT and SIGTERM end the run after the result that is being written.
 
     Raises:
+        ConfigError: options that do not go together, or with the source or the detector.
         WeightsError: weights that cannot be used.
         DataError: a source that does not exist or gives no image.
+        SaveError: an output could not be written; what was written stays valid.
         KeyboardInterrupt: the user stopped it before there was a result.
     """
     console = console or Console(quiet=True)
+    opened = _open(config, console)
+    tracking, items = opened.tracking, opened.items
+    with ExitStack() as stack:
+        window = stack.enter_context(closing(Window())) if config.show else None
+        stop = stack.enter_context(stop_request())
+        workers = stack.enter_context(Workers(default_workers(opened.detector.device), stop))
+        stack.enter_context(items)
+        keep_images = config.save_images or not NEED_IMAGES.isdisjoint(saved_formats(config.save))
+        outcomes = detect_items(opened.detector, items, opened.settings, workers=workers, keep_images=keep_images)
+        unreadable, first = _first_result(outcomes, stop, config)
+        if tracking:
+            tracking.check(first)
+        display = stack.enter_context(PredictionDisplay(console, items.total, verbose=config.verbose))
+        outputs = _open_outputs(config, opened, first, display, stack)
+        in_order = _joined(unreadable, first, outcomes)
+        if tracking:
+            in_order = tracking.follow(in_order)
+        with closing(_drawn(in_order, outputs.pictures, workers)) as drawn:
+            for outcome, picture in drawn:
+                outputs.add(outcome, picture)
+                if window and picture and not window.show(picture.image):
+                    outputs.summary.notes.append("the window was closed: the source was not read to its end")
+                    break
+        outputs.summary.interrupted = stop.signal_name
+    outputs.summary.notes += items.notes() + (outputs.pictures.notes if outputs.pictures else [])
+    outputs.summary.written = outputs.files.summary() + (tracking.summary() if tracking else [])
+    return outputs.summary
+
+
+@dataclass(frozen=True, slots=True)
+class _Opened:
+    """What a run works with."""
+
+    items: Source
+    detector: Detector
+    settings: PostprocessSettings
+    frames: FrameChoice
+    tracking: Tracking | None
+
+
+def _open(config: PredictConfig, console: Console) -> _Opened:
     tracking = Tracking.of_options(config.line, config.zone) if config.track else None
     frames = FrameChoice.parse(start=config.start, end=config.end, every=config.every)
     # before the network is built: a mistyped source fails at once
@@ -77,60 +120,35 @@ def predict(config: PredictConfig, console: Console | None = None) -> Prediction
         names=config.names,
         precision=config.precision,
     )
-    settings, lines = choose_settings(
+    chosen = choose_settings(
         detector.metadata,
         score_threshold=config.score_threshold,
         iou_threshold=config.iou_threshold,
         max_detections=config.max_detections,
         min_precision=config.min_precision,
         min_recall=config.min_recall,
+        classes=[word.strip() for word in config.classes.split(",")] if config.classes else None,
+        class_agnostic=config.class_agnostic,
+        tiling=tiling_of(config.tile, config.overlap),
     )
-    settings = settings.changed(tiling=tiling_of(config.tile, config.overlap))
-    wanted = [word.strip() for word in config.classes.split(",")] if config.classes else None
-    labels = chosen_labels(wanted, detector.class_names)
-    settings = replace(settings, classes=labels, class_agnostic=config.class_agnostic)
-    say(console, *lines)
-    with ExitStack() as stack:
-        window = stack.enter_context(closing(Window())) if config.show else None
-        stop = stack.enter_context(stop_request())
-        workers = stack.enter_context(Workers(default_workers(detector.device), stop))
-        stack.enter_context(items)
-        keep_images = config.save_images or not NEED_IMAGES.isdisjoint(saved_formats(config.save))
-        outcomes = detect_items(detector, items, settings, workers=workers, keep_images=keep_images)
-        unreadable, first = _first_result(outcomes)
-        if stop:
-            raise KeyboardInterrupt
-        if first is None:  # leaves no run folder behind
-            reason = unreadable[0].reason if unreadable else "it is empty"
-            raise DataError(f"source {', '.join(shown_source(config.source))}: no image could be read; {reason}")
-        if tracking:
-            tracking.check(first)
-        folder = new_folder(Path(config.runs), config.name)
-        if tracking:
-            stack.callback(tracking.write, folder)  # also of a run that fails or is interrupted
-        names = OutputNames(config.source)
-        outputs = _Outputs(
-            PredictionSummary(folder),
-            names,
-            files=stack.enter_context(closing(_open_files(config, detector, settings, folder, first))),
-            pictures=stack.enter_context(closing(_picture_writer(config, folder, names, frames, tracking)))
-            if config.save_images
-            else None,
-            display=stack.enter_context(PredictionDisplay(console, items.total, verbose=config.verbose)),
-        )
-        in_order = _joined(unreadable, first, outcomes)
-        if tracking:
-            in_order = tracking.follow(in_order)
-        for outcome, picture in _drawn(in_order, outputs.pictures, workers):
-            outputs.add(outcome, picture)
-            if window and picture and not window.show(picture.image):
-                break
-        outputs.summary.interrupted = stop.signal_name
-    outputs.summary.notes = items.notes() + (outputs.pictures.notes if outputs.pictures else [])
-    outputs.summary.written = outputs.files.summary()
-    if tracking:
-        outputs.summary.written += tracking.summary()
-    return outputs.summary
+    say(console, *chosen.lines)
+    return _Opened(items, detector, chosen.settings, frames, tracking)
+
+
+def _open_outputs(
+    config: PredictConfig, opened: _Opened, first: Result, display: PredictionDisplay, stack: ExitStack
+) -> _Outputs:
+    """A new run folder and its files, which the stack closes."""
+    folder = new_folder(Path(config.runs), config.name)
+    if opened.tracking:
+        stack.callback(opened.tracking.write, folder)  # also of a run that fails or is interrupted
+    names = OutputNames(config.source)
+    files = stack.enter_context(closing(_open_files(config, opened.detector, opened.settings, folder, first)))
+    pictures = None
+    if config.save_images:
+        writer = _picture_writer(config, folder, names, opened.frames, opened.tracking)
+        pictures = stack.enter_context(closing(writer))
+    return _Outputs(PredictionSummary(folder), names, files, pictures, display)
 
 
 @dataclass(slots=True)
@@ -178,30 +196,37 @@ def _open_files(
         class_names=first.class_names,
         category_ids=first.category_ids,
         input_hw=detector.input_hw,
-        settings=asdict(settings),
+        settings=settings_to_json(settings),
     )
     return PredictionFiles(folder, saved_formats(config.save), header, is_stream=first.is_live)
 
 
 def _drawn(
     outcomes: Iterator[Result | Unreadable], pictures: PictureWriter | None, workers: Workers
-) -> Iterator[tuple[Result | Unreadable, Picture | None]]:
+) -> Generator[tuple[Result | Unreadable, Picture | None]]:
     """Outcomes in order with their pictures, which the workers draw, where pictures are wanted."""
 
     def draw(outcome: Result | Unreadable) -> tuple[Result | Unreadable, Picture | None]:
         return outcome, pictures.draw(outcome) if pictures and isinstance(outcome, Result) else None
 
-    return workers.map(draw, outcomes, ahead=workers.count + 1) if pictures else map(draw, outcomes)
+    return workers.map(draw, outcomes, ahead=workers.count + 1) if pictures else (draw(one) for one in outcomes)
 
 
-def _first_result(outcomes: Iterator[Result | Unreadable]) -> tuple[list[Unreadable], Result | None]:
-    """The first result, None where there is none, and what could not be read before it."""
+def _first_result(
+    outcomes: Iterator[Result | Unreadable], stop: StopRequest, config: PredictConfig
+) -> tuple[list[Unreadable], Result]:
+    """What could not be read before the first result, and that; without one a run leaves no folder behind."""
     unreadable: list[Unreadable] = []
     for outcome in outcomes:
+        if stop:
+            break
         if isinstance(outcome, Result):
             return unreadable, outcome
         unreadable.append(outcome)
-    return unreadable, None
+    if stop:
+        raise KeyboardInterrupt
+    reason = unreadable[0].reason if unreadable else "it is empty"
+    raise DataError(f"source {', '.join(shown_source(config.source))}: no image could be read; {reason}")
 
 
 def _joined(

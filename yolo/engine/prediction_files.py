@@ -22,6 +22,7 @@ from yolo.files import table_cell
 from yolo.formats.csv import DETECTION_COLUMNS, csv_text, detection_rows
 from yolo.formats.detections_json import JSON_NAME, LINES_NAME, DetectionsWriter, entry_of
 from yolo.formats.growing import GrowingFile
+from yolo.postprocess.pipeline import PostprocessSettings
 
 _TIME_DECIMALS = 6  # of seconds
 # Formats that show pixels of the image; the others need none.
@@ -54,6 +55,20 @@ class RunHeader:
             "input_size": None if self.input_hw is None else list(self.input_hw),
             "settings": dict(self.settings or {}),
         }
+
+
+def settings_to_json(settings: PostprocessSettings) -> dict[str, Any]:
+    """The key `settings` of detections.json; names here are those of the format, whatever the fields are called."""
+    tiling, thresholds, classes = settings.tiling, settings.class_thresholds, settings.classes
+    return {
+        "score_threshold": settings.score_threshold,
+        "iou_threshold": settings.iou_threshold,
+        "max_detections": settings.max_detections,
+        "class_thresholds": None if thresholds is None else list(thresholds),
+        "classes": None if classes is None else list(classes),
+        "class_agnostic": settings.class_agnostic,
+        "tiling": None if tiling is None else {"size": tiling.size, "overlap": tiling.overlap},
+    }
 
 
 class PredictionFiles:
