@@ -273,7 +273,14 @@ def test_category_ids_of_a_coco_dataset_come_with_the_labels() -> None:
 
 
 def test_settings_of_detections_json() -> None:
-    settings = PostprocessSettings(0.25, 0.5, 300, class_thresholds=(0.5, 0.75), classes=(1,), tiling=Tiling(64, 0.25))
+    settings = PostprocessSettings(
+        score_threshold=0.25,
+        iou_threshold=0.5,
+        max_detections=300,
+        class_thresholds=(0.5, 0.75),
+        classes=(1,),
+        tiling=Tiling(64, 0.25),
+    )
     assert settings_to_json(settings) == {
         "score_threshold": 0.25,
         "iou_threshold": 0.5,
@@ -283,3 +290,14 @@ def test_settings_of_detections_json() -> None:
         "class_agnostic": False,
         "tiling": {"size": 64, "overlap": 0.25},
     }
+
+
+def test_the_page_shows_frames_as_a_video_whatever_its_suffix(tmp_path: Path) -> None:
+    image = np.zeros((*SIZE_HW, 3), np.uint8)
+    (tmp_path / "v.m4v").touch()
+    files = PredictionFiles(tmp_path, ["html"], RunHeader("v.m4v", "w", NAMES))
+    for source, frame in ((str(tmp_path / "v.m4v"), 0), ("0", 0), ("a.jpg", None)):
+        add(files, Result(detections(2, 0), NAMES, image=image, source=source, frame=frame))
+    files.close()
+    text = (tmp_path / "index.html").read_text()
+    assert [("data-video" in shot) for shot in text.split('class="shot"')[1:]] == [True, False, False]

@@ -14,7 +14,8 @@ from tests.data.dataset_trees import HEIGHT, SIZE_HW, WIDTH, put_image, put_text
 from tests.data.reading import cleaned, header_sizes
 from yolo.errors import DataError
 from yolo.formats.issues import ReadReport
-from yolo.formats.voc import VocEntry, annotation_text, can_be_xml, list_voc, names_in_voc, read_voc, voc_boxes
+from yolo.formats.voc import VocEntry, annotation_text, list_voc, names_in_voc, read_voc, voc_boxes
+from yolo.formats.xml_text import can_be_xml
 from yolo.structures import AnnotatedImage, GroundTruth
 
 NAMES = ("cat", "dog")

@@ -30,7 +30,7 @@ def page(tmp_path_factory: pytest.TempPathFactory) -> Path:
         SheetImage(name, "a #1.jpg", "thumbnails/a.jpg", (40, 30), own, best_score=place / 4)
         for place, (name, own) in enumerate(zip(("10.jpg", f"{HARM}.jpg", "9.jpg", "b.jpg"), counts, strict=True))
     ]
-    images.append(SheetImage("v.mp4", "v.mp4", "", (1, 1), Counter({2: 500}), best_score=0.9))
+    images.append(SheetImage("v.mp4", "v.mp4", "", (1, 1), Counter({2: 500}), best_score=0.9, is_video=True))
     path = folder / "index.html"
     bad = {f"{HARM}.png": "is empty"}
     write_contact_sheet(path, images, bad, title=HARM, class_names=NAMES, weights=HARM)

@@ -34,7 +34,8 @@ from yolo.formats.csv import COLUMNS, csv_rows, csv_text
 from yolo.formats.objects import AnnotatedImages, StringArray
 from yolo.formats.paths import canonical_split
 from yolo.formats.sidecar import EXTRA_COLUMNS, extra_rows
-from yolo.formats.voc import annotation_text, can_be_xml, voc_boxes
+from yolo.formats.voc import annotation_text, voc_boxes
+from yolo.formats.xml_text import can_be_xml
 from yolo.formats.yolo import label_file_of, label_text
 
 WRITTEN_SPLITS = ("train", "val", "test")

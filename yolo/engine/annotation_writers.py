@@ -16,6 +16,7 @@ from yolo.formats.coco_results import result_records
 from yolo.formats.detections_json import numbered_frame
 from yolo.formats.growing import GrowingFile
 from yolo.formats.voc import annotation_text, voc_boxes
+from yolo.formats.xml_text import xml_text
 from yolo.formats.yolo import label_text
 from yolo.structures import GroundTruth
 
@@ -137,7 +138,7 @@ class VocWriter:
     """Annotations/NAME.xml; boxes under a pixel become the pixel that they are in, which is all that VOC can say."""
 
     def __init__(self, folder: Path, class_names: Sequence[str]) -> None:
-        self._folder, self._class_names = folder, [cvat.xml_text(name) for name in class_names]
+        self._folder, self._class_names = folder, [xml_text(name) for name in class_names]
         self._num_files, self._num_changed = 0, 0
 
     def add(self, image: WrittenImage) -> None:
@@ -145,7 +146,7 @@ class VocWriter:
         truth, result = _as_annotated(image), image.result
         boxes, num_changed = voc_boxes(truth, result.size_hw)
         text = annotation_text(
-            cvat.xml_text(PurePosixPath(image.file_name).name),
+            xml_text(PurePosixPath(image.file_name).name),
             result.size_hw,
             truth.with_boxes(boxes),
             class_names=self._class_names,
@@ -178,9 +179,9 @@ class LabelStudioWriter:
     """
 
     def __init__(self, folder: Path, class_names: Sequence[str], *, model: str) -> None:
-        self._folder, self._class_names, self._model = folder, class_names, model
+        self._folder, self._class_names, self._model = folder, [xml_text(name) for name in class_names], model
         self._num_frames = 0
-        write_text(folder / "config.xml", label_studio.labelling_config([cvat.xml_text(one) for one in class_names]))
+        write_text(folder / "config.xml", label_studio.labelling_config(self._class_names))
         self._tasks = GrowingFile(folder / "tasks.json", **_ARRAY)
 
     def add(self, image: WrittenImage) -> None:
@@ -189,8 +190,8 @@ class LabelStudioWriter:
         if result.frame is not None or result.source is None:
             self._num_frames += 1
             return
-        names = [cvat.xml_text(name) for name in self._class_names]
-        task = label_studio.task_of(printable(result.source), result.detections, names, model=self._model)
+        names, model = self._class_names, self._model
+        task = label_studio.task_of(printable(result.source), result.detections, names, model=model)
         self._tasks.add(_json(task))
 
     def add_unreadable(self, source: str, reason: str) -> None:

@@ -57,7 +57,9 @@ class SheetWriter:
             write_image(self._folder / thumbnail, small)
             size_wh = (small.shape[1], small.shape[0])
         name = image.file_name if result.frame is None else printable(result.source or image.name)
-        return SheetImage(name, image.picture or _address_of(result) or thumbnail, thumbnail, size_wh, Counter())
+        file = image.picture or _address_of(result)
+        is_video = result.frame is not None and bool(file)  # without one the first frame is shown
+        return SheetImage(name, file or thumbnail, thumbnail, size_wh, Counter(), is_video=is_video)
 
     def _small(self, result: Result, picture: str | None) -> UInt8 | None:
         """The picture with boxes, else the image, as a thumbnail; None where there is neither."""

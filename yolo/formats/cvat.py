@@ -7,19 +7,16 @@ exist in the task: `labels_json` is what its raw label editor takes. Left out: r
 from __future__ import annotations
 
 import json
-import re
 from collections.abc import Iterator, Sequence
 from xml.sax.saxutils import escape, quoteattr
 
 from yolo.errors import printable
 from yolo.formats.values import number_text, shortest_float32
+from yolo.formats.xml_text import xml_text
 from yolo.structures import Detections
 
 HEAD = '<?xml version="1.0" encoding="utf-8"?>\n<annotations>\n  <version>1.1</version>\n'
 TAIL = "</annotations>\n"
-
-# What XML has no place for and printable() lets through.
-_NOT_XML = re.compile("[\ufffe\uffff]")
 
 
 def labels_json(class_names: Sequence[str]) -> str:
@@ -55,8 +52,3 @@ def _boxes(found: Detections, class_names: Sequence[str]) -> Iterator[str]:
         sides = " ".join(f'{key}="{value}"' for key, value in zip(("xtl", "ytl", "xbr", "ybr"), corners, strict=True))
         name = quoteattr(xml_text(class_names[label]))
         yield f'    <box label={name} source="auto" occluded="0" {sides} z_order="0"/>\n'
-
-
-def xml_text(text: str) -> str:
-    """A name that XML can hold."""
-    return _NOT_XML.sub("?", printable(text))

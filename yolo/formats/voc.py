@@ -347,20 +347,9 @@ def _image_of(entry: VocEntry, annotation: Element | None) -> Path:
     return image or entry.folder.images / f"{entry.stem}.jpg"
 
 
-# What XML 1.0 has no place for, escaped or not.
-_NOT_XML = re.compile("[^\t\n\r\x20-\ud7ff\ue000-\ufffd\U00010000-\U0010ffff]")
 # Readers cut what reaches over the border, so the first pixel may begin a little before it.
 _A_LITTLE = 1e-6
 _LOST_FROM_ONE = 1e-7
-
-
-def can_be_xml(text: str) -> bool:
-    r"""Whether XML can hold a text.
-
-    >>> can_be_xml("a & b"), can_be_xml("a\x01")
-    (True, False)
-    """
-    return _NOT_XML.search(text) is None
 
 
 def annotation_text(

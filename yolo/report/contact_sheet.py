@@ -15,8 +15,6 @@ from yolo.files import write_text
 from yolo.http import has_scheme
 from yolo.report.page import render
 
-_VIDEO_SUFFIXES = (".mp4", ".webm", ".mkv", ".avi", ".mov")
-
 
 @dataclass(slots=True)
 class SheetImage:
@@ -28,6 +26,7 @@ class SheetImage:
     thumbnail_wh: tuple[int, int]  # in pixels
     counts: Counter[int]  # detections of each label
     best_score: float = 0.0  # the highest of all detections
+    is_video: bool = False  # `file` is a video, and the counts are those of its frames
 
 
 @dataclass(frozen=True, slots=True)
@@ -85,7 +84,7 @@ def _shot(image: SheetImage, class_names: Sequence[str]) -> _Shot:
         address=_address(image.file),
         thumbnail=_address(image.thumbnail),
         thumbnail_wh=image.thumbnail_wh,
-        is_video=image.file.lower().endswith(_VIDEO_SUFFIXES),
+        is_video=image.is_video,
         counts=[(class_names[label], number) for label, number in counts],
         count_pairs=" ".join(f"{label}:{number}" for label, number in counts),
         best_score=image.best_score,
