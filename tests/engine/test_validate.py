@@ -20,7 +20,7 @@ from yolo.engine.learner import make_loss
 from yolo.engine.train import TrainingRun
 from yolo.engine.validate import LossMeter, ValidationRun, validate
 from yolo.errors import ConfigError, DataError
-from yolo.media.drawing import contact_sheet
+from yolo.media.drawing import image_grid
 from yolo.models.network import NetworkSpec
 from yolo.structures import Batch, Detections, GroundTruth, ImageGeometry, Targets
 
@@ -214,9 +214,9 @@ def test_the_sheet_of_samples_shows_eight_images(
 
     def recorded(pairs: list[Any], **options: Any) -> Any:
         sheets.append((len(pairs), options))
-        return contact_sheet(pairs, **options)
+        return image_grid(pairs, **options)
 
-    monkeypatch.setattr("yolo.engine.validate.contact_sheet", recorded)
+    monkeypatch.setattr("yolo.engine.validate.image_grid", recorded)
     val(tmp_path, draw_shapes(tmp_path / "data", num_val=10), **named)
     assert sheets == [(8, {"columns": 2, "size": 640})]
 

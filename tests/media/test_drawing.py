@@ -12,12 +12,12 @@ from yolo.media.drawing import (
     Outline,
     batch_sheet,
     class_colour,
-    contact_sheet,
     draw_detections,
     draw_ground_truth,
     draw_outlines,
     draw_paths,
     draw_targets,
+    image_grid,
     side_by_side,
     with_caption,
 )
@@ -116,7 +116,7 @@ def test_difficult_and_crowd_objects_look_different() -> None:
 
 def test_sheets_hold_every_image() -> None:
     images = [np.full((30, 40, 3), 50 + 50 * k, np.uint8) for k in range(4)]
-    sheet = contact_sheet(images[:3], columns=2, size=80)
+    sheet = image_grid(images[:3], columns=2, size=80)
     assert sheet.shape == (2 * 60 + 3 * 4, 2 * 80 + 3 * 4, 3)
     assert [int(sheet[34, 40, 0]), int(sheet[34, 124, 0]), int(sheet[98, 40, 0])] == [50, 100, 150]
     pair = side_by_side(images[0], images[1])

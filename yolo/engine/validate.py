@@ -46,7 +46,7 @@ from yolo.formats.issues import ReadReport
 from yolo.geometry import ResizeMode
 from yolo.images import read_image, write_image
 from yolo.losses.yolo_loss import TERM_NAMES, YoloLoss
-from yolo.media.drawing import contact_sheet, draw_detections, draw_ground_truth, side_by_side
+from yolo.media.drawing import draw_detections, draw_ground_truth, image_grid, side_by_side
 from yolo.media.items import Frame
 from yolo.models.fusion import fuse
 from yolo.models.network import Spec
@@ -391,7 +391,7 @@ def write_samples(path: Path, detections: Mapping[str, Detections], split: Split
         predicted = draw_detections(image, found[found.scores >= score_threshold], split.class_names)
         pairs.append(side_by_side(truth, predicted))
     if pairs:
-        write_image(path, contact_sheet(pairs, columns=_SAMPLE_COLUMNS, size=_SAMPLE_SIZE))
+        write_image(path, image_grid(pairs, columns=_SAMPLE_COLUMNS, size=_SAMPLE_SIZE))
 
 
 def print_evaluation(evaluation: Evaluation, console: Console) -> None:

@@ -143,7 +143,7 @@ def side_by_side(left: NDArray[np.uint8], right: NDArray[np.uint8]) -> NDArray[n
     return np.concatenate([left, gap, right], axis=1)
 
 
-def contact_sheet(images: Sequence[NDArray[np.uint8]], *, columns: int, size: int) -> NDArray[np.uint8]:
+def image_grid(images: Sequence[NDArray[np.uint8]], *, columns: int, size: int) -> NDArray[np.uint8]:
     """Images in rows, each fitted into a field `size` wide, in the aspect of the first.
 
     Args:
@@ -179,7 +179,7 @@ def batch_sheet(batch: Batch, captions: Sequence[str], class_names: Sequence[str
         scaled = replace(objects, boxes=objects.boxes * scale)
         tiles.append(with_caption(draw_targets(tile, scaled, class_names), caption))
     columns = min(_MAX_COLUMNS, int(np.ceil(np.sqrt(len(tiles)))))
-    return contact_sheet(tiles, columns=columns, size=tiles[0].shape[1])
+    return image_grid(tiles, columns=columns, size=tiles[0].shape[1])
 
 
 def _fit(image: NDArray[np.uint8]) -> tuple[NDArray[np.uint8], float]:
