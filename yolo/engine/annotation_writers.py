@@ -8,7 +8,7 @@ from pathlib import Path, PurePosixPath
 from typing import Any
 
 from yolo.console import counted
-from yolo.engine.result_writer import WrittenImage
+from yolo.engine.result_writer import NamedResult
 from yolo.errors import printable
 from yolo.files import write_text
 from yolo.formats import cvat, label_studio
@@ -24,7 +24,7 @@ _ARRAY = {"head": "[\n", "separator": ",\n", "tail": "\n]\n"}
 _LONGEST_NUMBER = 15  # digits; longer ones are not exact in every program that reads JSON
 
 
-def _as_annotated(image: WrittenImage) -> GroundTruth:
+def _as_annotated(image: NamedResult) -> GroundTruth:
     found = image.result.detections
     return GroundTruth.from_boxes(found.boxes.numpy(), found.labels.numpy())
 
@@ -60,7 +60,7 @@ class CocoWriter:
         head = self._images_head
         return results, GrowingFile(self._folder / "images.json", head=head, separator=",\n", tail="\n]}\n")
 
-    def add(self, image: WrittenImage) -> None:
+    def add(self, image: NamedResult) -> None:
         """Append its detections, and the image."""
         image_id = self._id_of(image)
         height, width = image.result.size_hw
@@ -72,7 +72,7 @@ class CocoWriter:
         self._num_images += 1
         self._num_detections += len(records)
 
-    def _id_of(self, image: WrittenImage) -> int | str:
+    def _id_of(self, image: NamedResult) -> int | str:
         name = image.name
         if self._numbers is None:
             return name
@@ -116,7 +116,7 @@ class YoloWriter:
         self._folder, self._num_files = folder, 0
         write_text(folder / "classes.txt", "".join(f"{name}\n" for name in _texts(class_names)))
 
-    def add(self, image: WrittenImage) -> None:
+    def add(self, image: NamedResult) -> None:
         """Write the file of an image, an empty one where nothing was found."""
         result = image.result
         text = label_text(_as_annotated(image), result.size_hw, scores=result.scores.tolist())
@@ -141,7 +141,7 @@ class VocWriter:
         self._folder, self._class_names = folder, [xml_text(name) for name in class_names]
         self._num_files, self._num_changed = 0, 0
 
-    def add(self, image: WrittenImage) -> None:
+    def add(self, image: NamedResult) -> None:
         """Write the file of an image."""
         truth, result = _as_annotated(image), image.result
         boxes, num_changed = voc_boxes(truth, result.size_hw)
@@ -184,7 +184,7 @@ class LabelStudioWriter:
         write_text(folder / "config.xml", label_studio.labelling_config(self._class_names))
         self._tasks = GrowingFile(folder / "tasks.json", **_ARRAY)
 
-    def add(self, image: WrittenImage) -> None:
+    def add(self, image: NamedResult) -> None:
         """Append the task of an image; a frame is no file that Label Studio could show."""
         result = image.result
         if result.frame is not None or result.source is None:
@@ -216,7 +216,7 @@ class CvatWriter:
         write_text(folder / "labels.json", cvat.labels_json(class_names))
         self._file = GrowingFile(folder / "annotations.xml", head=cvat.head_of(class_names), tail=cvat.TAIL)
 
-    def add(self, image: WrittenImage) -> None:
+    def add(self, image: NamedResult) -> None:
         """Append the boxes of an image or frame."""
         frame = image.result.frame
         number = self._file.num_entries if frame is None else frame

@@ -7,7 +7,7 @@ from collections.abc import Sequence
 from pathlib import Path
 
 from yolo.engine.output_names import OutputNames
-from yolo.engine.result_writer import WrittenImage
+from yolo.engine.result_writer import NamedResult
 from yolo.images import write_image
 from yolo.media.crops import cut
 
@@ -25,7 +25,7 @@ class CropWriter:
         names = OutputNames()
         self._folder_of = [names.of_text(name) for name in class_names]
 
-    def add(self, image: WrittenImage) -> None:
+    def add(self, image: NamedResult) -> None:
         """Write the crops of an image; a box without a pixel of the image gives none."""
         result = image.result
         assert result.image is not None

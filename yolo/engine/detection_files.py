@@ -24,6 +24,7 @@ from yolo.formats.coco_results import read_coco_results
 from yolo.formats.comp4 import class_files, is_class_file, read_comp4
 from yolo.formats.detections_json import JSON_NAME, LINES_NAME, is_detections_json, read_detections_json
 from yolo.formats.issues import InputWarning, ReadReport
+from yolo.formats.match_images import match_sources
 from yolo.formats.paths import find_text_files, is_file, is_folder
 from yolo.formats.results import (
     DetectionFormat,
@@ -33,7 +34,6 @@ from yolo.formats.results import (
     match_classes,
     match_images,
 )
-from yolo.formats.sources import match_sources
 from yolo.formats.yolo import read_yolo_results
 
 # What runs leave: `predict`, and `val` and `train`.

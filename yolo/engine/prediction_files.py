@@ -15,7 +15,7 @@ from typing import Any, Final
 from yolo.engine.annotation_writers import CocoWriter, CvatWriter, LabelStudioWriter, VocWriter, YoloWriter
 from yolo.engine.crop_writer import CropWriter
 from yolo.engine.result import Result
-from yolo.engine.result_writer import ResultWriter, WrittenImage
+from yolo.engine.result_writer import NamedResult, ResultWriter
 from yolo.engine.sheet_writer import SheetWriter
 from yolo.errors import printable
 from yolo.files import table_cell
@@ -99,7 +99,7 @@ class PredictionFiles:
             name: of the image or frame, without suffix; see `OutputNames`.
             picture: name of the file in the run folder that shows it, if there is one.
         """
-        image = WrittenImage(result, name, picture)
+        image = NamedResult(result, name, picture)
         for writer in self._writers:
             writer.add(image)
 
@@ -146,7 +146,7 @@ class JsonWriter:
         self._name, self._num_images, self._num_detections = path.name, 0, 0
         self._file = DetectionsWriter(path, header)
 
-    def add(self, image: WrittenImage) -> None:
+    def add(self, image: NamedResult) -> None:
         """Append its entry."""
         self._file.add(describe(image.result, image.picture))
         self._num_images += 1
@@ -188,7 +188,7 @@ class CsvWriter:
         self._file = GrowingFile(path, head=csv_text(DETECTION_COLUMNS, ()))
         self._num_rows = 0
 
-    def add(self, image: WrittenImage) -> None:
+    def add(self, image: NamedResult) -> None:
         """Append a row for each of its detections."""
         result = image.result
         time = None if result.time is None else round(result.time, _TIME_DECIMALS)

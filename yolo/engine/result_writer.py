@@ -11,7 +11,7 @@ from yolo.errors import printable
 
 
 @dataclass(frozen=True, slots=True)
-class WrittenImage:
+class NamedResult:
     """A result, and how files call its image."""
 
     result: Result
@@ -30,7 +30,7 @@ class WrittenImage:
 class ResultWriter(Protocol):
     """Gets every result of a run, in order, and what could not be read."""
 
-    def add(self, image: WrittenImage) -> None:
+    def add(self, image: NamedResult) -> None:
         """Take a result; nothing of it is kept."""
 
     def add_unreadable(self, source: str, reason: str) -> None:

@@ -8,7 +8,7 @@ from pathlib import Path
 
 from yolo.arrays import UInt8
 from yolo.engine.result import Result
-from yolo.engine.result_writer import WrittenImage
+from yolo.engine.result_writer import NamedResult
 from yolo.errors import printable
 from yolo.http import has_scheme
 from yolo.images import write_image
@@ -35,7 +35,7 @@ class SheetWriter:
         self._videos: dict[str, SheetImage] = {}
         self._unreadable: dict[str, str] = {}
 
-    def add(self, image: WrittenImage) -> None:
+    def add(self, image: NamedResult) -> None:
         """Add an image, or count the detections of a frame to its video."""
         result = image.result
         entry = None if result.frame is None else self._videos.get(result.source or "")
@@ -48,7 +48,7 @@ class SheetWriter:
         if len(result):
             entry.best_score = max(entry.best_score, float(result.scores.max()))
 
-    def _entry(self, image: WrittenImage) -> SheetImage:
+    def _entry(self, image: NamedResult) -> SheetImage:
         result = image.result
         thumbnail, size_wh = "", (_SIDE, _SIDE)
         small = self._small(result, image.picture)

@@ -3,8 +3,8 @@ from pathlib import Path
 import pytest
 
 from yolo.errors import DataError
+from yolo.formats.match_images import match_sources
 from yolo.formats.results import KnownImages
-from yolo.formats.sources import match_sources
 
 PATH = Path("detections.json")
 
