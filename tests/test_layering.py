@@ -17,6 +17,7 @@ LAYERS = (
         "files",
         "geometry",
         "grid",
+        "growing_file",
         "http",
         "images",
         "light_torchvision",
@@ -43,6 +44,7 @@ _WITHIN = {
     ("detection_sets", "arrays"),
     ("config", "errors"),
     ("images", "files"),
+    ("growing_file", "files"),
     ("grid", "boxes"),
 }
 FORBIDDEN_NAMES = {"utils", "util", "misc", "helpers", "common", "tools"}

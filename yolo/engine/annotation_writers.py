@@ -14,10 +14,10 @@ from yolo.files import write_text
 from yolo.formats import cvat, label_studio
 from yolo.formats.coco_results import result_records
 from yolo.formats.detections_json import numbered_frame
-from yolo.formats.growing import GrowingFile
 from yolo.formats.voc import annotation_text, voc_boxes
 from yolo.formats.xml_text import xml_text
 from yolo.formats.yolo import label_text
+from yolo.growing_file import GrowingFile
 from yolo.structures import GroundTruth
 
 _ARRAY = {"head": "[\n", "separator": ",\n", "tail": "\n]\n"}

@@ -21,7 +21,7 @@ from yolo.errors import printable
 from yolo.files import table_cell
 from yolo.formats.csv import DETECTION_COLUMNS, csv_text, detection_rows
 from yolo.formats.detections_json import JSON_NAME, LINES_NAME, DetectionsWriter, entry_of
-from yolo.formats.growing import GrowingFile
+from yolo.growing_file import GrowingFile
 from yolo.postprocess.pipeline import PostprocessSettings
 
 _TIME_DECIMALS = 6  # of seconds

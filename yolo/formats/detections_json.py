@@ -25,10 +25,10 @@ import orjson
 
 from yolo.arrays import Float64, Int64
 from yolo.errors import DataError, printable, shown
-from yolo.formats.growing import GrowingFile
 from yolo.formats.issues import ReadReport
 from yolo.formats.json_records import boxes, column, numbers, parse_json, read_json_bytes
 from yolo.formats.results import RawDetections, Vocabulary
+from yolo.growing_file import GrowingFile
 from yolo.structures import Detections
 
 FORMAT: Final = "gridyolo-detections"

@@ -5,7 +5,7 @@ from pathlib import Path
 import pytest
 
 from yolo.errors import SaveError
-from yolo.formats.growing import GrowingFile
+from yolo.growing_file import GrowingFile
 
 
 def numbers(path: Path) -> GrowingFile:
