@@ -178,7 +178,7 @@ def test_a_box_without_a_pixel_is_left_out_and_counted(tmp_path: Path) -> None:
     found = Detections(boxes, torch.tensor([0.9, 0.8, 0.7]), torch.zeros(3, dtype=torch.int64), SIZE_HW)
     files = PredictionFiles(tmp_path, ["crops"], RunHeader("", "w", NAMES))
     add(files, Result(found, NAMES, image=np.zeros((*SIZE_HW, 3), np.uint8), source="a.jpg"))
-    assert files.summary() == ["crops/: 1 pictures of detections; 2 boxes without a pixel of the image left out"]
+    assert files.summary() == ["crops/: 1 crop; 2 boxes without a pixel of the image left out"]
     assert [path.name for path in (tmp_path / "crops" / "cat").iterdir()] == ["a-3.jpg"]
     files.close()
 

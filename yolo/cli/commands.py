@@ -27,7 +27,7 @@ from yolo.config import (
     PredictConfig,
     TrainConfig,
 )
-from yolo.console import say, stdout
+from yolo.console import counted, say, stdout
 
 if TYPE_CHECKING:
     from rich.console import Console
@@ -94,10 +94,13 @@ def predict_command(words: Sequence[str]) -> int:
     summary = predict(config, console)
     count = max(1, summary.num_images)
     stages = ", ".join(f"{name} {1000 * value / count:.1f}" for name, value in summary.seconds.items())
-    say(console, f"{summary.num_images} images, {summary.num_detections} detections; ms per image: {stages}")
+    images = counted(summary.num_images, "image", "images")
+    found = counted(summary.num_detections, "detection", "detections")
+    say(console, f"{images}, {found}; ms per image: {stages}")
     say(console, *summary.notes)
     if summary.skipped:
-        say(console, f"{len(summary.skipped)} images could not be read and were skipped")
+        failed = counted(len(summary.skipped), "image or video", "images or videos")
+        say(console, f"could not be read and skipped: {failed}")
     say(console, f"results: {summary.folder}", *(f"  {line}" for line in summary.written))
     if summary.interrupted:
         say(console, f"stopped by {summary.interrupted}: the source was not read to its end")

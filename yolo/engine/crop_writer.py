@@ -6,6 +6,7 @@ import math
 from collections.abc import Sequence
 from pathlib import Path
 
+from yolo.console import counted
 from yolo.engine.output_names import OutputNames
 from yolo.engine.result_writer import NamedResult
 from yolo.images import write_image
@@ -50,4 +51,4 @@ class CropWriter:
     def summary(self) -> list[str]:
         """How many there are, and how many boxes gave none."""
         empty = f"; {self._num_empty:,} boxes without a pixel of the image left out" if self._num_empty else ""
-        return [f"{self._folder.name}/: {self._num_written:,} pictures of detections{empty}"]
+        return [f"{self._folder.name}/: {counted(self._num_written, 'crop', 'crops')}{empty}"]

@@ -12,6 +12,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, Final
 
+from yolo.console import counted
 from yolo.engine.annotation_writers import CocoWriter, CvatWriter, LabelStudioWriter, VocWriter, YoloWriter
 from yolo.engine.crop_writer import CropWriter
 from yolo.engine.result import Result
@@ -162,7 +163,8 @@ class JsonWriter:
 
     def summary(self) -> list[str]:
         """What it holds."""
-        return [f"{self._name}: {self._num_detections:,} detections on {self._num_images:,} images"]
+        found = counted(self._num_detections, "detection", "detections")
+        return [f"{self._name}: {found} on {counted(self._num_images, 'image', 'images')}"]
 
 
 def describe(result: Result, picture: str | None = None) -> dict[str, Any]:
@@ -208,4 +210,4 @@ class CsvWriter:
 
     def summary(self) -> list[str]:
         """What it holds."""
-        return [f"{self._file.path.name}: {self._num_rows:,} rows"]
+        return [f"{self._file.path.name}: {counted(self._num_rows, 'row', 'rows')}"]

@@ -7,6 +7,7 @@ from collections.abc import Sequence
 from pathlib import Path
 
 from yolo.arrays import UInt8
+from yolo.console import counted
 from yolo.engine.result import Result
 from yolo.engine.result_writer import NamedResult
 from yolo.errors import printable
@@ -84,7 +85,7 @@ class SheetWriter:
 
     def summary(self) -> list[str]:
         """Where to begin to look."""
-        return [f"index.html: all pictures on one page ({len(self._images):,})"]
+        return [f"index.html: {counted(len(self._images), 'image', 'images')} on one page"]
 
 
 def _address_of(result: Result) -> str:
