@@ -1,4 +1,5 @@
 import io
+import re
 import tarfile
 import zipfile
 from pathlib import Path
@@ -97,8 +98,15 @@ def test_an_archive_that_is_cut_off(tmp_path: Path, kind: str, cut: float) -> No
     data = zip_of(files) if kind == "zip" else tar_of(files, mode="w:gz")
     path = tmp_path / f"a.{kind}"
     path.write_bytes(data[: int(len(data) * cut)])
-    with pytest.raises(DataError, match=r"is damaged or cut off .* images"):
-        _each(open_source(path))
+    if kind == "zip":  # its table of contents is at the end
+        with pytest.raises(DataError, match=r"is damaged or cut off .* 0 images"):
+            _each(open_source(path))
+    else:
+        *whole, end = _each(open_source(path))
+        assert whole
+        assert all(isinstance(item, ImageFile) for item in whole[:-1])
+        assert isinstance(end, Unreadable)
+        assert re.search(rf"is damaged or cut off .* after {len(whole)} images", end.reason)
     write_image(tmp_path / "z.png", np.zeros((8, 8, 3), np.uint8))
     items = _each(open_source([path, tmp_path / "z.png"]))
     assert isinstance(items[-2], Unreadable)
@@ -125,8 +133,9 @@ def test_bombs_are_limited(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> N
     assert isinstance(first, Unreadable)
     assert "a.bmp: has 1,048,577 bytes" in first.reason
     assert isinstance(next(source), ImageFile)
-    with pytest.raises(DataError, match="more than 200 times its size"):
-        next(source)
+    *_, end = source
+    assert isinstance(end, Unreadable)
+    assert "more than 200 times its size; reading stopped" in end.reason
 
 
 def test_memory_is_flat_over_the_entries_of_a_tar(tmp_path: Path, png: bytes, monkeypatch: pytest.MonkeyPatch) -> None:

@@ -41,10 +41,10 @@ def read_archive(
         reading: gets the notes.
 
     Raises:
-        DataError: it cannot be opened, unpacks to more than 200 times its size, or has no image.
+        DataError: it has no image, or none before what is damaged. What fails later is the last item, `Unreadable`.
     """
     left: Counter[str] = Counter()
-    found, unpacked = 0, 0
+    found, unpacked, failure = 0, 0, ""
     limit = max(_ALWAYS_ALLOWED, _MAX_EXPANSION * path.stat().st_size)
     archive = printable(path)
     try:
@@ -52,7 +52,8 @@ def read_archive(
             for entry in entries:
                 unpacked += entry.num_bytes
                 if unpacked > limit:
-                    raise DataError(f"{archive}: unpacks to more than {_MAX_EXPANSION} times its size; reading stopped")
+                    failure = f"{archive}: unpacks to more than {_MAX_EXPANSION} times its size; reading stopped"
+                    break
                 name = _safe_name(entry.name)
                 suffix = PurePosixPath(name).suffix.lower()
                 if entry.kind != FILE or PurePosixPath(name).name.startswith("."):
@@ -62,10 +63,12 @@ def read_archive(
                     found += 1
                     yield _read_entry(entry, f"{archive}/{name}")
     except (*DAMAGE, OSError) as error:
-        raise DataError(f"{archive}: is damaged or cut off ({error}), after {found} images") from error
+        failure = f"{archive}: is damaged or cut off ({error}), after {found} images"
     reading.notes += left_out(left)
     if not found:
-        raise DataError(f"{archive}: holds no image")
+        raise DataError(failure or f"{archive}: holds no image")
+    if failure:  # what came before it is kept
+        yield Unreadable(archive, failure)
 
 
 def _read_entry(entry: Entry, name: str) -> Item:
