@@ -92,8 +92,8 @@ class PictureWriter:
         ids = None if result.track_ids is None else result.track_ids.tolist()
         names, style = result.class_names, self._style
         image = draw_detections(result.image, result.detections, names, track_ids=ids, style=style)
-        draw_paths(image, [shape.on(result.size_hw) for shape in self._shapes])
         if result.frame is not None:
+            draw_paths(image, [shape.on(result.size_hw) for shape in self._shapes])
             return Picture(result, image, None)
         suffix = ".png" if max(image.shape) > _MAX_JPEG_SIDE else ".jpg"
         return Picture(result, image, (encode_image(image, suffix), suffix))

@@ -1,10 +1,10 @@
-"""Boxes, names and scores on images, and sheets of images. Every function returns a new image.
+"""Boxes, names and scores on images, and sheets of images. Every function but `draw_paths` returns a new image.
 
 Images are (H, W, 3) uint8 RGB, boxes in their pixels, class names by label. Two ways to draw: boxes with names for
 people who look at images (`draw_detections`, `draw_ground_truth`, `draw_targets`), and plain outlines for pictures on
-pages (`draw_outlines`). An outline has a dark line outside
-and a light one inside, so that it stands out from dark and from light pixels. People with colour blindness can
-distinguish its colours too (after Okabe and Ito, Color Universal Design, 2008), and no meaning is in the colour alone.
+pages (`draw_outlines`). An outline has a dark line outside and a light one inside, so that it stands out from dark and
+from light pixels. People with colour blindness can distinguish its colours too (after Okabe and Ito, Color Universal
+Design, 2008), and no meaning is in the colour alone.
 """
 
 from __future__ import annotations
