@@ -7,9 +7,7 @@ map of halving resolution (plain vision transformers).
 
 from __future__ import annotations
 
-import contextlib
 import difflib
-import io
 import math
 from dataclasses import dataclass
 from typing import Any
@@ -17,8 +15,7 @@ from typing import Any
 import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
-from torch.fx import Graph, GraphModule, Node
-from torch.fx.passes.shape_prop import ShapeProp
+from torch.fx import Graph, GraphModule, Interpreter, Node
 from torch.fx.proxy import TraceError
 
 from yolo.errors import ConfigError
@@ -182,8 +179,8 @@ def find_taps(classifier: nn.Module) -> list[Tap]:
     try:
         graph = tracer.trace(classifier)
         probe = torch.zeros(1, 3, _PROBE_SIZE, _PROBE_SIZE)
-        with contextlib.redirect_stderr(io.StringIO()):  # it prints a traceback of its own before it raises
-            ShapeProp(GraphModule(classifier, graph)).propagate(probe)
+        shapes = _Shapes(GraphModule(classifier, graph))
+        shapes.run(probe)
     except (RuntimeError, TraceError, AssertionError) as error:
         name = type(classifier).__name__
         raise ConfigError(f"backbone {name}: does not take images of any size; choose another") from error
@@ -193,7 +190,7 @@ def find_taps(classifier: nn.Module) -> list[Tap]:
     taps: dict[int, Tap] = {}
     for node in _passed_by_all(list(graph.nodes)):
         name = tracer.node_to_qualname.get(node, "")
-        shape = _map_shape(node)
+        shape = _map_shape(shapes.of.get(node, ()))
         if shape is None or (widening and (name == widening or name.startswith(widening + "."))):
             continue
         channels, side = shape
@@ -221,9 +218,22 @@ def _passed_by_all(nodes: list[Node]) -> list[Node]:
     return passed
 
 
-def _map_shape(node: Node) -> tuple[int, int] | None:
+class _Shapes(Interpreter):
+    """Runs a traced network and notes the shape of every tensor; importing torch's `ShapeProp` takes half a second."""
+
+    def __init__(self, network: GraphModule) -> None:
+        super().__init__(network)
+        self.of: dict[Node, tuple[int, ...]] = {}
+
+    def run_node(self, n: Node) -> Any:
+        value = super().run_node(n)
+        if isinstance(value, Tensor):
+            self.of[n] = tuple(value.shape)
+        return value
+
+
+def _map_shape(shape: tuple[int, ...]) -> tuple[int, int] | None:
     """(channels, side) of a square NCHW map of at least 4x4; None for anything else."""
-    shape: tuple[int, ...] = getattr(node.meta.get("tensor_meta"), "shape", ())
     if len(shape) != 4:
         return None
     _, channels, height, width = shape
