@@ -65,7 +65,7 @@ def test_import_predict_export(weights: Path, capsys: Captured) -> None:
     write_image(Path("photo.jpg"), np.random.default_rng(0).integers(0, 255, (37, 53, 3), dtype=np.uint8))
     files = ("--weights", "small.weights", "names=pets.names")
     for options in (files, ("--weights", "small.safetensors")):
-        assert "1 images" in succeed(capsys, "predict", *options, "--source", "photo.jpg", "conf=0.01")
+        assert "1 image, " in succeed(capsys, "predict", *options, "--source", "photo.jpg", "conf=0.01")
     texts = [Path(f"runs/{name}/detections.json").read_text() for name in ("predict", "predict-2")]
     assert texts[0].replace("small.weights", "small.safetensors") == texts[1]
     (entry,) = json.loads(texts[0])["images"]
