@@ -28,6 +28,7 @@ from yolo.errors import DataError, GridYoloError, SaveError, printable
 
 # What to do about a write that failed, by the system's number of the error.
 _FREE_SPACE, _CHOOSE_PLACE = "free some space", "choose a folder that can be written to"
+_UMASK_LOCK = threading.Lock()
 _REMEDIES: Final = {
     errno.ENOSPC: _FREE_SPACE,
     errno.EDQUOT: _FREE_SPACE,
@@ -69,9 +70,6 @@ def atomic_write(path: Path, *, errors: tuple[type[Exception], ...] = ()) -> Ite
             temporary.replace(path)
     finally:
         temporary.unlink(missing_ok=True)
-
-
-_UMASK_LOCK = threading.Lock()
 
 
 def _share(path: Path, mode: int) -> None:

@@ -212,7 +212,7 @@ class CvatWriter:
     """cvat/annotations.xml, to upload as CVAT for images 1.1, and cvat/labels.json, the labels of its task."""
 
     def __init__(self, folder: Path, class_names: Sequence[str]) -> None:
-        self._folder, self._class_names = folder, class_names
+        self._folder, self._class_names = folder, [xml_text(name) for name in class_names]
         write_text(folder / "labels.json", cvat.labels_json(class_names))
         self._file = GrowingFile(folder / "annotations.xml", head=cvat.head_of(class_names), tail=cvat.TAIL)
 

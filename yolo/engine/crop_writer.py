@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import math
 from collections.abc import Sequence
 from pathlib import Path
 
@@ -10,7 +9,7 @@ from yolo.console import counted
 from yolo.engine.output_names import OutputNames
 from yolo.engine.result_writer import NamedResult
 from yolo.images import write_image
-from yolo.media.crops import cut
+from yolo.media.crops import cut, touched_pixels
 
 
 class CropWriter:
@@ -33,11 +32,10 @@ class CropWriter:
         height, width = result.size_hw
         rows = zip(result.boxes.tolist(), result.labels.tolist(), strict=True)
         for number, ((x1, y1, x2, y2), label) in enumerate(rows, start=1):
-            left, top = max(math.floor(x1), 0), max(math.floor(y1), 0)
-            right, bottom = min(math.ceil(x2), width), min(math.ceil(y2), height)
-            if not (x1 < x2 and y1 < y2 and left < right and top < bottom):
+            if not (x2 > 0 and x1 < min(x2, width) and y2 > 0 and y1 < min(y2, height)):
                 self._num_empty += 1
                 continue
+            (left, right), (top, bottom) = touched_pixels(x1, x2, width), touched_pixels(y1, y2, height)
             path = self._folder / self._folder_of[label] / f"{image.name}-{number}.jpg"
             write_image(path, cut(result.image, (left, top, right, bottom)))
             self._num_written += 1

@@ -17,6 +17,7 @@ from typing import NamedTuple
 
 import numpy as np
 
+from yolo.console import listed
 from yolo.engine.detector_file import DetectorMetadata
 from yolo.errors import ConfigError, DataError
 from yolo.files import expand_home
@@ -62,7 +63,7 @@ def choose_settings(
         tiling: how images are cut; None for not at all.
 
     Raises:
-        ConfigError: `auto` of weights without thresholds; a class that there is not.
+        ConfigError: `auto` of weights without thresholds; an unknown class.
         DataError: a metrics.json that cannot be used.
     """
     labels = chosen_labels(classes, metadata.class_names)
@@ -117,7 +118,7 @@ def _label_of(wanted: str | int, class_names: Sequence[str]) -> int:
         return label
     near = difflib.get_close_matches(str(wanted), class_names, n=1)
     hint = f"did you mean {near[0]}? " if near else ""
-    raise ConfigError(f"class {wanted!r} is unknown: {hint}the detector's classes are {_list(list(class_names))}")
+    raise ConfigError(f"class {wanted!r} is unknown: {hint}the detector's classes are {listed(class_names, _SHOWN)}")
 
 
 def _choose(
@@ -135,20 +136,15 @@ def _describe(table: ThresholdTable, chosen: ChosenThresholds, what: str, defaul
     known = [f"{name} {value:.2f}" for name, value in pairs if math.isfinite(value)]
     nothing = [name for name, value in pairs if math.isinf(value)]
     unknown = [name for name, value in pairs if value != value]
-    lines = [f"score thresholds for {what} in validation: {_list(known)}"] if known else []
+    lines = [f"score thresholds for {what} in validation: {listed(known, _SHOWN)}"] if known else []
     if unknown:
-        lines.append(f"validation has no threshold for {_list(unknown)}; using {default:g}")
+        lines.append(f"validation has no threshold for {listed(unknown, _SHOWN)}; using {default:g}")
     if nothing:
-        lines.append(f"no useful threshold for {_list(nothing)}; detections of it are hidden")
+        lines.append(f"no useful threshold for {listed(nothing, _SHOWN)}; detections of it are hidden")
     closest = [name for name in chosen.out_of_reach if name not in nothing]
     if closest:
-        lines.append(f"{_list(closest)} cannot reach it; using the closest threshold")
+        lines.append(f"{listed(closest, _SHOWN)} cannot reach it; using the closest threshold")
     return lines
-
-
-def _list(names: list[str]) -> str:
-    more = f", ... ({len(names)} classes)" if len(names) > _SHOWN else ""
-    return ", ".join(names[:_SHOWN]) + more
 
 
 def _table(source: str, metadata: DetectorMetadata) -> ThresholdTable:
@@ -175,7 +171,7 @@ def _table(source: str, metadata: DetectorMetadata) -> ThresholdTable:
         raise DataError(f"{path}: is not a metrics.json of gridyolo val ({type(error).__name__}: {error})") from error
     if table.class_names != metadata.class_names:
         raise DataError(
-            f"{path}: is about the classes {_list(list(table.class_names))}, "
-            f"the detector's are {_list(list(metadata.class_names))}"
+            f"{path}: is about the classes {listed(table.class_names, _SHOWN)}, "
+            f"the detector's are {listed(metadata.class_names, _SHOWN)}"
         )
     return table

@@ -14,6 +14,7 @@ import torch
 from numpy.typing import NDArray
 from torch import Tensor
 
+from yolo.config import PredictConfig, ValConfig
 from yolo.config.from_python import make_config
 from yolo.config.predict import ColorOrder, DetectConfig
 from yolo.console import counted, listed
@@ -94,7 +95,7 @@ class DetectOptions(TypedDict, total=False):
     iou_threshold: float | None
     """Suppress what overlaps a better one of its class by more than this IoU, 0..1; usually 0.5."""
     max_detections: int | None
-    """Keep at most this many of an image; mostly 300."""
+    """Keep at most this many of an image; usually 300."""
     classes: Sequence[str | int] | str | int | None
     """Names or labels of the classes that are wanted; None for all."""
     class_agnostic: bool
@@ -316,6 +317,18 @@ class Detector:
         found = postprocess(self._grid, raw, geometries, settings)
         stages = (placed_at - began, answered_at - placed_at, time.perf_counter() - answered_at)
         return found, StageSeconds(*(seconds / len(images) for seconds in stages))
+
+
+def detector_of(config: PredictConfig | ValConfig) -> Detector:
+    """The detector that a command's options name."""
+    return Detector(
+        config.weights,
+        device=config.device,
+        input_size=config.input_size,
+        cfg=config.cfg,
+        names=config.names,
+        precision=config.precision,
+    )
 
 
 def _parts(frames: Sequence[Frame], size: int) -> Iterator[Sequence[Frame]]:

@@ -15,7 +15,7 @@ from yolo.config.predict import saved_formats
 from yolo.console import say
 from yolo.engine.detect_items import default_workers, detect_items
 from yolo.engine.detection_settings import choose_settings
-from yolo.engine.detector import Detector
+from yolo.engine.detector import Detector, detector_of
 from yolo.engine.output_names import OutputNames
 from yolo.engine.prediction_display import PredictionDisplay
 from yolo.engine.prediction_files import NEED_IMAGES, PredictionFiles, RunHeader, settings_to_json
@@ -112,14 +112,7 @@ def _open(config: PredictConfig, console: Console) -> _Opened:
         config.source,
         SourceOptions(limit=config.limit, frames=frames, timeout=config.timeout, reconnects=config.reconnects),
     )
-    detector = Detector(
-        config.weights,
-        device=config.device,
-        input_size=config.input_size,
-        cfg=config.cfg,
-        names=config.names,
-        precision=config.precision,
-    )
+    detector = detector_of(config)
     chosen = choose_settings(
         detector.metadata,
         score_threshold=config.score_threshold,

@@ -29,6 +29,7 @@ from yolo.formats.coco_results import result_records
 from yolo.formats.csv import DETECTION_COLUMNS
 from yolo.formats.detections_json import numbered_frame
 from yolo.images import IMAGE_SUFFIXES, write_image
+from yolo.media.crops import touched_pixels
 from yolo.structures import Detections
 
 
@@ -149,21 +150,10 @@ def crops(image: NDArray[np.uint8], boxes: Tensor, margin: float) -> list[NDArra
     height, width = image.shape[:2]
     parts = []
     for x1, y1, x2, y2 in boxes.tolist():
-        left, right = _span(x1, x2, width, margin)
-        top, bottom = _span(y1, y2, height, margin)
+        left, right = touched_pixels(x1, x2, width, margin)
+        top, bottom = touched_pixels(y1, y2, height, margin)
         parts.append(image[top:bottom, left:right].copy())
     return parts
-
-
-def _span(low: float, high: float, size: int, margin: float) -> tuple[int, int]:
-    """The first pixel that a side of a box touches, and the one after the last; at least one pixel.
-
-    >>> _span(1.2, 3.0, 10, 0.0), _span(2, 6, 7, 0.5), _span(10, 10, 10, 0.0)
-    ((1, 3), (0, 7), (9, 10))
-    """
-    extra = margin * (high - low)
-    first = min(max(math.floor(low - extra), 0), size - 1)
-    return first, min(max(math.ceil(high + extra), first + 1), size)
 
 
 def save_crops(result: Result, parts: Sequence[NDArray[np.uint8]], folder: str | Path) -> list[Path]:

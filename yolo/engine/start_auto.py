@@ -71,11 +71,11 @@ def resolve_auto(config: TrainConfig, console: Console) -> TrainConfig:
         deepest = deepest or own.get("deepest_stride")
     if deepest is None:
         deepest = max(_DEEPEST_OF_EFFICIENTNET, min(config.stride, 32)) if backbone == EFFICIENTNET_LITE0 else 32
-    is_usual = (backbone, weights) == (EFFICIENTNET_LITE0, DEFAULT)
+    is_default = (backbone, weights) == (EFFICIENTNET_LITE0, DEFAULT)
     freeze = config.freeze
     if freeze == AUTO:
-        freeze = _FROZEN_STAGES if is_usual else NOTHING
-    if is_usual and config.model.coding is None and config.loss.cells_per_object is None:
+        freeze = _FROZEN_STAGES if is_default else NOTHING
+    if is_default and config.model.coding is None and config.loss.cells_per_object is None:
         # three cells make small networks and the first minutes better, and this one after them a little worse
         config = replace(config, model=replace(config.model, coding="logistic"))
     return replace(

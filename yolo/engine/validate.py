@@ -27,7 +27,7 @@ from yolo.data.dataset import DetectionDataset
 from yolo.data.loader import EvaluationBatches, default_workers, make_loader, original_images
 from yolo.data.read import Split, find_dataset, read_split
 from yolo.detection_sets import EvaluationData, ImageTable
-from yolo.engine.detector import Detector, open_detector
+from yolo.engine.detector import Detector, detector_of, open_detector
 from yolo.engine.detector_file import PREDICT
 from yolo.engine.environment import choose_device, choose_dtype, command_of, describe_environment
 from yolo.engine.progress import OnValidationProgress, ValidationProgress
@@ -146,17 +146,17 @@ def validate(config: ValConfig, on_progress: OnValidationProgress | None = None)
         )
     else:
         del network  # the detector has one of its own
-        detector = Detector(
-            config.weights,
-            device=config.device,
-            input_size=config.input_size,
-            cfg=config.cfg,
-            names=config.names,
-            precision=config.precision,
-        )
+        detector = detector_of(config)
         dataset = DetectionDataset(split.images, input_hw=input_hw, resize=metadata.resize)
         originals = original_images(dataset, workers=workers)
         evaluation = evaluate_detector(detector, originals, split, settings=settings, on_image=lambda: advance(1))
+    return _write_run(config, split, evaluation, settings, device)
+
+
+def _write_run(
+    config: ValConfig, split: Split, evaluation: Evaluation, settings: PostprocessSettings, device: torch.device
+) -> ValidationRun:
+    """A new run folder with all that was measured."""
     folder = new_folder(Path(config.runs), config.name)
     reading = split.report.to_dict() | {"unreadable": [asdict(image) for image in evaluation.skipped]}
     write_json(folder / "data.json", {split.name: reading})

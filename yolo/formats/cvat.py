@@ -38,7 +38,7 @@ def image_text(number: int, name: str, found: Detections, class_names: Sequence[
         number: of the image in the task, or of the frame in the video, from 0.
         name: of the image in the task, with its suffix.
         found: in pixels of the image.
-        class_names: what the labels mean.
+        class_names: what the labels mean, from `xml_text`.
     """
     height, width = found.size_hw
     lines = "".join(_boxes(found, class_names))
@@ -50,5 +50,4 @@ def _boxes(found: Detections, class_names: Sequence[str]) -> Iterator[str]:
     for box, label in zip(found.boxes.tolist(), found.labels.tolist(), strict=True):
         corners = (number_text(shortest_float32(value)) for value in box)
         sides = " ".join(f'{key}="{value}"' for key, value in zip(("xtl", "ytl", "xbr", "ybr"), corners, strict=True))
-        name = quoteattr(xml_text(class_names[label]))
-        yield f'    <box label={name} source="auto" occluded="0" {sides} z_order="0"/>\n'
+        yield f'    <box label={quoteattr(class_names[label])} source="auto" occluded="0" {sides} z_order="0"/>\n'

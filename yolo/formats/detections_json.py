@@ -9,7 +9,7 @@
 detections.jsonl, for streams, has the header without `images` in its first line and an entry in each line after it. The
 page docs/predict.md lists all keys. Boxes are xyxy in pixels of the image. Scores and boxes are float32, written with
 the fewest digits that bring every bit back, so that reading them gives the numbers that the detector gave. Keys that a
-reader does not know are passed over. A stream that was cut off in its last line is read up to that line.
+reader does not know are ignored. A stream that was cut off in its last line is read up to that line.
 """
 
 from __future__ import annotations

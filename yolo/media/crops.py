@@ -28,7 +28,7 @@ Box = tuple[float, float, float, float]
 _MAX_OUTSIDE = 0.5  # of the image's side: so far a view follows boxes that reach out of it
 _NEARLY_WHOLE = 0.8  # of the image's longer side: instead of so large a part the whole is shown
 _MARGIN = 2.0  # pixels between the edge of a view and a box that reaches out
-_MAX_COORDINATE = 1e5  # pixels; larger numbers are cut
+MAX_COORDINATE = 1e5  # pixels; larger numbers are cut
 
 
 class Decoded(NamedTuple):
@@ -59,7 +59,7 @@ def ordered(box: Sequence[float], scale_xy: tuple[float, float] = (1.0, 1.0)) ->
     """
     x_scale, y_scale = scale_xy
     x1, y1, x2, y2 = (
-        min(max(float(value) * by, -_MAX_COORDINATE), _MAX_COORDINATE)
+        min(max(float(value) * by, -MAX_COORDINATE), MAX_COORDINATE)
         for value, by in zip(box, (x_scale, y_scale, x_scale, y_scale), strict=True)
     )
     return min(x1, x2), min(y1, y2), max(x1, x2), max(y1, y2)
@@ -118,6 +118,23 @@ def cut(image: NDArray[np.uint8], view: tuple[int, int, int, int]) -> NDArray[np
     if left < right and top < bottom:
         paper[top - y1 : bottom - y1, left - x1 : right - x1] = image[top:bottom, left:right]
     return paper
+
+
+def touched_pixels(low: float, high: float, size: int, margin: float = 0.0) -> tuple[int, int]:
+    """The first pixel that a side of a box touches, and the one after the last; at least one pixel of the image.
+
+    Args:
+        low: where the side begins.
+        high: where it ends.
+        size: of the image.
+        margin: how much longer it is made at each end, as a share of the side.
+
+    >>> touched_pixels(1.2, 3.0, 10, 0.0), touched_pixels(2, 6, 7, 0.5), touched_pixels(10, 10, 10, 0.0)
+    ((1, 3), (0, 7), (9, 10))
+    """
+    extra = margin * (high - low)
+    first = min(max(math.floor(low - extra), 0), size - 1)
+    return first, min(max(math.ceil(high + extra), first + 1), size)
 
 
 def fit(image: NDArray[np.uint8], side: int, *, most: float) -> tuple[NDArray[np.uint8], float]:

@@ -16,13 +16,14 @@ import numpy as np
 from numpy.typing import NDArray
 from PIL import Image, ImageDraw, ImageFont
 
+from yolo.media.crops import MAX_COORDINATE
+
 RGB = tuple[int, int, int]
 BLACK: RGB = (0, 0, 0)
 WHITE: RGB = (255, 255, 255)
 
 _PADDING = 3  # pixels around the letters
 _LEAST_FONT, _MOST_FONT = 10, 120  # pixels
-_MAX_COORDINATE = 100_000.0  # pixels; larger numbers are cut
 # Fonts of systems with letters that DejaVu lacks: Chinese, Japanese and Korean, and others.
 _MORE_FONTS = (
     "NotoSansCJK-Regular.ttc",
@@ -84,7 +85,7 @@ def draw_labelled(
     line = style.line_width or max(1, round(shorter / 240)) + int(fill)
     corners = [_pixels(row.box) for row in rows]
     for place, row in zip(corners, rows, strict=True):
-        _frame(canvas, place, row.colour, line)
+        _draw_outline(canvas, place, row.colour, line)
     if not style.labels:
         return canvas
     size = int(np.clip(round(shorter / 32), _LEAST_FONT, _MOST_FONT))
@@ -102,11 +103,11 @@ def draw_labelled(
 
 def _pixels(box: Sequence[float]) -> _Place:
     """The first and the last pixel of a box: boxes count the edges of pixels."""
-    x1, y1, x2, y2 = (round(min(max(float(value), -_MAX_COORDINATE), _MAX_COORDINATE)) for value in box)
+    x1, y1, x2, y2 = (round(min(max(float(value), -MAX_COORDINATE), MAX_COORDINATE)) for value in box)
     return _Place(x1, y1, max(x1, x2 - 1), max(y1, y2 - 1))
 
 
-def _frame(canvas: NDArray[np.uint8], place: _Place, colour: RGB, line: int) -> None:
+def _draw_outline(canvas: NDArray[np.uint8], place: _Place, colour: RGB, line: int) -> None:
     """The outline of a box, inside of it."""
     height, width = canvas.shape[:2]
     x1, y1, x2, y2 = place

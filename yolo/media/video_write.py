@@ -11,6 +11,7 @@ from __future__ import annotations
 
 import math
 import os
+from collections.abc import Callable
 from contextlib import ExitStack, suppress
 from fractions import Fraction
 from importlib.util import find_spec
@@ -131,23 +132,18 @@ class VideoWriter:
         self._last_time = time
         self._count += 1
 
-    def _write(self, action: Any) -> None:
+    def _write(self, action: Callable[[], None]) -> None:
         """Call what writes; where it fails, remember how much of the file is good."""
         size = 0
-
-        def attempt() -> None:
-            nonlocal size
-            try:
-                action()
-            except Exception:
-                size = self._temporary.stat().st_size
-                raise
-
         try:
             with saving(self.path, self._temporary, errors=_writer_errors()):
-                attempt()
+                try:
+                    action()
+                except Exception:
+                    size = self._temporary.stat().st_size
+                    raise
         except SaveError as error:
-            os.truncate(self._temporary, size)  # to find the reason something was appended
+            os.truncate(self._temporary, size)  # `saving` appends bytes to learn why writing failed
             self._failure = error
             raise
 
@@ -206,8 +202,11 @@ class _PyAvEncoder:
 
         self._av = av
         try:
-            self._container = av.open(str(path), "w", format="mp4", options={"movflags": "+hybrid_fragmented"})
-            stream: Any = self._container.add_stream("libx264", rate=Fraction(fps).limit_denominator(10_000))
+            with ExitStack() as opened:
+                options = {"movflags": "+hybrid_fragmented"}
+                self._container = opened.enter_context(av.open(str(path), "w", format="mp4", options=options))
+                stream: Any = self._container.add_stream("libx264", rate=Fraction(fps).limit_denominator(10_000))
+                opened.pop_all()  # it stays open for `write`
         except (av.FFmpegError, ValueError) as error:
             raise SaveError(f"{printable(path)}: PyAV cannot write H.264 here ({error})") from error
         stream.height, stream.width = size_hw
