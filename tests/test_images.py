@@ -13,16 +13,8 @@ from hypothesis import strategies as st
 from PIL import Image
 
 from yolo.errors import ImageReadError
-from yolo.images import (
-    JpegHeader,
-    decode_image,
-    header_size,
-    possible_reduction,
-    read_image,
-    read_jpeg_header,
-    read_size,
-    write_image,
-)
+from yolo.image_headers import JpegHeader, header_size, jpeg2000_bits, read_jpeg_header
+from yolo.images import decode, decode_image, possible_reduction, read_image, read_size, write_image
 
 SIZE_HW = (20, 40)
 
@@ -365,3 +357,96 @@ def test_damaged_headers_are_refused_or_have_the_size_they_are_decoded_to(
 def test_a_path_may_be_text(tmp_path: Path) -> None:
     write_image(tmp_path / "a.png", np.full((2, 3, 3), 7, np.uint8))
     assert read_image(str(tmp_path / "a.png")).shape == (2, 3, 3)
+
+
+def deep_tiff(bits: int, rows: list[list[int]], *, sample_format: int = 1) -> bytes:
+    """A grey TIFF of packed samples, big-endian, without compression."""
+    packed = b""
+    for row in rows:
+        text = "".join(format(value, f"0{bits}b") for value in row)
+        text += "0" * (-len(text) % 8)
+        packed += int(text, 2).to_bytes(len(text) // 8, "big")
+    short, long = 3, 4
+    tags = [(256, long, len(rows[0])), (257, long, len(rows)), (258, short, bits), (259, short, 1), (262, short, 1)]
+    tags += [(273, long, 8), (277, short, 1), (278, long, len(rows)), (279, long, len(packed))]
+    tags.append((339, short, sample_format))
+    entries = b"".join(
+        struct.pack(">HHI", tag, kind, 1)
+        + (struct.pack(">HH", value, 0) if kind == short else struct.pack(">I", value))
+        for tag, kind, value in tags
+    )
+    return b"MM\0*" + struct.pack(">I", 8 + len(packed)) + packed + struct.pack(">H", len(tags)) + entries + bytes(4)
+
+
+@pytest.mark.parametrize("bits", [1, 2, 4, 10, 12, 14, 16])
+def test_a_tiff_of_any_depth_fills_the_range(tmp_path: Path, bits: int) -> None:
+    white = 2**bits - 1
+    path = put(tmp_path, deep_tiff(bits, [[0, white] * 4, [white // 2] * 8]))
+    image = read_image(path, bit_depth=16 if bits == 16 else 8)  # what the file says goes first
+    assert image[0].tolist() == [[0] * 3, [255] * 3] * 4
+    assert image[1, 0, 0] == pytest.approx(white // 2 * 255 / white, abs=1)
+    assert read_size(path) == (2, 8)
+
+
+@pytest.mark.parametrize("kind", [".png", ".tif", ".pgm", ".ppm"])
+@pytest.mark.parametrize(
+    ("bit_depth", "expected"), [(16, [0, 3, 15, 255]), (12, [0, 62, 255, 255]), (8, [0, 255, 255, 255])]
+)
+def test_the_bit_depth_says_what_is_white(kind: str, bit_depth: int, expected: list[int]) -> None:
+    values = np.array([[0, 1000, 4095, 65535]], np.uint16)
+    colour = np.repeat(values[:, :, None], 3, axis=2) if kind == ".ppm" else values
+    data = cv2.imencode(kind, colour)[1].tobytes()
+    decoded = decode(data, name="a", bit_depth=bit_depth)
+    assert decoded.pixels[0].tolist() == [[value] * 3 for value in expected]
+    assert decoded.largest == 65535
+    assert decode(encoded("PNG"), name="a", bit_depth=bit_depth).largest is None
+
+
+def test_sixteen_bit_colours_of_a_tiff_keep_their_order() -> None:
+    """OpenCV 5 fills them with noise if it is asked for RGB."""
+    image = np.random.default_rng(0).integers(0, 65536, (20, 30, 3), dtype=np.uint16)
+    data = cv2.imencode(".tif", image[:, :, ::-1])[1].tobytes()
+    assert np.array_equal(decode_image(data, name="a"), image >> 8)
+
+
+@pytest.mark.parametrize(("maximum", "expected"), [(100, [0, 128, 255]), (4095, [0, 127, 255]), (1000, [0, 128, 255])])
+def test_the_maximum_of_a_pgm_is_white(maximum: int, expected: list[int]) -> None:
+    samples = np.array([0, maximum // 2, maximum], ">u2" if maximum > 255 else "u1")
+    data = b"P5 # by hand\n3 1\n%d\n" % maximum + samples.tobytes()
+    assert decode_image(data, name="a", bit_depth=10)[0, :, 0].tolist() == expected
+
+
+def test_jpeg_2000_of_twelve_bits_says_so() -> None:
+    data = bytearray(cv2.imencode(".jp2", np.zeros((64, 64), np.uint16))[1].tobytes())
+    assert jpeg2000_bits(bytes(data)) == 16
+    data[data.index(b"\xff\x4f\xff\x51") + 42] = 11
+    assert jpeg2000_bits(bytes(data)) == 12
+    assert jpeg2000_bits(b"\xff\x4f\xff\x51") == 0
+
+
+@pytest.mark.parametrize(("low", "high"), [(0.0, 1.0), (0.25, 0.5)])
+def test_floats_are_read_from_zero_to_one(tmp_path: Path, low: float, high: float) -> None:
+    Image.fromarray(np.array([[low, high]], np.float32)).save(tmp_path / "a.tif")
+    assert read_image(tmp_path / "a.tif")[0, :, 0].tolist() == [round(low * 255), round(high * 255)]
+    assert read_size(tmp_path / "a.tif") == (1, 2)
+
+
+@pytest.mark.parametrize(
+    ("values", "reason"),
+    [
+        (np.array([[0, 255]], np.float32), "floating-point samples from 0 to 255; only 0 to 1"),
+        (np.array([[0, np.nan]], np.float32), "floating-point samples"),
+        (np.array([[-1, 1]], np.float32), "floating-point samples from -1 to 1"),
+        (np.array([[0, 9]], np.int32), "samples of 32 bits or with a sign"),
+    ],
+)
+def test_other_numbers_are_refused_and_not_guessed(tmp_path: Path, values: np.ndarray, reason: str) -> None:
+    Image.fromarray(values).save(tmp_path / "a.tif")
+    with pytest.raises(ImageReadError, match=reason):
+        read_image(tmp_path / "a.tif")
+
+
+def test_signed_samples_are_refused() -> None:
+    data = cv2.imencode(".tif", np.array([[0, 9]], np.int16))[1].tobytes()
+    with pytest.raises(ImageReadError, match="samples of 32 bits or with a sign"):
+        decode_image(data, name="a")

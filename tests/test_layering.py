@@ -19,6 +19,8 @@ LAYERS = (
         "grid",
         "growing_file",
         "http",
+        "image_formats",
+        "image_headers",
         "images",
         "light_torchvision",
         "process",
@@ -44,6 +46,8 @@ _WITHIN = {
     ("detection_sets", "arrays"),
     ("config", "errors"),
     ("images", "files"),
+    ("images", "image_formats"),
+    ("images", "image_headers"),
     ("growing_file", "files"),
     ("grid", "boxes"),
 }

@@ -53,7 +53,15 @@ class DataError(GridYoloError):
 
 
 class ImageReadError(DataError):
-    """One image that cannot be decoded."""
+    """One image that cannot be decoded.
+
+    Attributes:
+        kind: what is wrong in the words of a count, as in "3 damaged".
+    """
+
+    def __init__(self, message: str, kind: str = "that could not be opened") -> None:
+        super().__init__(message)
+        self.kind = kind
 
 
 class SaveError(GridYoloError, OSError):

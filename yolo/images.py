@@ -1,178 +1,74 @@
-"""Read and write one image as uint8 RGB, and read its size from the header. The only file that knows BGR and EXIF.
+"""Read and write one image as uint8 RGB, and read its size. The only file that knows BGR and decodes pixels.
 
-Sizes are read from the first bytes of JPEG and PNG files, some ten times faster than Pillow opens them. EXIF counts as
-OpenCV counts it, which decodes the pixels: in a JPEG before the frame, in a PNG anywhere, as a short number, and XMP
-not at all. Headers that are unusual or damaged, and other formats, are left to Pillow and to the decoder.
-
-Sources: ITU-T T.81, annex B (JPEG); PNG, third edition; EXIF 2.3.
+OpenCV decodes what it knows best, Pillow the rest, by the first bytes of a file and never by its name. Both apply the
+EXIF orientation. Samples of more than 8 bits become bytes by one rule, `to_bytes`. Of several frames or pages the first
+is read. Left out: kinds of files (image_formats.py) and headers (image_headers.py).
 """
 
 from __future__ import annotations
 
 import struct
-import warnings
-import zlib
-from io import BytesIO, FileIO
+from collections.abc import Mapping
 from pathlib import Path
-from typing import NamedTuple
+from typing import Any, NamedTuple
 
 import cv2
 import numpy as np
-from PIL import Image, UnidentifiedImageError
+from numpy.typing import NDArray
+from PIL import Image, ImageOps
 
 from yolo.arrays import UInt8
 from yolo.errors import ImageReadError
 from yolo.files import read_bytes, write_bytes
+from yolo.image_formats import FIRST_BYTES, READ_KINDS, image_kind, missing_extra, open_with_pillow, unreadable_reason
+from yolo.image_headers import (
+    NEW_SUBFILE_TYPE,
+    ORIENTATION_TAG,
+    QUARTER_TURNS,
+    TiffHeader,
+    header_size,
+    jpeg2000_bits,
+    png_bits,
+    pnm_maximum,
+    read_jpeg_header,
+    read_tiff_header,
+)
 
-IMAGE_SUFFIXES = frozenset({".jpg", ".jpeg", ".png", ".bmp", ".webp", ".tif", ".tiff"})
 # A file of a few kilobytes may claim any size; beyond this it is an attack or a mistake (600 MB decoded).
 MAX_PIXELS = 200_000_000
 # Of an image file that an archive, an address or standard input gives.
 MAX_IMAGE_BYTES = 1 << 28
-# Orientations of EXIF that turn the image by a quarter: height and width swap.
-QUARTER_TURNS = frozenset({5, 6, 7, 8})
+FULL_DEPTH, BYTE_DEPTH = 16, 8
+_ONLY_PREVIEW = "begins with a small preview, as camera raw does; develop it to JPEG or PNG"
 
 # By how much a JPEG can be reduced while it is decoded.
 _REDUCTIONS = {2: cv2.IMREAD_REDUCED_GRAYSCALE_2, 4: cv2.IMREAD_REDUCED_GRAYSCALE_4, 8: cv2.IMREAD_REDUCED_GRAYSCALE_8}
-_FIRST_BYTES, _MORE_BYTES = 8192, 2**20  # EXIF blocks with a thumbnail have up to 64 kB
-
-_JPEG_START, _JPEG_END, _EXIF = b"\xff\xd8", b"\xff\xd9", b"Exif\0\0"
-_FILL, _SCAN, _APP1 = 0xFF, 0xDA, 0xE1
-# Start of frame: C0 to CF but for the tables C4 and CC and the reserved C8. The first three are baseline, extended and
-# progressive; not every decoder knows the others.
-_FRAMES = frozenset(range(0xC0, 0xD0)) - {0xC4, 0xC8, 0xCC}
-_USUAL_FRAMES = frozenset({0xC0, 0xC1, 0xC2})
-_WITHOUT_LENGTH = frozenset(range(0xD0, 0xDA)) | {0x01, 0x00}  # restarts and the like, which do not belong in a header
-
-_PNG_START, _PNG_FIRST_CHUNK, _PNG_HEADER_BYTES, _MAX_PNG_CHUNKS = b"\x89PNG\r\n\x1a\n", b"\0\0\0\rIHDR", 33, 20_000
-_ORIENTATION_TAG, _SHORT = 0x0112, 3
+# The others are Pillow's: OpenCV does not turn AVIF, and its builds differ in what they know.
+_BY_OPENCV = frozenset({"JPEG", "PNG", "BMP", "TIFF", "WebP", "PNM", "JPEG 2000", "Sun raster"})
+# of Pillow's modes those with numbers beyond a byte
+_FLOAT_MODE, _INTEGER_MODE, _WIDE_MODES = "F", "I", frozenset({"I;16", "I;16L", "I;16B", "I;16N"})
 
 
-class JpegHeader(NamedTuple):
-    """The header of a JPEG."""
-
-    size_hw: tuple[int, int]  # as stored, before EXIF turns them; (0, 0) where the file does not say
-    exif: bytes  # the EXIF block with its signature, which may turn the image; empty if there is none
-    scan: int | None  # where in the file the first pixels begin; None if it ends before them
-    is_usual: bool  # the frame is of a common kind, and nothing before it is odd
-
-    def is_truncated(self, data: bytes) -> bool:
-        """True if the pixels have no end marker: OpenCV returns such files half grey without an error.
-
-        The marker cannot occur inside the coded pixels, but it does in embedded thumbnails before them and in what
-        phones append behind: it is looked for from the pixels on.
-        """
-        return self.scan is None or data.rfind(_JPEG_END, self.scan) < 0  # from the back, where it usually is
+# Of images that cannot be decoded, see `ImageReadError.kind`.
+DAMAGED, TOO_LARGE, NO_IMAGE, UNREAD = "damaged", "too large", "that are no images", "of kinds that are not read"
 
 
-def read_jpeg_header(data: bytes) -> JpegHeader | None:
-    """The header of the bytes of a file; None if they are not a JPEG.
+class Decoded(NamedTuple):
+    """An image, and what is worth saying of its file."""
 
-    >>> read_jpeg_header(b"GIF89a") is None
-    True
-    """
-    if not data.startswith(_JPEG_START):
-        return None
-    size_hw, exif, is_odd, is_usual, place = (0, 0), b"", False, False, len(_JPEG_START)
-    while data[place : place + 1] == b"\xff" and place + 4 <= len(data):
-        marker = data[place + 1]
-        if marker == _SCAN:
-            return JpegHeader(size_hw, exif, place, is_usual)
-        if marker == _FILL:
-            place += 1
-            continue
-        length = data[place + 2] << 8 | data[place + 3]
-        is_odd |= marker in _WITHOUT_LENGTH or length < 2
-        if marker in _FRAMES and place + 9 <= len(data):
-            bits, height, width = struct.unpack_from(">BHH", data, place + 4)
-            size_hw = (height, width)
-            is_usual = not is_odd and marker in _USUAL_FRAMES and bits == 8
-        elif marker == _APP1 and data.startswith(b"Exif", place + 4):
-            # decoders differ about several blocks, and about one behind the frame
-            is_odd, is_usual, exif = is_odd or bool(exif), False, data[place + 4 : place + 2 + length]
-        place += 2 + length
-    return JpegHeader(size_hw, exif, None, is_usual)
+    pixels: UInt8  # (H, W, 3) RGB
+    largest: int | None = None  # the largest sample, where they have 16 bits of which the file may use less
 
 
-def header_size(path: Path) -> tuple[int, int] | None:
-    """Height and width of a JPEG or PNG, EXIF orientation applied.
-
-    Returns:
-        None for other formats, and for headers that are unusual or damaged.
-
-    Raises:
-        OSError: the file cannot be opened.
-    """
-    with path.open("rb", buffering=0) as file:
-        data = file.read(_FIRST_BYTES)
-        if (header := read_jpeg_header(data)) is not None:
-            if not header.is_usual and header.scan is None:  # the bytes may have ended before the frame
-                header = read_jpeg_header(data + file.read(_MORE_BYTES)) or header
-            size_hw = header.size_hw if header.is_usual else (0, 0)
-            orientation = _orientation(header.exif.removeprefix(_EXIF))
-        elif data.startswith(_PNG_START):
-            size_hw, orientation = _png_size(data), _png_orientation(file, data)
-        else:
-            return None
-    if orientation is None or 0 in size_hw:
-        return None
-    return size_hw[::-1] if orientation in QUARTER_TURNS else size_hw
-
-
-def _png_size(data: bytes) -> tuple[int, int]:
-    """Height and width of a PNG as stored; (0, 0) if its first chunk is damaged."""
-    if len(data) < _PNG_HEADER_BYTES or data[8:16] != _PNG_FIRST_CHUNK:
-        return 0, 0
-    width, height, checksum = *struct.unpack_from(">II", data, 16), struct.unpack_from(">I", data, 29)[0]
-    return (height, width) if zlib.crc32(data[12:29]) == checksum else (0, 0)
-
-
-def _png_orientation(file: FileIO, data: bytes) -> int | None:
-    """Orientation by the chunk eXIf of a PNG, which may stand before or behind the pixels; None if it is unusual."""
-    place, exif = _PNG_HEADER_BYTES, b""
-    for _ in range(_MAX_PNG_CHUNKS):
-        head = data[place : place + 8] if place + 8 <= len(data) else _read_at(file, place, 8)
-        if len(head) < 8:
-            return None  # cut off: the decoder names the fault
-        length, kind = int.from_bytes(head[:4], "big"), head[4:]
-        if kind == b"IEND":
-            return _orientation(exif)
-        if kind == b"eXIf":
-            if exif or length > _MORE_BYTES:
-                return None
-            exif = _read_at(file, place + 8, length)
-        place += 12 + length
-    return None
-
-
-def _read_at(file: FileIO, place: int, count: int) -> bytes:
-    file.seek(place)
-    return file.read(count)
-
-
-def _orientation(exif: bytes) -> int | None:
-    """Orientation by an EXIF block as OpenCV reads it: 1, upright, where it says nothing; None if it is unusual."""
-    if not exif:
-        return 1
-    order = {b"II*\0": "<", b"MM\0*": ">"}.get(exif[:4])
-    if order is None:
-        return None
-    try:
-        (first,) = struct.unpack_from(f"{order}I", exif, 4)
-        (entries,) = struct.unpack_from(f"{order}H", exif, first)
-        directory = struct.unpack_from(f"{12 * entries}s", exif, first + 2)[0]
-        for tag, kind, count, value, _ in struct.iter_unpack(f"{order}HHIHH", directory):
-            if tag == _ORIENTATION_TAG:
-                return int(value) if (kind, count) == (_SHORT, 1) else None
-    except struct.error:  # it ends before what it announces
-        return None
-    return 1
-
-
-def read_image(path: str | Path) -> UInt8:
+def read_image(path: str | Path, *, bit_depth: int = FULL_DEPTH) -> UInt8:
     """Decode an image file.
 
     Grey and palette images become RGB, 16-bit images 8-bit, alpha is dropped, EXIF orientation is applied.
+
+    Args:
+        path: of the file.
+        bit_depth: how many bits the samples of 16-bit files have: 12 where they range from 0 to 4095. What a file
+            itself says of its samples, as a 12-bit TIFF and the maximum of a PGM do, goes first.
 
     Returns:
         (H, W, 3) uint8 RGB.
@@ -181,10 +77,10 @@ def read_image(path: str | Path) -> UInt8:
         ImageReadError: the file is missing, not an image, cut off, or of more than 200 million pixels.
     """
     # imread cannot open non-ASCII paths on every system; reading the bytes ourselves can.
-    return decode_image(read_bytes(Path(path), error=ImageReadError), name=str(path))
+    return decode_image(read_bytes(Path(path), error=ImageReadError), name=str(path), bit_depth=bit_depth)
 
 
-def decode_image(data: bytes, *, name: str, reduction: int = 1) -> UInt8:
+def decode_image(data: bytes, *, name: str, reduction: int = 1, bit_depth: int = FULL_DEPTH) -> UInt8:
     """Decode the bytes of an image file; see `read_image`.
 
     Args:
@@ -192,19 +88,118 @@ def decode_image(data: bytes, *, name: str, reduction: int = 1) -> UInt8:
         name: what errors call it.
         reduction: from `possible_reduction`: the result has 1 / reduction of each side, rounded up, and each of its
             pixels is the mean of reduction x reduction pixels.
+        bit_depth: see `read_image`.
     """
+    return decode(data, name=name, reduction=reduction, bit_depth=bit_depth).pixels
+
+
+def decode(data: bytes, *, name: str, reduction: int = 1, bit_depth: int = FULL_DEPTH) -> Decoded:
+    """`decode_image`, with what is worth saying of the file."""
     if not data:
-        raise ImageReadError(f"{name}: the file is empty")
-    _check_header(data, name)
+        raise ImageReadError(f"{name}: the file is empty", "empty")
+    kind = image_kind(data[:FIRST_BYTES])
+    if missing_extra(kind):
+        raise _undecodable(name, kind)
+    tiff = read_tiff_header(data) if kind == "TIFF" else None
+    if tiff is not None and tiff.is_preview:
+        raise ImageReadError(f"{name}: {_ONLY_PREVIEW}", UNREAD)
+    _check_header(data, kind, name)
+    if kind in _BY_OPENCV and (tiff is None or (tiff.is_unsigned and tiff.bits <= FULL_DEPTH)):
+        depth = _depth(data, kind, tiff)
+        values = _by_opencv(data, name, depth, reduction)
+    else:
+        depth, values = _Depth(), None
+    if values is None and kind in ("JPEG", "PNG"):  # what OpenCV refuses of these is damaged
+        raise _undecodable(name, kind)
+    if values is None:
+        values, depth = _by_pillow(data, kind, name)
+    if values.dtype == np.uint8 and depth.white in (None, 255):
+        return Decoded(np.asarray(values, np.uint8))
+    if depth.white is not None:
+        return Decoded(to_bytes(values, depth.white))
+    return Decoded(to_bytes(values, 2**bit_depth - 1), int(values.max()))
+
+
+class _Depth(NamedTuple):
+    """How the samples of a file are to be read."""
+
+    is_deep: bool = False  # they may have more than 8 bits, or a white of their own
+    white: int | None = None  # the largest value there can be, where the file says so
+
+
+def _depth(data: bytes, kind: str, tiff: TiffHeader | None) -> _Depth:
+    if kind == "PNG":
+        return _Depth(png_bits(data) > BYTE_DEPTH)
+    if kind == "TIFF":
+        bits = BYTE_DEPTH if tiff is None else tiff.bits
+        # OpenCV moves 10, 12 and 14 bits to the upper end of 16
+        return _Depth(bits > BYTE_DEPTH, 2**FULL_DEPTH - 1 if BYTE_DEPTH < bits < FULL_DEPTH else None)
+    white = 2 ** jpeg2000_bits(data) - 1 if kind == "JPEG 2000" else pnm_maximum(data) if kind == "PNM" else 0
+    if white in (0, 2**BYTE_DEPTH - 1) or (kind == "JPEG 2000" and white < 2**BYTE_DEPTH):
+        return _Depth()
+    return _Depth(True, None if white == 2**FULL_DEPTH - 1 else white)
+
+
+def to_bytes(values: NDArray[np.unsignedinteger[Any]], white: int) -> UInt8:
+    """Samples from 0 to `white` as 0 to 255; what is above becomes 255.
+
+    >>> to_bytes(np.array([0, 2048, 4095, 60000], np.uint16), 4095).tolist()
+    [0, 128, 255, 255]
+    """
+    bits = white.bit_length()
+    if white == 2**bits - 1 and bits >= BYTE_DEPTH:  # whole bits: the upper eight, as everywhere
+        scaled = values >> (bits - BYTE_DEPTH)
+    else:
+        scaled = np.rint(values * 255.0 / white)
+    return np.asarray(np.minimum(scaled, 255), np.uint8)
+
+
+def _by_opencv(data: bytes, name: str, depth: _Depth, reduction: int) -> NDArray[Any] | None:
+    """(H, W, 3) RGB, uint8 or uint16; None where OpenCV cannot decode it."""
     # the flags of reduced decoding set the bits of the scale only; the colour is the other flag's
     flags = cv2.IMREAD_COLOR_RGB | _REDUCTIONS.get(reduction, 0)
+    if depth.is_deep:
+        flags = cv2.IMREAD_COLOR | cv2.IMREAD_ANYDEPTH  # of OpenCV 5, RGB of 16-bit TIFF files is noise
     try:
         image = cv2.imdecode(np.frombuffer(data, np.uint8), flags)
     except cv2.error as error:
-        raise ImageReadError(f"{name}: cannot be decoded ({error.err})") from error
-    if image is None:
-        raise ImageReadError(f"{name}: is not an image that can be decoded")
-    return np.asarray(image, np.uint8)
+        raise ImageReadError(f"{name}: cannot be decoded ({error.err})", DAMAGED) from error
+    if image is None or image.dtype not in (np.uint8, np.uint16) or image.ndim != 3:
+        return None
+    return np.ascontiguousarray(image[:, :, ::-1]) if depth.is_deep else image
+
+
+def _by_pillow(data: bytes, kind: str, name: str) -> tuple[NDArray[Any], _Depth]:
+    """(H, W, 3) RGB of what Pillow decodes, and how to read its samples."""
+    try:
+        with open_with_pillow(data) as opened:
+            _check_size((opened.height, opened.width), name)
+            image = ImageOps.exif_transpose(opened)
+            if image.mode in _WIDE_MODES:
+                return np.repeat(np.asarray(image, np.uint16)[:, :, None], 3, axis=2), _Depth(True)
+            if image.mode in (_FLOAT_MODE, _INTEGER_MODE):
+                return _from_numbers(np.asarray(image), name), _Depth()
+            return np.asarray(image.convert("RGB"), np.uint8), _Depth()
+    except Image.DecompressionBombError as error:
+        raise ImageReadError(f"{name}: has too many pixels to be read ({error})", TOO_LARGE) from error
+    except (OSError, ValueError, SyntaxError, EOFError, IndexError, TypeError, ArithmeticError, struct.error) as error:
+        raise _undecodable(name, kind) from error
+
+
+def _from_numbers(values: NDArray[Any], name: str) -> UInt8:
+    """Grey values from 0 to 1 as (H, W, 3) bytes: what is white in other numbers, only their maker knows."""
+    if values.dtype.kind != "f":
+        raise ImageReadError(
+            f"{name}: has samples of 32 bits or with a sign; convert it to 8 or 16 bits without sign", UNREAD
+        )
+    low, high = float(values.min()), float(values.max())
+    if not (low >= 0 and high <= 1):  # also where one is NaN
+        raise ImageReadError(
+            f"{name}: has floating-point samples from {low:g} to {high:g}; only 0 to 1 can be read: convert it to 8 or "
+            "16 bits",
+            UNREAD,
+        )
+    return np.repeat(np.rint(values * 255).astype(np.uint8)[:, :, None], 3, axis=2)
 
 
 def possible_reduction(data: bytes, size_hw: tuple[int, int], needed_hw: tuple[int, int]) -> int:
@@ -230,7 +225,7 @@ def possible_reduction(data: bytes, size_hw: tuple[int, int], needed_hw: tuple[i
 
 
 def read_size(path: Path) -> tuple[int, int]:
-    """Height and width of an image as `read_image` would return it, from the file's header alone.
+    """Height and width of an image as `read_image` would return it, from the file's header alone where possible.
 
     Raises:
         ImageReadError: the file is missing, not an image, or of more than 200 million pixels.
@@ -245,26 +240,44 @@ def read_size(path: Path) -> tuple[int, int]:
 
 def _size_by_pillow(path: Path) -> tuple[int, int]:
     """`read_size` for what is neither a usual JPEG nor a usual PNG."""
+    with path.open("rb") as file:
+        kind = image_kind(file.read(FIRST_BYTES))
+    if missing_extra(kind):
+        raise _undecodable(str(path), kind)
     try:
-        with warnings.catch_warnings():
-            warnings.simplefilter("ignore")  # odd EXIF blocks; pixels are not read here
-            with Image.open(path) as image:
-                width, height = image.size
-                # OpenCV and Pillow sometimes disagree about EXIF in these formats; the decoded pixels decide
-                is_odd, exif_block = image.format in ("JPEG", "MPO", "PNG"), image.info.get("exif", b"")
-                exif = Image.Exif()
-                exif.load(exif_block if image.format != "TIFF" else b"")  # Pillow turns the size of TIFF files itself
+        with open_with_pillow(path) as image:
+            width, height = image.size
+            turned = _orientation(image) in QUARTER_TURNS
+            # OpenCV and Pillow sometimes disagree about EXIF in these formats; and camera raw is found when decoded
+            is_odd = image.format in ("JPEG", "MPO", "PNG") or _is_preview(image)
     except Image.DecompressionBombError as error:
-        raise ImageReadError(f"{path}: has too many pixels to be read ({error})") from error
-    except (OSError, UnidentifiedImageError, ValueError, SyntaxError) as error:
-        reason = getattr(error, "strerror", None) or "is not an image that can be decoded"
-        raise ImageReadError(f"{path}: {reason}") from error
+        raise ImageReadError(f"{path}: has too many pixels to be read ({error})", TOO_LARGE) from error
+    except (OSError, ValueError, SyntaxError) as error:
+        if kind not in _BY_OPENCV:
+            reason = getattr(error, "strerror", None) or unreadable_reason(kind)
+            raise ImageReadError(f"{path}: {reason}") from error
+        width, height, turned, is_odd = 0, 0, False, True  # such as TIFF files of 12 bits
     if is_odd:
         _check_size((height, width), str(path))
         height, width = read_image(path).shape[:2]
         return height, width
-    turned = exif.get(_ORIENTATION_TAG) in QUARTER_TURNS
     return (width, height) if turned else (height, width)
+
+
+def _orientation(image: Image.Image) -> int:
+    """Of an image that Pillow has opened but not turned."""
+    if image.format == "TIFF":  # of which it turns the size itself
+        return 1
+    if image.format == "AVIF":  # which has it outside of EXIF, where Pillow puts it
+        return int(image.getexif().get(ORIENTATION_TAG, 1))
+    exif = Image.Exif()
+    exif.load(image.info.get("exif", b""))
+    return int(exif.get(ORIENTATION_TAG, 1))
+
+
+def _is_preview(image: Image.Image) -> bool:
+    tags: Mapping[int, Any] = getattr(image, "tag_v2", {})
+    return bool(tags.get(NEW_SUBFILE_TYPE, 0) & 1)
 
 
 def write_image(path: Path, image: UInt8) -> None:
@@ -280,33 +293,40 @@ def encode_image(image: UInt8, suffix: str) -> bytes:
     return encoded.tobytes()
 
 
-def _check_header(data: bytes, name: str) -> None:
-    """ImageReadError for files that OpenCV should not be given."""
+def _undecodable(name: str, kind: str) -> ImageReadError:
+    """What to raise of a file that no decoder takes, by what its first bytes say."""
+    what = UNREAD if missing_extra(kind) else DAMAGED if kind in READ_KINDS else NO_IMAGE
+    return ImageReadError(f"{name}: {unreadable_reason(kind)}", what)
+
+
+def _check_header(data: bytes, kind: str, name: str) -> None:
+    """ImageReadError for files that no decoder should be given."""
     header = read_jpeg_header(data)
     if header is not None and header.is_truncated(data):
-        raise ImageReadError(f"{name}: the JPEG is cut off before its end")
-    _check_size(header.size_hw if header is not None else _stated_size(data, name), name)
+        raise ImageReadError(f"{name}: the JPEG is cut off before its end", DAMAGED)
+    _check_size(header.size_hw if header is not None else _stated_size(data, kind, name), name)
 
 
 def _check_size(size_hw: tuple[int, int], name: str) -> None:
     height, width = size_hw
     if height * width > MAX_PIXELS:
         raise ImageReadError(
-            f"{name}: claims to be {width} x {height} pixels; more than {MAX_PIXELS // 1_000_000} million are not read"
+            f"{name}: claims to be {width} x {height} pixels; more than {MAX_PIXELS // 1_000_000} million are not read",
+            TOO_LARGE,
         )
 
 
-def _stated_size(data: bytes, name: str) -> tuple[int, int]:
+def _stated_size(data: bytes, kind: str, name: str) -> tuple[int, int]:
     """Height and width that the header of a file other than JPEG states; (0, 0) where only OpenCV may know."""
-    if data.startswith(_PNG_START):
+    if kind == "PNG":
         return int.from_bytes(data[20:24], "big"), int.from_bytes(data[16:20], "big")
+    if kind not in _BY_OPENCV:  # Pillow decodes it and tells
+        return 0, 0
     try:
-        with warnings.catch_warnings():
-            warnings.simplefilter("ignore")  # nothing is decoded here
-            with Image.open(BytesIO(data)) as image:
-                return image.size[1], image.size[0]
+        with open_with_pillow(data) as image:
+            return image.size[1], image.size[0]
     except Image.DecompressionBombError as error:
-        raise ImageReadError(f"{name}: has too many pixels to be read ({error})") from error
+        raise ImageReadError(f"{name}: has too many pixels to be read ({error})", TOO_LARGE) from error
     except (OSError, ValueError, SyntaxError):
         # Pillow does not know every kind that OpenCV does, and is stricter about some
         return 0, 0

@@ -25,8 +25,12 @@ def names(items: list[Item], archive: Path) -> list[str]:
 
 
 @pytest.mark.parametrize("kind", ["zip", "tar", "tar.gz"])
-def test_images_of_an_archive_in_its_order(tmp_path: Path, png: bytes, kind: str) -> None:
-    files = {"b/z.png": png, "a.PNG": png, "notes.txt": b"x", "c.heic": b"x", "._d.png": b"mac", "e.png": b"no image"}
+def test_images_of_an_archive_in_its_order(
+    tmp_path: Path, png: bytes, kind: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("yolo.image_formats.find_spec", lambda name: None)
+    files = {"b/z.png": png, "a.PNG": png, "notes.txt": b"x", "c.SVG": b"x", "._d.png": b"mac", "e.png": b"no image"}
+    files["d.heic"] = b"\0\0\0\x18ftypheic"
     data = zip_of(files) if kind == "zip" else tar_of(files, mode="w:gz" if kind == "tar.gz" else "w")
     path = tmp_path / f"photos [1].{kind}"
     path.write_bytes(data)
@@ -42,7 +46,10 @@ def test_images_of_an_archive_in_its_order(tmp_path: Path, png: bytes, kind: str
     assert isinstance(third, ImageFile)
     with pytest.raises(DataError, match=r"e\.png: is not an image"):
         third.read()
-    assert source.notes() == ["1 file was not read: 1 .heic; convert them to JPEG or PNG"]
+    assert source.notes() == [
+        "2 files were not read: 1 .heic, 1 .svg; HEIC and AVIF need pip install 'gridyolo[heif]'; "
+        "convert the others to JPEG or PNG"
+    ]
     assert sorted(one.name for one in tmp_path.iterdir()) == [path.name, "x.png"]
 
 

@@ -18,6 +18,8 @@ from yolo.media.streams import Stream
 from yolo.media.video_read import FrameChoice
 from yolo.media.video_write import VideoWriter
 
+HEIC = b"\0\0\0\x18ftypheic"
+
 
 def grey(level: int, height: int = 16, width: int = 24) -> np.ndarray:
     return np.full((height, width, 3), level, np.uint8)
@@ -88,14 +90,21 @@ def test_a_bad_video_of_a_folder_does_not_stop_the_others(tmp_path: Path) -> Non
         ("none.jpg", "no such file"),
         ("*.jpg", "no image or video matches"),
         ("notes.csv", "files of type .csv"),
-        ("photo.heic", "files of type .heic"),
+        ("photo.cr2", "files of type .cr2"),
+        ("photo.heic", "HEIC image, which needs pip install"),
+        ("letter", "files of type .none. cannot be read"),
         ("names.txt", "names no file"),
         ("empty", "holds no image"),
     ],
 )
-def test_bad_sources_fail_at_once_and_say_what_is_accepted(tmp_path: Path, name: str, message: str) -> None:
+def test_bad_sources_fail_at_once_and_say_what_is_accepted(
+    tmp_path: Path, name: str, message: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
     (tmp_path / "notes.csv").write_text("x")
-    (tmp_path / "photo.heic").write_bytes(b"x")
+    (tmp_path / "letter").write_text("x")
+    (tmp_path / "photo.cr2").write_bytes(b"II*\0")
+    (tmp_path / "photo.heic").write_bytes(HEIC)
+    monkeypatch.setattr("yolo.image_formats.find_spec", lambda name: None)
     (tmp_path / "names.txt").write_text("# nothing yet\n")
     (tmp_path / "empty").mkdir()
     with pytest.raises(DataError, match=message) as caught:
@@ -226,14 +235,19 @@ def test_a_name_that_is_not_utf8_is_read_and_printable(tmp_path: Path) -> None:
         assert frame.source == str(tmp_path / "caf?.png")
 
 
-def test_images_that_are_not_read_are_counted(tmp_path: Path) -> None:
-    for name in ("a.heic", "b.HEIC", "c.avif", "notes.txt", "._d.gif"):
-        (tmp_path / name).write_bytes(b"x")
+def test_images_that_are_not_read_are_counted(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("yolo.image_formats.find_spec", lambda name: None)
+    for name in ("a.heic", "b.HEIC", "c.svg", "notes.txt", "._d.gif", "._e.svg"):
+        (tmp_path / name).write_bytes(HEIC)
+    os.mkfifo(tmp_path / "pipe.png")
+    (tmp_path / "lost.jpg").symlink_to(tmp_path / "nowhere")
+    (tmp_path / "folder.jpg").mkdir()
     write_image(tmp_path / "e.png", grey(1))
     for source in (str(tmp_path), str(tmp_path / "*")):
         found = open_source(source)
         assert len(list(found)) == 1
-        assert found.notes()[0].startswith("3 files were not read: 2 .heic, 1 .avif")
+        assert found.notes()[0].startswith("3 files were not read: 2 .heic, 1 .svg; HEIC and AVIF need pip install")
+        assert found.notes()[1] == "2 names of images are no files: pipes, broken links or the like"
     (tmp_path / "e.png").unlink()
     with pytest.raises(DataError, match=r"3 files were not read: 2 \.heic"):
         open_source(tmp_path)

@@ -100,7 +100,8 @@ def predict_command(words: Sequence[str]) -> int:
     say(console, *summary.notes)
     if summary.skipped:
         failed = counted(len(summary.skipped), "image or video", "images or videos")
-        say(console, f"could not be read and skipped: {failed}")
+        kinds = ", ".join(f"{count} {kind}" for kind, count in summary.skipped_kinds.most_common())
+        say(console, f"could not be read and skipped: {failed}: {kinds}")
     say(console, f"results: {summary.folder}", *(f"  {line}" for line in summary.written))
     if summary.interrupted:
         say(console, f"stopped by {summary.interrupted}: the source was not read to its end")

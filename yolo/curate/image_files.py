@@ -10,7 +10,6 @@ import os
 import re
 import shutil
 import unicodedata
-import warnings
 from collections import Counter
 from collections.abc import Mapping
 from dataclasses import fields
@@ -25,7 +24,8 @@ from yolo.curate.images import is_deep_png
 from yolo.data.read import Split
 from yolo.errors import DataError, printable
 from yolo.formats.paths import is_image_name
-from yolo.images import IMAGE_SUFFIXES, read_image, write_image
+from yolo.image_formats import IMAGE_SUFFIXES, open_with_pillow
+from yolo.images import read_image, write_image
 from yolo.structures import AnnotatedImage, GroundTruth
 
 ImageMode = Literal["copy", "link", "none"]
@@ -112,13 +112,11 @@ def _inspect(path: Path) -> tuple[str, bool]:
     That is an upright 8-bit JPEG or PNG, RGB or grey, or no image at all.
     """
     try:
-        with warnings.catch_warnings():
-            warnings.simplefilter("ignore")  # odd EXIF blocks; they are not kept
-            with Image.open(path) as image:
-                upright = image.getexif().get(ExifTags.Base.Orientation, 1) == 1
-                plain = image.format in ("JPEG", "PNG") and image.mode in ("RGB", "L") and upright
-                with path.open("rb") as file:
-                    return image.format or "", plain and not is_deep_png(file.read(64))
+        with open_with_pillow(path) as image:
+            upright = image.getexif().get(ExifTags.Base.Orientation, 1) == 1
+            plain = image.format in ("JPEG", "PNG") and image.mode in ("RGB", "L") and upright
+            with path.open("rb") as file:
+                return image.format or "", plain and not is_deep_png(file.read(64))
     except (OSError, UnidentifiedImageError, ValueError, SyntaxError, Image.DecompressionBombError):
         return "", True
 

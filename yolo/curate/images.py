@@ -14,7 +14,6 @@ import os
 import re
 import signal
 import tempfile
-import warnings
 from collections import deque
 from collections.abc import Callable, Iterator, Sequence
 from concurrent.futures import ProcessPoolExecutor
@@ -31,7 +30,9 @@ from PIL import ExifTags, Image, UnidentifiedImageError
 from yolo.arrays import UInt8
 from yolo.curate.findings import Finding, FindingImage
 from yolo.errors import DataError, ImageReadError
-from yolo.images import MAX_PIXELS, QUARTER_TURNS, decode_image
+from yolo.image_formats import open_with_pillow
+from yolo.image_headers import QUARTER_TURNS
+from yolo.images import MAX_PIXELS, decode_image
 from yolo.process import available_cores
 
 THUMBNAIL_SIDE = 16
@@ -142,14 +143,12 @@ def inspect_image(path: str) -> ImageFacts:
 
 def _read_header(data: bytes, suffix: str) -> tuple[tuple[int, int], int, Notes]:
     """Width and height as stored, EXIF orientation, and what is odd about the kind of image."""
-    with warnings.catch_warnings():
-        warnings.simplefilter("ignore")  # odd EXIF blocks, and the size, which has a limit of its own
-        with Image.open(io.BytesIO(data)) as image:
-            # without this Pillow decodes all of a PNG to look behind its pixels for more
-            has_exif = image.format != "PNG" or "exif" in image.info
-            orientation = image.getexif().get(ExifTags.Base.Orientation, _UPRIGHT) if has_exif else _UPRIGHT
-            notes = _oddities(image, suffix, deep=is_deep_png(data))
-            return image.size, orientation if orientation in _TURNS else _UPRIGHT, notes
+    with open_with_pillow(data) as image:
+        # without this Pillow decodes all of a PNG to look behind its pixels for more
+        has_exif = image.format != "PNG" or "exif" in image.info
+        orientation = image.getexif().get(ExifTags.Base.Orientation, _UPRIGHT) if has_exif else _UPRIGHT
+        notes = _oddities(image, suffix, deep=is_deep_png(data))
+        return image.size, orientation if orientation in _TURNS else _UPRIGHT, notes
 
 
 def is_deep_png(data: bytes) -> bool:

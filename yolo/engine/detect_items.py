@@ -128,4 +128,4 @@ def _read(file: ImageFile) -> Frame | Unreadable:
     try:
         return file.read()
     except DataError as error:
-        return Unreadable(file.source, str(error))
+        return Unreadable.of(file.source, error)

@@ -98,13 +98,13 @@ def _each_of(sources: Iterable[ImageInput], color: ColorOrder) -> Generator[Item
                 with _naming(place):
                     item = load_image(source, color=color)
             except ImageReadError as error:
-                item = Unreadable(f"image {place}", str(error))
+                item = Unreadable.of(f"image {place}", error)
             yield item
             continue
         try:
             yield from _opened(source)
         except DataError as error:
-            yield Unreadable(str(source), str(error))
+            yield Unreadable.of(str(source), error)
 
 
 def load_image(image: ImageInput, *, color: ColorOrder = "rgb") -> Frame:

@@ -44,6 +44,7 @@ class PredictionSummary:
     num_images: int = 0  # images or frames seen
     num_detections: int = 0  # on all of them
     skipped: dict[str, str] = field(default_factory=dict)  # unreadable images, by source with the reason
+    skipped_kinds: Counter[str] = field(default_factory=Counter)  # how many of them there are of each kind
     seconds: Counter[str] = field(default_factory=Counter)  # spent in all, by stage
     notes: list[str] = field(default_factory=list)  # what the source left out, lost or cut short
     written: list[str] = field(default_factory=list)  # what is in the folder beside pictures, a line each
@@ -157,6 +158,7 @@ class _Outputs:
     def add(self, outcome: Result | Unreadable, picture: Picture | None) -> None:
         if isinstance(outcome, Unreadable):
             self.summary.skipped[outcome.source] = outcome.reason
+            self.summary.skipped_kinds[outcome.kind] += 1
             self.files.add_unreadable(outcome.source, outcome.reason)
         else:
             self.summary.num_images += 1

@@ -28,7 +28,8 @@ from yolo.files import expand_home
 from yolo.formats.coco_results import result_records
 from yolo.formats.csv import DETECTION_COLUMNS
 from yolo.formats.detections_json import numbered_frame
-from yolo.images import IMAGE_SUFFIXES, write_image
+from yolo.image_formats import WRITTEN_SUFFIXES
+from yolo.images import write_image
 from yolo.media.crops import touched_pixels
 from yolo.structures import Detections
 
@@ -172,9 +173,9 @@ def save_crops(result: Result, parts: Sequence[NDArray[np.uint8]], folder: str |
 def save_picture(picture: NDArray[np.uint8], path: str | Path) -> Path:
     """See `Result.save`."""
     path = expand_home(path)
-    if path.suffix.lower() not in IMAGE_SUFFIXES:
+    if path.suffix.lower() not in WRITTEN_SUFFIXES:
         raise SaveError(
-            f"{printable(path)}: pictures are saved as {', '.join(sorted(IMAGE_SUFFIXES))}; end the name with one"
+            f"{printable(path)}: pictures are saved as {', '.join(sorted(WRITTEN_SUFFIXES))}; end the name with one"
         )
     write_image(path, picture)
     return path

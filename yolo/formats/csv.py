@@ -21,7 +21,7 @@ from yolo.formats.issues import LineFault, ReadReport
 from yolo.formats.objects import RawObject, RawSource, object_columns, sizes_array
 from yolo.formats.paths import LARGEST_FRACTION, ImageSizes, image_folder, is_file, is_image_name, path_id, read_text
 from yolo.formats.values import is_set, number, number_text, shortest_float32, side
-from yolo.images import IMAGE_SUFFIXES
+from yolo.image_formats import ORDERED_SUFFIXES
 from yolo.structures import AnnotatedImage, Detections
 
 # Lower case; the first name that a header has is taken.
@@ -318,7 +318,7 @@ def _object(cells: dict[str, str], line: int, *, normalised: bool) -> CsvObject 
 def _with_suffixes(name: str) -> list[str]:
     """The file names that a name may stand for; Open Images leaves the suffix out."""
     base = name.rpartition("/")[2]
-    return [name] if is_image_name(base) else [name, *(name + suffix for suffix in sorted(IMAGE_SUFFIXES))]
+    return [name] if is_image_name(base) else [name, *(name + suffix for suffix in ORDERED_SUFFIXES)]
 
 
 def _image_file(folder: Path, name: str) -> Path:

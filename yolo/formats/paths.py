@@ -15,7 +15,8 @@ from typing import Any, Literal, TypeGuard
 from yolo.errors import DataError, ImageReadError, printable
 from yolo.files import read_bytes
 from yolo.formats.issues import ReadReport
-from yolo.images import IMAGE_SUFFIXES, read_size
+from yolo.image_formats import IMAGE_SUFFIXES
+from yolo.images import read_size
 
 Format = Literal["voc", "coco", "yolo", "csv"]
 FORMATS: tuple[Format, ...] = ("voc", "coco", "yolo", "csv")

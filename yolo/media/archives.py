@@ -6,14 +6,15 @@ An entry is read when it is its turn, within limits: an archive of a few kilobyt
 from __future__ import annotations
 
 from collections import Counter
-from collections.abc import Collection, Iterator
+from collections.abc import Iterator
 from functools import partial
 from pathlib import Path, PurePosixPath
 
 from yolo.archives import DAMAGE, FILE, Entry, open_entries
 from yolo.errors import DataError, printable
-from yolo.images import MAX_IMAGE_BYTES
-from yolo.media.items import ImageFile, Item, Reading, Unreadable, left_out
+from yolo.image_formats import FIRST_BYTES, IMAGE_SUFFIXES, UNREAD_SUFFIXES, image_kind, missing_extra, not_read
+from yolo.images import MAX_IMAGE_BYTES, TOO_LARGE
+from yolo.media.items import ImageFile, Item, Reading, Unreadable
 
 ARCHIVE_SUFFIXES = (".zip", ".tar", ".tar.gz", ".tgz")
 # Photographs do not shrink in an archive; drawings in BMP files may, a hundredfold.
@@ -29,16 +30,12 @@ def is_archive(path: Path) -> bool:
     return path.name.lower().endswith(ARCHIVE_SUFFIXES)
 
 
-def read_archive(
-    path: Path, suffixes: Collection[str], other_suffixes: Collection[str], reading: Reading
-) -> Iterator[Item]:
+def read_archive(path: Path, reading: Reading) -> Iterator[Item]:
     """Images of an archive in its order, named `ARCHIVE/ENTRY`, whatever the entries are called.
 
     Args:
         path: of the archive.
-        suffixes: of the files that are read.
-        other_suffixes: of the files that are noted as images that are not.
-        reading: gets the notes.
+        reading: gets the notes, also of pictures of kinds that are not read.
 
     Raises:
         DataError: it has no image, or none before what is damaged. What fails later is the last item, `Unreadable`.
@@ -58,23 +55,36 @@ def read_archive(
                 suffix = PurePosixPath(name).suffix.lower()
                 if entry.kind != FILE or PurePosixPath(name).name.startswith("."):
                     continue
-                left[suffix] += suffix in other_suffixes
-                if suffix in suffixes:
+                left[suffix] += suffix in UNREAD_SUFFIXES
+                if suffix not in IMAGE_SUFFIXES:
+                    continue
+                item = _read_entry(entry, f"{archive}/{name}")
+                if _lacks_extra(item):
+                    left[suffix] += 1
+                else:
                     found += 1
-                    yield _read_entry(entry, f"{archive}/{name}")
+                    yield item
     except (*DAMAGE, OSError) as error:
         failure = f"{archive}: is damaged or cut off ({error}), after {found} images"
-    reading.notes += left_out(left)
+    reading.notes += not_read(left)
     if not found:
-        raise DataError(failure or f"{archive}: holds no image")
+        raise DataError("; ".join([failure or f"{archive}: holds no image", *not_read(left)]))
     if failure:  # what came before it is kept
         yield Unreadable(archive, failure)
+
+
+def _lacks_extra(item: Item) -> bool:
+    """Whether an image needs an extra that is not installed."""
+    data = item.load() if isinstance(item, ImageFile) and item.load is not None else b""
+    return missing_extra(image_kind(data[:FIRST_BYTES])) != ""
 
 
 def _read_entry(entry: Entry, name: str) -> Item:
     """An entry with its bytes: archives are read in order, images by several threads."""
     if entry.num_bytes > MAX_IMAGE_BYTES:
-        return Unreadable(name, f"{name}: has {entry.num_bytes:,} bytes; more than {MAX_IMAGE_BYTES:,} are not read")
+        return Unreadable(
+            name, f"{name}: has {entry.num_bytes:,} bytes; more than {MAX_IMAGE_BYTES:,} are not read", TOO_LARGE
+        )
     try:
         opened = entry.open()
         if opened is None:

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 from pathlib import Path
 from threading import Event
@@ -57,6 +57,12 @@ class Unreadable:
 
     source: str
     reason: str
+    kind: str = "that could not be opened"  # what is wrong in the words of a count; see `ImageReadError.kind`
+
+    @classmethod
+    def of(cls, source: str, error: Exception) -> Unreadable:
+        """What an error says of a source."""
+        return cls(source, str(error), error.kind) if isinstance(error, ImageReadError) else cls(source, str(error))
 
 
 Item = Frame | ImageFile | Unreadable
@@ -97,16 +103,3 @@ def video_items(path: Path, name: str, reading: Reading) -> Iterator[Item]:
         if not has_frames:
             raise DataError(message) from error
         reading.notes.append(message)  # the frames that could be read are good
-
-
-def left_out(suffixes: Mapping[str, int]) -> list[str]:
-    """Messages about images of kinds that are not read, by suffix; nothing where there are none.
-
-    >>> left_out({".heic": 10, ".avif": 2})
-    ['12 files were not read: 10 .heic, 2 .avif; convert them to JPEG or PNG']
-    """
-    counted = sorted(((count, suffix) for suffix, count in suffixes.items() if count), reverse=True)
-    if not counted:
-        return []
-    total, kinds = sum(suffixes.values()), ", ".join(f"{count} {suffix}" for count, suffix in counted)
-    return [f"{total} {'file was' if total == 1 else 'files were'} not read: {kinds}; convert them to JPEG or PNG"]

@@ -23,30 +23,33 @@ from yolo.errors import DataError, ImageReadError, printable
 from yolo.files import expand_home, read_bytes
 from yolo.formats.paths import find_files, is_file, is_folder, named_file, read_utf8
 from yolo.http import is_web_address, shown_address
-from yolo.images import IMAGE_SUFFIXES, MAX_IMAGE_BYTES
+from yolo.image_formats import (
+    FIRST_BYTES,
+    IMAGE_SUFFIXES,
+    READ_KINDS,
+    UNREAD_SUFFIXES,
+    image_kind,
+    lacks_extra,
+    not_read,
+    unreadable_reason,
+)
+from yolo.images import MAX_IMAGE_BYTES, UNREAD
 from yolo.media.archives import ARCHIVE_SUFFIXES, is_archive, read_archive
 from yolo.media.fetch import fetch_image, open_remote
-from yolo.media.items import ImageFile, Item, Reading, SourceOptions, Unreadable, left_out, video_items
+from yolo.media.items import ImageFile, Item, Reading, SourceOptions, Unreadable, video_items
 from yolo.media.screen import require_screen, screen
 from yolo.media.streams import STREAM_SCHEMES, Stream, camera, network_stream, read_live
 from yolo.media.video_read import VIDEO_SUFFIXES
 
-# more names of formats that OpenCV always decodes
-_IMAGES = IMAGE_SUFFIXES | {".jfif", ".jpe", ".ppm", ".pgm"}
-# images all the same: left out of a folder, but not in silence
-_OTHER_IMAGES = frozenset(
-    {".heic", ".heif", ".avif", ".jxl", ".jp2", ".j2k", ".gif", ".svg", ".psd", ".tga", ".exr", ".hdr", ".ico"}
-    | {".dng", ".cr2", ".cr3", ".nef", ".arw", ".raf", ".orf", ".rw2"}
-)
 _LIST = ".txt"
 STANDARD_INPUT = "-"
 _COMMENT = b"#"
-_FIRST_BYTES, _CHUNK = 16, 1 << 16
+_LEAST_BYTES, _CHUNK = 16, 1 << 16
 
 _ACCEPTED = (
-    f"accepted are images ({', '.join(sorted(_IMAGES))}), videos ({', '.join(sorted(VIDEO_SUFFIXES))}), folders of "
-    f"images, globs in quotes, lists of paths ({_LIST}), archives ({', '.join(ARCHIVE_SUFFIXES)}), - for standard "
-    "input, http and rtsp addresses, camera:0 and screen:1"
+    "accepted are images (JPEG, PNG, BMP, WebP, TIFF, GIF, HEIC, AVIF and others), videos "
+    f"({', '.join(sorted(VIDEO_SUFFIXES))}), folders of images, globs in quotes, lists of paths ({_LIST}), archives "
+    f"({', '.join(ARCHIVE_SUFFIXES)}), - for standard input, http and rtsp addresses, camera:0 and screen:1"
 )
 
 # A part of a source: called when it is its turn. Streams come last, all at once, as they have no end.
@@ -161,11 +164,11 @@ def _part(word: str, reading: Reading, *, several: bool) -> tuple[Part, int | No
             if not entries:
                 raise DataError(f"source {printable(path)}: the list names no file; write one path in each line")
             return partial(_read_list, path, entries, reading), _total([Path(entry) for entry in entries])
-        if not _is_readable(path):
-            message = f"{printable(path)}: files of type {path.suffix or '(none)'} cannot be read"
+        if (reason := _unfit(path)) is not None:
+            message = f"{printable(path)}: {reason}"
             if not several:
                 raise DataError(f"source {message}; {_ACCEPTED}")
-            return lambda: iter([Unreadable(printable(path), message)]), 0
+            return lambda: iter([Unreadable(printable(path), message, UNREAD)]), 0
         return partial(_read_file, path, reading), _total([path])
     if (live := _live_part(word, reading)) is not None:
         return live, None
@@ -190,9 +193,21 @@ def _live_part(word: str, reading: Reading) -> Part | None:
 
 
 def _files_part(found: Sequence[Path], message: str, reading: Reading) -> tuple[Part, int | None]:
-    """The files of a folder or a glob that can be read; images of other kinds are noted."""
-    files = [path for path in found if _is_accepted(path) and is_file(path)]  # opening a pipe would wait for ever
-    notes = left_out(Counter(path.suffix.lower() for path in found if path.suffix.lower() in _OTHER_IMAGES))
+    """The files of a folder or a glob that can be read; pictures of other kinds and what is no file are noted."""
+    files, no_files, left = [], 0, Counter[str]()
+    for path in found:
+        suffix = path.suffix.lower()
+        if suffix in UNREAD_SUFFIXES or lacks_extra(path):
+            left[suffix] += 1
+        elif _is_accepted(path):
+            if is_file(path):
+                files.append(path)
+            else:  # opening a pipe would wait for ever
+                no_files += not is_folder(path)
+    notes = not_read(left)
+    if no_files:
+        what = "name of an image is no file" if no_files == 1 else "names of images are no files"
+        notes.append(f"{no_files} {what}: pipes, broken links or the like")
     if not files:
         raise DataError("; ".join([message, *notes, _ACCEPTED]))
     reading.notes += notes
@@ -215,28 +230,28 @@ def _glob(path: Path) -> list[Path]:
 
 
 def _is_accepted(path: Path) -> bool:
-    return path.suffix.lower() in _IMAGES | VIDEO_SUFFIXES
+    return path.suffix.lower() in IMAGE_SUFFIXES | VIDEO_SUFFIXES
 
 
-def _is_readable(path: Path) -> bool:
-    """Whether a file that was named itself can be read: by its suffix or, where that says nothing, its first bytes."""
-    if is_archive(path):
-        return True
-    if _is_accepted(path) or path.suffix.lower() in _OTHER_IMAGES:
-        return _is_accepted(path)
+def _unfit(path: Path) -> str | None:
+    """Why a file that was named itself cannot be read, by its suffix or, where that says nothing, its first bytes."""
+    suffix = path.suffix.lower()
+    if is_archive(path) or (_is_accepted(path) and not lacks_extra(path)):
+        return None
     with path.open("rb") as file:
-        return is_image(file.read(_FIRST_BYTES))
+        first = file.read(FIRST_BYTES)
+    if suffix in UNREAD_SUFFIXES or not is_image(first):
+        return f"files of type {path.suffix or '(none)'} cannot be read"
+    return unreadable_reason(image_kind(first)) if lacks_extra(path) else None
 
 
 def is_image(data: bytes) -> bool:
-    r"""Whether the first bytes of a file are those of a JPEG, PNG, BMP, TIFF or WebP.
+    r"""Whether the first bytes of a file are those of an image that can be read.
 
     >>> is_image(b"\xff\xd8\xff\xe0"), is_image(b"photos/a.jpg"), is_image(b"BMW.jpg")
     (True, False, False)
     """
-    starts = (b"\xff\xd8\xff", b"\x89PNG\r\n\x1a\n", b"II*\0", b"MM\0*")
-    is_bmp = data.startswith(b"BM") and data[6:10] == bytes(4)
-    return data.startswith(starts) or is_bmp or re.match(rb"RIFF....WEBP", data, re.DOTALL) is not None
+    return image_kind(data) in READ_KINDS
 
 
 def _total(files: Sequence[Path]) -> int | None:
@@ -249,14 +264,19 @@ def _read_files(files: Sequence[Path], reading: Reading) -> Iterator[Item]:
         try:
             yield from _read_file(path, reading)
         except DataError as error:
-            yield Unreadable(printable(path), str(error))
+            yield Unreadable(printable(path), str(error), _kind_of(path))
+
+
+def _kind_of(path: Path) -> str:
+    """What cannot be read, in the words of a count."""
+    return "damaged videos" if path.suffix.lower() in VIDEO_SUFFIXES else "damaged archives"
 
 
 def _read_file(path: Path, reading: Reading) -> Iterator[Item]:
     """What is in a file that exists."""
     name = printable(path)
     if is_archive(path):
-        yield from read_archive(path, _IMAGES, _OTHER_IMAGES, reading)
+        yield from read_archive(path, reading)
     elif path.suffix.lower() in VIDEO_SUFFIXES:
         yield from video_items(path, name, reading)
     else:
@@ -287,19 +307,19 @@ def _read_listed(folder: Path, entry: str, listed_in: str, reading: Reading) -> 
     try:
         if not is_file(path):
             yield Unreadable(name, f"{name}: there is no such file; it is listed in {listed_in}")
-        elif not _is_readable(path):
-            yield Unreadable(name, f"{name}: is not an image or a video; it is listed in {listed_in}")
+        elif (reason := _unfit(path)) is not None:
+            yield Unreadable(name, f"{name}: {reason}; it is listed in {listed_in}", UNREAD)
         else:
             yield from _read_file(path, reading)
     except (DataError, OSError) as error:
-        yield Unreadable(name, str(error))
+        yield Unreadable(name, str(error), _kind_of(path))
 
 
 def _read_standard_input(reading: Reading) -> Iterator[Item]:
     """An image, or a list of paths that is read line by line: the program that writes it may still be at work."""
     stream: IO[bytes] = sys.stdin.buffer
     first = b""
-    while len(first) < _FIRST_BYTES and (b"\n" not in first or not first[:1].isascii()):
+    while len(first) < _LEAST_BYTES and (b"\n" not in first or not first[:1].isascii()):
         if not (more := _read_some(stream)):
             break
         first += more
