@@ -1,46 +1,47 @@
-"""From words on the command line to a checked configuration.
+"""From the words of a command line, and files of options, to a checked configuration.
 
-`--max-minutes 5`, `--max_minutes=5` and `max_minutes=5` mean the same; so do the names that users of other
-packages know (`imgsz`, `batch`, `conf`, ...). Values may come from a YAML file (`--config`),
-later options win. Front-page help shows the top-level options, `--help-all` every dotted key.
+Any spelling of an option is understood (`words`), words without one (`positional`), and the names that users of other
+packages know (`config.options.ALIASES`, `config.foreign_options`). Values may come from a YAML file (`config_file`);
+the command line wins.
 
 Commands that have commands of their own, such as `gridyolo data check`, choose among them by `run_action`.
 """
 
 from __future__ import annotations
 
-import argparse
 import difflib
-import re
-from collections.abc import Callable, Collection, Mapping, Sequence
-from dataclasses import asdict, is_dataclass
-from importlib import resources
-from itertools import zip_longest
+import sys
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import asdict, dataclass, field
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated, Any, TypeVar, get_origin, get_type_hints
+from typing import TYPE_CHECKING, Any, TypeVar
 
 import yaml
-from jsonargparse import ArgumentParser
 
+from yolo.cli.config_file import looks_like_options, read_options
+from yolo.cli.positional import assign
+from yolo.cli.words import HELP_WORDS, SEVERAL, Known, Line, Written, read_line
+from yolo.config.foreign_options import OPTIONS, UnsupportedError, is_foreign_switch, meaning_of
+from yolo.config.from_python import make_config
+from yolo.config.from_text import typed_value
 from yolo.config.options import ALIASES, nearest_option, option_types
-from yolo.errors import ConfigError
+from yolo.errors import ConfigError, printable, shown
+from yolo.files import expand_home
 
 if TYPE_CHECKING:
     from _typeshed import DataclassInstance
 
 
 Config = TypeVar("Config", bound="DataclassInstance")
+# Options that follow from those that are given.
+Defaults = Mapping[str, Any] | Callable[[Mapping[str, Any]], Mapping[str, Any]]
 
-_KEY_VALUE = re.compile(r"[A-Za-z_][\w.-]*=.*", re.DOTALL)
 # What commands work on: required, and different from run to run.
-_INPUTS = ("data", "weights", "source", "ground_truth", "detections", "a", "b")
-# May have several values: what a shell makes of a pattern.
-_SEVERAL = "source"
-_NO_VALUE = frozenset({"--help", "--help_all", "--print_config"})
+_INPUTS = ("data", "weights", "source", "ground_truth", "detections", "a", "b", "output", "dataset")
 
 
 def parse(
-    command: str, config_class: type[Config], words: Sequence[str], *, defaults: Mapping[str, Any] | None = None
+    command: str, config_class: type[Config], words: Sequence[str], *, defaults: Defaults | None = None
 ) -> Config:
     """Make the configuration of a command.
 
@@ -48,218 +49,202 @@ def parse(
         command: its name, for help and messages.
         config_class: what to make.
         words: the command line after the command.
-        defaults: by dotted key, in place of those of `config_class`.
+        defaults: by dotted key, in place of those of `config_class`; or what makes them of the options that are given.
 
     Raises:
         ConfigError: an unknown option, a value of the wrong kind, or a combination that makes no sense.
-        SystemExit: after --help, --help-all or --print_config.
+        SystemExit: after --help, --help-all or --print-config.
     """
-    words, several = _several_values(normalise(words, flags=flags_of(config_class)))
-    parser = _build_parser(command, config_class, show_all="--help_all" in words)
-    parser.set_defaults(dict(defaults or {}))
-    if "--help_all" in words or "--help" in words or "-h" in words:
-        print(_with_dashes(parser.format_help()))
+    reading = _Reading(command, config_class)
+    line = reading.read(words)
+    if line.help:
+        from yolo.cli.help import help_of
+
+        print(help_of(command, config_class, show_all=line.help == "all"))
         raise SystemExit(0)
-    try:
-        values = parser.parse_args([word for word in words if word != "--print_config"])
-        made = parser.instantiate(values)
-    except (argparse.ArgumentError, argparse.ArgumentTypeError, TypeError, ValueError) as error:
-        raise ConfigError(_explain(command, str(error), parser)) from error
-    arguments = {key: value for key, value in vars(made).items() if key not in ("config", "print_config")} | several
-    if "--print_config" in words:
-        _print_config(config_class, arguments)
+    for note in reading.notes:
+        print(f"note: {note}", file=sys.stderr)
+    values = reading.values
+    further = defaults(values) if callable(defaults) else defaults or {}
+    if line.print_config:
+        _print_config(config_class, values, further)
         raise SystemExit(0)
-    return config_class(**arguments)
-
-
-def _print_config(config_class: type[Any], arguments: Mapping[str, Any]) -> None:
-    """Print a configuration as YAML. What it is to work on need not be known yet: a file of options has many uses."""
-    unknown = {name for name in _INPUTS if arguments.get(name) == ""}
-    checked = config_class(**{**arguments, **dict.fromkeys(unknown, "-")})
-    print(yaml.safe_dump(asdict(checked) | dict.fromkeys(unknown, ""), sort_keys=False), end="")
-
-
-def flags_of(config_class: type[Any]) -> frozenset[str]:
-    """The dotted keys of the options that are true or false, and so may stand without a value."""
-    return frozenset(name for name, kind in option_types(config_class).items() if kind is bool)
+    return make_config(config_class, values, defaults=further)
 
 
 def given_options(command: str, config_class: type[Any], words: Sequence[str]) -> frozenset[str]:
-    """Dotted names of the options that a command line and its --config file set, with whatever values.
-
-    `words` have been parsed without an error before.
-    """
-    parser = _build_parser(command, config_class, show_all=False)
-    values = parser.parse_args(normalise(words, flags=flags_of(config_class)), defaults=False)
-    return frozenset(values.keys()) - {"config"}
+    """Dotted names of the options that a command line and its --config file set, with whatever values."""
+    reading = _Reading(command, config_class)
+    reading.read(words)
+    return frozenset(reading.values)
 
 
-def _files_first(words: Sequence[str]) -> list[str]:
-    """Normalised words with every --config in front: the command line wins over files, wherever it names them."""
-    files: list[str] = []
-    others: list[str] = []
-    following = iter(words)
-    for word in following:
-        if word == "--config":
-            files += [word, *([value] if (value := next(following, None)) is not None else [])]
-        else:
-            (files if word.startswith("--config=") else others).append(word)
-    return files + others
+def _print_config(config_class: type[Any], values: Mapping[str, Any], defaults: Mapping[str, Any]) -> None:
+    """Print a configuration as YAML. What it is to work on need not be known yet: a file of options has many uses."""
+    kinds = option_types(config_class)
+    unknown = {name: "-" for name in _INPUTS if name in kinds and not {**defaults, **values}.get(name)}
+    # what has a default of its own is no input that is missing
+    unknown = {name: word for name, word in unknown.items() if not _default_of(config_class, name)}
+    suffixes = {"DarknetImportConfig": ".safetensors", "DarknetExportConfig": ".weights"}
+    if "output" in unknown:
+        unknown["output"] += suffixes.get(config_class.__name__, "")
+    checked = make_config(config_class, {**values, **unknown}, defaults=defaults)
+    print(yaml.safe_dump(_plain(asdict(checked)) | dict.fromkeys(unknown, ""), sort_keys=False), end="")
 
 
-def value_of(name: str, words: Sequence[str], *, flags: Collection[str] = ()) -> Any:
-    """Value of a top-level option as given on a command line or in its --config file; None where it is not.
-
-    >>> value_of("cfg", ["data=d", "--cfg", "yolov1"])
-    'yolov1'
-    """
-    found = None
-    words = normalise(words, flags=flags)
-    for place, word in enumerate(words):
-        key, equals, value = word.partition("=")
-        value = value if equals else "".join(words[place + 1 : place + 2])
-        if key == "--config":
-            found = _from_yaml(Path(value), name, found)
-        elif key == f"--{name}":
-            found = value
-    return found
+def _default_of(config_class: type[Any], name: str) -> Any:
+    return config_class.__dataclass_fields__[name].default
 
 
-def normalise(words: Sequence[str], *, flags: Collection[str] = ()) -> list[str]:
-    """Rewrite every spelling of an option as `--name_with_underscores`, values untouched, and put --config in front.
-
-    >>> normalise(["batch=8", "--max-minutes", "5", "--name", "a=b", "--no-save-images", "--video"], flags=["video"])
-    ['--batch_size=8', '--max_minutes', '5', '--name', 'a=b', '--save_images=false', '--video=true']
-    """
-    result: list[str] = []
-    is_value = is_source = False
-    for word, following in zip_longest(words, words[1:], fillvalue=""):
-        if is_value:
-            result.append(_recipe(word) if result[-1] == "--config" else word)
-            is_value = False
-            continue
-        if _KEY_VALUE.fullmatch(word) and not (is_source and Path(word).exists()):  # a file may be called a=b.jpg
-            word = "--" + word
-        if word.startswith("--"):
-            name, equals, value = word[2:].partition("=")
-            name = name.replace("-", "_")
-            if name.startswith("no_") and not equals:
-                name, equals, value = name.removeprefix("no_"), "=", "false"
-            name = ALIASES.get(name, name)
-            if name in flags and not equals and following.lower() not in ("true", "false"):
-                equals, value = "=", "true"
-            word = f"--{name}{equals}{_recipe(value) if equals and name == 'config' else value}"
-            is_value = not equals and word not in _NO_VALUE
-            is_source = name == _SEVERAL
-        result.append(word)
-    return _files_first(result)
+def _plain(value: Any) -> Any:
+    """A value without tuples, which are not YAML's."""
+    if isinstance(value, dict):
+        return {key: _plain(item) for key, item in value.items()}
+    return [_plain(item) for item in value] if isinstance(value, tuple | list) else value
 
 
-def _several_values(words: Sequence[str]) -> tuple[list[str], dict[str, Any]]:
-    """Normalised words in which --source has one value, and its value or values as they stand.
+@dataclass
+class _Reading:
+    """A command line while it is read: values of options by dotted key, with the types that they have."""
 
-    The parser would take a name that begins with - for an option, and one such as [1] for YAML.
+    command: str
+    config_class: type[Any]
+    values: dict[str, Any] = field(default_factory=dict)
+    notes: list[str] = field(default_factory=list)
 
-    >>> _several_values(["--source", "-a.jpg", "b.jpg", "--device=cpu"])
-    (['--source=-a.jpg', '--device=cpu'], {'source': ('-a.jpg', 'b.jpg')})
-    """
-    result: list[str] = []
-    values: list[str] | None = None
-    is_following = is_first = False
-    for word in words:
-        key, equals, value = word.partition("=")
-        if is_first or (is_following and not word.startswith("--") and word != "-h"):
-            (values := values or []).append(word)
-            is_first = False
-        elif key == f"--{_SEVERAL}":
-            values, is_following, is_first = [value] if equals else [], True, not equals
-        else:
-            result.append(word)
-            is_following = False
-    if not values:
-        return list(words), {}
-    return [f"--{_SEVERAL}={values[0]}", *result], {_SEVERAL: values[0] if len(values) == 1 else tuple(values)}
+    def __post_init__(self) -> None:
+        self.kinds = option_types(self.config_class)
+        self.known = Known(
+            command=f"gridyolo {self.command}",
+            options=frozenset(self.kinds),
+            flags=frozenset(name for name, kind in self.kinds.items() if kind is bool),
+            is_foreign=lambda name: name in OPTIONS or name == "model",
+            is_switch=self._is_switch,
+        )
+        self.added: list[str] = []  # formats, to those of --save
+
+    def _is_switch(self, name: str) -> bool:
+        """Whether it may stand without a value, as others write it."""
+        is_ours = name in self.kinds or ALIASES.get(name) in self.kinds
+        return is_foreign_switch(name) and (name == "cache" or not is_ours)
+
+    def read(self, words: Sequence[str]) -> Line:
+        line = read_line(words, self.known)
+        if line.help:
+            return line
+        for option in line.options:
+            if _is_file(option):
+                self._file(option.value)
+        in_files = frozenset(self.values)
+        settled = [self._settled(option) for option in line.options if not _is_file(option)]
+        given = {name for name, _, _ in settled}
+        standing = assign(line.positional, self.command, self.config_class, given=given, in_files=in_files)
+        settled.extend(map(self._settled, standing))
+        for name, value, spelled in settled:
+            if name == "save" and isinstance(value, str) and value.startswith("+"):
+                self.added.append(value[1:])
+            elif name and name != SEVERAL:
+                self._set(name, value, spelled)
+        self._set_sources([str(value) for name, value, _ in settled if name == SEVERAL])
+        if self.added:
+            self.values["save"] = ",".join([self.values.get("save") or "json", *self.added])
+        self._check_data()
+        return line
+
+    def _set_sources(self, sources: Sequence[str]) -> None:
+        """Take the sources as they stand: a file may be called [1].jpg, null or -.jpg."""
+        if not sources:
+            return
+        if "" in sources:
+            raise ConfigError(f"{self.known.command}: --{SEVERAL} is empty; name an image, a folder or a video")
+        expanded = [str(expand_home(source)) if source.startswith("~/") else source for source in sources]
+        self.values[SEVERAL] = expanded[0] if len(expanded) == 1 else tuple(expanded)
+
+    def _settled(self, option: Written) -> tuple[str, Any, str]:
+        """Dotted key, value and spelling of an option; "" as the key where there is nothing to do."""
+        name, value, written = option
+        found = self._find(name, value, written)
+        if found is None:
+            raise ConfigError(self._unknown(name, written))
+        return found
+
+    def _find(self, name: str, value: Any, written: str) -> tuple[str, Any, str] | None:
+        """As `_settled`, with "" as the key where there is nothing to do; None if there is no such option."""
+        meaning = meaning_of(name, value, self.kinds, written=written)
+        if meaning is not None:
+            if meaning.note:
+                self.notes.append(f"{written}: {meaning.note}")
+            return meaning.name, meaning.value, written
+        if name in self.kinds or name == "config":
+            return name, value, written
+        target = ALIASES.get(name, "")
+        if target in self.kinds:
+            return target, value, written
+        section, _, leaf = name.rpartition(".")
+        if section:  # augment: {fliplr: 0.5}
+            found = self._find(leaf, value, written) if leaf not in self.kinds else None
+            return found if found and found[0].startswith(f"{section}.") else None
+        return None
+
+    def _set(self, name: str, value: Any, written: str) -> None:
+        if value == "" and self.kinds[name] is not str:
+            raise ConfigError(f"{self.known.command}: {written} is empty; give it a value, or leave it out")
+        self.values[name] = typed_value(name, value, self.kinds[name], written=f"{self.known.command}: {written}")
+
+    def _file(self, name: str) -> None:
+        """Take the options of a file; what is other packages' and has no meaning here is named in one note."""
+        if not name:
+            raise ConfigError(f"{self.known.command}: --config is empty; name a YAML file or a recipe")
+        unused: list[str] = []
+        label = printable(name)
+        given: dict[str, str] = {}
+        for key, value in read_options(name, self.kinds):
+            written = f"{label}: {printable(key)}"
+            try:
+                found = self._find(key, value, written)
+            except UnsupportedError:
+                unused.append(f"{key} {shown(value)}")
+                continue
+            if found is None:
+                raise ConfigError(f"{label}: {self._unknown(key, key).partition(': ')[2]}")
+            option, setting, _ = found
+            if not option:
+                continue
+            if option in given:
+                raise ConfigError(f"{label}: {printable(key)} and {given[option]} are the same option; keep one")
+            given[option] = printable(key)
+            if option == "save" and isinstance(setting, str) and setting.startswith("+"):
+                self.added.append(setting[1:])
+                continue
+            self.values[option] = typed_value(option, setting, self.kinds[option], written=written)
+        if unused:
+            self.notes.append(f"{label}: not used, because gridyolo has no such options: {', '.join(unused)}")
+
+    def _unknown(self, name: str, written: str) -> str:
+        spelled = shown(written)[1:-1]
+        target = ALIASES.get(name)
+        if target or (name in OPTIONS):
+            return f"{self.known.command}: has no option {spelled} (see {self.known.command} --help)"
+        near = nearest_option(name, sorted(self.kinds))
+        dashes = "--" if written.startswith("-") else ""
+        hint = f"; did you mean {dashes or '--'}{near.replace('_', '-')}?" if near else ""
+        return f"{self.known.command}: unknown option {spelled}{hint} (see {self.known.command} --help-all)"
+
+    def _check_data(self) -> None:
+        """ConfigError where the data are a file of options."""
+        data = self.values.get("data")
+        if not isinstance(data, str) or not data:
+            return
+        try:
+            is_options = looks_like_options(expand_home(data), self.kinds)
+        except (OSError, ValueError):
+            return  # reading it will say what is wrong
+        if is_options:
+            raise ConfigError(f"{printable(data)}: is a file of options, not a dataset; give it as --config")
 
 
-def _recipe(value: str) -> str:
-    """Path of a shipped recipe where `value` is the name of one and no file; ConfigError where it is neither."""
-    if Path(value).exists() and not Path(value).is_dir():
-        return value
-    folder = resources.files("yolo") / "recipes"
-    names = sorted(entry.name.removesuffix(".yaml") for entry in folder.iterdir() if entry.name.endswith(".yaml"))
-    if value not in names:
-        raise ConfigError(f"--config {value}: there is no such file or recipe; recipes are {', '.join(names)}")
-    return str(folder / f"{value}.yaml")
-
-
-def _from_yaml(path: Path, name: str, otherwise: Any) -> Any:
-    """Value of a key in a YAML file; `otherwise` where it has none. What is wrong with the file, parsing will say."""
-    try:
-        values = yaml.safe_load(path.read_text(encoding="utf-8"))
-    except (OSError, ValueError, yaml.YAMLError):
-        return otherwise
-    return values.get(name, otherwise) if isinstance(values, dict) else otherwise
-
-
-def _build_parser(command: str, config_class: type[Any], *, show_all: bool) -> ArgumentParser:
-    summary = (config_class.__doc__ or "").splitlines()[0]
-    types = get_type_hints(config_class, include_extras=True)
-    has_sections = any(map(is_dataclass, types.values()))
-    more = " --help-all shows the options of all sections." if has_sections and not show_all else ""
-    parser = ArgumentParser(
-        prog=f"gridyolo {command}",
-        usage=f"gridyolo {command} [options]",
-        description=f"{summary} Options can also be written key=value.{more}",
-        exit_on_error=False,
-        allow_abbrev=False,
-        formatter_class=argparse.HelpFormatter,
-    )
-    parser.add_argument(
-        "--config", action="config", help="YAML file with any of these options; those on the command line win."
-    )
-    parser.add_class_arguments(config_class)
-    for group in parser._action_groups:
-        group.title = {"options": "general", summary.removesuffix("."): "options"}.get(group.title or "", group.title)
-    for action in parser._actions:
-        is_section = action.default == argparse.SUPPRESS and action.dest not in ("help", "print_config")
-        if is_section or ("." in action.dest and not show_all):
-            action.help = argparse.SUPPRESS
-        elif action.dest == "print_config":
-            action.help = "Print the configuration as YAML and exit."
-        elif action.dest not in ("help", "config"):
-            action.help = _help_of(action, types.get(action.dest))
-        if action.dest == "augment.pipeline":
-            action.help, action.metavar = _help_of(action, None), "FILE"
-    return parser
-
-
-def _help_of(action: argparse.Action, kind: Any) -> str:
-    """The help of an option, from its type where several commands have it, and its default."""
-    text = kind.__metadata__[0] if get_origin(kind) is Annotated else str(action.help)
-    if action.default in (None, "", (), {}):
-        return text
-    default = str(action.default).lower() if isinstance(action.default, bool) else action.default
-    return f"{text} Default: {default}."
-
-
-def _with_dashes(text: str) -> str:
-    """Options as people write them: --max-minutes, not --max_minutes."""
-    text = text.replace("--augment.pipeline", "--augment")  # its alias, see ALIASES
-    return re.sub(r"--[\w.]+", lambda match: match.group().replace("_", "-"), text)
-
-
-def _explain(command: str, message: str, parser: ArgumentParser) -> str:
-    """The library's message, with the nearest option where one was unknown."""
-    unknown = re.search(r"nrecognized arguments:\s*(\S+)|Option '([^']+)' is not accepted", message)
-    if unknown is None:
-        return f"gridyolo {command}: {message}"
-    word = (unknown.group(1) or unknown.group(2)).partition("=")[0]
-    if unknown.group(1) and not word.startswith("-"):
-        return f"gridyolo {command}: {word!r} does not belong to an option (see gridyolo {command} --help)"
-    options = [option[2:] for action in parser._actions for option in action.option_strings if option[:2] == "--"]
-    near = nearest_option(word.lstrip("-"), options)
-    hint = f"; did you mean --{near}?" if near else ""
-    return _with_dashes(f"gridyolo {command}: unknown option {word}{hint} (see gridyolo {command} --help-all)")
+def _is_file(option: Written) -> bool:
+    return ALIASES.get(option.name, option.name) == "config"
 
 
 def run_action(
@@ -270,11 +255,15 @@ def run_action(
     Raises:
         ConfigError: there is no such action; the nearest one is suggested.
     """
-    if not words or words[0] in ("--help", "-h", "help"):
+    if words and words[0] in HELP_WORDS:
+        words = [*words[1:], "--help"]
+    if not words or words[0] in HELP_WORDS:
         print(help_text)
         return 0
-    if words[0] not in actions:
-        near = difflib.get_close_matches(words[0], actions, n=1)
+    name = words[0].lower()
+    if name not in actions:
+        near = difflib.get_close_matches(name, actions, n=1)
         hint = f"; did you mean {near[0]}?" if near else ""
-        raise ConfigError(f"{program}: {words[0]!r} is not one of {', '.join(actions)}{hint}")
-    return actions[words[0]](words[1:])
+        raise ConfigError(f"{program}: {shown(words[0])} is not one of {', '.join(actions)}{hint}")
+    rest = ["--help"] if words[1:] == ["help"] and not Path("help").exists() else words[1:]
+    return actions[name](rest)

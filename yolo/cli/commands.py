@@ -3,14 +3,13 @@
 from __future__ import annotations
 
 import json
-import re
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from functools import partial
 from importlib import import_module
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from yolo.cli.arguments import flags_of, given_options, parse, run_action, value_of
+from yolo.cli.arguments import given_options, parse, run_action
 from yolo.config import (
     DarknetExportConfig,
     DarknetImportConfig,
@@ -73,7 +72,7 @@ _DATA_ACTIONS: dict[str, tuple[type[Any], str]] = {
 
 def train_command(words: Sequence[str]) -> int:
     """Train a detector."""
-    config = parse("train", TrainConfig, words, defaults=_start_defaults(words))
+    config = parse("train", TrainConfig, words, defaults=_start_defaults)
     console = stdout()
     from yolo.engine.train import train
 
@@ -153,25 +152,16 @@ def _darknet_export(words: Sequence[str]) -> int:
     return _SUCCESS
 
 
-def _start_defaults(words: Sequence[str]) -> dict[str, Any]:
-    """The options of a training that follow from the weights or the darknet cfg on the command line."""
-    flags = flags_of(TrainConfig)
-    given = {name: value_of(name, words, flags=flags) for name in ("weights", "cfg", "input_size", "epochs")}
-    if not given["weights"] and not given["cfg"]:
+def _start_defaults(given: Mapping[str, Any]) -> Mapping[str, Any]:
+    """The options of a training that follow from the weights or the darknet cfg among those that are given."""
+    weights, cfg = given.get("weights"), given.get("cfg")
+    if not weights and not cfg:
         return {}
     from yolo.engine.start_options import RANDOM, start_defaults
 
-    return start_defaults(
-        weights=str(given["weights"] or RANDOM),
-        cfg=str(given["cfg"] or ""),
-        input_size=_positive(given["input_size"]),
-        epochs=_positive(given["epochs"]),
-    )
-
-
-def _positive(value: Any) -> int | None:
-    """A number of a command line or a YAML file; None for anything else, which parsing will refuse."""
-    return int(value) if re.fullmatch("[1-9][0-9]*", str(value)) else None
+    # what is not positive will be refused
+    lengths = {name: value for name in ("input_size", "epochs") if (value := given.get(name)) and value > 0}
+    return start_defaults(weights=weights or RANDOM, cfg=cfg or "", **lengths)
 
 
 def data_command(words: Sequence[str]) -> int:

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import math
 from collections.abc import Sequence
-from dataclasses import fields
 from typing import TYPE_CHECKING
 
 from yolo.cli.arguments import parse
@@ -61,7 +60,7 @@ def report_command(words: Sequence[str]) -> int:
 
 def compare_command(words: Sequence[str]) -> int:
     """Say what differs between two detectors."""
-    config = parse("compare", CompareConfig, _with_names(words))
+    config = parse("compare", CompareConfig, words)
     console = stdout()
     from yolo.engine.evaluate_files import compare_files
 
@@ -91,16 +90,3 @@ def print_comparison(comparison: Comparison, console: Console) -> None:
 
 def _number(value: float, sign: str = "") -> str:
     return "-" if math.isnan(value) else f"{value:{sign}.3f}"
-
-
-def _with_names(words: Sequence[str]) -> list[str]:
-    """The words of `compare A B` with A and B as options."""
-    options = {field.name for field in fields(CompareConfig)}
-
-    def is_option(word: str) -> bool:
-        name, equals, _ = word.partition("=")
-        return word.startswith("-") or (bool(equals) and name in options)
-
-    count = next((place for place, word in enumerate(words[:2]) if is_option(word)), len(words[:2]))
-    named = [word for name, value in zip(("--a", "--b"), words[:count], strict=False) for word in (name, value)]
-    return [*named, *words[count:]]

@@ -9,6 +9,8 @@ import sys
 from collections.abc import Callable, Sequence
 
 from yolo._version import __version__
+from yolo.cli.command_words import command_words
+from yolo.cli.words import HELP_WORDS
 from yolo.errors import GridYoloError
 
 INTERRUPTED = 130
@@ -16,23 +18,31 @@ INTERRUPTED = 130
 _HELP = f"""\
 gridyolo {__version__}: object detection with a YOLOv1-style grid
 
-  gridyolo train    --data DATA                      train a detector on your labelled images
-  gridyolo val      --weights W --data DATA          measure a trained detector and explain the result on one page
-  gridyolo report   --ground-truth GT --detections DT
-                                                     the same for the detections of any detector
-  gridyolo compare  A B                              compare two runs or two files of detections
-  gridyolo predict  --weights W --source SOURCE      draw boxes on images or video and write JSON
-  gridyolo info     --weights W                      print the metadata of a weights file
-  gridyolo data     check|stats|preview|convert|split|synth|download
-                                                     check, describe, convert and make datasets
-  gridyolo darknet  show|import|export               show and convert darknet's cfg and weights files
-  gridyolo demo                                      train, validate and predict on images that it makes itself
+  gridyolo train DATA                train a detector on your labelled images
+  gridyolo val WEIGHTS DATA          measure a trained detector and explain the
+                                     result on one page
+  gridyolo predict WEIGHTS SOURCE... draw boxes on images or video, write JSON
+  gridyolo report GROUND_TRUTH DETECTIONS
+                                     measure the detections of any detector
+  gridyolo compare A B               compare two runs or files of detections
+  gridyolo info WEIGHTS              print the metadata of a weights file
+  gridyolo data check|stats|preview|convert|split|synth|download
+                                     check, describe, convert, make datasets
+  gridyolo darknet show|import|export
+                                     show and convert darknet's files
+  gridyolo demo                      train, validate and predict on images
+                                     that it makes itself
 
-W is a trained detector (*.safetensors) or a darknet weights file (*.weights).
-GT is a COCO json or a folder of VOC xml or YOLO txt, DT a COCO results json or a folder of comp4 or YOLO txt.
+WEIGHTS is a trained detector (*.safetensors), the folder of its run, or a
+darknet weights file (*.weights).
 DATA is a dataset YAML or a folder in Pascal VOC, COCO, YOLO or CSV layout.
-SOURCE is an image, a folder, a glob in quotes or a video.
-`gridyolo COMMAND --help` shows the options of a command."""
+SOURCE is an image, a folder, a glob, a video, an address or a camera.
+GROUND_TRUTH is a COCO json, a CSV file, a folder of VOC xml or YOLO txt, or a
+dataset YAML; DETECTIONS a COCO results json, a run folder of predict, or a
+folder of comp4 or YOLO txt.
+
+`gridyolo help COMMAND` shows the options of a command. Options are written
+--max-minutes 10 or max_minutes=10, before or after other words."""
 
 
 def run(words: Sequence[str]) -> int:
@@ -58,10 +68,13 @@ def run(words: Sequence[str]) -> int:
 
 
 def _run(words: Sequence[str]) -> int:
-    if not words or words[0] in ("--help", "-h", "help"):
+    words = command_words(words)
+    if words and words[0] in HELP_WORDS:
+        words = command_words([*words[1:], "--help"])
+    if not words or words[0] in HELP_WORDS:
         print(_HELP)
         return 0
-    if words[0] in ("--version", "version"):
+    if words[0] in ("--version", "version", "-V"):
         print(f"gridyolo {__version__}")
         return 0
     # commands are imported here: help needs none of what they import

@@ -61,9 +61,9 @@ class ReportConfig:
 
     Attributes:
         ground_truth: A COCO json, a CSV file of boxes, a folder of Pascal VOC xml or YOLO txt files, or a dataset YAML.
-            It is measured as it is: no box is fixed.
+            It is measured as it is: no box is fixed. Required.
         detections: The detections.json or the run folder of predict, a COCO results json, or a folder of
-            comp4_det_test_CLASS.txt files or of YOLO txt files with scores.
+            comp4_det_test_CLASS.txt files or of YOLO txt files with scores. Required.
         plus_one: Pascal VOC's protocol: compute widths as xmax - xmin + 1, as its devkit does; --no-plus-one computes
             xmax - xmin, as some programs do.
         bootstrap: Number of resamples behind the intervals; by default chosen by the number of images and objects, and
@@ -102,8 +102,8 @@ class CompareConfig:
     """Compare two detectors on the same images: gridyolo compare A B.
 
     Attributes:
-        a: A run folder of val, report or train, or a file or folder of detections.
-        b: The same for the second detector; differences are B minus A.
+        a: A run folder of val, report or train, or a file or folder of detections. Required.
+        b: The same for the second detector; differences are B minus A. Required.
         ground_truth: As for `gridyolo report`; by default the ground truth that the run folders were measured on.
         bootstrap: Number of resamples behind the intervals and p-values; by default chosen by the number of images and
             objects.
@@ -134,7 +134,7 @@ class InfoConfig:
     """Print the metadata of a weights file as JSON.
 
     Attributes:
-        weights: A trained detector, such as runs/train/weights/best.safetensors.
+        weights: A trained detector: the folder of its run, such as runs/train, or a *.safetensors file. Required.
     """
 
     weights: str = ""
@@ -152,7 +152,7 @@ class DarknetImportConfig:
     """Convert a darknet weights file to a *.safetensors detector.
 
     Attributes:
-        weights: The darknet weights file.
+        weights: The darknet weights file. Required.
         output: The file to write; by default beside the weights, with the suffix .safetensors.
     """
 
@@ -171,9 +171,11 @@ class DarknetExportConfig:
     """Write a detector with a darknet network as weights, cfg and names files for darknet.
 
     Attributes:
-        weights: A *.safetensors file that was written by `darknet import`, or trained with --cfg.
+        weights: A *.safetensors file that was written by `darknet import`, or the run of a training with --cfg.
+            Required.
         output: The weights file to write, with its cfg and names beside it; by default beside the input.
-        upto: Write only the layers before this one, as a start for other networks (darknet's `partial`).
+        upto: Write only the layers before this one, as a start for other networks (darknet's `partial`); by default
+            all are written.
         seen: Number of images seen that the file states; by default the true number, and 0 with --upto.
     """
 
@@ -193,8 +195,9 @@ class DarknetShowConfig:
     """Show the layers of a darknet network, and whether a weights file fits it.
 
     Attributes:
-        cfg: A cfg file, or the name of a shipped network.
-        weights: A darknet weights file to compare with the cfg.
+        cfg: A cfg file, the name of a shipped network, or a detector that was trained with --cfg. By default the
+            one that belongs to the weights.
+        weights: A darknet weights file to compare with the cfg; by default only the cfg is shown.
     """
 
     cfg: str = ""

@@ -16,7 +16,8 @@ class DataCheckConfig:
 
     Attributes:
         split: The part to check; by default all.
-        fix_into: New folder for a repaired copy: images upright, unreadable images left out, boxes fixed.
+        fix_into: New folder for a repaired copy: images upright, unreadable images left out, boxes fixed. By
+            default none is made.
         format: Format of the repaired copy; by default that of the dataset.
         near_duplicates: How many of the 64 bits of two image fingerprints may differ in near duplicates; -1 turns the
             search off.
@@ -74,11 +75,11 @@ class DataConvertConfig:
     """Write a dataset in another format; the original is not changed.
 
     Attributes:
-        output: New folder for the result.
+        output: New folder for the result. Required.
         format: Format to write: voc, coco, yolo or csv.
         split: The part to write; by default all.
         images: Copy the image files (copy), link them symbolically (link), or write annotations only (none).
-        classes: Keep only these classes, separated by commas, in this order.
+        classes: Keep only these classes, separated by commas, in this order; by default all.
     """
 
     data: options.Data = ""
@@ -99,14 +100,14 @@ class DataSplitConfig:
     """Divide a dataset into train, val and test by lists of images; no file is moved.
 
     Attributes:
-        output: New folder for the lists and their dataset.yaml.
+        output: New folder for the lists and their dataset.yaml. Required.
         val: Share of the images for validation.
         test: Share of the images for the test.
         by: Draw images at random (random), with equal shares of each class (stratified), or whole groups (group).
         group: What the images of a group have in common: their folder, the prefix of their name (all but the number at
             its end), or what a regex finds.
-        pattern: For --group regex: a regular expression that is searched in the path below the dataset. Its first
-            capturing group, or all of the match, names the group of images.
+        pattern: For --group regex, where it is required: a regular expression that is searched in the path below the
+            dataset. Its first capturing group, or all of the match, names the group of images.
         seed: Seed of the draw; the same seed gives the same lists.
     """
 
@@ -137,7 +138,7 @@ class DataSynthConfig:
     """Draw a synthetic dataset with exact boxes; the same seed gives the same files.
 
     Attributes:
-        output: New folder for the dataset.
+        output: New folder for the dataset. Required.
         train: Number of training images.
         val: Number of validation images.
         test: Number of test images.
@@ -171,6 +172,7 @@ class DataDownloadConfig:
 
     Attributes:
         dataset: voc2007, voc2012, voc (both), coco2017, coco2017-val, or another name in the manifest.
+            Required.
         output: Folder to unpack into; archives are kept in its subfolder `downloads` while they are needed.
         manifest: YAML file of addresses, sizes and SHA-256 checksums; by default the one that is shipped.
         keep_archives: Keep the downloaded archives after unpacking.

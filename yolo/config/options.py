@@ -15,25 +15,40 @@ from yolo.errors import ConfigError
 if TYPE_CHECKING:
     from _typeshed import DataclassInstance
 
-# What users of other packages call an option.
+# Other names of an option, of ours and of other packages, that mean just the same; `foreign_options` has those that
+# mean something a little different. The first of an option is shown in its help.
 ALIASES = {
     "imgsz": "input_size",
+    "img": "input_size",
+    "img_size": "input_size",
     "batch": "batch_size",
     "conf": "score_threshold",
+    "conf_thres": "score_threshold",
+    "score_thr": "score_threshold",
+    "thresh": "score_threshold",
     "iou": "iou_threshold",
+    "iou_thres": "iou_threshold",
     "max_det": "max_detections",
     "project": "runs",
     "lr0": "optimizer.lr",
+    "learning_rate": "optimizer.lr",
     "weight_decay": "optimizer.weight_decay",
     "momentum": "optimizer.momentum",
     "augment": "augment.pipeline",
+    "line_thickness": "line_width",
+    "num_epochs": "epochs",
+    "num_workers": "workers",
+    "data_path": "data",
+    "hyp": "config",
 }
+# The least likeness, by `difflib`, of words that may have been mistyped: bacth and batch, but not half and help.
+_NEAR = 0.66
 SMALLEST_TILE = 32
 # Without a common strip nothing says which halves belong together; with more, the work grows and nothing is gained.
 LEAST_OVERLAP, DEFAULT_OVERLAP, MOST_OVERLAP = 0.05, 0.2, 0.75
 DatasetFormat = Literal["voc", "coco", "yolo", "csv"]
 
-Data = Annotated[str, "The dataset: a YAML file, or a folder in Pascal VOC, COCO, YOLO or CSV layout."]
+Data = Annotated[str, "The dataset: a YAML file, or a folder in Pascal VOC, COCO, YOLO or CSV layout. Required."]
 BoxPolicy = Annotated[
     Literal["fix", "drop", "strict"], "Faulty boxes are fixed where possible (fix), dropped, or end the run (strict)."
 ]
@@ -41,7 +56,11 @@ Resize = Annotated[Literal["letterbox", "stretch", "stretch_corners"], "How imag
 Device = Annotated[str, "The device to compute on: auto, cpu, cuda, cuda:1 or mps."]
 Precision = Annotated[Literal["32", "bf16", "fp16"], "Floating-point format of the network; fp16 needs CUDA."]
 Workers = Annotated[int | None, "Number of processes that load images; by default chosen from the CPU and the device."]
-Weights = Annotated[str, "A trained detector, such as runs/train/weights/best.safetensors, or a darknet weights file."]
+Weights = Annotated[
+    str,
+    "A trained detector: the folder of its run, such as runs/train, a *.safetensors file, or a darknet weights file. "
+    "Required.",
+]
 DarknetCfg = Annotated[
     str, "For a darknet weights file: its cfg, or the name of a shipped network; by default found by the file's name."
 ]
@@ -61,11 +80,11 @@ Protocol = Annotated[
 ]
 TruthSplit = Annotated[str, "The part to use, if the ground truth is a dataset."]
 ImageFolder = Annotated[str, "Folder of the images, for the pictures; by default where the ground truth says."]
-ClassNames = Annotated[str, "Text file with one class name per line, if the ground truth has no names."]
+ClassNames = Annotated[str, "Text file with one class name per line; by default the names in the ground truth."]
 Tile = Annotated[
     int | None,
     "Cut larger images into square tiles of this many pixels and detect on each of them, and on the whole image: for "
-    "objects that are small in large images.",
+    "objects that are small in large images. By default images are not cut.",
 ]
 Overlap = Annotated[
     float | None,
@@ -112,7 +131,11 @@ def nearest_option(word: str, names: Sequence[str]) -> str | None:
     """
     leaves = {name.rpartition(".")[2]: name for name in names}
     aliases = [alias for alias, name in ALIASES.items() if name in names]
-    near = difflib.get_close_matches(word, [*names, *leaves, *aliases], n=1, cutoff=0.5)
+    known = [*names, *leaves, *aliases]
+    near = difflib.get_close_matches(word, known, n=1, cutoff=_NEAR)
+    if not near:  # one may be the beginning of the other: epoch_count, epochs
+        near = [name for name in known if len(name) > 3 and word.startswith(name.removesuffix("s"))][:1]
+        near = near or [name for name in known if len(word) > 3 and name.startswith(word)][:1]
     return leaves.get(near[0], near[0]) if near else None
 
 

@@ -133,7 +133,7 @@ class AugmentConfig:
         blur: Probability of a slight blur.
         jpeg_noise: Probability of strong JPEG compression artefacts.
         pipeline: A file of your own steps, applied last: an albumentations pipeline that albumentations.save wrote,
-            YAML or JSON.
+            YAML or JSON. By default there are none.
     """
 
     style: Literal["modern", "darknet"] = "modern"
@@ -181,8 +181,8 @@ class RateConfig:
     Attributes:
         policy: cosine (with warm-up, fits epochs and minutes alike), or one of darknet's: constant, step, steps, exp,
             poly, sigmoid, random. Those count updates.
-        steps: For steps: updates at which the rate is multiplied.
-        scales: For steps: the factor applied at each of them.
+        steps: For steps: updates at which the rate is multiplied; by default none.
+        scales: For steps: the factor applied at each of them; by default none.
         step: For step: number of updates between changes; for sigmoid: its middle.
         scale: For step: the factor of each change.
         gamma: For exp: its base; for sigmoid: its slope.
@@ -215,7 +215,8 @@ class OptimizerConfig:
         name: adamw or sgd.
         lr: Peak learning rate.
         lr_factors: Factors of the learning rate by part of the network, named as in --freeze, such as
-            '{"backbone": 0.1}'; where several name a layer, the last counts.
+            '{"backbone": 0.1}'; where several name a layer, the last counts. By default all have the same
+            rate.
         final_lr: For the policy cosine: learning rate at the end, as a share of the peak.
         warmup: For the policy cosine: share of the training over which the rate rises from 0 (at most 500 steps).
         momentum: Momentum of SGD.

@@ -22,10 +22,10 @@ class PredictConfig:
     Attributes:
         source: An image, a folder, a glob pattern in quotes, a list (.txt, one path per line), an archive, a video, an
             http or rtsp address, a camera (0 or camera:0), the screen (screen or screen:2), or - for an image or a
-            list of paths on standard input. Several may follow one another.
-        limit: Stop after this many images or frames.
-        start: Start each video at this time, in seconds.
-        end: Stop each video at this time, in seconds.
+            list of paths on standard input. Several may follow one another. Required.
+        limit: Stop after this many images or frames; by default after all.
+        start: Start each video at this time, in seconds; by default at its beginning.
+        end: Stop each video at this time, in seconds; by default at its end.
         every: Use every n-th frame of a video; 2.5s uses one frame every 2.5 seconds.
         timeout: Seconds without an answer after which a stream or an address counts as lost.
         reconnects: How many times in a row to try to reach a lost stream again, with growing pauses.

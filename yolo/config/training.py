@@ -38,8 +38,10 @@ class TrainConfig:
             schedule continues.
         input_size: Side of the network's input in pixels.
         epochs: Number of passes over the training images; by default 100, or unlimited with --max-minutes.
-        max_minutes: Time budget in minutes; the learning rate schedule ends with it.
-        max_batches: Number of updates, in place of epochs; this is how darknet measures the length of a training.
+        max_minutes: Time budget in minutes, or 90s, 1h30m; the learning rate schedule ends with it. By default there
+            is none.
+        max_batches: Number of updates, in place of epochs; this is how darknet measures the length of a training. By
+            default epochs count.
         batch_size: Images per step.
         subdivisions: Number of parts in which a step's images pass through the network, to save memory.
         sampling: Visit every image once per epoch (epoch), or draw each image anew as darknet does (replacement).
@@ -55,7 +57,7 @@ class TrainConfig:
         mlflow: Log to MLflow: to MLFLOW_TRACKING_URI, or else into the run folder; needs the extra mlflow.
         resume: Run folder of a training to continue. A new length (--epochs, --max-minutes or --max-batches) replaces
             the former one, also of a finished run; beside it only optimizer.lr and the data, device, workers and cache
-            options can be given.
+            options can be given. By default a new run starts.
         model: The network.
         loss: The loss.
         augment: The augmentation.
