@@ -4,6 +4,7 @@ from typing import Any
 
 import numpy as np
 import pytest
+import torch
 
 from yolo.config import OptimizerConfig, PredictConfig, RateConfig, TrainConfig
 from yolo.config.from_python import make_config
@@ -75,7 +76,13 @@ def test_values_get_the_type_of_their_option() -> None:
         ({"report": 1}, "report must be True or False, got 1"),
         ({"name": 3}, "name must be a string, got 3"),
         ({"precision": "64"}, "precision must be one of 'auto', '32', 'bf16', 'fp16', got '64'"),
-        ({"precision": 32}, "precision must be one of 'auto', '32', 'bf16', 'fp16', got 32"),
+        ({"precision": 64}, "precision must be one of 'auto', '32', 'bf16', 'fp16', got 64"),
+        ({"precision": True}, "precision must be one of 'auto', '32', 'bf16', 'fp16', got True"),
+        ({"device": True}, "device must be a string, got True"),
+        ({"data": ["a", "b"]}, "data must be a string, got ['a', 'b']"),
+        ({"data": np.zeros((50, 50))}, "data must be a string, got array("),
+        ({"optimizer": np.zeros((50, 50))}, "optimizer is a section: give its options as a dict, not array("),
+        ({"data": ""}, "data is required"),
         ({"optimizer.rate.steps": [1.5]}, "optimizer.rate.steps must be a list, each item an integer, got [1.5]"),
         ({"optimizer.rate.steps": 3}, "optimizer.rate.steps must be a list, each item an integer, got 3"),
         ({"batch_size": 0}, "batch_size must be at least 1, got 0"),
@@ -86,6 +93,21 @@ def test_bad_options_say_what_is_wrong(options: dict[str, Any], message: str) ->
     with pytest.raises(ConfigError) as caught:
         made(**options)
     assert str(caught.value).startswith(message)
+    assert "\n" not in str(caught.value)
+    assert len(str(caught.value)) < 150
+
+
+def test_what_python_calls_a_device_or_a_precision() -> None:
+    given = [made(device=device).device for device in ("cpu", 1, np.int64(2), torch.device("cuda", 3))]
+    assert given == ["cpu", "1", "2", "cuda:3"]
+    assert made(precision=32).precision == "32"
+
+
+def test_messages_name_arguments_in_place_of_options_of_the_command() -> None:
+    with pytest.raises(ConfigError, match=r"^overlap is about tiles: add tile$"):
+        make_config(PredictConfig, {"weights": "w", "source": "s", "overlap": 0.2})
+    with pytest.raises(ConfigError, match=r"^min_recall chooses .*: add score_threshold='auto'$"):
+        make_config(PredictConfig, {"weights": "w", "source": "s", "min_recall": 0.2})
 
 
 def test_numbers_to_choose_from_are_of_their_own_type() -> None:

@@ -16,10 +16,10 @@ from PIL import Image
 
 import yolo
 from yolo import Detector
-from yolo.config import ValConfig
+from yolo.config import PredictConfig, ValConfig
 from yolo.config.predict import DetectConfig
 from yolo.engine.detection_settings import choose_settings, chosen_labels
-from yolo.engine.detector import DetectOptions, find_weights
+from yolo.engine.detector import DetectOptions, detector_of, find_weights
 from yolo.engine.detector_file import DetectorMetadata, load_detector, save_detector
 from yolo.engine.result import Result
 from yolo.engine.train import TrainingRun
@@ -272,7 +272,9 @@ def test_only_some_classes(weights: Path, shapes: Path) -> None:
     [
         ("redd", "class 'redd' is unknown: did you mean red[?] the detector's classes are red, blue"),
         (2, "class 2 is unknown: the detector's"),
+        ("RED", "class 'RED' is unknown: did you mean red[?]"),
         ([-1], "class -1"),
+        (np.int64(7), "class .*7.* is unknown: the detector's"),
         ([True], "class True"),
         ([0.5], r"class 0\.5"),
     ],
@@ -290,6 +292,8 @@ def test_classes_that_there_are_not(wanted: Any, message: str) -> None:
         ({"iou_threshold": "high"}, "must be a number"),
         ({"max_detections": 0}, "at least 1"),
         ({"color": "hsv"}, "'rgb', 'bgr'"),
+        ({"overlap": 0.2}, "^overlap is about tiles: add tile$"),
+        ({"score_threshold": "nowhere/metrics.json"}, "^score_threshold='nowhere/metrics.json': is neither a number"),
     ],
 )
 def test_options_that_make_no_sense(weights: Path, options: Any, message: str) -> None:
@@ -366,6 +370,33 @@ def test_bad_weights_files(weights: Path, trained: TrainingRun, tmp_path: Path) 
         Detector(tmp_path / "none.safetensors")
     with pytest.raises(WeightsError, match="training state"):
         Detector(trained.folder / "weights" / "last.ckpt")
+
+
+@pytest.mark.parametrize(
+    ("arguments", "message"),
+    [
+        ({"weights": None}, "^weights must be a string, got None$"),
+        ({"weights": 3}, "^weights must be a string, got 3$"),
+        ({"weights": ""}, "^weights must be a weights file, a run folder or the name of a run, got ''$"),
+        ({"device": "tpu"}, "^device 'tpu' is unknown"),
+        ({"device": None}, "^device must be a string, got None$"),
+        ({"device": 77}, "^device 77: this machine shows .*; use device='cpu'$"),
+        ({"input_size": "640"}, "^input_size must be an integer or None, got '640'$"),
+        ({"input_size": -32}, "^input_size must be at least 1, got -32$"),
+        ({"precision": "16"}, "^precision must be one of '32', 'bf16', 'fp16', got '16'$"),
+        ({"names": "a.txt"}, "^names is for darknet's weights; "),
+    ],
+)
+def test_a_detector_cannot_be_opened_so(weights: Path, arguments: Any, message: str) -> None:
+    with pytest.raises(ConfigError, match=message):
+        Detector(**{"weights": weights} | arguments)
+
+
+def test_commands_name_their_options(weights: Path) -> None:
+    with pytest.raises(ConfigError, match=r"^--names is for darknet's weights"):
+        detector_of(PredictConfig(weights=str(weights), source="s", names="a.txt"))
+    assert detector_of(PredictConfig(weights=str(weights), source="s", device="cpu")).device.type == "cpu"
+    assert Detector(weights, device=torch.device("cpu"), precision=32).device.type == "cpu"  # type: ignore[arg-type]
 
 
 def test_the_settings_where_nobody_gives_any(metadata: DetectorMetadata) -> None:

@@ -1,5 +1,6 @@
 """Every way to give a picture gives the pixels that `read_image` reads from its file."""
 
+import io
 import struct
 from pathlib import Path
 from typing import Any
@@ -20,6 +21,30 @@ def picture(channels: int = 3) -> Any:
     return np.random.default_rng(0).integers(0, 256, (7, 5, channels), dtype=np.uint8)
 
 
+def written_buffer(rgb: Any) -> io.BytesIO:
+    """It stands at its end, as after `image.save(buffer)`."""
+    buffer = io.BytesIO()
+    Image.fromarray(rgb).save(buffer, "PNG")
+    return buffer
+
+
+class OneWay:
+    """As a response of a web server: it can be read once and has no place to go back to."""
+
+    def __init__(self, data: bytes | str) -> None:
+        self._data = data
+
+    def read(self) -> bytes | str:
+        return self._data
+
+
+class Upload:
+    """As a file that an asynchronous web framework hands over."""
+
+    async def read(self) -> bytes:
+        return b""
+
+
 def with_orientation(path: Path, orientation: int) -> Path:
     """A JPEG whose EXIF block says how to turn it."""
     entry = struct.pack(">HHIHH", 0x0112, 3, 1, orientation, 0)
@@ -37,6 +62,9 @@ def with_orientation(path: Path, orientation: int) -> Path:
         lambda path, rgb: path.read_bytes(),
         lambda path, rgb: bytearray(path.read_bytes()),
         lambda path, rgb: memoryview(path.read_bytes()),
+        lambda path, rgb: io.BytesIO(path.read_bytes()),
+        lambda path, rgb: written_buffer(rgb),
+        lambda path, rgb: OneWay(path.read_bytes()),
         lambda path, rgb: Image.open(path),
         lambda path, rgb: Image.fromarray(rgb),
         lambda path, rgb: rgb,
@@ -60,6 +88,23 @@ def test_every_way_gives_the_same_pixels(tmp_path: Path, give: Any) -> None:
     assert np.array_equal(frame.image, read_image(path))
     assert frame.image.dtype == np.uint8
     assert frame.image.flags.c_contiguous
+
+
+def test_an_open_file_names_its_image_and_its_errors(tmp_path: Path) -> None:
+    path = tmp_path / "a.png"
+    write_image(path, picture())
+    with path.open("rb") as file:
+        assert load_image(file).source == str(path)
+        (item,) = open_items(file)
+        assert isinstance(item, Frame)
+        assert item.source == str(path)
+    path.write_bytes(b"no image")
+    with path.open("rb") as file, pytest.raises(ImageReadError, match=r"a\.png: "):
+        load_image(file)
+    with path.open() as text, pytest.raises(TypeError, match='gives str: open it with mode "rb"'):
+        load_image(text)  # type: ignore[arg-type]
+    with pytest.raises(TypeError, match=r"detector\(await file\.read\(\)\)"):
+        load_image(Upload())  # type: ignore[arg-type]
 
 
 def test_bgr_is_for_arrays_and_tensors() -> None:

@@ -7,6 +7,7 @@ from pathlib import Path
 from types import UnionType
 from typing import Any, Union, get_args, get_origin, get_type_hints
 
+import numpy as np
 import pytest
 import torch
 from rich.console import Console
@@ -245,12 +246,37 @@ def test_a_cfg_sets_the_defaults(tmp_path: Path) -> None:
 def test_bad_options_and_data_are_the_errors_of_the_command(tmp_path: Path) -> None:
     with pytest.raises(ConfigError, match=r"unknown option batch; did you mean batch_size\?"):
         yolo.train("d", batch=3)  # type: ignore[call-arg]
-    with pytest.raises(ConfigError, match="--data is required"):
+    with pytest.raises(ConfigError, match=r"^data is required"):
         yolo.train()
     with pytest.raises(DataError, match="nowhere"):
         yolo.train(tmp_path / "nowhere", runs=tmp_path)
     with pytest.raises(ConfigError, match="unknown option splt; did you mean split"):
         yolo.validate("w", "d", splt="test")  # type: ignore[call-arg]
+
+
+@pytest.mark.parametrize(
+    ("options", "message"),
+    [
+        ({"data": 5}, "data must be a string, got 5"),
+        ({"weights": [1, 2]}, r"weights must be a string, got \[1, 2\]"),
+        ({"weights": np.zeros(3)}, "weights must be a string, got array"),
+        ({"optimizer": "SGD"}, "optimizer is a section: give its options as a dict, not 'SGD'"),
+        ({"on_progress": 5}, "on_progress must be a function, got int"),
+        ({"console": "out"}, "console must be a rich.console.Console, got str"),
+    ],
+)
+def test_values_of_the_wrong_type_get_one_line(options: dict[str, Any], message: str) -> None:
+    with pytest.raises(ConfigError, match=rf"^{message}[^\n]*$"):
+        yolo.train(**{"data": "d"} | options)
+
+
+def test_errors_of_the_work_name_arguments_too(tmp_path: Path, shapes: Path) -> None:
+    weights = write_untrained(tmp_path / "w.safetensors")
+    options: dict[str, Any] = {"runs": tmp_path, "device": "cpu"}
+    with pytest.raises(ConfigError, match=r"^names is for darknet's weights"):
+        yolo.predict(weights, shapes.parent / "images" / "val", names="a.txt", **options)
+    with pytest.raises(ConfigError, match=r"^score_threshold='auto': these weights .* gridyolo val --weights"):
+        yolo.predict(weights, shapes.parent / "images" / "val", score_threshold="auto", **options)
 
 
 def test_an_update_that_is_not_finite_has_no_losses(

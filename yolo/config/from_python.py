@@ -13,7 +13,8 @@ from types import NoneType
 from typing import TYPE_CHECKING, Any, Literal, TypeVar, get_args, get_origin, get_type_hints
 
 from yolo.config.options import ALIASES, dotted_options, nearest_option, option_types
-from yolo.errors import ConfigError
+from yolo.config.python_words import python_words
+from yolo.errors import ConfigError, shown
 
 if TYPE_CHECKING:
     from _typeshed import DataclassInstance
@@ -44,13 +45,14 @@ def make_config(
     """
     kinds = option_types(config_class)
     given: dict[str, Any] = {}
-    for name, value in _flatten(options, kinds):
-        if name not in kinds:
-            raise ConfigError(_unknown(name, kinds))
-        if name in given:
-            raise ConfigError(f"{name} is given twice: in its section and by its dotted key")
-        given[name] = _checked(name, value, kinds[name])
-    return _build(config_class, {**(defaults or {}), **given})
+    with python_words():
+        for name, value in _flatten(options, kinds):
+            if name not in kinds:
+                raise ConfigError(_unknown(name, kinds))
+            if name in given:
+                raise ConfigError(f"{name} is given twice: in its section and by its dotted key")
+            given[name] = _checked(name, value, kinds[name])
+        return _build(config_class, {**(defaults or {}), **given})
 
 
 def explicit_options(config_class: type[Any], options: Mapping[str, Any]) -> frozenset[str]:
@@ -74,7 +76,7 @@ def _flatten(options: Mapping[str, Any], kinds: Mapping[str, Any], prefix: str =
         elif is_dataclass(value) and not isinstance(value, type):
             yield from dotted_options(value, f"{name}.").items()
         else:
-            raise ConfigError(f"{name} is a section: give its options as a dict, not {value!r}")
+            raise ConfigError(f"{name} is a section: give its options as a dict, not {_shown(value)}")
 
 
 def _unknown(name: str, kinds: Mapping[str, Any]) -> str:
@@ -100,18 +102,33 @@ def _build(config_class: type[Config], values: Mapping[str, Any], prefix: str = 
 def _checked(name: str, value: Any, kind: Any) -> Any:
     """The value as its option holds it; ConfigError where it is of another type."""
     members = (kind,) if get_origin(kind) in (Literal, tuple, dict) else get_args(kind) or (kind,)
+    if name == "device":
+        value = _device_name(value)
     for member in members:
         converted = _converted(value, member)
         if converted is not None or (value is None and member is NoneType):
             return converted
-    raise ConfigError(f"{name} must be {' or '.join(map(_in_words, members))}, got {value!r}")
+    raise ConfigError(f"{name} must be {' or '.join(map(_in_words, members))}, got {_shown(value)}")
+
+
+def _device_name(value: Any) -> Any:
+    """The name of a torch.device, or of a number, which is that of a GPU; anything else as it is."""
+    is_number = isinstance(value, Integral) and not isinstance(value, bool)
+    # torch is not imported for this: what calls itself so is one
+    return str(value) if is_number or f"{type(value).__module__}.{type(value).__name__}" == "torch.device" else value
+
+
+def _shown(value: Any) -> str:
+    """A value in one line, however large it is."""
+    return " ".join(shown(value).split())
 
 
 def _converted(value: Any, kind: Any) -> Any:
     """The value as that type, which is no union; None where it is of another type."""
     if get_origin(kind) is Literal:
-        # True and 1.0 equal 1, and are other values
-        return next((choice for choice in get_args(kind) if type(choice) is type(value) and choice == value), None)
+        # True and 1.0 equal 1, and are other values; 32 is how one writes the choice "32" in Python
+        written = str(value) if type(value) is int and str(value) in get_args(kind) else value
+        return next((choice for choice in get_args(kind) if type(choice) is type(written) and choice == written), None)
     if get_origin(kind) is tuple:
         items = [_converted(item, get_args(kind)[0]) for item in value] if isinstance(value, list | tuple) else [None]
         return None if None in items else tuple(items)

@@ -150,3 +150,19 @@ class DetectConfig:
         require_within(self, iou_threshold=1)
         require_at_least(self, max_detections=1)
         check_tiling(self.tile, self.overlap)
+
+
+@dataclass(frozen=True, kw_only=True)
+class OpenConfig:
+    """The arguments of `yolo.Detector`."""
+
+    weights: options.Weights
+    device: options.Device = "auto"
+    input_size: options.InferenceSize = None
+    cfg: options.DarknetCfg = ""
+    names: options.DarknetNames = ""
+    precision: options.Precision = "32"
+
+    def __post_init__(self) -> None:
+        require(bool(self.weights), "weights must be a weights file, a run folder or the name of a run, got ''")
+        require_at_least(self, input_size=1)

@@ -11,7 +11,7 @@ import difflib
 import json
 import math
 import operator
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 from dataclasses import replace
 from typing import NamedTuple
 
@@ -103,7 +103,9 @@ def chosen_labels(
     """
     if classes is None:
         return None
-    wanted = [classes] if isinstance(classes, str | int) else classes
+    # one alone, also an integer of NumPy or torch
+    is_one = isinstance(classes, str) or not isinstance(classes, Iterable) or getattr(classes, "ndim", 1) == 0
+    wanted: Iterable[str | int] = [classes] if is_one else classes  # type: ignore[assignment, list-item]
     return tuple(sorted({_label_of(one, class_names) for one in wanted}))
 
 
@@ -116,7 +118,8 @@ def _label_of(wanted: str | int, class_names: Sequence[str]) -> int:
         label = -1
     if 0 <= label < len(class_names) and not isinstance(wanted, bool):
         return label
-    near = difflib.get_close_matches(str(wanted), class_names, n=1)
+    same = [name for name in class_names if name.casefold() == str(wanted).casefold()]
+    near = same or difflib.get_close_matches(str(wanted), class_names, n=1)
     hint = f"did you mean {near[0]}? " if near else ""
     raise ConfigError(f"class {wanted!r} is unknown: {hint}the detector's classes are {listed(class_names, _SHOWN)}")
 

@@ -16,7 +16,8 @@ from torch import Tensor
 
 from yolo.config import PredictConfig, ValConfig
 from yolo.config.from_python import make_config
-from yolo.config.predict import ColorOrder, DetectConfig
+from yolo.config.predict import ColorOrder, DetectConfig, OpenConfig
+from yolo.config.python_words import python_words
 from yolo.console import counted, listed
 from yolo.darknet.lookup import WEIGHTS_SUFFIX
 from yolo.engine.darknet import open_darknet
@@ -114,7 +115,7 @@ class Detector:
     Args:
         weights: a `*.safetensors` file written by `gridyolo train`, a run folder, the name of a run below `runs/`, or a
             darknet `*.weights` file.
-        device: auto, cpu, cuda, cuda:1 or mps.
+        device: auto, cpu, cuda, cuda:1 or mps; also a number of a GPU, or a torch.device.
         input_size: side of the input in pixels, a multiple of the network's stride; default: as in training.
         cfg: of a darknet file: its cfg or the name of a shipped network; default: by the file's name.
         names: of a darknet file: text file with a class name in each line; default: the one beside it, VOC's for 20.
@@ -122,7 +123,7 @@ class Detector:
 
     Raises:
         WeightsError: the file is missing, damaged or no detector.
-        ConfigError: an impossible device, input size, precision or cfg.
+        ConfigError: an impossible device, input size, precision or cfg, or a value of the wrong type.
 
     Example:
         detector = Detector("runs/train")
@@ -134,22 +135,28 @@ class Detector:
         self,
         weights: str | Path,
         *,
-        device: str = "auto",
+        device: str | int | torch.device = "auto",
         input_size: int | None = None,
         cfg: str = "",
         names: str = "",
         precision: str = "32",
     ) -> None:
-        self.path = find_weights(weights).absolute()
-        network, self.metadata = open_detector(self.path, cfg=cfg, names=names, mapped=True)
-        self.device = choose_device(device)
-        self.input_hw = self.metadata.input_hw if input_size is None else (input_size, input_size)
+        given = {"weights": weights, "device": device, "input_size": input_size, "cfg": cfg, "names": names}
+        with python_words():
+            self._open(make_config(OpenConfig, given | {"precision": precision}))
+
+    def _open(self, config: OpenConfig | PredictConfig | ValConfig) -> None:
+        """What remains of `__init__` when the options are known; errors are in words of the command line."""
+        self.path = find_weights(config.weights).absolute()
+        network, self.metadata = open_detector(self.path, cfg=config.cfg, names=config.names, mapped=True)
+        self.device = choose_device(config.device)
+        size = config.input_size
+        self.input_hw = self.metadata.input_hw if size is None else (size, size)
         self._grid = self.metadata.network.grid(self.input_hw)
-        dtype = choose_dtype(precision, self.device)
+        dtype = choose_dtype(config.precision, self.device)
         self._network = fuse(network, device=self.device, dtype=dtype, release=True)
-        self._options = {
-            "device": device, "input_size": input_size, "cfg": cfg, "names": names, "precision": precision
-        }  # fmt: skip
+        kept = ("device", "input_size", "cfg", "names", "precision")
+        self._options = {name: getattr(config, name) for name in kept}
         self._version = _version_of(self.path)
 
     @property
@@ -237,15 +244,16 @@ class Detector:
         """What is to be kept, and the order of channels, of checked options."""
         others = {name: value for name, value in options.items() if name != "classes"}
         config = make_config(DetectConfig, others)
-        chosen = choose_settings(
-            self.metadata,
-            score_threshold=config.score_threshold,
-            iou_threshold=config.iou_threshold,
-            max_detections=config.max_detections,
-            classes=options.get("classes"),
-            class_agnostic=config.class_agnostic,
-            tiling=tiling_of(config.tile, config.overlap),
-        )
+        with python_words():
+            chosen = choose_settings(
+                self.metadata,
+                score_threshold=config.score_threshold,
+                iou_threshold=config.iou_threshold,
+                max_detections=config.max_detections,
+                classes=options.get("classes"),
+                class_agnostic=config.class_agnostic,
+                tiling=tiling_of(config.tile, config.overlap),
+            )
         return chosen.settings, config.color
 
     def _results(
@@ -321,14 +329,9 @@ class Detector:
 
 def detector_of(config: PredictConfig | ValConfig) -> Detector:
     """The detector that a command's options name."""
-    return Detector(
-        config.weights,
-        device=config.device,
-        input_size=config.input_size,
-        cfg=config.cfg,
-        names=config.names,
-        precision=config.precision,
-    )
+    detector = Detector.__new__(Detector)  # `__init__` is for Python, and so are the words of its errors
+    detector._open(config)
+    return detector
 
 
 def _parts(frames: Sequence[Frame], size: int) -> Iterator[Sequence[Frame]]:

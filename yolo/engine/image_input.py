@@ -1,17 +1,17 @@
 """What users of Python call an image, as the (H, W, 3) uint8 RGB that detectors take.
 
-The same picture gives the same pixels however it is given: as a path, an address, the bytes of a file, a Pillow image,
-an array or a tensor. Grey becomes RGB, alpha is dropped, 16 bits become 8 and EXIF orientation is applied, all as
-`read_image` does it. Left out: sources of many images (`yolo.media.sources`).
+The same picture gives the same pixels however it is given: as a path, an address, an open file, its bytes, a Pillow
+image, an array or a tensor. Grey becomes RGB, alpha is dropped, 16 bits become 8 and EXIF orientation is applied, all
+as `read_image` does it. Left out: sources of many images (`yolo.media.sources`).
 """
 
 from __future__ import annotations
 
 import warnings
-from collections.abc import Generator, Iterable, Iterator
+from collections.abc import Coroutine, Generator, Iterable, Iterator
 from contextlib import contextmanager
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, BinaryIO, TypeGuard
 
 import numpy as np
 import torch
@@ -20,7 +20,7 @@ from PIL import Image, ImageOps
 from torch import Tensor
 
 from yolo.config.predict import ColorOrder
-from yolo.errors import DataError, ImageReadError
+from yolo.errors import DataError, ImageReadError, printable
 from yolo.files import expand_home
 from yolo.http import is_web_address, shown_address
 from yolo.images import decode_image, read_image
@@ -29,9 +29,9 @@ from yolo.media.items import Frame, Item, Unreadable
 if TYPE_CHECKING:
     from yolo.media.sources import Source
 
-ImageInput = str | Path | bytes | Image.Image | NDArray[Any] | Tensor
+ImageInput = str | Path | bytes | BinaryIO | Image.Image | NDArray[Any] | Tensor
 
-_ACCEPTED = "a path, an http(s) address, bytes, a Pillow image, a NumPy array or a tensor"
+_ACCEPTED = "a path, an http(s) address, bytes, an open file, a Pillow image, a NumPy array or a tensor"
 _ALPHA = 4  # channels of RGBA
 # of Pillow's modes those with numbers beyond a byte: kept for the rules of arrays
 _WIDE_MODES = frozenset({"I;16", "I;16L", "I;16B", "I;16N", "I", "F"})
@@ -69,7 +69,8 @@ def open_items(source: str | Path | Iterable[ImageInput], *, color: ColorOrder =
     """
     if isinstance(source, str | Path):
         return _opened(source)
-    if isinstance(source, bytes | bytearray | memoryview | Image.Image) or getattr(source, "ndim", 0) in (2, 3):
+    is_one = isinstance(source, bytes | bytearray | memoryview | Image.Image) or _is_file(source)
+    if is_one or getattr(source, "ndim", 0) in (2, 3):
         source = [source]  # type: ignore[list-item]  # what has three dimensions is one image
     elif not isinstance(source, Iterable):
         raise TypeError(f"a source is a path, an address or an iterable of images, not {type(source).__name__}")
@@ -115,6 +116,7 @@ def load_image(image: ImageInput, *, color: ColorOrder = "rgb") -> Frame:
             path of an image file;
             text that begins with http:// or https://: the image is fetched from there;
             bytes of an image file;
+            file or buffer opened for reading bytes, which is read from its start where it can be rewound;
             Pillow image of any mode;
             array (H, W), (H, W, 1), (H, W, 3) or (H, W, 4);
             tensor (H, W), (1, H, W), (3, H, W) or (4, H, W), on any device.
@@ -141,6 +143,8 @@ def load_image(image: ImageInput, *, color: ColorOrder = "rgb") -> Frame:
         return Frame(read_image(path), source=str(path))
     if isinstance(image, bytes | bytearray | memoryview):
         return Frame(decode_image(bytes(image), name="the bytes of an image"), source="")
+    if _is_file(image):
+        return _from_file(image)
     if isinstance(image, Image.Image):
         return _from_pillow(image)
     if isinstance(image, Tensor):
@@ -154,6 +158,27 @@ def _hint(value: object) -> str:
     if hasattr(value, "__iter__"):
         return "; several images are a list or a tuple of those, and detector.predict takes them one by one"
     return ""
+
+
+def _is_file(value: object) -> TypeGuard[BinaryIO]:
+    """True for what can be read like a file, such as an upload or io.BytesIO; Pillow's images cannot."""
+    return callable(getattr(value, "read", None)) and not isinstance(value, np.ndarray | Tensor | Image.Image)
+
+
+def _from_file(file: BinaryIO) -> Frame:
+    """The image in a file, also of a buffer that was just written and stands at its end."""
+    name = getattr(file, "name", "")
+    source = printable(name) if isinstance(name, str) else ""  # the name of a pipe is its number
+    seekable = getattr(file, "seekable", None)
+    if callable(seekable) and seekable():
+        file.seek(0)
+    data: Any = file.read()
+    if not isinstance(data, bytes | bytearray):
+        if isinstance(data, Coroutine):  # an upload of an asynchronous web framework
+            data.close()
+            raise TypeError("this file is read asynchronously: pass its bytes, detector(await file.read())")
+        raise TypeError(f'a file must give bytes, and this one gives {type(data).__name__}: open it with mode "rb"')
+    return Frame(decode_image(bytes(data), name=source or "an open file"), source=source)
 
 
 def _from_pillow(image: Image.Image) -> Frame:

@@ -6,6 +6,7 @@ what counts, and a test holds them together.
 
 from __future__ import annotations
 
+import os
 from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any, Literal, TypedDict, Unpack
@@ -15,6 +16,7 @@ from rich.console import Console
 from yolo.config import AugmentConfig, LossConfig, ModelConfig, OptimizerConfig, PredictConfig, TrainConfig, ValConfig
 from yolo.config.from_python import explicit_options, make_config
 from yolo.config.options import BoxPolicy, Precision, Protocol
+from yolo.config.python_words import python_words
 from yolo.console import say, stdout
 from yolo.engine import predict as prediction
 from yolo.engine import train as training
@@ -24,6 +26,7 @@ from yolo.engine.progress import OnTrainingProgress, OnValidationProgress
 from yolo.engine.start_options import start_defaults
 from yolo.engine.train import TrainingRun
 from yolo.engine.validate import ValidationRun
+from yolo.errors import ConfigError
 
 StrPath = str | Path
 
@@ -158,9 +161,11 @@ def train(
     given: dict[str, Any] = dict(options)
     if data is not None:
         given["data"] = data
-    config = make_config(TrainConfig, given, defaults=_start_defaults(given))
-    explicit = explicit_options(TrainConfig, given)
-    return training.train(config, _console(console, verbose), on_progress, explicit_options=explicit)
+    with python_words():
+        console = _console(console, verbose, on_progress)
+        config = make_config(TrainConfig, given, defaults=_start_defaults(given))
+        explicit = explicit_options(TrainConfig, given)
+        return training.train(config, console, on_progress, explicit_options=explicit)
 
 
 def validate(
@@ -191,9 +196,11 @@ def validate(
         run = yolo.validate("runs/train/weights/best.safetensors", "photos", split="test")
         print(run.metrics)
     """
-    config = make_config(ValConfig, {"weights": weights, "data": data, **options})
-    run = validation.validate(config, on_progress)
-    if (console := _console(console, verbose)) is not None:
+    with python_words():
+        console = _console(console, verbose, on_progress)
+        config = make_config(ValConfig, {"weights": weights, "data": data, **options})
+        run = validation.validate(config, on_progress)
+    if console is not None:
         say(console, *run.report.summary_lines())
         validation.print_evaluation(run.evaluation, console)
         say(console, f"results: {run.folder}")
@@ -228,17 +235,25 @@ def predict(
         summary = yolo.predict("runs/train", "holiday.mp4", score_threshold=0.4)
         print(summary.folder, summary.num_detections)
     """
-    config = make_config(PredictConfig, {"weights": weights, "source": source, "verbose": verbose, **options})
-    return prediction.predict(config, _console(console, verbose))
+    with python_words():
+        console = _console(console, verbose)
+        config = make_config(PredictConfig, {"weights": weights, "source": source, "verbose": verbose, **options})
+        return prediction.predict(config, console)
 
 
 def _start_defaults(options: Mapping[str, Any]) -> dict[str, Any]:
     """What follows from the weights or the cfg; values of a wrong type are left to `make_config`."""
-    texts = {name: str(options[name]) for name in ("weights", "cfg") if options.get(name)}
+    given = {name: options.get(name) for name in ("weights", "cfg")}
+    texts = {name: str(value) for name, value in given.items() if isinstance(value, str | os.PathLike) and str(value)}
     numbers = {name: options.get(name) for name in ("input_size", "epochs")}
     whole = {name: value for name, value in numbers.items() if isinstance(value, int) and value > 0}
     return start_defaults(**texts, **whole) if texts else {}  # type: ignore[arg-type]
 
 
-def _console(console: Console | None, verbose: bool) -> Console | None:
+def _console(console: Console | None, verbose: bool, on_progress: object = None) -> Console | None:
+    """Where to print; ConfigError for what cannot be printed to, or called."""
+    if console is not None and not isinstance(console, Console):
+        raise ConfigError(f"console must be a rich.console.Console, got {type(console).__name__}")
+    if on_progress is not None and not callable(on_progress):
+        raise ConfigError(f"on_progress must be a function, got {type(on_progress).__name__}")
     return stdout() if console is None and verbose else console

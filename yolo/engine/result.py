@@ -238,6 +238,8 @@ class Result:
     def save(self, path: str | Path, *, image: ImageInput | None = None) -> Path:
         """Write `plot()` into an image file, whose suffix says the format; returns its path.
 
+        Folders on the way are made, as by all that writes here; a file of that name is replaced.
+
         Raises:
             SaveError: the file cannot be written, or its suffix is that of no image.
         """
