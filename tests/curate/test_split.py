@@ -12,6 +12,7 @@ from rich.console import Console
 
 from tests.curate.annotated import annotated, centred
 from tests.data.dataset_trees import (
+    SIZE_HW,
     coco_content,
     put_image,
     put_json,
@@ -23,12 +24,30 @@ from tests.data.dataset_trees import (
 )
 from yolo.arrays import Int64
 from yolo.config import DataSplitConfig
-from yolo.curate.split import group_names, split, split_groups, split_randomly, split_stratified
+from yolo.curate.divide import group_names, split_groups, split_randomly, split_stratified
+from yolo.curate.split import split
 from yolo.data.read import Split, find_dataset, read_split
 from yolo.errors import ConfigError, DataError
 from yolo.formats.objects import AnnotatedImages
+from yolo.images import write_image
 
 BOX = ".5 .5 .5 .5"
+
+
+@pytest.fixture(autouse=True)
+def no_two_images_are_the_same(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Copies would be in the same part."""
+    numbers = iter(range(1, 1000))
+
+    def put_another(path: Path, *, size_hw: tuple[int, int] = SIZE_HW) -> Path:
+        number = next(numbers)
+        pixels = np.full((*size_hw, 3), number % 250, np.uint8)
+        pixels[: size_hw[0] // 2] = number // 250 * 50
+        write_image(path, pixels)
+        return path
+
+    monkeypatch.setattr("tests.data.dataset_trees.put_image", put_another)
+    monkeypatch.setattr(f"{__name__}.put_image", put_another)
 
 
 def run(data: Path, output: Path, **options: Any) -> tuple[dict[str, Split], str]:
@@ -103,7 +122,7 @@ def test_a_voc_dataset_with_trainval_lists_each_image_once(tmp_path: Path) -> No
     put_voc_list(root, "val", ["3", "4"])
     put_voc_list(root, "trainval", ["0", "1", "2", "3", "4"])
     put_voc_list(root, "test", ["5"])
-    parts, _ = run(root, tmp_path / "split", val=0.5)
+    parts, _ = run(root, tmp_path / "split", val=0.5, resplit=True)
     assert sizes(parts) == {"train": 3, "val": 3}
     assert all(part.report.issues == [] for part in parts.values())
     rows = contents(parts)
@@ -188,6 +207,59 @@ def test_groups_stay_together(tmp_path: Path) -> None:
     assert {Path(path).parent.name for path in folders["val"].images.paths} == {"val"}
     regex, _ = run(data, tmp_path / "regex", by="group", group="regex", pattern="(shot|other)", val=0.2)
     assert {Path(path).name[:5] for path in regex["val"].images.paths} == {"other"}
+
+
+def put_with_test(root: Path) -> Path:
+    """Ten images as in `put_ten`, and three in a test split."""
+    put_ten(root)
+    put_yolo(root, "test", {f"test_{k}": f"0 {BOX}\n" for k in range(3)})
+    put_text(root / "dataset.yaml", "train: images/train\nval: images/val\ntest: images/test\nnames: [dog, cat]\n")
+    return root
+
+
+def names_of(part: Split) -> set[str]:
+    return {Path(path).name for path in part.images.paths}
+
+
+def test_a_test_split_stays_unless_it_is_to_be_divided(tmp_path: Path) -> None:
+    data = put_with_test(tmp_path / "data")
+    parts, said = run(data, tmp_path / "kept", val=0.5)
+    assert sizes(parts) == {"train": 5, "val": 5, "test": 3}
+    assert names_of(parts["test"]) == {"test_0.png", "test_1.png", "test_2.png"}
+    assert "the test split stays as it is (3 images); --resplit divides its images anew" in said
+    assert sizes(run(data, tmp_path / "anew", val=0.2, test=0.2, resplit=True)[0]) == {"train": 8, "val": 3, "test": 2}
+    with pytest.raises(
+        ConfigError, match=r"--test 0\.2: the dataset has a test split, which stays as it is; leave out"
+    ):
+        run(data, tmp_path / "both", test=0.2)
+    assert not (tmp_path / "both").exists()
+
+
+@pytest.mark.parametrize("by", ["random", "stratified", "group"])
+def test_copies_are_in_one_part_and_those_of_test_images_in_no_other(tmp_path: Path, by: str) -> None:
+    data = put_with_test(tmp_path / "data")
+    images = data / "images"
+    for copy, original in (
+        ("train/copied.png", "test/test_1.png"),
+        ("train/one.png", "val/other_0.png"),
+        ("val/two.png", "train/shot1_002.png"),
+        ("val/three.png", "train/shot1_002.png"),
+    ):
+        (images / copy).write_bytes((images / original).read_bytes())
+        put_text(data / "labels" / copy.replace(".png", ".txt"), f"0 {BOX}\n")
+    parts, said = run(data, tmp_path / by, val=0.4, by=by)
+    assert "left out of the other parts, as the test split has the same image: 1 image" in said
+    assert "3 images are copies of other ones: in the same part" in said
+    assert sum(sizes(parts).values()) == 16
+    for together in ({"one.png", "other_0.png"}, {"two.png", "three.png", "shot1_002.png"}):
+        assert [together & names_of(part) for part in parts.values() if together & names_of(part)] == [together]
+
+
+def test_the_groups_are_shown(tmp_path: Path) -> None:
+    _, said = run(put_with_test(tmp_path / "data"), tmp_path / "split", by="group")
+    assert "5 groups by prefix: 'other', 'shot0', 'shot1', ..." in said
+    with pytest.raises(ConfigError, match="--group folder says what a group is: add --by group"):
+        DataSplitConfig(data="d", output="o", group="folder")
 
 
 def test_the_same_seed_gives_the_same_lists(tmp_path: Path) -> None:
@@ -363,11 +435,14 @@ def test_bad_patterns_are_named() -> None:
 
 
 def test_too_few_of_anything_is_an_error() -> None:
-    with pytest.raises(DataError, match="1 images cannot be divided into 2 parts"):
+    with pytest.raises(DataError, match="1 image cannot be divided into 2 parts"):
         split_randomly(["a"], (0.5, 0.5), seed=0)
-    with pytest.raises(DataError, match="1 images cannot be divided into 2 parts"):
+    with pytest.raises(DataError, match="1 image cannot be divided into 2 parts"):
         split_stratified(["a"], with_classes([[0]]), (0.5, 0.5), num_classes=1, seed=0)
-    with pytest.raises(DataError, match="1 groups cannot be divided into 2 parts"):
+    with pytest.raises(
+        DataError,
+        match=r"the 2 images are 1 group \('a'\), and whole groups cannot be divided into 2 parts; see --group",
+    ):
         split_groups(["a", "a"], (0.5, 0.5), seed=0)
 
 

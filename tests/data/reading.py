@@ -21,7 +21,8 @@ def cleaned(
 ) -> dict[str, AnnotatedImage]:
     """The images by their id."""
     source = relabel(source, names, ClassRules(), account)
-    truth, image_index = clean_objects(source, policy=policy, report=account)
+    truth, rows = clean_objects(source, policy=policy, report=account)
+    image_index = source.objects.image_index[rows]
     counts = np.bincount(image_index, minlength=len(source.paths))
     account.keep_images(len(counts), backgrounds=int((counts == 0).sum()), objects=len(truth))
     offsets = np.concatenate([np.zeros(1, np.int64), np.cumsum(counts, dtype=np.int64)])

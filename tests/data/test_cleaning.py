@@ -115,8 +115,8 @@ def test_duplicates_are_those_of_class_box_and_crowd_on_one_image() -> None:
         same._replace(image=1),
     ]
     account = ReadReport("train")
-    truth, images = clean_objects(_source(rows, sizes=[SIZE_HW] * 2), policy="fix", report=account)
-    assert images.tolist() == [0, 0, 0, 1]
+    truth, kept = clean_objects(_source(rows, sizes=[SIZE_HW] * 2), policy="fix", report=account)
+    assert [rows[row].image for row in kept] == [0, 0, 0, 1]
     assert truth.labels.tolist() == [0, 1, 0, 0]
     assert [issue.line_or_object for issue in account.issues] == ["object 4", "object 5"]
 
@@ -175,10 +175,10 @@ def test_all_at_once_is_the_same_as_one_by_one(rows: list[RawObject], policy: Bo
     rows = [row._replace(number=number) for number, row in enumerate(sorted(rows, key=lambda row: row.image))]
     sizes = [(20, 40), (5, 1000)]
     account = ReadReport("train")
-    truth, images = clean_objects(_source(rows, inclusive=inclusive, sizes=sizes), policy=policy, report=account)
+    truth, left = clean_objects(_source(rows, inclusive=inclusive, sizes=sizes), policy=policy, report=account)
     kept, dropped, mended = slow_clean(rows, sizes, policy=policy, inclusive=inclusive)
     np.testing.assert_array_equal(truth.boxes, np.reshape([box for _, box in kept], (-1, 4)).astype(np.float32))
-    assert images.tolist() == [rows[row].image for row, _ in kept]
+    assert left.tolist() == [row for row, _ in kept]
     assert truth.labels.tolist() == [rows[row].label for row, _ in kept]
     assert truth.iscrowd.tolist() == [rows[row].iscrowd for row, _ in kept]
     assert account.objects_dropped == Counter(kind for _, kind in dropped)

@@ -209,3 +209,64 @@ def test_many_detections_of_one_image_are_read(tmp_path: Path) -> None:
     assert remarks["beyond_detection_limit"].count == 49_900
     assert remarks["beyond_detection_limit"].examples == ("image 1, cat: 50,000 detections",)
     assert remarks["repeated_detection"].count == 49_999
+
+
+def named_truth(names: dict[str, int], files: dict[int, str]) -> dict[str, Any]:
+    """A COCO file with one object: ids by class name, files by image id."""
+    first = next(iter(files))
+    content = coco_truth(
+        [annotation(1, first, 1, [1, 2, 9, 9])],
+        images=list(files),
+        categories={own: name for name, own in names.items()},
+    )
+    for record in content["images"]:
+        record["file_name"] = files[record["id"]]
+    return content
+
+
+def put_run(folder: Path, *, name: str = "ground_truth.json") -> Path:
+    """What `val` leaves: two images, dog before cat, ids that say nothing elsewhere."""
+    truth = named_truth({"dog": 1, "cat": 2}, {70: "b.jpg", 71: "a.jpg"})
+    put(folder / name, truth)
+    found = [detection(70, 1, [1, 2, 9, 9], 0.9), detection(71, 2, [5, 6, 7, 8], 0.8)]
+    return put(folder / "predictions.json", found).parent
+
+
+@pytest.mark.parametrize("name", ["ground_truth.json", "images.json"])
+def test_ids_of_a_run_mean_what_the_file_beside_them_says(tmp_path: Path, name: str) -> None:
+    run = put_run(tmp_path / "run", name=name)
+    voc = tmp_path / "voc" / "Annotations"
+    put(voc / "a.xml", voc_xml([("cat", (6, 7, 12, 14))]))
+    put(voc / "b.xml", voc_xml([("dog", (2, 3, 10, 11))]))
+    # other ids for the same files, in another order, one of them the id of the other image
+    coco = put(tmp_path / "other.json", named_truth({"cat": 1, "dog": 2}, {70: "a.jpg", 9: "b.jpg"}))
+    for truth in (tmp_path / "voc", coco):
+        _, ground_truth, found = read_problem(truth, run)
+        names = [Path(name).stem for name in ground_truth.file_names]
+        rows = [
+            (names[image], ground_truth.class_names[label], box)
+            for image, label, box in zip(
+                found.detections.image_index.tolist(),
+                found.detections.labels.tolist(),
+                found.detections.boxes.tolist(),
+                strict=True,
+            )
+        ]
+        assert sorted(rows) == [("a", "cat", [5, 6, 12, 14]), ("b", "dog", [1, 2, 10, 11])]
+        assert found.warnings == ()
+
+
+def test_without_a_common_name_ids_are_ids(tmp_path: Path) -> None:
+    run = put_run(tmp_path / "run")
+    truth = put(tmp_path / "truth.json", named_truth({"Hund": 1, "Katze": 2}, {70: "x.jpg", 71: "y.jpg"}))
+    _, ground_truth, found = read_problem(truth, run)
+    assert found.detections.image_index.tolist() == [0, 1]
+    assert [ground_truth.class_names[label] for label in found.detections.labels] == ["Hund", "Katze"]
+
+
+def test_a_damaged_file_beside_the_results_is_an_error(tmp_path: Path) -> None:
+    run = put_run(tmp_path / "run")
+    truth = put(tmp_path / "truth.json", named_truth({"dog": 1}, {70: "b.jpg"}))
+    (tmp_path / "run" / "ground_truth.json").write_text('{"images": [')
+    with pytest.raises(DataError, match=r"ground_truth\.json: is not JSON: it ends before it is complete"):
+        read_problem(truth, run)

@@ -97,12 +97,13 @@ class DataConvertConfig:
 
 @dataclass(frozen=True, kw_only=True)
 class DataSplitConfig:
-    """Divide a dataset into train, val and test by lists of images; no file is moved.
+    """Divide a dataset into train, val and test by lists of images; no file is moved, and a test split stays as it is.
 
     Attributes:
         output: New folder for the lists and their dataset.yaml. Required.
-        val: Share of the images for validation.
-        test: Share of the images for the test.
+        val: Share of the images for validation, of those that are divided.
+        test: Share of the images for the test, where the dataset has no test split or --resplit is given.
+        resplit: Divide the images of the dataset's own test split, too.
         by: Draw images at random (random), with equal shares of each class (stratified), or whole groups (group).
         group: What the images of a group have in common: their folder, the prefix of their name (all but the number at
             its end), or what a regex finds.
@@ -115,6 +116,7 @@ class DataSplitConfig:
     output: str = ""
     val: float = 0.2
     test: float = 0.0
+    resplit: bool = False
     by: Literal["random", "stratified", "group"] = "random"
     group: Literal["folder", "prefix", "regex"] = "prefix"
     pattern: str = ""
@@ -128,9 +130,13 @@ class DataSplitConfig:
         both = self.val + self.test
         require(0 < both < 1, f"val and test together must be more than 0 and leave something to train on, got {both}")
         require_at_least(self, seed=0)
-        require(self.by == "group" or self.group == "prefix", "--group belongs to --by group")
-        regex = self.by == "group" and self.group == "regex"
-        require(regex == bool(self.pattern), "--pattern belongs to --by group --group regex, and is required there")
+        grouped = self.by == "group"
+        require(grouped or self.group == "prefix", f"--group {self.group} says what a group is: add --by group")
+        regex = grouped and self.group == "regex"
+        require(regex or not self.pattern, "--pattern is for --by group --group regex: add these, or leave it out")
+        require(
+            not regex or bool(self.pattern), "--group regex needs --pattern REGEX, such as --pattern 'patient(\\d+)'"
+        )
 
 
 @dataclass(frozen=True, kw_only=True)

@@ -4,30 +4,29 @@
     sources/train-1.txt ...        the same by source, where a dataset has several that are not YOLO
     dataset.yaml                   reads the old annotations by these lists
 
-Nothing of the dataset is moved or copied. Images are divided at random, with the classes in equal shares, or in whole
-groups. A seed gives each file name the same part again, in whatever order the files are listed; no part is empty.
+Nothing of the dataset is moved or copied. A test split that there is already stays, as numbers measured on it would
+mean nothing after training on its images. Files of the same bytes are never in two parts. Left out: how images are
+divided (divide.py), and copies that are only alike (`data check` finds these).
 """
 
 from __future__ import annotations
 
 import contextlib
-import hashlib
 import os
-import re
-from collections import Counter
 from collections.abc import Mapping, Sequence
 from dataclasses import replace
 from functools import cache
-from pathlib import Path, PurePosixPath
-from typing import Any, Literal
+from pathlib import Path
+from typing import Any
 
 import numpy as np
 import yaml
 from rich.console import Console
 
-from yolo.arrays import Bool, Int64
+from yolo.arrays import Int64
 from yolo.config import DataSplitConfig
-from yolo.console import print_table, say
+from yolo.console import counted, print_table, say
+from yolo.curate.divide import CopiesOf, group_names, joined_groups, split_groups, split_randomly, split_stratified
 from yolo.curate.write import require_outside
 from yolo.data.entries import OpenFiles, list_entries
 from yolo.data.find import SplitSource
@@ -37,36 +36,34 @@ from yolo.files import atomic_folder, require_free
 from yolo.formats.objects import AnnotatedImages
 from yolo.structures import AnnotatedImage
 
-GroupBy = Literal["folder", "prefix", "regex"]
-
 _SHOWN_CLASSES = 100
-# The number at the end of a name, of a frame for example, with what sets it off; only one, or else cam1_07 and cam2_07
-# would be one group.
-_RUNNING_NUMBER = re.compile(r"[\s_.\-()\[\]#]*\d+[\s_.\-()\[\]#]*$")
 
 
 def split(config: DataSplitConfig, console: Console) -> Path:
-    """Divide all images of a dataset, whatever split they are in now; nothing is moved.
+    """Divide the images of a dataset, whatever split they are in now, except those of its test split; nothing is moved.
 
     Returns:
         The path of the new `dataset.yaml`.
 
     Raises:
-        ConfigError: a bad pattern, or an output inside the dataset.
+        ConfigError: a bad pattern, a share for a test split that there is already, or an output inside the dataset.
         DataError: the dataset cannot be read or divided, or the output is in use.
     """
     output = Path(config.output).expanduser()
     require_free(output)
     descriptor = _without_hold_out(find_dataset(Path(config.data)))
+    keep_test = "test" in descriptor.splits and not config.resplit
+    if keep_test and config.test:
+        raise ConfigError(
+            f"--test {config.test:g}: the dataset has a test split, which stays as it is; leave out --test, or add "
+            "--resplit to divide all images anew"
+        )
     splits = [read_split(descriptor, name) for name in descriptor.splits]
     for found in splits:
         say(console, *found.report.summary_lines())
     require_outside(output, Path(config.data), descriptor, splits, option="--output")
-    images, class_names = _pooled(splits), splits[0].class_names
-    shares = {"train": 1 - config.val - config.test, "val": config.val, "test": config.test}
-    shares = {name: share for name, share in shares.items() if share > 0}
-    part_of = _divide(config, images, descriptor.root, list(shares.values()), num_classes=len(class_names))
-    parts = {name: images.take(np.flatnonzero(part_of == number)) for number, name in enumerate(shares)}
+    class_names = splits[0].class_names
+    parts = _parts(config, splits, descriptor.root, console, keep_test=keep_test)
     paths = {name: list(part.paths) for name, part in parts.items()}
     path = _write_lists(descriptor, paths, output, class_names=class_names)
     say(console, "images and objects")
@@ -74,6 +71,32 @@ def split(config: DataSplitConfig, console: Console) -> Path:
     warnings = _missing_classes(parts, class_names)
     say(console, *(f"warning: {warning}" for warning in warnings), f"dataset: {printable(path)}")
     return path
+
+
+def _parts(
+    config: DataSplitConfig, splits: Sequence[Split], root: Path, console: Console, *, keep_test: bool
+) -> dict[str, AnnotatedImages]:
+    """The images of each part. Copies of an image are in one part, those of an image of the test split in no other."""
+    test = _pooled([part for part in splits if part.name == "test"]) if keep_test else None
+    images = _pooled(splits if test is None else [part for part in splits if part.name != "test"])
+    copies = CopiesOf([*images.paths, *(() if test is None else test.paths)])
+    if test is not None:
+        say(console, f"the test split stays as it is ({len(test)} images); --resplit divides its images anew")
+        in_test = {copies.first(path) for path in test.paths}
+        free = np.asarray([copies.first(path) not in in_test for path in images.paths], bool)
+        if not free.all():
+            num_left = counted(int((~free).sum()), "image", "images")
+            say(console, f"left out of the other parts, as the test split has the same image: {num_left}")
+        images = images.take(np.flatnonzero(free))
+    shares = {"train": 1 - config.val - config.test, "val": config.val, "test": config.test}
+    shares = {name: share for name, share in shares.items() if share > 0}
+    first_of = _first_copies(images, copies)
+    if num_copies := int((first_of != np.arange(len(images))).sum()):
+        text = counted(num_copies, "image is a copy of another one", "images are copies of other ones")
+        say(console, f"{text}: in the same part")
+    part_of = _divide(config, images, first_of, root, list(shares.values()), console)
+    parts = {name: images.take(np.flatnonzero(part_of == number)) for number, name in enumerate(shares)}
+    return parts if test is None else {**parts, "test": test}
 
 
 def _without_hold_out(descriptor: DatasetDescriptor) -> DatasetDescriptor:
@@ -97,17 +120,40 @@ def _pooled(splits: Sequence[Split]) -> AnnotatedImages:
     return AnnotatedImages.of(found.values())
 
 
+def _first_copies(images: AnnotatedImages, copies: CopiesOf) -> Int64:
+    """(n,) for each image the place of its first copy, in the order of the names; its own where it has none."""
+    keys = [copies.first(path) for path in images.paths]
+    firsts: dict[str, int] = {}
+    for place in sorted(range(len(keys)), key=lambda place: images.paths[place]):
+        firsts.setdefault(keys[place], place)
+    return np.asarray([firsts[key] for key in keys], np.int64)
+
+
 def _divide(
-    config: DataSplitConfig, images: AnnotatedImages, root: Path, shares: Sequence[float], *, num_classes: int
+    config: DataSplitConfig,
+    images: AnnotatedImages,
+    first_of: Int64,
+    root: Path,
+    shares: Sequence[float],
+    console: Console,
 ) -> Int64:
+    """The part of each image; `first_of` is the place of the first copy of each."""
     base = os.path.join(os.path.normpath(root), "")  # noqa: PTH118  (of text, as there are many)
     names = [os.path.normpath(path).removeprefix(base).replace(os.sep, "/") for path in images.paths]
     if config.by == "group":
         groups = group_names(names, config.group, pattern=config.pattern)
-        return split_groups(groups, shares, seed=config.seed)
+        joined = joined_groups(groups, first_of)
+        count = len(set(joined))
+        names = sorted(set(joined))[:3]
+        shown = ", ".join(repr(printable(name)[:80]) for name in names)
+        say(console, f"{counted(count, 'group', 'groups')} by {config.group}: {shown}{', ...' if count > 3 else ''}")
+        return split_groups(joined, shares, seed=config.seed)
+    originals, place_of = np.unique(first_of, return_inverse=True)
+    own_names = [names[place] for place in originals.tolist()]
     if config.by == "stratified":
-        return split_stratified(names, images, shares, num_classes=num_classes, seed=config.seed)
-    return split_randomly(names, shares, seed=config.seed)
+        own, classes = images.take(originals), int(images.objects.labels.max(initial=-1)) + 1
+        return split_stratified(own_names, own, shares, num_classes=classes, seed=config.seed)[place_of]
+    return split_randomly(own_names, shares, seed=config.seed)[place_of]
 
 
 def _counts(images: AnnotatedImages, num_classes: int) -> tuple[Int64, Int64]:
@@ -253,152 +299,3 @@ def _sources(
 def _write_list(path: Path, images: Sequence[str], folder: Path) -> None:
     path.parent.mkdir(exist_ok=True)
     path.write_text("".join(f"{_path_text(image, folder)}\n" for image in images), encoding="utf-8", newline="\n")
-
-
-def split_randomly(names: Sequence[str], shares: Sequence[float], *, seed: int) -> Int64:
-    """Draw parts whose sizes are the shares of n, rounded so that they add up.
-
-    Args:
-        names: (n,) of the images, each once.
-        shares: of the parts, above 0; their sum is 1.
-        seed: of the order.
-
-    Returns:
-        (n,) the part of each image.
-
-    Raises:
-        DataError: fewer images than parts.
-    """
-    _require_enough(len(names), len(shares), "images")
-    parts = np.zeros(len(names), np.int64)
-    parts[_drawn_order(names, seed)] = np.repeat(np.arange(len(shares)), _sizes(len(names), shares))
-    return parts
-
-
-def split_stratified(
-    names: Sequence[str], images: AnnotatedImages, shares: Sequence[float], *, num_classes: int, seed: int
-) -> Int64:
-    """Give every part its share of each class, as nearly as can be: iterative stratification.
-
-    Again and again the class is taken that is on the fewest images without a part. Each of these images, in drawn
-    order, goes to the part that lacks most images of this class; of equal ones to that which lacks most images at all,
-    then to the first. Images without objects come last and fill up. Rare classes are thus divided while there is
-    still a choice; the sizes of the parts are near the shares, not exactly them. (Sechidis, Tsoumakas, Vlahavas: On the
-    Stratification of Multi-Label Data, 2011.)
-
-    Arguments, result and errors are those of `split_randomly`; `images` are in the order of the names.
-    """
-    _require_enough(len(names), len(shares), "images")
-    order = _drawn_order(names, seed)
-    has_class = np.zeros((len(images), num_classes), np.bool_)
-    has_class[images.image_index, images.objects.labels] = True
-    has_class = has_class[order]
-    left = has_class.sum(axis=0)  # (C,) images without a part
-    lacking = np.outer(shares, left)  # (P, C) images of each class that each part lacks
-    lacking_in_all = np.asarray(shares) * len(names)  # (P,)
-    parts, sizes = np.full(len(names), -1, np.int64), np.zeros(len(shares), np.int64)
-    while (waiting := parts < 0).any():
-        present = np.flatnonzero(left)
-        rarest = present[np.argmin(left[present])] if len(present) else None  # None: those left have no objects
-        short = lacking_in_all if rarest is None else lacking[:, rarest]  # a view, which changes below
-        for place in np.flatnonzero(waiting if rarest is None else waiting & has_class[:, rarest]).tolist():
-            allowed = _allowed(sizes, len(names) - sizes.sum())
-            # rounded, as sums of shares are not exact
-            part = np.lexsort((-np.round(lacking_in_all, 6), -np.round(short, 6), ~allowed))[0]
-            parts[place] = part
-            lacking[part, has_class[place]] -= 1
-            lacking_in_all[part] -= 1
-            left[has_class[place]] -= 1
-            sizes[part] += 1
-    result = np.empty_like(parts)
-    result[order] = parts
-    return result
-
-
-def split_groups(groups: Sequence[str], shares: Sequence[float], *, seed: int) -> Int64:
-    """Keep groups whole, see `group_names`: the largest first, each to the part that lacks most images."""
-    counts = Counter(groups)
-    _require_enough(len(counts), len(shares), "groups")
-    names = list(counts)
-    drawn = [names[place] for place in _drawn_order(names, seed)]
-    lacking = np.asarray(shares) * len(groups)
-    members = np.zeros(len(shares), np.int64)
-    part_of: dict[str, int] = {}
-    for number, name in enumerate(sorted(drawn, key=lambda name: -counts[name])):
-        part = int(np.argmax(np.where(_allowed(members, len(drawn) - number), lacking, -np.inf)))
-        part_of[name] = part
-        members[part] += 1
-        lacking[part] -= counts[name]
-    return np.array([part_of[name] for name in groups], np.int64)
-
-
-def group_names(paths: Sequence[str], by: GroupBy, *, pattern: str = "") -> list[str]:
-    """The group of each image.
-
-    Args:
-        paths: of the images below the dataset, with forward slashes.
-        by: `folder`; `prefix`, the file's name without the number at its end; `regex`.
-        pattern: of `regex`: searched in the path; its first bracket, or all of the match, is the group.
-
-    Raises:
-        ConfigError: the pattern is not a regular expression.
-        DataError: it does not match a path.
-
-    >>> group_names(["a/shot-0001.jpg", "b/shot-0002.jpg"], "prefix")
-    ['shot', 'shot']
-    >>> group_names(["a/shot-0001.jpg", "b/shot-0002.jpg"], "regex", pattern="^(.)/")
-    ['a', 'b']
-    """
-    if by == "folder":
-        return [PurePosixPath(path).parent.as_posix() for path in paths]
-    if by == "prefix":
-        return [_RUNNING_NUMBER.sub("", PurePosixPath(path).stem) for path in paths]
-    try:
-        regex = re.compile(pattern)
-    except re.error as error:
-        raise ConfigError(f"--pattern {pattern!r} is not a regular expression ({error})") from error
-    matches = [regex.search(path) for path in paths]
-    found = [match and match[min(1, regex.groups)] for match in matches]
-    missed = [path for path, group in zip(paths, found, strict=True) if group is None]
-    if missed:
-        raise DataError(
-            f"--pattern {pattern!r} finds no group in {len(missed)} of {len(paths)} images, the first is {missed[0]!r}"
-        )
-    return [group for group in found if group is not None]
-
-
-def _allowed(sizes: Int64, num_left: int) -> Bool:
-    """(P,) the parts that may have the next one: the empty ones alone, once what is left only just fills these."""
-    empty = sizes == 0
-    return empty if num_left <= empty.sum() else np.ones_like(empty)
-
-
-def _drawn_order(names: Sequence[str], seed: int) -> Int64:
-    """A permutation of the names that depends on them and the seed, not on their order."""
-
-    def draw(name: str) -> bytes:
-        return hashlib.sha256(f"{seed}:{name}".encode("utf-8", "surrogateescape")).digest()
-
-    ranked = sorted(range(len(names)), key=lambda place: (draw(names[place]), names[place]))
-    return np.array(ranked, np.int64)
-
-
-def _sizes(count: int, shares: Sequence[float]) -> list[int]:
-    """Whole sizes that add up to `count`: shares rounded down, the largest remainders up, none of them 0.
-
-    >>> _sizes(10, [0.75, 0.25]), _sizes(3, [0.98, 0.01, 0.01])
-    ([8, 2], [1, 1, 1])
-    """
-    exact = [count * share for share in shares]
-    sizes = [int(size + 1e-9) for size in exact]
-    for place in sorted(range(len(shares)), key=lambda place: sizes[place] - exact[place])[: count - sum(sizes)]:
-        sizes[place] += 1
-    while 0 in sizes:
-        sizes[sizes.index(max(sizes))] -= 1
-        sizes[sizes.index(0)] += 1
-    return sizes
-
-
-def _require_enough(count: int, parts: int, what: str) -> None:
-    if count < parts:
-        raise DataError(f"{count} {what} cannot be divided into {parts} parts")

@@ -11,13 +11,13 @@ Left out: the text of the formats (formats/), image files (image_files.py).
 from __future__ import annotations
 
 import re
+from collections import Counter
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import replace
 from pathlib import Path, PurePosixPath
 from typing import Any, NamedTuple
 
 import numpy as np
-import orjson
 import yaml
 from rich.console import Console
 
@@ -29,17 +29,20 @@ from yolo.data.find import recognise
 from yolo.data.read import DatasetDescriptor, Split, SplitSource, find_dataset, read_split
 from yolo.errors import ConfigError, DataError, printable
 from yolo.files import atomic_folder, require_free
-from yolo.formats.coco_write import coco_content, numbered_image_ids
+from yolo.formats.coco_copy import copied_content, fields_beyond_boxes, json_bytes
+from yolo.formats.coco_write import numbered_image_ids
 from yolo.formats.csv import COLUMNS, csv_rows, csv_text
 from yolo.formats.objects import AnnotatedImages, StringArray
 from yolo.formats.paths import canonical_split
 from yolo.formats.sidecar import EXTRA_COLUMNS, extra_rows
 from yolo.formats.voc import annotation_text, voc_boxes
+from yolo.formats.voc_copy import VocOriginals, copied_annotation, elements_beyond_boxes
 from yolo.formats.xml_text import can_be_xml
 from yolo.formats.yolo import label_file_of, label_text
 
 WRITTEN_SPLITS = ("train", "val", "test")
 _EXTRA = "extra.csv"
+_SHOWN_FIELDS = 10
 _UNFIT = re.compile("[\x00-\x1f\x7f-\x9f\u2028\u2029]")
 
 
@@ -72,8 +75,6 @@ def convert(config: DataConvertConfig, console: Console) -> WrittenDataset:
     if config.classes:
         wanted = tuple(name.strip() for name in config.classes.split(","))
         splits = {name: keep_classes(split, wanted) for name, split in splits.items()}
-    if "coco" in descriptor.formats:
-        notes.append("segmentation and key points are not read, so they are not written")
     written = write_dataset(splits, output, format=config.format, images=config.images)
     say(console, *(f"note: {note}" for note in (*notes, *written.notes)))
     for name, count in written.images.items():
@@ -107,6 +108,7 @@ def keep_classes(split: Split, names: Sequence[str]) -> Split:
         sizes_hw=images.sizes_hw,
         offsets=np.concatenate([np.zeros(1, np.int64), np.cumsum(counts, dtype=np.int64)]),
         objects=replace(images.objects[kept], labels=labels[kept]),
+        records=None if images.records is None else images.records.take(slice(None), kept),
     )
     category_ids = None if split.category_ids is None else tuple(split.category_ids[place] for place in old)
     return replace(split, images=chosen, class_names=tuple(names), category_ids=category_ids)
@@ -143,7 +145,8 @@ def write_dataset(
     """Write splits as a dataset that can be moved, unless its images are linked or left where they are.
 
     Kept are class names and their order, boxes to the last bit, `difficult`, `iscrowd`, `area`, COCO's category ids
-    and image ids. Image files keep their names where these are different, fit for every system, and fit for lists.
+    and image ids, and within COCO and within VOC all that the annotations say besides. Image files keep their names
+    where these are different, fit for every system, and fit for lists.
 
     Args:
         splits: by `train`, `val` and `test`, all with the same classes.
@@ -221,6 +224,8 @@ def _write_annotations(
     """Write the annotations and the sidecar; the source of each split for the YAML."""
     write = {"voc": _write_voc, "coco": _write_coco, "yolo": _write_yolo, "csv": _write_csv}[file_format]
     sources = {name: write(split, name, references[name], output) for name, split in splits.items()}
+    if lost := _without_place(splits.values(), file_format):
+        output.notes.append(f"{file_format} has no place for {lost}: left out")
     rows = [row for group in output.extra.values() for row in group]
     if rows:
         _write_text(output.root / _EXTRA, csv_text(EXTRA_COLUMNS, rows))
@@ -230,6 +235,18 @@ def _write_annotations(
             f"{len(rows) - ids} objects"
         )
     return sources
+
+
+def _without_place(splits: Iterable[Split], file_format: DatasetFormat) -> str:
+    """What annotations say that is lost in another format, and how many objects or images say so."""
+    counts = Counter[tuple[str, str]]()
+    for split in splits:
+        if file_format != "coco":
+            counts += fields_beyond_boxes(split.images)
+        if file_format != "voc":
+            counts += elements_beyond_boxes(split.images)
+    shown = [f"{printable(key[:60])} ({count} {of})" for (key, of), count in counts.most_common(_SHOWN_FIELDS)]
+    return ", ".join([*shown, *(["more"] if len(counts) > _SHOWN_FIELDS else [])])
 
 
 def _write_yolo(split: Split, name: str, references: Sequence[str], output: _Output) -> str:
@@ -245,11 +262,15 @@ def _write_yolo(split: Split, name: str, references: Sequence[str], output: _Out
 def _write_voc(split: Split, name: str, references: Sequence[str], output: _Output) -> str:
     (output.root / "Annotations").mkdir(exist_ok=True)
     changed = 0
-    for image, reference in zip(split.images, references, strict=True):
+    originals = VocOriginals(split.images)
+    for place, (image, reference) in enumerate(zip(split.images, references, strict=True)):
         file = PurePosixPath(reference)
         boxes, count = voc_boxes(image.ground_truth, image.size_hw)
         image = replace(image, ground_truth=replace(image.ground_truth, boxes=boxes))
-        text = annotation_text(file.name, image.size_hw, image.ground_truth, class_names=split.class_names)
+        if (original := originals.find(place)) is not None:
+            text = copied_annotation(original, file.name, image, class_names=split.class_names)
+        else:
+            text = annotation_text(file.name, image.size_hw, image.ground_truth, class_names=split.class_names)
         _write_text(output.root / "Annotations" / f"{file.stem}.xml", text)
         output.extra[reference] = list(extra_rows(image, reference, own_id=file.stem, keeps_difficult=True))
         changed += count
@@ -268,16 +289,17 @@ def _write_coco(split: Split, name: str, references: Sequence[str], output: _Out
     image_ids, numbered = numbered_image_ids(list(split.images.image_ids), from_coco=from_coco)
     if numbered:
         output.notes.append("the images are numbered anew, as COCO's ids are numbers; their names are in file_name")
-    content = coco_content(
+    content, notes = copied_content(
         split.images,
-        references,
+        [reference.removeprefix(f"images/{name}/") for reference in references],
         image_ids=image_ids,
         class_names=split.class_names,
         category_ids=split.category_ids or range(1, len(split.class_names) + 1),
     )
+    output.notes.extend(notes)
     path = output.root / "annotations" / f"instances_{name}.json"
     path.parent.mkdir(exist_ok=True)
-    path.write_bytes(orjson.dumps(content))
+    path.write_bytes(json_bytes(content))
     return f"annotations/{path.name}"
 
 

@@ -14,13 +14,10 @@ import numpy as np
 from yolo.arrays import Bool, Float64, Int64
 from yolo.detection_sets import TruthSet
 from yolo.formats.issues import DataIssue, ReadReport
-from yolo.formats.objects import RawSource, repeated_rows
+from yolo.formats.objects import SILENT_CLIP, RawSource, repeated_rows
 from yolo.structures import GroundTruth
 
 BoxPolicy = Literal["fix", "drop", "strict"]
-
-# VOC's 1-based pixels and rounding in exporters move borders by up to a pixel; that is not worth a message.
-_SILENT_CLIP = 1.0 + 1e-6
 
 
 def clean_objects(source: RawSource, *, policy: BoxPolicy, report: ReadReport) -> tuple[GroundTruth, Int64]:
@@ -36,7 +33,7 @@ def clean_objects(source: RawSource, *, policy: BoxPolicy, report: ReadReport) -
         report: receives what is fixed and dropped; objects that stay are counted by `keep_images`.
 
     Returns:
-        The objects fit for use in their order, boxes in pixels of their image, and the image each is on.
+        The objects fit for use in their order, boxes in pixels of their image, and the row of the source each is from.
     """
     raw, left = source.objects, np.ones(len(source.objects), bool)
     limits = source.sizes_hw[raw.image_index][:, [1, 0, 1, 0]].astype(np.float64)
@@ -44,7 +41,7 @@ def clean_objects(source: RawSource, *, policy: BoxPolicy, report: ReadReport) -
         inverted, ordered = _in_order(raw.boxes, source.inclusive)
         boxes = np.clip(ordered, 0.0, limits)
         # how far the clip moved a side; NaN and infinity are reported as such
-        moved = np.abs(boxes - ordered).max(axis=1, initial=0.0) > _SILENT_CLIP
+        moved = np.abs(boxes - ordered).max(axis=1, initial=0.0) > SILENT_CLIP
     for kind, faulty, what in (
         ("not_finite", ~np.logical_and.reduce(np.isfinite(raw.boxes), axis=1), ""),
         ("inverted", inverted & (policy == "drop"), ""),
@@ -59,7 +56,7 @@ def clean_objects(source: RawSource, *, policy: BoxPolicy, report: ReadReport) -
     left = _drop(left, repeated, "duplicate", "appears twice", source, report)
     _report_repaired("inverted", inverted & left, "put in order:", ordered, source, report)
     _report_repaired("clipped", moved & left, "cut to", boxes, source, report)
-    return _ground_truth(raw[left], boxes[left]), raw.image_index[left]
+    return _ground_truth(raw[left], boxes[left]), np.flatnonzero(left)
 
 
 def _drop(left: Bool, faulty: Bool, kind: str, what: str, source: RawSource, report: ReadReport) -> Bool:

@@ -51,6 +51,16 @@ class Augment(Protocol):
         """Return a changed copy of `sample`; nothing that it is given may be written to."""
 
 
+class Watch(Protocol):
+    """Who wants to know which image is read; see `watched.ReadingWatch`."""
+
+    def begin(self, image: int) -> None:
+        """An image, by its place, is read from here on; ImageReadError if it must not be."""
+
+    def end(self) -> None:
+        """No image is read."""
+
+
 @dataclass(eq=False)
 class DetectionDataset(Dataset[Sample | SkippedImage]):
     """Samples of a split."""
@@ -62,6 +72,7 @@ class DetectionDataset(Dataset[Sample | SkippedImage]):
     augment: Augment | None = None  # changes a placed sample; None for validation, whose images are decoded in full
     seed: int = 0  # of the run
     cache: ImageCache | None = None  # keeps placed images; None to decode every time
+    watch: Watch | None = None  # is told which image is read
 
     def __len__(self) -> int:
         return len(self.images)
@@ -86,11 +97,15 @@ class DetectionDataset(Dataset[Sample | SkippedImage]):
             for index in (key.image_index, *key.partners):
                 if last_use[index] == place:
                     read.pop(index, None)
+        if self.watch is not None:
+            self.watch.end()
         return samples
 
     def load(self, index: int) -> Sample:
         """The placed, not augmented sample; ImageReadError if the file cannot be read."""
         annotated = self.images[index]
+        if self.watch is not None:
+            self.watch.begin(index)
         file = ImageFile(index, annotated.path, annotated.size_hw)
         placed = self.cache.get(file) if self.cache else None
         if placed is None:
@@ -105,6 +120,8 @@ class DetectionDataset(Dataset[Sample | SkippedImage]):
         """The image as it is in the file, boxes in its own pixels; ImageReadError if the file cannot be read."""
         annotated = self.images[index]
         file = ImageFile(index, annotated.path, annotated.size_hw)
+        if self.watch is not None:
+            self.watch.begin(index)
         image = decode_image(file.data, name=str(annotated.path))
         ground_truth, note = fit_to_size(annotated, (image.shape[0], image.shape[1]))
         return Sample(image, ground_truth, index, note=note)

@@ -3,9 +3,10 @@
 from __future__ import annotations
 
 import multiprocessing
-from collections.abc import Callable, Iterator
-from dataclasses import KW_ONLY, dataclass
+from collections.abc import Callable, Iterable, Iterator
+from dataclasses import KW_ONLY, dataclass, replace
 from itertools import pairwise
+from typing import Any
 
 import numpy as np
 import torch
@@ -13,8 +14,9 @@ from numpy.typing import NDArray
 from torch.utils.data import DataLoader, Dataset, Sampler, default_collate
 
 from yolo.data.dataset import DetectionDataset, SampleKey
+from yolo.data.watched import READ_SECONDS, ReadingWatch, WatchedLoader
 from yolo.errors import ImageReadError
-from yolo.process import available_cores, prepare_loader_worker
+from yolo.process import available_cores
 from yolo.randomness import epoch_order, partner_generator
 from yolo.structures import Batch, Sample, SkippedImage, Targets
 
@@ -153,8 +155,9 @@ def make_loader(
     workers: int,
     pin_memory: bool = False,
     start_method: str | None = None,
-) -> DataLoader[Batch]:
-    """A DataLoader over `batches`, which are the same for any number of workers and any start method.
+    patience: float = READ_SECONDS,
+) -> Iterable[Batch]:
+    """A loader of `batches`, which are the same for any number of workers and any start method.
 
     Args:
         dataset: what is loaded.
@@ -163,19 +166,13 @@ def make_loader(
         pin_memory: page-lock batches for the copy to a GPU.
         start_method: fork, spawn or forkserver; None for fork where there is one, because forked workers start at once
             and share the dataset.
+        patience: seconds after which a worker that is on one image is replaced and the image skipped.
     """
-    return DataLoader(
-        dataset,  # type: ignore[arg-type]  # the loader's type is what `collate` makes of samples
-        batch_sampler=batches,
-        num_workers=workers,
-        collate_fn=collate,
-        # it draws a seed for its workers, which ours ignore; from the global stream it would disturb a resumed run
-        generator=torch.Generator(),
-        pin_memory=pin_memory,
-        worker_init_fn=prepare_loader_worker if workers else None,
-        persistent_workers=workers > 0,
-        multiprocessing_context=(start_method or _default_start_method()) if workers else None,
-    )
+    # the loader draws a seed for its workers, which ours ignore; from the global stream it would disturb a resumed run
+    options = {"collate_fn": collate, "generator": torch.Generator(), "pin_memory": pin_memory}
+    if not workers:
+        return DataLoader(dataset, batch_sampler=batches, **options)  # type: ignore[arg-type]  # samples become batches
+    return _watched(dataset, batches, options, workers=workers, start_method=start_method, patience=patience)
 
 
 @dataclass(eq=False)
@@ -192,18 +189,45 @@ class _Originals(Dataset[Sample | SkippedImage]):
             return self.dataset.load_original(index)
         except ImageReadError as error:
             return SkippedImage(str(self.dataset.images[index].path), str(error))
+        finally:
+            if self.dataset.watch is not None:
+                self.dataset.watch.end()
 
 
-def original_images(dataset: DetectionDataset, *, workers: int) -> DataLoader[Sample | SkippedImage]:
+def original_images(
+    dataset: DetectionDataset, *, workers: int, patience: float = READ_SECONDS
+) -> Iterable[Sample | SkippedImage]:
     """A loader of every image of a dataset once, in order and in its own size, not placed on an input."""
-    return DataLoader(
-        _Originals(dataset),
-        batch_size=None,
-        num_workers=workers,
-        collate_fn=_as_it_is,  # type: ignore[arg-type]  # without batches it gets a single sample
-        generator=torch.Generator(),
-        worker_init_fn=prepare_loader_worker if workers else None,
-        multiprocessing_context=_default_start_method() if workers else None,
+    options = {"batch_size": None, "collate_fn": _as_it_is, "generator": torch.Generator()}
+    if not workers:
+        return DataLoader(_Originals(dataset), **options)  # type: ignore[arg-type]  # it gets a single sample
+    return _watched(dataset, range(len(dataset)), options, workers=workers, patience=patience)
+
+
+def _watched(
+    dataset: DetectionDataset,
+    keys: Iterable[Any],
+    options: dict[str, Any],
+    *,
+    workers: int,
+    start_method: str | None = None,
+    patience: float,
+) -> WatchedLoader[Any]:
+    start_method = start_method or _default_start_method()
+    watch = ReadingWatch(workers, start_method)
+    dataset = replace(dataset, watch=watch)
+    return WatchedLoader(
+        watch,
+        lambda index: dataset.images[index].path,
+        keys,
+        patience=patience,
+        options=options
+        | {
+            "dataset": dataset if "batch_size" not in options else _Originals(dataset),
+            "num_workers": workers,
+            "persistent_workers": "batch_size" not in options,
+            "multiprocessing_context": start_method,
+        },
     )
 
 

@@ -13,6 +13,7 @@ from typing import NamedTuple
 
 import numpy as np
 
+from yolo.arrays import Int64
 from yolo.data.classes import ClassRules, Names, category_ids_of, note_unmatched, relabel
 from yolo.data.cleaning import BoxPolicy, clean_objects
 from yolo.data.entries import (
@@ -29,7 +30,7 @@ from yolo.data.entries import (
 from yolo.data.find import DatasetDescriptor, SplitSource, find_dataset
 from yolo.errors import DataError, printable
 from yolo.formats.issues import ReadReport
-from yolo.formats.objects import AnnotatedImages, RawSource, StringArray
+from yolo.formats.objects import AnnotatedImages, RawSource, Records, StringArray
 from yolo.formats.paths import ImageSizes, SizePolicy, canonical_split
 from yolo.formats.sidecar import apply_extra, read_extra
 from yolo.process import return_freed_memory
@@ -220,16 +221,18 @@ def _clean_and_join(split: RawSplit, *, policy: BoxPolicy, report: ReadReport) -
     image_ids: list[str] = []
     paths: list[str] = []
     sizes, counts, truths = [np.zeros((0, 2), np.int32)], [np.zeros(0, np.int64)], []
+    records: list[Records] = []
     while split.sources:
         read = relabel(split.sources.pop(0), split.class_names, split.rules, report)
-        truth, image_index = clean_objects(read, policy=policy, report=report)
-        per_image = np.bincount(image_index, minlength=len(read.paths))
+        truth, rows = clean_objects(read, policy=policy, report=report)
+        per_image = np.bincount(read.objects.image_index[rows], minlength=len(read.paths))
         report.keep_images(len(per_image), backgrounds=int((per_image == 0).sum()), objects=len(truth))
         image_ids += read.image_ids
         paths += read.paths
         sizes.append(read.sizes_hw)
         counts.append(per_image)
         truths.append(truth)
+        records.append(_records(read, rows))
     offsets = np.concatenate([np.zeros(1, np.int64), np.cumsum(np.concatenate(counts), dtype=np.int64)])
     return AnnotatedImages(
         image_ids=StringArray(unique_ids(image_ids, paths, split.root)),
@@ -237,6 +240,24 @@ def _clean_and_join(split: RawSplit, *, policy: BoxPolicy, report: ReadReport) -
         sizes_hw=np.concatenate(sizes),
         offsets=offsets,
         objects=truths[0] if len(truths) == 1 else GroundTruth.concatenate(truths),
+        records=_joined(records),
+    )
+
+
+def _records(read: RawSource, rows: Int64) -> Records:
+    count = len(read.paths)
+    places = np.full(count, -1, np.int64) if read.image_numbers is None else read.image_numbers
+    return Records((read.files,), np.zeros(count, np.int64), places, read.numbers[rows])
+
+
+def _joined(parts: Sequence[Records]) -> Records:
+    """The records of all sources, which are one part each."""
+    empty = np.zeros(0, np.int64)
+    return Records(
+        tuple(source for part in parts for source in part.sources),
+        np.concatenate([empty, *(part.source_of_image + place for place, part in enumerate(parts))]),
+        np.concatenate([empty, *(part.image_numbers for part in parts)]),
+        np.concatenate([empty, *(part.object_numbers for part in parts)]),
     )
 
 

@@ -20,6 +20,7 @@ from yolo.detection_sets import DetectionSet, EvaluationData
 from yolo.engine.format_check import check_detections
 from yolo.engine.ground_truth_files import GroundTruthFiles, is_usable, read_ground_truth
 from yolo.errors import ConfigError, DataError, printable, shown
+from yolo.formats.coco_companion import RESULTS_NAME, Companion, companion_of, read_companion
 from yolo.formats.coco_results import read_coco_results
 from yolo.formats.comp4 import class_files, is_class_file, read_comp4
 from yolo.formats.detections_json import JSON_NAME, LINES_NAME, is_detections_json, read_detections_json
@@ -34,13 +35,15 @@ from yolo.formats.results import (
     match_classes,
     match_images,
 )
+from yolo.formats.values import plain_id
 from yolo.formats.yolo import read_yolo_results
 
 # What runs leave: `predict`, and `val` and `train`.
 _OWN_RESULTS: Final[dict[str, DetectionFormat]] = {
     JSON_NAME: "gridyolo",
     LINES_NAME: "gridyolo",
-    "predictions.json": "coco",
+    RESULTS_NAME: "coco",
+    f"coco/{RESULTS_NAME}": "coco",
 }
 _EXPECTED = (
     "expected detections.json of gridyolo predict, COCO results (.json), a folder of comp4_det_test_CLASS.txt files, "
@@ -161,7 +164,10 @@ def _class_files(folder: Path, truth: GroundTruthFiles, report: ReadReport) -> d
 
 def _matched(raw: RawDetections, truth: GroundTruthFiles, report: ReadReport, path: Path) -> DetectionSet:
     """The detections on images and of classes of the ground truth."""
-    image_of, label_of = _image_places(raw, truth, report, path), _labels(raw, truth, report, path)
+    beside = None
+    if raw.format == "coco" and (file := companion_of(path)) and file.absolute() != Path(truth.source).absolute():
+        beside = read_companion(file)
+    image_of, label_of = _image_places(raw, truth, report, path, beside), _labels(raw, truth, report, path, beside)
     image_index, labels = image_of[raw.image_codes], label_of[raw.class_codes]
     boxes = raw.boxes if raw.format != "yolo" else _in_pixels(raw, image_index, truth)
     kept = _take_part(raw, boxes, image_index, labels, report)
@@ -171,7 +177,9 @@ def _matched(raw: RawDetections, truth: GroundTruthFiles, report: ReadReport, pa
     return make(boxes[kept], raw.scores[kept], labels[kept], image_index[kept])
 
 
-def _image_places(raw: RawDetections, truth: GroundTruthFiles, report: ReadReport, path: Path) -> Int64:
+def _image_places(
+    raw: RawDetections, truth: GroundTruthFiles, report: ReadReport, path: Path, beside: Companion | None
+) -> Int64:
     """The place of each of `raw.images` in the ground truth, -1 for none."""
     images = KnownImages(truth.images.image_ids, truth.file_names)
     if raw.format == "gridyolo":
@@ -180,6 +188,8 @@ def _image_places(raw: RawDetections, truth: GroundTruthFiles, report: ReadRepor
             text = "an image is not among those that were predicted: it counts as an image without detections"
             report.warn("image_without_entry", text, count=missing)
         return _places(raw.images, found)
+    if beside is not None and (by_file := _by_file(raw, images, beside, path)):
+        return _places(raw.images, by_file)
     if raw.format != "yolo":
         found = match_images(raw.images, images, report, path=path)
         return _places(raw.images, found)
@@ -202,8 +212,29 @@ def _image_places(raw: RawDetections, truth: GroundTruthFiles, report: ReadRepor
     return places
 
 
-def _labels(raw: RawDetections, truth: GroundTruthFiles, report: ReadReport, path: Path) -> Int64:
+def _by_file(raw: RawDetections, images: KnownImages, beside: Companion, path: Path) -> dict[Any, int]:
+    """The place of the image for each id of the results, by its file; none where ids fit the ground truth better."""
+    files = {key: beside.images[own]["file_name"] for key in raw.images if (own := plain_id(key)) in beside.images}
+    known = images.by_id()
+    try:
+        found = match_sources(dict.fromkeys(files.values()), images, path=path)
+    except DataError:
+        if any(key in known for key in raw.images):
+            return {}  # the names say less than the ids
+        raise
+    places = {key: found[name] for key, name in files.items() if name in found}
+    return places if len(places) >= sum(key in known for key in raw.images) else {}
+
+
+def _labels(
+    raw: RawDetections, truth: GroundTruthFiles, report: ReadReport, path: Path, beside: Companion | None
+) -> Int64:
     """The label of each of `raw.classes` in the ground truth, -1 for none."""
+    if raw.format == "coco" and beside is not None:
+        by_name = {name: label for label, name in enumerate(truth.class_names)}
+        names = {key: beside.class_names[own] for key in raw.classes if (own := plain_id(key)) in beside.class_names}
+        if found := {key: by_name[name] for key, name in names.items() if name in by_name}:
+            return _places(raw.classes, found)
     if raw.format == "coco":
         found = match_classes(raw.classes, truth.class_names, truth.category_ids, report, path=path)
     elif raw.format == "yolo":

@@ -67,6 +67,13 @@ class Result:
     track_ids: Tensor | None = None  # (K,) int64, where objects are tracked; -1 for none
     seconds: StageSeconds = StageSeconds()
 
+    @staticmethod
+    def read(path: str | Path) -> list[Result]:
+        """The results in a file or a run folder of `predict`, `val` or `train`; see `engine.read_results`."""
+        from yolo.engine.read_results import read_results
+
+        return read_results(path)
+
     @property
     def boxes(self) -> Tensor:
         """(K, 4) float32, x1 y1 x2 y2 in pixels of the image."""

@@ -3,14 +3,13 @@
 from __future__ import annotations
 
 import hashlib
-from collections.abc import Callable
+from collections.abc import Callable, Iterable
 from dataclasses import dataclass, field
 from functools import cached_property
 from pathlib import Path
 from typing import Any
 
 from rich.console import Console
-from torch.utils.data import DataLoader
 
 from yolo.config import TrainConfig, ValConfig
 from yolo.console import say
@@ -81,7 +80,7 @@ class TrainingData:
         *,
         start: tuple[int, int],
         with_mosaic: Callable[[int], bool],
-    ) -> DataLoader[Batch]:
+    ) -> Iterable[Batch]:
         """Augmented batches without end, from the epoch and the step in it that `start` names.
 
         `with_mosaic` says whether an epoch mixes images; it is asked for every batch, when it is prepared.
@@ -104,7 +103,7 @@ class TrainingData:
         )
         return make_loader(dataset, batches, workers=workers_of(config, device_type), pin_memory=device_type == "cuda")
 
-    def val_batches(self, input_hw: tuple[int, int], device_type: str) -> DataLoader[Batch]:
+    def val_batches(self, input_hw: tuple[int, int], device_type: str) -> Iterable[Batch]:
         """Every image of `val`, in order; arguments as of `train_batches`."""
         config, resize = self.config, self.config.model.resize
         return evaluation_loader(

@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import math
 import time
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterable, Iterator, Mapping
 from contextlib import contextmanager
 from dataclasses import asdict, dataclass, field, fields, replace
 from functools import partial
@@ -16,7 +16,6 @@ from typing import Any, Self
 
 import torch
 from rich.console import Console
-from torch.utils.data import DataLoader
 
 from yolo._version import __version__
 from yolo.config import TrainConfig
@@ -117,7 +116,7 @@ class Training:
     schedule: Schedule  # how long, and with which learning rate
     state: TrainState  # how far it is
     began: float  # when it would have begun, on the monotonic clock, had it never been interrupted
-    val_batches: DataLoader[Batch]  # of `data`
+    val_batches: Iterable[Batch]  # of `data`
     loggers: Loggers  # other programs that show it
     bad_steps: int = 0  # steps in a row whose loss or gradient was not finite
     on_progress: OnTrainingProgress | None = None  # the user's function

@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import math
 import time
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Iterable, Mapping
 from dataclasses import asdict, dataclass, replace
 from pathlib import Path
 
@@ -17,7 +17,6 @@ import torch
 from numpy.typing import NDArray
 from rich.console import Console
 from torch import nn
-from torch.utils.data import DataLoader
 
 from yolo.config import TrainConfig, ValConfig
 from yolo.console import counted, print_table, say
@@ -210,7 +209,7 @@ def evaluation_loader(
     batch_size: int,
     workers: int,
     cache: ImageCache | None = None,
-) -> DataLoader[Batch]:
+) -> Iterable[Batch]:
     """A loader over every image of a split, in order."""
     dataset = DetectionDataset(split.images, input_hw=input_hw, resize=resize, cache=cache)
     return make_loader(dataset, EvaluationBatches(len(split.images), batch_size), workers=workers)
@@ -219,7 +218,7 @@ def evaluation_loader(
 @torch.inference_mode()
 def evaluate_network(
     network: nn.Module,
-    loader: DataLoader[Batch],
+    loader: Iterable[Batch],
     split: Split,
     *,
     spec: Spec,
@@ -266,7 +265,7 @@ def evaluate_network(
 
 def evaluate_detector(
     detector: Detector,
-    loader: DataLoader[Sample | SkippedImage],
+    loader: Iterable[Sample | SkippedImage],
     split: Split,
     *,
     settings: PostprocessSettings,

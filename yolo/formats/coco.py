@@ -4,7 +4,8 @@ Boxes are `[x, y, width, height]` in continuous pixels; image ids, category ids,
 which is not part of the standard, are kept. Where writers differ from the standard there is one reading for training
 and evaluation: an id may be 1, 1.0 or "1"; a crowd is what has any `iscrowd` but 0; a category without objects that
 has the name of another one is left out. A file without the frame of COCO ends reading; a bad image or annotation is
-left out and counted. Left out: segmentation, key points, captions, writing (coco_write.py).
+left out and counted. Left out: segmentation, key points, captions, which copies keep (coco_copy.py), and writing
+(coco_write.py).
 """
 
 from __future__ import annotations
@@ -37,7 +38,7 @@ from yolo.formats.json_records import (
     read_json_bytes,
     types_of,
 )
-from yolo.formats.objects import RawSource, sizes_array
+from yolo.formats.objects import RawSource, RecordFiles, sizes_array
 from yolo.formats.paths import ImageSizes, image_folder, named_file
 from yolo.formats.values import plain_id, shown_id
 
@@ -368,6 +369,8 @@ def read_coco(file: CocoFile, entries: Sequence[CocoEntry], *, sizes: ImageSizes
         place=lambda _, number: (os.fspath(file.path), annotations.where(number)),
         file_names=[file.images[entry.position].file_name for entry in kept],
         category_ids=tuple(file.categories),
+        files=RecordFiles("coco", (os.fspath(file.path),)),
+        image_numbers=np.asarray([file.images[entry.position].position for entry in kept], np.int64),
     )
 
 

@@ -209,7 +209,11 @@ def read_detections_json(path: Path, report: ReadReport) -> RawDetections:
     Raises:
         DataError: it is no such file, has a detection without box, score or class, or has an image twice.
     """
-    content = load_detections(path)
+    return raw_detections(load_detections(path), path, report)
+
+
+def raw_detections(content: DetectionsContent, path: Path, report: ReadReport) -> RawDetections:
+    """The detections of a file that was read by `load_detections`; see `read_detections_json`."""
     if content.cut_off:
         report.warn("cut_off", "the last line is not complete: it is left out", printable(path))
     failed = [str(entry.get("source")) for entry in content.entries if "error" in entry]

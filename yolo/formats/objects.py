@@ -11,7 +11,7 @@ import os
 from collections.abc import Callable, Iterable, Iterator, Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
-from typing import Any, NamedTuple, overload
+from typing import Any, Literal, NamedTuple, overload
 
 import numpy as np
 
@@ -20,6 +20,10 @@ from yolo.detection_sets import TruthSet
 from yolo.errors import printable
 from yolo.formats.issues import DataIssue
 from yolo.structures import AnnotatedImage, GroundTruth
+
+# How many pixels a box may reach over its image without a word: VOC's 1-based pixels and rounding in exporters move
+# borders by up to one.
+SILENT_CLIP = 1.0 + 1e-6
 
 
 class RawObject(NamedTuple):
@@ -35,6 +39,29 @@ class RawObject(NamedTuple):
     difficult: bool = False
     iscrowd: bool = False
     area: float = np.nan
+
+
+class RecordFiles(NamedTuple):
+    """The annotation files of a source, of the formats whose copies keep what is not read."""
+
+    format: Literal["coco", "voc"]
+    paths: Sequence[str]  # one (COCO), or one for each image, which need not exist (VOC)
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class Records:
+    """Where n images and the T objects on them stand in the files that they were read from."""
+
+    sources: tuple[RecordFiles | None, ...]
+    source_of_image: Int64  # (n,) place in `sources`
+    image_numbers: Int64  # (n,) place in COCO's `images`, or in the paths of the source
+    object_numbers: Int64  # (T,) place in COCO's `annotations`; in the file of the image, from 1, in other formats
+
+    def take(self, images: Any, objects: Any) -> Records:
+        """Those of some images and objects, by mask or index array."""
+        return Records(
+            self.sources, self.source_of_image[images], self.image_numbers[images], self.object_numbers[objects]
+        )
 
 
 @dataclass(frozen=True, slots=True, eq=False)
@@ -57,6 +84,8 @@ class RawSource:
     # How much the format's lower corners were moved to cover the pixel they name: 1 for VOC, whose corners are the
     # first and the last pixel inside. Swapped corners are put in order with it.
     inclusive: float = 0.0
+    files: RecordFiles | None = None  # None for formats without such copies
+    image_numbers: Int64 | None = None  # (n,) which record of `files` each image is
 
     def issue(self, row: int, kind: str, message: str) -> DataIssue:
         """The issue of the object in that row."""
@@ -149,6 +178,7 @@ class AnnotatedImages(Sequence[AnnotatedImage]):
     sizes_hw: Int32  # (n, 2) height and width in pixels, EXIF orientation applied
     offsets: Int64  # (n + 1,) the objects of image k are rows offsets[k] to offsets[k + 1] of `objects`
     objects: GroundTruth  # the T objects of all images
+    records: Records | None = None  # where they were read; None for images that were not
 
     def __post_init__(self) -> None:
         count = len(self.image_ids)
@@ -198,12 +228,14 @@ class AnnotatedImages(Sequence[AnnotatedImage]):
         counts = np.diff(self.offsets)[indices]
         ends = np.cumsum(counts)
         within = np.arange(int(counts.sum())) - np.repeat(ends - counts, counts)
+        rows = np.repeat(self.offsets[indices], counts) + within
         return AnnotatedImages(
             image_ids=StringArray(self.image_ids[int(index)] for index in indices),
             paths=StringArray(self.paths[int(index)] for index in indices),
             sizes_hw=self.sizes_hw[indices],
             offsets=np.concatenate([np.zeros(1, np.int64), ends]),
-            objects=self.objects[np.repeat(self.offsets[indices], counts) + within],
+            objects=self.objects[rows],
+            records=None if self.records is None else self.records.take(indices, rows),
         )
 
 

@@ -27,7 +27,7 @@ from yolo.arrays import Float32
 from yolo.errors import DataError, printable, shown
 from yolo.files import read_bytes
 from yolo.formats.issues import ReadReport
-from yolo.formats.objects import RawObject, RawSource, object_columns, sizes_array
+from yolo.formats.objects import RawObject, RawSource, RecordFiles, StringArray, object_columns, sizes_array
 from yolo.formats.paths import (
     LARGEST_LABEL_FILE,
     NO_LABEL_FILE,
@@ -299,6 +299,8 @@ def _source(
         place=lambda image, place: (os.fspath(kept[image][0].xml), f"object {place}"),
         file_names=[image or entry.image_id for entry, image in kept],
         inclusive=1.0,
+        files=RecordFiles("voc", StringArray(os.fspath(entry.xml) for entry, _ in kept)),
+        image_numbers=np.arange(len(kept)),
     )
 
 
