@@ -26,7 +26,10 @@ from yolo.errors import ConfigError
         (lambda: DataSplitConfig(data="d", output="o", val=1.0), "val must be in"),
         (lambda: DataSplitConfig(data="d", output="o", val=0.5, test=0.5), "leave something"),
         (lambda: DataSplitConfig(data="d", output="o", pattern="a"), "--pattern is for --by group --group regex"),
-        (lambda: DataSplitConfig(data="d", output="o", by="group", group="regex"), "--group regex needs a --pattern"),
+        (
+            lambda: DataSplitConfig(data="d", output="o", by="group", group="regex"),
+            "--group regex needs --pattern REGEX",
+        ),
         (lambda: DataSynthConfig(), "--output is required"),
         (lambda: DataSynthConfig(output="o", val=0), "val must be at least 1"),
         (lambda: DataSynthConfig(output="o", seed=-1), "seed"),

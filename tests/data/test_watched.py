@@ -11,18 +11,17 @@ import pytest
 import torch
 
 from yolo.config import AugmentConfig
-from yolo.data import dataset as dataset_module
+from yolo.data.cache import read_placed
 from yolo.data.dataset import DetectionDataset
 from yolo.data.loader import EvaluationBatches, TrainBatches, make_loader, original_images
 from yolo.errors import DataError, ImageReadError
-from yolo.images import write_image
+from yolo.images import decode_image, write_image
 from yolo.structures import AnnotatedImage, Batch, GroundTruth, Sample, SkippedImage
 from yolo.transforms.augment import TrainTransform
 
 pytestmark = pytest.mark.skipif(not hasattr(os, "fork"), reason="the workers get their faults by fork")
 
 BAD = "3.png"
-READ = dataset_module.read_placed
 
 
 @pytest.fixture
@@ -43,9 +42,9 @@ def fault(monkeypatch: pytest.MonkeyPatch, happens: Callable[[Path], object]) ->
 
     def read(file: Any, *rest: Any, **options: Any) -> Any:
         happens(file.path)
-        return READ(file, *rest, **options)
+        return read_placed(file, *rest, **options)
 
-    monkeypatch.setattr(dataset_module, "read_placed", read)
+    monkeypatch.setattr("yolo.data.dataset.read_placed", read)
 
 
 def refuse(path: Path) -> None:
@@ -151,14 +150,13 @@ def test_every_pass_of_an_evaluation_has_all_images(data: DetectionDataset, monk
 
 
 def test_original_images_are_watched_too(data: DetectionDataset, monkeypatch: pytest.MonkeyPatch) -> None:
-    decode = dataset_module.decode_image
 
     def slow(content: bytes, *, name: str) -> Any:
         if name.endswith(BAD):
             time.sleep(1000)
-        return decode(content, name=name)
+        return decode_image(content, name=name)
 
-    monkeypatch.setattr(dataset_module, "decode_image", slow)
+    monkeypatch.setattr("yolo.data.dataset.decode_image", slow)
     found = list(original_images(data, workers=2, patience=0.6))
     assert [one.index if isinstance(one, Sample) else BAD for one in found] == [0, 1, 2, BAD, 4, 5, 6]
     assert isinstance(found[3], SkippedImage)

@@ -108,7 +108,7 @@ def test_ids_alone_say_nothing(tmp_path: Path) -> None:
     write_predictions(tmp_path / "predictions.json", {"1": found(1)})
     with pytest.raises(DataError, match=r"has ids alone, and beside it is no ground_truth\.json or images\.json"):
         Result.read(tmp_path)
-    with pytest.raises(DataError, match=r"has none of detections\.json, .*; is it a run folder of predict or val"):
+    with pytest.raises(DataError, match=r"has none of detections\.json, .*; is it the run folder of predict or val"):
         Result.read(tmp_path.parent / tmp_path.name / "..")
     with pytest.raises(DataError, match=r"nothing\.json"):
         Result.read(tmp_path / "nothing.json")

@@ -200,7 +200,7 @@ def test_what_has_no_place_elsewhere_is_counted(folder: Path) -> None:
     assert counts.pop(("id", "objects")) == 4  # one has none
     assert counts == {
         ("keypoints", "objects"): 1,
-        ("text", "objects"): 1,
+        ("caption", "objects"): 1,
         ("segmentation", "objects"): 1,
         ("license", "images"): 1,
     }

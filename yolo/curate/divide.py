@@ -93,9 +93,9 @@ def split_groups(groups: Sequence[str], shares: Sequence[float], *, seed: int) -
     """Keep groups whole, see `group_names`: the largest first, each to the part that lacks most images."""
     counts = Counter(groups)
     if len(counts) < len(shares):
-        names = " and ".join(repr(printable(name)[:80]) for name in counts)
+        shown = " and ".join(repr(printable(name)[:80]) for name in counts)
         raise DataError(
-            f"the {len(groups)} images are {counted(len(counts), 'group', 'groups')} ({names}), and whole groups "
+            f"the {len(groups)} images are {counted(len(counts), 'group', 'groups')} ({shown}), and whole groups "
             f"cannot be divided into {len(shares)} parts; see --group folder, prefix and regex for other groups, or "
             "use --by random"
         )

@@ -95,8 +95,8 @@ def _of_coco(path: Path) -> list[Result]:
     category_ids = list(beside.class_names)
     label_of = {own: label for label, own in enumerate(category_ids)}
     place_of = {own: place for place, own in enumerate(beside.images)}
-    labels = _known([label_of.get(plain_id(key), -1) for key in raw.classes], raw.classes, "category_id", beside.path)  # type: ignore[arg-type]
-    places = _known([place_of.get(plain_id(key), -1) for key in raw.images], raw.images, "image_id", beside.path)  # type: ignore[arg-type]
+    labels = _known(list(map(label_of.get, map(plain_id, raw.classes))), raw.classes, "category_id", beside.path)
+    places = _known(list(map(place_of.get, map(plain_id, raw.images))), raw.images, "image_id", beside.path)
     with np.errstate(over="ignore", invalid="ignore"):
         corners = np.concatenate([raw.boxes[:, :2], raw.boxes[:, :2] + raw.boxes[:, 2:]], axis=1)
     order = np.argsort(places[raw.image_codes], kind="stable")
@@ -115,12 +115,12 @@ def _of_coco(path: Path) -> list[Result]:
 
 def _labels(classes: Any, names: list[str], path: Path) -> Int64:
     label_of = {name: label for label, name in enumerate(names)}
-    return _known([label_of.get(name, -1) for name in classes], classes, "class", path)
+    return _known(list(map(label_of.get, classes)), classes, "class", path)
 
 
-def _known(places: list[int], keys: Any, what: str, path: Path) -> Int64:
-    if -1 in places:
-        raise DataError(f"{printable(path)}: does not know the {what} {shown(keys[places.index(-1)])} of a detection")
+def _known(places: list[int | None], keys: Any, what: str, path: Path) -> Int64:
+    if None in places:
+        raise DataError(f"{printable(path)}: does not know the {what} {shown(keys[places.index(None)])} of a detection")
     return np.asarray(places, np.int64)
 
 

@@ -23,8 +23,8 @@ class Companion(NamedTuple):
     """Images and categories by their ids in the results."""
 
     path: Path
-    images: Mapping[int | str, Mapping[str, Any]]  # records with `file_name`, `width` and `height`
-    class_names: Mapping[int | str, str]
+    images: Mapping[Any, Mapping[str, Any]]  # records with `file_name`, `width` and `height`
+    class_names: Mapping[Any, str]
 
 
 def companion_of(results: Path) -> Path | None:
@@ -49,7 +49,7 @@ def read_companion(path: Path) -> Companion:
 
 def _by_id(records: Any, name: str) -> dict[int | str, Mapping[str, Any]]:
     """The records that have an id and a name."""
-    found = {}
+    found: dict[int | str, Mapping[str, Any]] = {}
     for record in records if isinstance(records, list) else ():
         if isinstance(record, dict) and isinstance(record.get(name), str):
             own = plain_id(record.get("id"))
