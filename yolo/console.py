@@ -1,13 +1,19 @@
 """How commands print: lines as they are, without markup, colours of their own or breaks at the terminal's width.
 
+What a stream's encoding does not have, and what a terminal would obey, stands as `%1B`, see `yolo.errors.printable`.
+
 Tables are rich's: in bold and fitted to its width on a terminal, plain and as wide as need be in files and pipes.
 """
 
 from __future__ import annotations
 
 import io
+import sys
 from collections.abc import Sequence
+from contextlib import suppress
 from typing import TYPE_CHECKING
+
+from yolo.errors import PERCENT, printable, printable_text
 
 if TYPE_CHECKING:
     from rich.console import Console
@@ -16,19 +22,35 @@ if TYPE_CHECKING:
 
 # columns: wider than any table
 _ANY_WIDTH = 100_000
+# how Python treats what a stream's encoding does not have, unless somebody chose another way by PYTHONIOENCODING
+_PYTHONS_CHOICE = ("strict", "surrogateescape", "backslashreplace")
 
 
 def stdout() -> Console:
     """A console on standard output; rich is imported when a command prints, not when its options are parsed."""
     from rich.console import Console
 
-    return Console()
+    class WorkingConsole(Console):
+        def on_broken_pipe(self) -> None:
+            """Print no more where nobody reads it, as behind `| head`; the work itself goes on."""
+            with suppress(SystemExit):
+                super().on_broken_pipe()
+
+    make_streams_safe()
+    return WorkingConsole()
+
+
+def make_streams_safe() -> None:
+    """Let standard output and standard error take every text, whatever their encoding is."""
+    for stream in (sys.stdout, sys.stderr):
+        if isinstance(stream, io.TextIOWrapper) and stream.errors in _PYTHONS_CHOICE:
+            stream.reconfigure(errors=PERCENT)
 
 
 def say(console: Console, *lines: str) -> None:
     """Print lines as they are."""
     for line in lines:
-        console.print(line, markup=False, highlight=False, soft_wrap=True)
+        console.print(printable_text(line), markup=False, highlight=False, emoji=False, soft_wrap=True)
 
 
 def progress_bar(console: Console, *columns: ProgressColumn) -> Progress:
@@ -75,10 +97,10 @@ def _table(rows: Sequence[Sequence[str]], bold: int) -> Table:
     table = Table(box=None, header_style="bold", pad_edge=False)
     header, *body = rows
     for place, title in enumerate(header):
-        table.add_column(Text(title), justify="right" if place else "left", no_wrap=place > 0)
+        table.add_column(Text(printable(title)), justify="right" if place else "left", no_wrap=place > 0)
     for place, cells in enumerate(body):
         # Text, because class names may hold brackets, which rich would read as markup
-        table.add_row(*map(Text, cells), style="bold" if place < bold else None)
+        table.add_row(*(Text(printable(cell)) for cell in cells), style="bold" if place < bold else None)
     return table
 
 

@@ -3,25 +3,86 @@
 The command line prints the message and ends with the class's `exit_code`; no traceback is shown for these.
 """
 
+import codecs
 import os
 import re
 import reprlib
 from pathlib import Path
-from typing import Any
+from typing import Any, Final
 
 _SHORT = reprlib.Repr()
 
-# A terminal obeys these; tabs and line feeds are left.
-_CONTROL_CHARACTERS = re.compile("[\x00-\x08\x0b-\x1f\x7f-\x9f]")
+# A terminal obeys these, a line ends at them, they turn the text around them, or neither UTF-8 nor XML has them.
+_UNFIT = (
+    r"\x00-\x08\x0b-\x1f\x7f-\x9f\u2028-\u202e\u2066-\u2069\ufeff\ufffe\uffff"
+    r"\ud800-\udfff"
+)
+_UNFIT_IN_TEXT = re.compile(f"[{_UNFIT}]")
+_UNFIT_IN_NAME = re.compile(rf"[\t\n{_UNFIT}]")
+# readers of lists strip lines, skip comments, and take a backslash for a separator
+_UNFIT_IN_LIST = re.compile(rf"[\t\n\\{_UNFIT}]|^[\s#]+|\s+$")
+_LIKE_CODED = re.compile("%(?=[0-9A-Fa-f]{2})")
+_FILE_SYSTEM_BYTES = range(0xDC80, 0xDD00)  # bytes that are not UTF-8, as Python has them in paths
+# What this program writes itself, for consoles that have no such sign.
+_PLAIN_SIGNS = {"\u2013": "-", "\u2212": "-", "\u00b7": "*", "\u00d7": "x", "\u00b2": "^2", "\u2026": "..."}
+# Name of the error handler of encodings that writes `%E9` for what they do not have: open(..., errors=PERCENT).
+PERCENT: Final = "gridyolo.percent"
 
 
 def printable(path: Path | str) -> str:
-    r"""A path or name that every file and terminal can take: question marks for control characters and non-Unicode.
+    r"""A path or name on one line, in characters that every file and terminal can take.
 
-    >>> printable("cat\x1b[31m")
-    'cat?[31m'
+    Others stand as their bytes, as in addresses: `%E9` for a byte that is not UTF-8, `%0A` for a line end. A `%` of
+    the name that could be taken for such a byte is `%25` then. `yolo.files.path_of_text` finds the file again.
+
+    >>> printable("cat\x1b[31m\n"), printable("caf\udce9.jpg"), printable("100%25.jpg")
+    ('cat%1B[31m%0A', 'caf%E9.jpg', '100%25.jpg')
     """
-    return _CONTROL_CHARACTERS.sub("?", os.fspath(path)).encode("utf-8", "replace").decode("utf-8")
+    return _percent_coded(os.fspath(path), _UNFIT_IN_NAME)
+
+
+def line_of_path(path: Path) -> str:
+    r"""As `printable`, for a line of a list of paths: with forward slashes, and nothing that readers strip or skip.
+
+    >>> line_of_path(Path("a b/caf\udce9 .jpg ")), line_of_path(Path("#a\\b"))
+    ('a b/caf%E9 .jpg%20', '%23a%5Cb')
+    """
+    return _percent_coded(path.as_posix(), _UNFIT_IN_LIST)
+
+
+def printable_text(text: str) -> str:
+    r"""A text of possibly several lines, in characters that every file and terminal can take; see `printable`.
+
+    >>> printable_text("two\nlines\x1b")
+    'two\nlines%1B'
+    """
+    return _UNFIT_IN_TEXT.sub(lambda match: _percent_bytes(match[0]), text)
+
+
+def _percent_coded(text: str, unfit: re.Pattern[str]) -> str:
+    if not unfit.search(text):
+        return text
+    return unfit.sub(lambda match: _percent_bytes(match[0]), _LIKE_CODED.sub("%25", text))
+
+
+def _percent_bytes(letters: str) -> str:
+    """The bytes of letters in UTF-8, or those that they stand for in a path."""
+    coded = (
+        bytes([ord(letter) - 0xDC00]) if ord(letter) in _FILE_SYSTEM_BYTES else letter.encode("utf-8", "surrogatepass")
+        for letter in letters
+    )
+    return "".join(f"%{byte:02X}" for data in coded for byte in data)
+
+
+def _encode_rest(error: UnicodeError) -> tuple[str, int]:
+    """What an encoding does not have, for `PERCENT`."""
+    if not isinstance(error, UnicodeEncodeError):
+        raise error
+    letters = error.object[error.start : error.end]
+    return "".join(_PLAIN_SIGNS.get(letter) or _percent_bytes(letter) for letter in letters), error.end
+
+
+codecs.register_error(PERCENT, _encode_rest)
 
 
 def shown(value: Any) -> str:

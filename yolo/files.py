@@ -16,6 +16,7 @@ import os
 import re
 import shutil
 import stat
+import sys
 import tempfile
 import threading
 import time
@@ -23,9 +24,11 @@ from collections.abc import Iterable, Iterator
 from contextlib import contextmanager, suppress
 from pathlib import Path
 from typing import Any, Final
+from urllib.parse import unquote_to_bytes
 
-from yolo.errors import DataError, GridYoloError, SaveError, printable
+from yolo.errors import PERCENT, DataError, GridYoloError, SaveError, printable
 
+_UNICODE_PATHS = sys.getfilesystemencoding() == "utf-8"
 # What to do about a write that failed, by the system's number of the error.
 _FREE_SPACE, _CHOOSE_PLACE = "free some space", "choose a folder that can be written to"
 _UMASK_LOCK = threading.Lock()
@@ -144,9 +147,9 @@ def write_json(path: Path, value: Any) -> None:
 
 
 def write_text(path: Path, text: str) -> None:
-    """Write `text` as UTF-8, atomically."""
+    """Write `text` as UTF-8, atomically; what is no Unicode in it as `printable` has it."""
     with atomic_write(path) as temporary:
-        temporary.write_text(text, encoding="utf-8")
+        temporary.write_text(text, encoding="utf-8", errors=PERCENT)
 
 
 def write_bytes(path: Path, content: bytes) -> None:
@@ -161,6 +164,19 @@ def expand_home(path: str | Path) -> Path:
         return Path(path).expanduser()
     except RuntimeError:  # there is no user of that name
         return Path(path)
+
+
+def path_of_text(text: str) -> Path:
+    r"""The path that a file of this package names, see `printable`: as it stands, or with the bytes of `%E9` in it.
+
+    >>> str(path_of_text("no%20such.jpg"))
+    'no%20such.jpg'
+    """
+    path = Path(text)
+    if ("%" not in text and (text.isascii() or _UNICODE_PATHS)) or os.path.lexists(path):
+        return path
+    meant = os.fsdecode(unquote_to_bytes(text.encode("utf-8", "surrogateescape")))
+    return Path(meant) if os.path.lexists(meant) else path
 
 
 def new_folder(parent: Path, name: str) -> Path:
@@ -225,7 +241,7 @@ def require_free(folder: Path) -> None:
         raise DataError(f"{printable(folder)}: exists and is not an empty folder; name a new one, or empty it first")
 
 
-_FORMULA_STARTS: Final = ("=", "+", "-", "@", "\t", "\n")
+_FORMULA_STARTS: Final = ("=", "+", "-", "@")
 
 
 def write_csv(path: Path, columns: Iterable[str], rows: Iterable[Iterable[Any]]) -> None:
@@ -238,7 +254,7 @@ def write_csv(path: Path, columns: Iterable[str], rows: Iterable[Iterable[Any]])
     """
     with atomic_write(path) as temporary, temporary.open("w", newline="", encoding="utf-8") as file:
         writer = csv.writer(file, lineterminator="\n")
-        writer.writerow(columns)
+        writer.writerow(map(table_cell, columns))
         writer.writerows([table_cell(value) for value in row] for row in rows)
 
 
@@ -249,8 +265,7 @@ def table_cell(value: Any) -> Any:
     ("'=1+1", 'dog', -0.5, '')
     """
     if isinstance(value, str):
-        # where lines end in LF, Python 3.11 does not quote a CR, at which readers would end the row
-        text = printable(value.replace("\r", "\n"))
+        text = printable(value)
         return f"'{text}" if text.startswith(_FORMULA_STARTS) else text
     return "" if isinstance(value, float) and not math.isfinite(value) else value
 

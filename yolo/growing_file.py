@@ -11,6 +11,7 @@ import os
 from contextlib import suppress
 from pathlib import Path
 
+from yolo.errors import PERCENT
 from yolo.files import saving
 
 
@@ -37,13 +38,13 @@ class GrowingFile:
 
     def __init__(self, path: Path, *, head: str = "", separator: str = "", tail: str = "") -> None:
         self.path, self.num_entries = path, 0
-        self._separator, self._tail = separator, tail.encode()
+        self._separator, self._tail = separator, tail.encode(errors=PERCENT)
         self._length = 0  # bytes before the tail
         with saving(path):
             path.parent.mkdir(parents=True, exist_ok=True)
             self._file: io.FileIO = path.open("wb", buffering=0)
         try:
-            self._append(head.encode())
+            self._append(head.encode(errors=PERCENT))
         except BaseException:
             self.close()
             raise
@@ -51,7 +52,7 @@ class GrowingFile:
     def add(self, entry: str) -> None:
         """Append an entry."""
         text = (self._separator if self.num_entries else "") + entry
-        self._append(text.encode())
+        self._append(text.encode(errors=PERCENT))
         self.num_entries += 1
 
     def _append(self, data: bytes) -> None:

@@ -246,6 +246,6 @@ def test_nothing_or_hardly_anything(truths: list[GroundTruth], tmp_path: Path) -
 def test_names_keep_what_the_font_has() -> None:
     assert name_for_plot("Straße ёж ψ") == "Straße ёж ψ"
     assert name_for_plot("猫x犬") == "?x?"
-    assert name_for_plot("a\n b\x00") == "a b?"
+    assert name_for_plot("a\n b\x00") == "a%0A b%00"
     assert name_for_plot("n" * 99) == "n" * 27 + "…"
     assert name_for_plot("$1") == r"\$1"

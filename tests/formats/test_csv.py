@@ -145,7 +145,7 @@ def test_a_quote_that_is_not_closed_costs_its_row_alone_and_is_named(tmp_path: P
 
 def test_a_cell_may_hold_line_breaks(tmp_path: Path) -> None:
     file = load_csv(put_text(tmp_path / "train.csv", f'{HEADER}\na.png,"big\ndog",1,1,9,9\na.png,"cat",1,1,9,9\n'))
-    assert names_in_csv(file) == ("big\ndog", "cat")
+    assert names_in_csv(file) == ("big%0Adog", "cat")
     assert [found.line for found in file.images["a.png"].objects] == [2, 4]
 
 

@@ -137,7 +137,7 @@ def test_one_link_that_leads_to_itself_hides_no_label_file(tmp_path: Path) -> No
 
 
 def test_control_characters_of_class_names_reach_no_terminal(tmp_path: Path) -> None:
-    name, clean = "cat\x1b[31m\x07", "cat?[31m?"
+    name, clean = "cat\x1b[31m\x07", "cat%1B[31m%07"
     content = coco_truth([annotation(1, 1, 1, [1, 2, 3, 4])], images=[1], categories={1: name})
     assert both(put_coco(tmp_path / "coco", content))[0].class_names == (clean,)
     put_image(tmp_path / "csv" / "a.png")

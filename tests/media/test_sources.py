@@ -232,7 +232,7 @@ def test_a_name_that_is_not_utf8_is_read_and_printable(tmp_path: Path) -> None:
     for source in (tmp_path, tmp_path / name, tmp_path / "all.txt"):
         (frame,) = frames_of(open_source(source))
         assert (frame.image == 7).all()
-        assert frame.source == str(tmp_path / "caf?.png")
+        assert frame.source == str(tmp_path / "caf%E9.png")
 
 
 def test_images_that_are_not_read_are_counted(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:

@@ -11,7 +11,8 @@ from collections.abc import Callable, Sequence
 from yolo._version import __version__
 from yolo.cli.command_words import command_words
 from yolo.cli.words import HELP_WORDS
-from yolo.errors import GridYoloError
+from yolo.console import make_streams_safe
+from yolo.errors import GridYoloError, printable, printable_text
 
 INTERRUPTED = 130
 
@@ -47,19 +48,20 @@ folder of comp4 or YOLO txt.
 
 def run(words: Sequence[str]) -> int:
     """Run a command line (without the program's name) and return its exit code."""
+    make_streams_safe()
     try:
         return _run(words)
     except SystemExit as exit_request:  # --help and --print_config end this way
         return int(exit_request.code or 0)
     except GridYoloError as error:
-        print(f"error: {error}", file=sys.stderr)
+        print(f"error: {printable_text(str(error))}", file=sys.stderr)
         return error.exit_code
     except BrokenPipeError:
         # the reader of our output, such as `head`, has gone
         sys.stderr.close()
         return 1
     except OSError as error:
-        place = f"{error.filename}: " if error.filename else ""
+        place = f"{printable(str(error.filename))}: " if error.filename else ""
         print(f"error: {place}{error.strerror or error}", file=sys.stderr)
         return 1
     except KeyboardInterrupt:

@@ -30,7 +30,7 @@ from yolo.curate.findings import SEVERITIES, Finding, FindingImage, first_findin
 from yolo.curate.images import ImageFacts, image_findings, inspect_images, pixel_digests
 from yolo.curate.write import WRITTEN_SPLITS, require_outside, write_dataset
 from yolo.data.read import DatasetDescriptor, Split, find_dataset, read_split
-from yolo.errors import DataError, printable
+from yolo.errors import DataError, line_of_path, printable
 from yolo.files import new_folder, require_free
 from yolo.formats.paths import Listings, is_image_name, read_text
 from yolo.formats.yolo import label_file_of
@@ -202,6 +202,7 @@ def file_findings(images: Collection[str], formats: Collection[str], sources: Co
             if path not in known:
                 yield _not_listed(path, listings)
         yield from _case_collisions(folder, names)
+        yield from _unfit_names(folder, names)
     if "yolo" in formats:
         yield from _lone_label_files(known, present, {Path(os.path.normpath(path)) for path in sources}, listings)
     if "voc" in formats:
@@ -236,6 +237,13 @@ def _case_collisions(folder: Path, names: Iterable[str]) -> Iterator[Finding]:
             shown = tuple(FindingImage(str(folder / name)) for name in group[:2])
             message = " and ".join(printable(name) for name in group)
             yield Finding("case_collision", printable(folder / group[0]), "", message, shown)
+
+
+def _unfit_names(folder: Path, names: Iterable[str]) -> Iterator[Finding]:
+    for name in names:
+        if (written := line_of_path(Path(name))) != name:
+            path = folder / name
+            yield Finding("unfit_name", printable(path), "", f"is written {written}", (FindingImage(str(path)),))
 
 
 def _lone_label_files(

@@ -98,6 +98,11 @@ _WARNINGS: _Table = {
         "files whose names differ in capitals or in the Unicode form of accents only: one is lost on other systems",
         "Rename one of them, and its annotation.",
     ),
+    "unfit_name": (
+        "files whose names are not UTF-8, or hold line ends, control characters or marks of direction: they are read "
+        "and written down as %E9, which other programs do not understand",
+        "Rename them, and their annotations.",
+    ),
     "shared_label_file": "Rename one of them, or delete it.",
     "image_animated": ("files of several frames or pages; only the first is used", "Save the frames that are meant."),
     "image_crowded": (

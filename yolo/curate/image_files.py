@@ -22,7 +22,7 @@ from PIL import ExifTags, Image, UnidentifiedImageError
 from yolo.config import DatasetFormat
 from yolo.curate.images import is_deep_png
 from yolo.data.read import Split
-from yolo.errors import DataError, printable
+from yolo.errors import DataError, line_of_path, printable
 from yolo.formats.paths import is_image_name
 from yolo.image_formats import IMAGE_SUFFIXES, open_with_pillow
 from yolo.images import read_image, write_image
@@ -122,15 +122,8 @@ def _inspect(path: Path) -> tuple[str, bool]:
 
 
 def _reference(path: Path) -> str:
-    """An absolute path for an annotation file; DataError if it is not Unicode, which no such file can hold."""
-    text = Path(os.path.abspath(path)).as_posix()  # noqa: PTH100  (no links are resolved)
-    try:
-        text.encode("utf-8")
-    except UnicodeEncodeError:
-        raise DataError(
-            f"{printable(path)}: is not Unicode, so no annotation can name it; rename it, or use --images link"
-        ) from None
-    return text
+    """An absolute path for an annotation file, see `line_of_path`."""
+    return line_of_path(Path(os.path.abspath(path)))  # noqa: PTH100  (no links are resolved)
 
 
 def _equal(one: GroundTruth, other: GroundTruth) -> bool:

@@ -31,7 +31,7 @@ from yolo.curate.write import require_outside
 from yolo.data.entries import OpenFiles, list_entries
 from yolo.data.find import SplitSource
 from yolo.data.read import DatasetDescriptor, Split, find_dataset, read_split
-from yolo.errors import ConfigError, DataError, printable
+from yolo.errors import ConfigError, DataError, line_of_path, printable
 from yolo.files import atomic_folder, require_free
 from yolo.formats.objects import AnnotatedImages
 from yolo.structures import AnnotatedImage
@@ -213,20 +213,13 @@ def _write_lists(
 
 
 def _path_text(path: Path | str, start: Path) -> str:
-    """A path for a list or a YAML that lies in `start`: relative, or absolute where `..` could lead elsewhere.
-
-    Raises:
-        DataError: it does not fit in a line.
-    """
+    """A path for a list or a YAML that lies in `start`: relative, or absolute where `..` could lead elsewhere."""
     text = os.path.normpath(path)
     folder, name = os.path.split(text)
     if _is_physical(os.fspath(start)) and _is_physical(folder):
         with contextlib.suppress(ValueError):  # another drive
             text = os.path.join(os.path.relpath(folder, start), name)  # noqa: PTH118  (of text, as there are many)
-    text = Path(text).as_posix()
-    if printable(text) != text or "\\" in text or text != text.strip() or len(text.splitlines()) > 1:
-        raise DataError(f"{printable(path)!r} does not fit in a line of a list; rename it")
-    return text
+    return line_of_path(Path(text))
 
 
 @cache

@@ -367,7 +367,7 @@ def name_for_plot(name: str) -> str:
     >>> name_for_plot("caf\u00e9 \u732b")
     'café ?'
     """
-    drawn = "".join(letter if ord(letter) in _letters() else "?" for letter in " ".join(name.split()))
+    drawn = "".join(letter if ord(letter) in _letters() else "?" for letter in " ".join(printable(name).split()))
     shortened = drawn if len(drawn) <= _LONGEST_NAME else drawn[: _LONGEST_NAME - 1] + "…"
     return shortened.replace("$", r"\$")  # else matplotlib reads a formula between two of them
 

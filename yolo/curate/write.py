@@ -10,7 +10,6 @@ Left out: the text of the formats (formats/), image files (image_files.py).
 
 from __future__ import annotations
 
-import re
 from collections import Counter
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import replace
@@ -37,13 +36,11 @@ from yolo.formats.paths import canonical_split
 from yolo.formats.sidecar import EXTRA_COLUMNS, extra_rows
 from yolo.formats.voc import annotation_text, voc_boxes
 from yolo.formats.voc_copy import VocOriginals, copied_annotation, elements_beyond_boxes
-from yolo.formats.xml_text import can_be_xml
 from yolo.formats.yolo import label_file_of, label_text
 
 WRITTEN_SPLITS = ("train", "val", "test")
 _EXTRA = "extra.csv"
 _SHOWN_FIELDS = 10
-_UNFIT = re.compile("[\x00-\x1f\x7f-\x9f\u2028\u2029]")
 
 
 class WrittenDataset(NamedTuple):
@@ -191,8 +188,7 @@ def _check(splits: Mapping[str, Split], file_format: DatasetFormat, images: Imag
     if any(split.class_names != names for split in splits.values()):
         raise ConfigError("the splits have different classes; read them with the same class names")
     for name in names:
-        lines = file_format == "csv" and len(name.splitlines()) > 1
-        if printable(name) != name or lines or (file_format == "voc" and not can_be_xml(name)):
+        if printable(name) != name:
             raise DataError(f"the class name {name!r} has characters that {file_format} cannot hold; rename the class")
 
 
@@ -201,7 +197,7 @@ def _with_fit_ids(splits: Mapping[str, Split], notes: list[str]) -> dict[str, Sp
     fit, changed = {}, 0
     for name, split in splits.items():
         ids = list(split.images.image_ids)
-        fit_ids = [_UNFIT.sub("_", printable(image_id)).strip() or "_" for image_id in ids]
+        fit_ids = [printable(image_id).strip() or "_" for image_id in ids]
         count = sum(one != other for one, other in zip(ids, fit_ids, strict=True))
         fit[name] = replace(split, images=replace(split.images, image_ids=StringArray(fit_ids))) if count else split
         changed += count

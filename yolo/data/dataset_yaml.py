@@ -30,7 +30,8 @@ from typing import Any, NamedTuple
 import yaml
 
 from yolo.data.classes import ClassRules, unknown_class_message
-from yolo.errors import DataError, printable, shown
+from yolo.errors import DataError, printable, printable_text, shown
+from yolo.files import path_of_text
 from yolo.formats.paths import FORMATS, Format, canonical_split, is_file, is_folder, read_lines, read_text
 
 _MOST_CLASSES = 10_000
@@ -248,7 +249,7 @@ def _parse(path: Path) -> Any:
             problem = (
                 f"a number has more than {sys.get_int_max_str_digits():,} digits; put it in quotes if it is a name"
             )
-        raise DataError(f"{printable(path)}{line}: is not YAML ({printable(problem)})") from error
+        raise DataError(f"{printable(path)}{line}: is not YAML ({printable_text(problem)})") from error
 
 
 def _check_keys(content: Mapping[Any, Any], path: Path) -> list[str]:
@@ -331,7 +332,7 @@ def _expanded(value: str) -> Path:
 
 
 def _first_there(places: Sequence[Path], path: Path, *, key: str, notes: list[str]) -> Path:
-    places = list(dict.fromkeys(places))
+    places = list(dict.fromkeys(path_of_text(str(place)) for place in places))
     for place in places:
         if is_folder(place) or is_file(place):
             if place != places[0]:

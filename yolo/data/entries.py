@@ -20,7 +20,7 @@ from yolo.formats.coco import CocoEntry, by_ascending_id, list_coco, load_coco, 
 from yolo.formats.csv import CsvEntry, list_csv, load_csv, names_in_csv, read_csv, report_nameless_rows
 from yolo.formats.issues import ReadReport
 from yolo.formats.objects import RawSource
-from yolo.formats.paths import ImageSizes, read_text
+from yolo.formats.paths import ImageSizes, named_file, read_text
 from yolo.formats.voc import VocEntry, list_voc, names_in_voc, read_voc
 from yolo.formats.yolo import YoloEntry, list_yolo, nameless_classes, read_yolo
 
@@ -78,7 +78,7 @@ def only_listed(entries: list[EntryT], only: Path, report: ReadReport | None) ->
     `report` receives the lines that are no image of the source; None to say nothing.
     """
     lines = [(number, line.strip()) for number, line in enumerate(read_text(only).split("\n"), start=1)]
-    wanted = {os.path.normpath(only.parent / line.replace("\\", "/")): (number, line) for number, line in lines if line}
+    wanted = {os.path.normpath(named_file(only.parent, line)): (number, line) for number, line in lines if line}
     kept = []
     for entry in entries:
         if (place := os.path.normpath(entry.image)) in wanted:

@@ -15,7 +15,6 @@ from yolo.formats import cvat, label_studio
 from yolo.formats.coco_results import result_records
 from yolo.formats.detections_json import numbered_frame
 from yolo.formats.voc import annotation_text, voc_boxes
-from yolo.formats.xml_text import xml_text
 from yolo.formats.yolo import label_text
 from yolo.growing_file import GrowingFile
 from yolo.structures import GroundTruth
@@ -27,11 +26,6 @@ _LONGEST_NUMBER = 15  # digits; longer ones are not exact in every program that 
 def _as_annotated(image: NamedResult) -> GroundTruth:
     found = image.result.detections
     return GroundTruth.from_boxes(found.boxes.numpy(), found.labels.numpy())
-
-
-def _texts(class_names: Sequence[str]) -> list[str]:
-    """Class names that text files can hold, a line each."""
-    return [printable(name).replace("\n", " ").replace("\t", " ") for name in class_names]
 
 
 class CocoWriter:
@@ -49,7 +43,7 @@ class CocoWriter:
     def __init__(self, folder: Path, class_names: Sequence[str], category_ids: Sequence[int] | None) -> None:
         self._folder, self._category_ids = folder, category_ids
         ids = category_ids or range(1, len(class_names) + 1)
-        categories = [{"id": int(own), "name": name} for own, name in zip(ids, _texts(class_names), strict=True)]
+        categories = [{"id": int(own), "name": printable(name)} for own, name in zip(ids, class_names, strict=True)]
         self._images_head = f'{{"categories": {_json(categories)}, "annotations": [], "images": [\n'
         self._numbers: dict[int, str] | None = {}  # the name of each image, by its number; None: names are the ids
         self._num_images, self._num_detections = 0, 0
@@ -114,7 +108,7 @@ class YoloWriter:
 
     def __init__(self, folder: Path, class_names: Sequence[str]) -> None:
         self._folder, self._num_files = folder, 0
-        write_text(folder / "classes.txt", "".join(f"{name}\n" for name in _texts(class_names)))
+        write_text(folder / "classes.txt", "".join(f"{printable(name)}\n" for name in class_names))
 
     def add(self, image: NamedResult) -> None:
         """Write the file of an image, an empty one where nothing was found."""
@@ -138,7 +132,7 @@ class VocWriter:
     """Annotations/NAME.xml; boxes under a pixel become the pixel that they are in, which is all that VOC can say."""
 
     def __init__(self, folder: Path, class_names: Sequence[str]) -> None:
-        self._folder, self._class_names = folder, [xml_text(name) for name in class_names]
+        self._folder, self._class_names = folder, [printable(name) for name in class_names]
         self._num_files, self._num_changed = 0, 0
 
     def add(self, image: NamedResult) -> None:
@@ -146,7 +140,7 @@ class VocWriter:
         truth, result = _as_annotated(image), image.result
         boxes, num_changed = voc_boxes(truth, result.size_hw)
         text = annotation_text(
-            xml_text(PurePosixPath(image.file_name).name),
+            printable(PurePosixPath(image.file_name).name),
             result.size_hw,
             truth.with_boxes(boxes),
             class_names=self._class_names,
@@ -179,7 +173,7 @@ class LabelStudioWriter:
     """
 
     def __init__(self, folder: Path, class_names: Sequence[str], *, model: str) -> None:
-        self._folder, self._class_names, self._model = folder, [xml_text(name) for name in class_names], model
+        self._folder, self._class_names, self._model = folder, [printable(name) for name in class_names], model
         self._num_frames = 0
         write_text(folder / "config.xml", label_studio.labelling_config(self._class_names))
         self._tasks = GrowingFile(folder / "tasks.json", **_ARRAY)
@@ -212,7 +206,7 @@ class CvatWriter:
     """cvat/annotations.xml, to upload as CVAT for images 1.1, and cvat/labels.json, the labels of its task."""
 
     def __init__(self, folder: Path, class_names: Sequence[str]) -> None:
-        self._folder, self._class_names = folder, [xml_text(name) for name in class_names]
+        self._folder, self._class_names = folder, [printable(name) for name in class_names]
         write_text(folder / "labels.json", cvat.labels_json(class_names))
         self._file = GrowingFile(folder / "annotations.xml", head=cvat.head_of(class_names), tail=cvat.TAIL)
 

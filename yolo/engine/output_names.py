@@ -13,7 +13,7 @@ from yolo.errors import printable
 from yolo.files import expand_home
 from yolo.http import has_scheme
 
-# What Windows or a shell would take for something else; printable() has made a ? of what is no Unicode.
+# What Windows or a shell would take for something else.
 _IMPOSSIBLE = re.compile(r'[<>:"|?*\\/]')
 _FRAME = re.compile(r"(?P<video>.*)_\d{6,}")
 _RESERVED = re.compile(r"(con|prn|aux|nul|com\d|lpt\d)(\..*)?", re.IGNORECASE)
@@ -124,7 +124,7 @@ def safe_name(text: str) -> str:
     >>> safe_name("a/b: c?"), safe_name("CON"), safe_name("..."), safe_name("")
     ('a_b_ c_', '_CON', '_', 'image')
     """
-    name = _IMPOSSIBLE.sub("_", printable(text).replace("\n", " ").replace("\t", " ")).rstrip(" .")
+    name = _IMPOSSIBLE.sub("_", printable(text)).rstrip(" .")
     if text and not name:
         name = "_"
     if name.startswith("."):  # would be hidden

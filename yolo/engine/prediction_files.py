@@ -18,7 +18,7 @@ from yolo.engine.crop_writer import CropWriter
 from yolo.engine.result import Result
 from yolo.engine.result_writer import NamedResult, ResultWriter
 from yolo.engine.sheet_writer import SheetWriter
-from yolo.errors import printable
+from yolo.errors import printable, printable_text
 from yolo.files import table_cell
 from yolo.formats.csv import DETECTION_COLUMNS, csv_text, detection_rows
 from yolo.formats.detections_json import JSON_NAME, LINES_NAME, DetectionsWriter, entry_of
@@ -107,7 +107,7 @@ class PredictionFiles:
     def add_unreadable(self, source: str, reason: str) -> None:
         """Take note of an image that could not be read."""
         for writer in self._writers:
-            writer.add_unreadable(printable(source), printable(reason))
+            writer.add_unreadable(printable(source), printable_text(reason))
 
     def close(self) -> None:
         """Finish all files, also of an interrupted run."""

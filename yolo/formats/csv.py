@@ -19,7 +19,16 @@ from typing import Any, NamedTuple
 from yolo.errors import DataError, printable, shown
 from yolo.formats.issues import LineFault, ReadReport
 from yolo.formats.objects import RawObject, RawSource, object_columns, sizes_array
-from yolo.formats.paths import LARGEST_FRACTION, ImageSizes, image_folder, is_file, is_image_name, path_id, read_text
+from yolo.formats.paths import (
+    LARGEST_FRACTION,
+    ImageSizes,
+    image_folder,
+    is_file,
+    is_image_name,
+    named_file,
+    path_id,
+    read_text,
+)
 from yolo.formats.values import is_set, number, number_text, shortest_float32, side
 from yolo.image_formats import ORDERED_SUFFIXES
 from yolo.structures import AnnotatedImage, Detections
@@ -324,7 +333,7 @@ def _with_suffixes(name: str) -> list[str]:
 def _image_file(folder: Path, name: str) -> Path:
     names = _with_suffixes(name)
     if len(names) == 1:
-        return folder / name
+        return Path(named_file(folder, name))
     return next((folder / one for one in names if is_file(folder / one)), folder / names[1])
 
 

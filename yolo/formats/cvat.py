@@ -12,7 +12,6 @@ from xml.sax.saxutils import escape, quoteattr
 
 from yolo.errors import printable
 from yolo.formats.values import number_text, shortest_float32
-from yolo.formats.xml_text import xml_text
 from yolo.structures import Detections
 
 HEAD = '<?xml version="1.0" encoding="utf-8"?>\n<annotations>\n  <version>1.1</version>\n'
@@ -27,7 +26,7 @@ def labels_json(class_names: Sequence[str]) -> str:
 
 def head_of(class_names: Sequence[str]) -> str:
     """What stands before the first image: the version, and the labels."""
-    labels = "".join(f"<label><name>{escape(xml_text(name))}</name><attributes/></label>" for name in class_names)
+    labels = "".join(f"<label><name>{escape(printable(name))}</name><attributes/></label>" for name in class_names)
     return f"{HEAD}  <meta><task><labels>{labels}</labels></task></meta>\n"
 
 
@@ -38,11 +37,11 @@ def image_text(number: int, name: str, found: Detections, class_names: Sequence[
         number: of the image in the task, or of the frame in the video, from 0.
         name: of the image in the task, with its suffix.
         found: in pixels of the image.
-        class_names: what the labels mean, from `xml_text`.
+        class_names: what the labels mean, from `printable`.
     """
     height, width = found.size_hw
     lines = "".join(_boxes(found, class_names))
-    about = f'id="{number}" name={quoteattr(xml_text(name))} width="{width}" height="{height}"'
+    about = f'id="{number}" name={quoteattr(printable(name))} width="{width}" height="{height}"'
     return f"  <image {about}>\n{lines}  </image>\n"
 
 

@@ -17,7 +17,7 @@ from typing import Any, NamedTuple
 
 import numpy as np
 
-from yolo.errors import printable
+from yolo.errors import printable, printable_text
 
 # So many issues of each kind are kept; further ones are counted.
 MAX_ISSUES_PER_KIND = 2000
@@ -148,7 +148,7 @@ class ReadReport:
         self, path: Path | str, line_or_object: str, kind: str, message: str, *, image: Path | str = ""
     ) -> None:
         """Record an issue that neither drops nor fixes anything by itself."""
-        issue = DataIssue(printable(path), printable(line_or_object), kind, printable(message), printable(image))
+        issue = DataIssue(printable(path), printable(line_or_object), kind, printable_text(message), printable(image))
         self.add_issues(kind, [0], lambda _: issue)
 
     def add_issues(self, kind: str, rows: Iterable[int], make: Callable[[int], DataIssue]) -> int:

@@ -17,7 +17,7 @@ import numpy as np
 
 from yolo.arrays import Bool, Float64, Int32, Int64
 from yolo.detection_sets import TruthSet
-from yolo.errors import printable
+from yolo.errors import printable, printable_text
 from yolo.formats.issues import DataIssue
 from yolo.structures import AnnotatedImage, GroundTruth
 
@@ -93,7 +93,12 @@ class RawSource:
         path, where = self.place(image, int(self.numbers[row]))
         x1, y1, x2, y2 = self.objects.boxes[row].tolist()
         return DataIssue(
-            printable(path), printable(where), kind, printable(message), printable(self.paths[image]), (x1, y1, x2, y2)
+            printable(path),
+            printable(where),
+            kind,
+            printable_text(message),
+            printable(self.paths[image]),
+            (x1, y1, x2, y2),
         )
 
     def with_objects(self, rows: Any, **changed: Any) -> RawSource:

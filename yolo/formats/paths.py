@@ -13,7 +13,7 @@ from pathlib import Path, PurePath
 from typing import Any, Literal, TypeGuard
 
 from yolo.errors import DataError, ImageReadError, printable
-from yolo.files import read_bytes
+from yolo.files import path_of_text, read_bytes
 from yolo.formats.issues import ReadReport
 from yolo.image_formats import IMAGE_SUFFIXES
 from yolo.images import read_size
@@ -118,8 +118,11 @@ def image_folder(path: Path, names: Sequence[str]) -> Path:
 
 
 def named_file(folder: Path | str, name: str) -> str:
-    """The file of a name below a folder; a backslash separates folders where no file is called so as it stands."""
-    path = os.path.join(os.fspath(folder), name)  # noqa: PTH118
+    """The file of a name below a folder: as it stands or, where no file is called so, with other signs for its parts.
+
+    A backslash separates folders, and `%E9` is a byte that text cannot hold, see `printable`.
+    """
+    path = os.fspath(path_of_text(os.path.join(os.fspath(folder), name)))  # noqa: PTH118
     return path if "\\" not in name or is_file(path) else os.path.join(os.fspath(folder), name.replace("\\", "/"))  # noqa: PTH118
 
 

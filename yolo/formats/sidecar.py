@@ -22,7 +22,7 @@ from yolo.arrays import Bool
 from yolo.errors import DataError, printable, shown
 from yolo.formats.issues import ReadReport
 from yolo.formats.objects import RawSource
-from yolo.formats.paths import read_text
+from yolo.formats.paths import named_file, read_text
 from yolo.formats.values import number_text, shortest_float32
 from yolo.structures import AnnotatedImage, GroundTruth
 
@@ -151,7 +151,7 @@ def apply_extra(source: RawSource, extra: Extra, root: Path, report: ReadReport)
 
 
 def _key(root: Path, image: str) -> str:
-    return os.path.normpath(root / image.replace("\\", "/"))
+    return os.path.normpath(named_file(root, image))
 
 
 def _fault(path: Path, line: int, message: str) -> DataError:

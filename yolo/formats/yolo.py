@@ -31,6 +31,7 @@ from yolo.formats.paths import (
     is_file,
     is_folder,
     is_image_name,
+    named_file,
     path_id,
     read_lines,
     read_text,
@@ -315,7 +316,7 @@ def _numbers(columns: list[str]) -> list[float]:
 
 def _listed_image(line: str, folders: Sequence[Path]) -> Path:
     """The file a line of a list means: the first that exists, else the first place."""
-    places = [folder / line.replace("\\", "/") for folder in folders]
+    places = [Path(named_file(folder, line)) for folder in folders]
     return next((place for place in places if is_file(place)), places[0])
 
 

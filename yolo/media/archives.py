@@ -100,7 +100,7 @@ def _safe_name(name: str) -> str:
     r"""The name of an entry as outputs may use it: relative, downwards, printable.
 
     >>> _safe_name("../../etc/a.jpg"), _safe_name("C:\\x\\..\\b.jpg"), _safe_name("/c\n.jpg")
-    ('etc/a.jpg', 'C_/x/b.jpg', 'c_.jpg')
+    ('etc/a.jpg', 'C_/x/b.jpg', 'c%0A.jpg')
     """
-    text = printable(name.replace("\\", "/")).replace("\n", "_").replace(":", "_")
+    text = printable(name.replace("\\", "/")).replace(":", "_")
     return "/".join(part for part in PurePosixPath(text).parts if part not in ("..", "/", "//"))

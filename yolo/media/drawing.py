@@ -18,6 +18,7 @@ import numpy as np
 from numpy.typing import NDArray
 from PIL import Image, ImageDraw
 
+from yolo.errors import printable
 from yolo.media.crops import Box
 from yolo.media.labels import BLACK, RGB, WHITE, DrawStyle, Labelled, draw_labelled, font_of
 from yolo.structures import Batch, Detections, GroundTruth, Targets
@@ -126,7 +127,7 @@ def draw_paths(image: NDArray[np.uint8], paths: Iterable[Sequence[tuple[float, f
 def with_caption(image: NDArray[np.uint8], caption: str) -> NDArray[np.uint8]:
     """The image with a line of text below it; of a text that is too long the end is shown."""
     font = font_of(12)
-    caption = "".join(letter if letter.isprintable() else "?" for letter in caption)  # a line break would not fit
+    caption = printable(caption)  # a line break would not fit
     width = image.shape[1] - 6
     shown = caption
     while font.getlength(shown) > width and len(caption) > 1:

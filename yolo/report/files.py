@@ -16,7 +16,7 @@ from typing import Any, Final
 import numpy as np
 
 from yolo.detection_sets import DetectionSet, EvaluationData, TruthSet
-from yolo.errors import printable
+from yolo.errors import printable, printable_text
 from yolo.evaluation.analysis import Analysis
 from yolo.evaluation.errors import ERROR_KINDS, missed_objects
 from yolo.evaluation.examples import Example
@@ -171,7 +171,7 @@ def plain(value: Any) -> Any:
     {'a': [1, None], '2': [0, 1]}
     """
     if isinstance(value, str):
-        return printable(value)
+        return printable_text(value)
     if value is None or isinstance(value, bool | int):
         return value
     if isinstance(value, float):
@@ -184,7 +184,7 @@ def plain(value: Any) -> Any:
         return {printable(str(key)): plain(item) for key, item in value.items()}
     if isinstance(value, list | tuple | set | frozenset):
         return [plain(item) for item in value]
-    return printable(str(value))
+    return printable_text(str(value))
 
 
 def make_summary(analysis: Analysis, context: ReportContext, advice: Sequence[Advice]) -> str:
@@ -249,4 +249,4 @@ def escape(text: str) -> str:
     >>> escape("a|b <i>_c_\nd")
     'a\\|b \\<i\\>\\_c\\_ d'
     """
-    return _SPECIAL.sub(r"\\\1", " ".join(printable(text).split()))
+    return _SPECIAL.sub(r"\\\1", " ".join(printable_text(text).split()))

@@ -17,7 +17,7 @@ from markupsafe import Markup
 
 from yolo._version import __version__
 from yolo.detection_sets import ImageTable
-from yolo.errors import printable
+from yolo.errors import printable, printable_text
 from yolo.evaluation.examples import Example
 from yolo.formats.issues import InputWarning
 from yolo.report.history import TrainingHistory
@@ -73,7 +73,7 @@ def make_environment() -> Environment:
     """Jinja2 with the templates of this folder, see `render`; whatever text they put out is printable."""
     environment = Environment(
         autoescape=True,
-        finalize=_printable,
+        finalize=_fit,
         undefined=StrictUndefined,
         loader=FunctionLoader(_read),
         trim_blocks=True,
@@ -121,8 +121,8 @@ def image_name(images: ImageTable, place: int) -> str:
     return file_name if image_id in (file_name, file_name.rpartition(".")[0]) else f"{file_name} (image {image_id})"
 
 
-def _printable(value: Any) -> Any:
-    return printable(value) if isinstance(value, str) and not isinstance(value, Markup) else value
+def _fit(value: Any) -> Any:
+    return printable_text(value) if isinstance(value, str) and not isinstance(value, Markup) else value
 
 
 def _read(file_name: str) -> str:
