@@ -30,11 +30,11 @@ def test_every_line_can_be_printed_on_every_console(
     monkeypatch.setattr("sys.stderr", streams[1])
     console = stdout()
     say(console, "\u65e5 \udce9\x1b[31m [b]:smile:")
-    print_table(console, [("Class", "AP"), ("a\nb\x1b \u65e5", "0.5")])
+    print_table(console, [("Class", "AP"), ("a\nb\x1b\u202e \u65e5", "0.5")])
     print("\u65e5", file=streams[1])
     shown = [stream.buffer.getvalue().decode(encoding) for stream in streams if stream.flush() is None]  # type: ignore[attr-defined]
     assert shown[0].splitlines()[0] == "%E6%97%A5 %E9%1B[31m [b]:smile:"
-    assert "a%0Ab%1B %E6%97%A5" in shown[0]
+    assert "a%0Ab%1B%E2%80%AE %E6%97%A5" in shown[0]
     assert shown[1] == "%E6%97%A5\n"
 
 

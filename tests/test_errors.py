@@ -6,7 +6,7 @@ import pytest
 from hypothesis import example, given
 from hypothesis import strategies as st
 
-from yolo.errors import PERCENT, line_of_path, printable, printable_text
+from yolo.errors import PERCENT, line_of_path, printable, printable_text, terminal_text
 from yolo.files import path_of_text, table_cell, write_csv, write_json, write_text
 from yolo.growing_file import GrowingFile
 
@@ -22,16 +22,17 @@ def test_what_is_printable_is_utf8_on_one_line_and_stays(text: str) -> None:
     assert shown.encode().decode() == shown
     assert len(shown.splitlines()) <= 1
     assert printable(shown) == shown
-    assert not any(letter in shown for letter in "\x00\x1b\x7f\x9b\u202e\u2066")
+    assert not any(letter in shown for letter in "\x00\x1b\x7f\x9b\u2028")
 
 
 def test_a_text_keeps_its_lines() -> None:
     assert printable_text("a\n\tb\x1b") == "a\n\tb%1B"
     assert printable("a\n\tb\x1b") == "a%0A%09b%1B"
+    assert terminal_text("a\n\u202e\u200f\u2066\x1b") == "a\n%E2%80%AE%E2%80%8F%E2%81%A6%1B"
 
 
 def test_other_letters_are_no_business_of_ours() -> None:
-    for text in ("na\xefve \u65e5\u672c \U0001f600 \u05d0\u200f", "100%25.jpg", "a b\\c"):
+    for text in ("na\xefve \u65e5\u672c \U0001f600 \u05d0\u200f\u202e", "100%25.jpg", "a b\\c"):
         assert printable(text) == printable_text(text) == text
 
 

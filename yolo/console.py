@@ -13,7 +13,7 @@ from collections.abc import Sequence
 from contextlib import suppress
 from typing import TYPE_CHECKING
 
-from yolo.errors import PERCENT, printable, printable_text
+from yolo.errors import PERCENT, printable, terminal_text
 
 if TYPE_CHECKING:
     from rich.console import Console
@@ -50,7 +50,7 @@ def make_streams_safe() -> None:
 def say(console: Console, *lines: str) -> None:
     """Print lines as they are."""
     for line in lines:
-        console.print(printable_text(line), markup=False, highlight=False, emoji=False, soft_wrap=True)
+        console.print(terminal_text(line), markup=False, highlight=False, emoji=False, soft_wrap=True)
 
 
 def progress_bar(console: Console, *columns: ProgressColumn) -> Progress:
@@ -97,10 +97,10 @@ def _table(rows: Sequence[Sequence[str]], bold: int) -> Table:
     table = Table(box=None, header_style="bold", pad_edge=False)
     header, *body = rows
     for place, title in enumerate(header):
-        table.add_column(Text(printable(title)), justify="right" if place else "left", no_wrap=place > 0)
+        table.add_column(Text(terminal_text(printable(title))), justify="right" if place else "left", no_wrap=place > 0)
     for place, cells in enumerate(body):
         # Text, because class names may hold brackets, which rich would read as markup
-        table.add_row(*(Text(printable(cell)) for cell in cells), style="bold" if place < bold else None)
+        table.add_row(*(Text(terminal_text(printable(cell))) for cell in cells), style="bold" if place < bold else None)
     return table
 
 

@@ -12,12 +12,11 @@ from typing import Any, Final
 
 _SHORT = reprlib.Repr()
 
-# A terminal obeys these, a line ends at them, they turn the text around them, or neither UTF-8 nor XML has them.
-_UNFIT = (
-    r"\x00-\x08\x0b-\x1f\x7f-\x9f\u2028-\u202e\u2066-\u2069\ufeff\ufffe\uffff"
-    r"\ud800-\udfff"
-)
+# A terminal obeys these, a line ends at them, or neither UTF-8 nor XML has them.
+_UNFIT = r"\x00-\x08\x0b-\x1f\x7f-\x9f\u2028\u2029\ufeff\ufffe\uffff\ud800-\udfff"
 _UNFIT_IN_TEXT = re.compile(f"[{_UNFIT}]")
+# these turn what stands around them, which pages prevent
+_UNFIT_ON_TERMINAL = re.compile(rf"[\u061c\u200e\u200f\u202a-\u202e\u2066-\u2069{_UNFIT}]")
 _UNFIT_IN_NAME = re.compile(rf"[\t\n{_UNFIT}]")
 # readers of lists strip lines, skip comments, and take a backslash for a separator
 _UNFIT_IN_LIST = re.compile(rf"[\t\n\\{_UNFIT}]|^[\s#]+|\s+$")
@@ -57,6 +56,15 @@ def printable_text(text: str) -> str:
     'two\nlines%1B'
     """
     return _UNFIT_IN_TEXT.sub(lambda match: _percent_bytes(match[0]), text)
+
+
+def terminal_text(text: str) -> str:
+    r"""As `printable_text`, also without marks that turn the text around them to the other direction.
+
+    >>> terminal_text("\u202egpj.exe")
+    '%E2%80%AEgpj.exe'
+    """
+    return _UNFIT_ON_TERMINAL.sub(lambda match: _percent_bytes(match[0]), text)
 
 
 def _percent_coded(text: str, unfit: re.Pattern[str]) -> str:

@@ -173,7 +173,7 @@ def test_crops_are_the_pixels_of_the_boxes(folder: Path, results: list[Result]) 
     assert len(list((folder / "crops").rglob("*.jpg"))) == 14
     label = int(results[0].labels[0])
     x1, y1, x2, y2 = results[0].boxes[0].tolist()
-    own = {"cat": "cat", "dog": "dog"}.get(NAMES[label], "_b__&%E2%80%AEevil_")
+    own = {"cat": "cat", "dog": "dog"}.get(NAMES[label], "_b__&\u202eevil_")
     crop = read_image(folder / "crops" / own / "7-1.jpg")
     assert crop.shape[:2] == (np.ceil(y2) - np.floor(y1), np.ceil(x2) - np.floor(x1))
 

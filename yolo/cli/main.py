@@ -12,7 +12,7 @@ from yolo._version import __version__
 from yolo.cli.command_words import command_words
 from yolo.cli.words import HELP_WORDS
 from yolo.console import make_streams_safe
-from yolo.errors import GridYoloError, printable, printable_text
+from yolo.errors import GridYoloError, printable, terminal_text
 
 INTERRUPTED = 130
 
@@ -54,7 +54,7 @@ def run(words: Sequence[str]) -> int:
     except SystemExit as exit_request:  # --help and --print_config end this way
         return int(exit_request.code or 0)
     except GridYoloError as error:
-        print(f"error: {printable_text(str(error))}", file=sys.stderr)
+        print(f"error: {terminal_text(str(error))}", file=sys.stderr)
         return error.exit_code
     except BrokenPipeError:
         # the reader of our output, such as `head`, has gone

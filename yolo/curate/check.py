@@ -30,7 +30,7 @@ from yolo.curate.findings import SEVERITIES, Finding, FindingImage, first_findin
 from yolo.curate.images import ImageFacts, image_findings, inspect_images, pixel_digests
 from yolo.curate.write import WRITTEN_SPLITS, require_outside, write_dataset
 from yolo.data.read import DatasetDescriptor, Split, find_dataset, read_split
-from yolo.errors import DataError, line_of_path, printable
+from yolo.errors import DataError, line_of_path, printable, terminal_text
 from yolo.files import new_folder, require_free
 from yolo.formats.paths import Listings, is_image_name, read_text
 from yolo.formats.yolo import label_file_of
@@ -241,9 +241,9 @@ def _case_collisions(folder: Path, names: Iterable[str]) -> Iterator[Finding]:
 
 def _unfit_names(folder: Path, names: Iterable[str]) -> Iterator[Finding]:
     for name in names:
-        if (written := line_of_path(Path(name))) != name:
+        if (fit := terminal_text(line_of_path(Path(name)))) != name:
             path = folder / name
-            yield Finding("unfit_name", printable(path), "", f"is written {written}", (FindingImage(str(path)),))
+            yield Finding("unfit_name", printable(path), "", f"is shown as {fit}", (FindingImage(str(path)),))
 
 
 def _lone_label_files(

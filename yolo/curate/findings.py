@@ -99,8 +99,8 @@ _WARNINGS: _Table = {
         "Rename one of them, and its annotation.",
     ),
     "unfit_name": (
-        "files whose names are not UTF-8, or hold line ends, control characters or marks of direction: they are read "
-        "and written down as %E9, which other programs do not understand",
+        "files whose names are not UTF-8, or hold line ends, control characters or marks of direction: they are read, "
+        "and written down with signs such as %E9, which other programs do not understand",
         "Rename them, and their annotations.",
     ),
     "shared_label_file": "Rename one of them, or delete it.",
