@@ -25,14 +25,15 @@ def test_bars_are_for_terminals(terminal: bool, quiet: bool, capsys: pytest.Capt
 def test_every_line_can_be_printed_on_every_console(
     encoding: str, errors: str, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    streams = [io.TextIOWrapper(io.BytesIO(), encoding=encoding, errors=errors) for _ in range(2)]
+    bytes_of = [io.BytesIO(), io.BytesIO()]
+    streams = [io.TextIOWrapper(data, encoding=encoding, errors=errors, write_through=True) for data in bytes_of]
     monkeypatch.setattr("sys.stdout", streams[0])
     monkeypatch.setattr("sys.stderr", streams[1])
     console = stdout()
     say(console, "\u65e5 \udce9\x1b[31m [b]:smile:")
     print_table(console, [("Class", "AP"), ("a\nb\x1b\u202e \u65e5", "0.5")])
     print("\u65e5", file=streams[1])
-    shown = [stream.buffer.getvalue().decode(encoding) for stream in streams if stream.flush() is None]  # type: ignore[attr-defined]
+    shown = [data.getvalue().decode(encoding) for data in bytes_of]
     assert shown[0].splitlines()[0] == "%E6%97%A5 %E9%1B[31m [b]:smile:"
     assert "a%0Ab%1B%E2%80%AE %E6%97%A5" in shown[0]
     assert shown[1] == "%E6%97%A5\n"

@@ -81,7 +81,7 @@ def test_a_stream_of_any_encoding_takes_every_text(encoding: str) -> None:
     stream = io.TextIOWrapper(io.BytesIO(), encoding=encoding, errors=PERCENT)
     stream.write("".join(NAMES) + "\u65e5 \xb2 \u2212 \ud800")
     stream.flush()
-    text = stream.buffer.getvalue().decode(encoding)  # type: ignore[attr-defined]
+    text = stream.buffer.getvalue().decode(encoding)
     assert "caf%E9" in text
     assert ("%E6%97%A5" in text) == (encoding != "utf-8")
     assert "%ED%A0%80" in text
