@@ -31,7 +31,7 @@ from yolo.curate.write import require_outside
 from yolo.data.entries import OpenFiles, list_entries
 from yolo.data.find import SplitSource
 from yolo.data.read import DatasetDescriptor, Split, find_dataset, read_split
-from yolo.errors import ConfigError, DataError, line_of_path, printable
+from yolo.errors import ConfigError, line_of_path, printable
 from yolo.files import atomic_folder, require_free
 from yolo.formats.objects import AnnotatedImages
 from yolo.structures import AnnotatedImage
