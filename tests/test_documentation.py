@@ -3,6 +3,7 @@
 Sessions of Python in `docs/` (`>>>`) run as doctests.
 """
 
+import ast
 import re
 import shlex
 from pathlib import Path
@@ -11,6 +12,8 @@ from typing import Any
 import pytest
 
 from yolo.cli import arguments, commands, evaluation_commands, main
+from yolo.config.foreign_options import OPTIONS
+from yolo.config.options import ALIASES
 
 _ROOT = Path(__file__).parent.parent
 _PAGES = sorted({*_ROOT.glob("*.md"), *_ROOT.glob("*/README.md"), *_ROOT.glob("docs/*.md")})
@@ -86,13 +89,13 @@ def _complaint(line: str, capsys: pytest.CaptureFixture[str]) -> str:
 @pytest.mark.usefixtures("parses_only")
 def test_a_command_that_is_not_understood_is_noticed(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
     page = tmp_path / "page.md"
-    page.write_text("Use `gridyolo val --data d`.\n\n```sh\ngridyolo train --data d \\\n    --lr 3 > log  # a\n```\n")
+    page.write_text("Use `gridyolo val --data d`.\n\n```sh\ngridyolo train --data d \\\n    --lrr 3 > log  # a\n```\n")
     typed, named = _commands_of(page)
     assert [_words(line) for line in (*typed, *named)] == [
-        ["train", "--data", "d", "--lr", "3"],
+        ["train", "--data", "d", "--lrr", "3"],
         ["val", "--data", "d"],
     ]
-    assert "unknown option --lr" in _complaint(typed[0], capsys)
+    assert "unknown option --lrr" in _complaint(typed[0], capsys)
     assert "--weights is required" in _complaint(named[0], capsys)
 
 
@@ -123,3 +126,44 @@ def test_every_test_and_tool_that_the_documentation_names_is_there(page: Path) -
         assert f"def {test}(" in (_ROOT / name).read_text(encoding="utf-8")
     for tool in re.findall(r"tools/\w+\.py", text):
         assert (_ROOT / tool).is_file()
+
+
+def _texts_of_the_program() -> str:
+    """Every text in the code, one in a line, with `...` for what is put in."""
+
+    def text(node: ast.AST) -> str:
+        if isinstance(node, ast.Constant):
+            return node.value if isinstance(node.value, str) else "..."
+        if isinstance(node, ast.JoinedStr):
+            return "".join(map(text, node.values))
+        if isinstance(node, ast.BinOp):
+            return text(node.left) + text(node.right)
+        return "..."
+
+    kinds = (ast.Constant, ast.JoinedStr, ast.BinOp)
+    trees = [ast.parse(path.read_text(encoding="utf-8")) for path in sorted((_ROOT / "yolo").rglob("*.py"))]
+    found = {text(node) for tree in trees for node in ast.walk(tree) if isinstance(node, kinds)}
+    return "\n".join(one.replace("\n", " ") for one in sorted(found))
+
+
+def test_every_message_that_is_explained_is_one_of_the_program() -> None:
+    page = (_ROOT / "docs" / "troubleshooting.md").read_text(encoding="utf-8")
+    messages = re.findall(r"^\| `([^`]+)` \|", page, re.MULTILINE)
+    texts = _texts_of_the_program()
+    gone = [one for one in messages if not re.search(".*".join(re.escape(part) for part in one.split("...")), texts)]
+    assert len(messages) > 40
+    assert gone == []
+
+
+def test_every_option_of_other_packages_is_in_the_table() -> None:
+    page = (_ROOT / "docs" / "from-ultralytics.md").read_text(encoding="utf-8")
+    told: dict[str, str] = {}
+    for there, here in re.findall(r"^\| (`.*?) \| (.*) \|$", page[page.index("## Every option") :], re.MULTILINE):
+        for name in re.findall(r"`(\w+)`", there):
+            told[name] = told.get(name, "") + here.replace("`", "")
+    assert sorted(told) == sorted({*OPTIONS, *ALIASES})
+    for name, to in [*ALIASES.items(), *((name, to) for name, option in OPTIONS.items() for to in option.to[:1])]:
+        assert f"--{to.removesuffix('.pipeline').replace('_', '-')}" in told[name], name
+    shortened = ("mode", "time", "cos_lr")  # whose answers say more than there is room for
+    for name, option in OPTIONS.items():
+        assert option.to or option.answer in told[name] or name in shortened, name
