@@ -19,13 +19,14 @@ from yolo import Detector
 from yolo.config import PredictConfig, ValConfig
 from yolo.config.predict import DetectConfig
 from yolo.engine.detection_settings import choose_settings, chosen_labels
-from yolo.engine.detector import DetectOptions, detector_of, find_weights
+from yolo.engine.detector import DetectOptions, detector_of
 from yolo.engine.detector_file import DetectorMetadata, load_detector, save_detector
 from yolo.engine.result import Result
 from yolo.engine.train import TrainingRun
 from yolo.engine.validate import validate
 from yolo.errors import ConfigError, DataError, WeightsError
 from yolo.images import read_image
+from yolo.run_weights import find_weights
 from yolo.thresholds import ThresholdTable
 from yolo.weights_header import read_metadata
 

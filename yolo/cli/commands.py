@@ -6,7 +6,6 @@ import json
 from collections.abc import Mapping, Sequence
 from functools import partial
 from importlib import import_module
-from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from yolo.cli.arguments import given_options, parse, run_action
@@ -110,9 +109,10 @@ def predict_command(words: Sequence[str]) -> int:
 def info_command(words: Sequence[str]) -> int:
     """Print the metadata of a weights file."""
     config = parse("info", InfoConfig, words)
+    from yolo.run_weights import find_weights
     from yolo.weights_header import read_metadata
 
-    metadata = read_metadata(Path(config.weights))
+    metadata = read_metadata(find_weights(config.weights))
     if table := metadata.get("thresholds"):  # hundreds of counts for each class: the best of each will do
         metadata["thresholds"] = dict(zip(table["class_names"], table["best"], strict=True))
     print(json.dumps(metadata, indent=2, ensure_ascii=False))

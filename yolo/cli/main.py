@@ -15,6 +15,8 @@ from yolo.console import make_streams_safe
 from yolo.errors import GridYoloError, printable, terminal_text
 
 INTERRUPTED = 130
+# characters of a message
+_MOST = 2000
 
 _HELP = f"""\
 gridyolo {__version__}: object detection with a YOLOv1-style grid
@@ -54,7 +56,7 @@ def run(words: Sequence[str]) -> int:
     except SystemExit as exit_request:  # --help and --print_config end this way
         return int(exit_request.code or 0)
     except GridYoloError as error:
-        print(f"error: {terminal_text(str(error))}", file=sys.stderr)
+        print(f"error: {_shortened(terminal_text(str(error)))}", file=sys.stderr)
         return error.exit_code
     except BrokenPipeError:
         # the reader of our output, such as `head`, has gone
@@ -62,11 +64,16 @@ def run(words: Sequence[str]) -> int:
         return 1
     except OSError as error:
         place = f"{printable(str(error.filename))}: " if error.filename else ""
-        print(f"error: {place}{error.strerror or error}", file=sys.stderr)
+        print(f"error: {_shortened(f'{place}{error.strerror or error}')}", file=sys.stderr)
         return 1
     except KeyboardInterrupt:
         print("interrupted", file=sys.stderr)
         return INTERRUPTED
+
+
+def _shortened(message: str) -> str:
+    """A message that quotes something endless, such as a path of 10,000 characters, without its middle."""
+    return message if len(message) <= _MOST else f"{message[: _MOST // 2]} ... {message[-_MOST // 2 :]}"
 
 
 def _run(words: Sequence[str]) -> int:

@@ -5,7 +5,19 @@ from __future__ import annotations
 from dataclasses import dataclass
 
 from yolo.config import options
-from yolo.config.options import check_bootstrap, check_run_name, check_tiling, require, require_at_least, require_within
+from yolo.config.options import (
+    LARGEST_BATCH,
+    LARGEST_SIDE,
+    MOST_WORKERS,
+    check_bootstrap,
+    check_run_name,
+    check_tiling,
+    require,
+    require_at_least,
+    require_at_most,
+    require_within,
+)
+from yolo.errors import shown
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -49,6 +61,8 @@ class ValConfig:
         require(bool(self.weights), "--weights is required: a trained detector (*.safetensors, *.weights)")
         require(bool(self.data), "--data is required: a dataset YAML or folder")
         require_at_least(self, batch_size=1, workers=0, input_size=1, max_detections=1)
+        require_at_most(self, batch_size=LARGEST_BATCH, workers=MOST_WORKERS)
+        require_at_most(self, input_size=LARGEST_SIDE, tile=LARGEST_SIDE)
         require_within(self, score_threshold=1, iou_threshold=1)
         check_tiling(self.tile, self.overlap)
         check_bootstrap(self.bootstrap)
@@ -225,8 +239,9 @@ class DemoConfig:
 
     def __post_init__(self) -> None:
         require_at_least(self, epochs=1, images=20, seed=0)
+        require_at_most(self, images=1_000_000)
         check_run_name(self.name)
 
 
 def _check_suffix(output: str, suffix: str) -> None:
-    require(not output or output.endswith(suffix), f"output must end in {suffix}, got {output}")
+    require(not output or output.endswith(suffix), f"output must end in {suffix}, got {shown(output)}")

@@ -6,8 +6,19 @@ from dataclasses import dataclass, field
 from typing import Literal
 
 from yolo.config import options
-from yolo.config.options import check_run_name, require, require_at_least
+from yolo.config.options import (
+    LARGEST_BATCH,
+    LARGEST_SIDE,
+    MOST_WORKERS,
+    check_run_name,
+    require,
+    require_at_least,
+    require_at_most,
+)
 from yolo.config.parts import AugmentConfig
+
+# Images of a synthetic dataset.
+_MOST_DRAWN = 10_000_000
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -38,6 +49,7 @@ class DataCheckConfig:
         _require_data(self.data)
         require(-1 <= self.near_duplicates <= 16, f"near_duplicates must be in -1..16, got {self.near_duplicates}")
         require_at_least(self, max_pictures=0, workers=0)
+        require_at_most(self, workers=MOST_WORKERS)
         require(self.format is None or bool(self.fix_into), "--format is that of a repaired copy: add --fix-into DIR")
         check_run_name(self.name)
 
@@ -67,6 +79,7 @@ class DataStatsConfig:
             size is None or (size >= 32 and size % 32 == 0),
             f"input_size must be a multiple of 32, so that grids of several strides fit, got {size}",
         )
+        require_at_most(self, input_size=LARGEST_SIDE)
         check_run_name(self.name)
 
 
@@ -170,6 +183,8 @@ class DataSynthConfig:
     def __post_init__(self) -> None:
         _require_output(self.output)
         require_at_least(self, train=1, val=1, test=0, seed=0)
+        require_at_most(self, train=_MOST_DRAWN, val=_MOST_DRAWN, test=_MOST_DRAWN)
+        require_at_most(self, width=LARGEST_SIDE, height=LARGEST_SIDE)
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -224,6 +239,7 @@ class DataPreviewConfig:
     def __post_init__(self) -> None:
         _require_data(self.data)
         require_at_least(self, batches=1, batch_size=1, input_size=32, epoch=0, seed=0)
+        require_at_most(self, batch_size=LARGEST_BATCH, input_size=LARGEST_SIDE)
         require(
             self.augment.style == "modern" or self.resize != "letterbox",
             "augment.style=darknet stretches images: set resize=stretch_corners, too, as in training",

@@ -20,9 +20,9 @@ FALSE_WORDS = ("false", "no", "off", "0")
 # Options that are given as an amount of time, and the seconds that their own unit has.
 _UNIT_SECONDS = {"max_minutes": 60.0, "timeout": 1.0, "start": 1.0, "end": 1.0}
 _SECONDS = {"h": 3600.0, "m": 60.0, "min": 60.0, "s": 1.0}
-_TIME = re.compile(r"(?:\d+(?:\.\d+)?(?:h|min|m|s))+")
-_INTEGER = re.compile(r"[+-]?\d+")
-_NUMBER = re.compile(r"[+-]?(\d+\.?\d*|\.\d+)(e[+-]?\d+)?")
+_TIME = re.compile(r"(?:\d+(?:\.\d+)?(?:h|min|m|s))+", re.ASCII)
+_INTEGER = re.compile(r"[+-]?\d+", re.ASCII)
+_NUMBER = re.compile(r"[+-]?(\d+\.?\d*|\.\d+)(e[+-]?\d+)?", re.ASCII)
 # What is meant as a number, and is none that a computer can take.
 _ODD_NUMBER = re.compile(r"[+-]?(nan|inf(inity)?|[\d.]+,\d+|[\d.,]+ ?%)")
 _LARGEST_INTEGER = 2**63 - 1
@@ -65,7 +65,7 @@ def typed_value(name: str, value: Any, kind: Any, *, written: str) -> Any:
             return found
         if member is float and text is not None and _ODD_NUMBER.fullmatch(text.strip().lower()):
             break  # no path of a file, either
-    raise ConfigError(f"{written} must be {_expected(members)}, got {shown(value)}{_hint(text)}")
+    raise ConfigError(f"{written} must be {_expected(name, members)}, got {shown(value)}{_hint(text)}")
 
 
 def _as_text(value: Any) -> str | None:
@@ -154,7 +154,9 @@ def _mapping(name: str, value: Any, kind: Any, written: str) -> dict[str, Any] |
     return {str(key): typed_value(name, item, kind, written=f"{written}, {key}") for key, item in value.items()}
 
 
-def _expected(members: tuple[Any, ...]) -> str:
+def _expected(name: str, members: tuple[Any, ...]) -> str:
+    if name == "score_threshold":
+        return "a number from 0 to 1, auto, or the path of a metrics.json"
     return " or ".join(_in_words(member) for member in members if member is not NoneType)
 
 

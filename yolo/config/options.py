@@ -44,6 +44,8 @@ ALIASES = {
 # The least likeness, by `difflib`, of words that may have been mistyped: bacth and batch, but not half and help.
 _NEAR = 0.66
 SMALLEST_TILE = 32
+# Pixels, images, processes, draws: more than any machine has room for.
+LARGEST_SIDE, LARGEST_BATCH, MOST_WORKERS, MOST_RESAMPLES = 32_768, 65_536, 1024, 1_000_000
 # Without a common strip nothing says which halves belong together; with more, the work grows and nothing is gained.
 LEAST_OVERLAP, DEFAULT_OVERLAP, MOST_OVERLAP = 0.05, 0.2, 0.75
 DatasetFormat = Literal["voc", "coco", "yolo", "csv"]
@@ -158,6 +160,13 @@ def require_at_least(config: Any, *, section: str = "", **limits: float) -> None
         require(value is None or value >= least, f"{section}{name} must be at least {least}, got {value}")
 
 
+def require_at_most(config: Any, *, section: str = "", **limits: float) -> None:
+    """ConfigError where an option is above its limit, beyond which memory or time would end first; None is allowed."""
+    for name, most in limits.items():
+        value = getattr(config, name)
+        require(value is None or value <= most, f"{section}{name} must be at most {most:,}, got {value}")
+
+
 def require_within(config: Any, *, section: str = "", **limits: float) -> None:
     """ConfigError where an option is not between 0 and its limit; None is allowed."""
     for name, largest in limits.items():
@@ -178,6 +187,7 @@ def check_bootstrap(bootstrap: int | None) -> None:
     require(
         bootstrap is None or bootstrap == 0 or bootstrap >= 100, f"bootstrap must be 0 or at least 100, got {bootstrap}"
     )
+    require((bootstrap or 0) <= MOST_RESAMPLES, f"bootstrap must be at most {MOST_RESAMPLES:,}, got {bootstrap}")
 
 
 def check_tiling(tile: int | None, overlap: float | None) -> None:

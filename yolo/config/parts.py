@@ -6,7 +6,7 @@ from dataclasses import dataclass, field
 from typing import Literal
 
 from yolo.config import options
-from yolo.config.options import require, require_at_least, require_within
+from yolo.config.options import require, require_at_least, require_at_most, require_within
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -37,6 +37,7 @@ class ModelConfig:
 
     def __post_init__(self) -> None:
         require_at_least(self, section="model.", boxes_per_cell=1, width=8)
+        require_at_most(self, section="model.", boxes_per_cell=100, width=16_384)
         require(
             self.deepest_stride in (None, 8, 16, 32),
             f"model.deepest_stride must be 8, 16 or 32, got {self.deepest_stride}",
@@ -83,6 +84,7 @@ class LossConfig:
     def __post_init__(self) -> None:
         require_at_least(self, section="loss.", lambda_coord=0, lambda_obj=0, lambda_noobj=0, lambda_class=0)
         require_at_least(self, section="loss.", objects_per_cell=1, random_images=0)
+        require_at_most(self, section="loss.", objects_per_cell=10_000)
         require_within(self, section="loss.", ignore_iou=1)
 
 
@@ -172,6 +174,7 @@ class AugmentConfig:
         largest = 1.0 if self.style == "modern" else float("inf")
         require_within(self, section="augment.", saturation=largest, value=largest)
         require_at_least(self, section="augment.", scale=0)
+        require_at_most(self, section="augment.", scale=100)
 
 
 @dataclass(frozen=True, kw_only=True)

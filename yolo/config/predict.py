@@ -9,9 +9,20 @@ from dataclasses import dataclass
 from typing import Final, Literal
 
 from yolo.config import options
-from yolo.config.options import check_run_name, check_tiling, require, require_at_least, require_within
+from yolo.config.options import (
+    LARGEST_SIDE,
+    check_run_name,
+    check_tiling,
+    require,
+    require_at_least,
+    require_at_most,
+    require_within,
+)
+from yolo.errors import shown
 
 SAVE_FORMATS: Final = ("json", "jsonl", "coco", "yolo", "voc", "csv", "crops", "labelstudio", "cvat", "html")
+# Of a video: thirty years.
+LONGEST_SECONDS = 1e9
 ColorOrder = Literal["rgb", "bgr"]
 
 
@@ -97,8 +108,8 @@ class PredictConfig:
         require(0 <= (self.start or 0) < end, "--end must be later than --start; both are seconds")
         require(self.save_images or not self.show, "--show draws pictures: leave out --no-save-images")
         require(
-            re.fullmatch(r"0*[1-9]\d*|(?=.*[1-9])\d*\.?\d+s", self.every) is not None,
-            f"--every {self.every}: give a number of frames such as 10, or seconds such as 2.5s",
+            len(self.every) < 20 and re.fullmatch(r"0*[1-9]\d*|(?=.*[1-9])\d*\.?\d+s", self.every) is not None,
+            f"--every {shown(self.every)[1:-1]}: give a number of frames such as 10, or seconds such as 2.5s",
         )
         check_tiling(self.tile, self.overlap)
         by_class = isinstance(self.score_threshold, str)
@@ -106,6 +117,8 @@ class PredictConfig:
             require_within(self, score_threshold=1)
         require_within(self, min_precision=1, min_recall=1, iou_threshold=1)
         require_at_least(self, line_width=1, max_detections=1, input_size=1, limit=1, reconnects=0, timeout=0.1)
+        require_at_most(self, line_width=1000, input_size=LARGEST_SIDE, tile=LARGEST_SIDE, timeout=86400)
+        require_at_most(self, start=LONGEST_SECONDS, end=LONGEST_SECONDS)
         for name in ("min_precision", "min_recall"):
             option = f"--{name.replace('_', '-')}"
             require(
@@ -124,11 +137,15 @@ def saved_formats(words: str) -> tuple[str, ...]:
     >>> saved_formats("json, CSV,json")
     ('json', 'csv')
     """
+    require(bool(words.strip()), "--save is empty: name a format, such as json; --no-save-images writes no pictures")
     found = dict.fromkeys(word.strip().lower() for word in words.split(","))
     for word in found:
         near = difflib.get_close_matches(word, SAVE_FORMATS, n=1)
         hint = f"; did you mean {near[0]}?" if near else ""
-        require(word in SAVE_FORMATS, f"--save {words}: {word!r} is not one of {', '.join(SAVE_FORMATS)}{hint}")
+        require(
+            word in SAVE_FORMATS,
+            f"--save {shown(words)[1:-1]}: {shown(word)} is not one of {', '.join(SAVE_FORMATS)}{hint}",
+        )
     return tuple(found)
 
 

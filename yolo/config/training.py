@@ -6,7 +6,15 @@ from dataclasses import dataclass, field
 from typing import Literal
 
 from yolo.config import options
-from yolo.config.options import check_run_name, require, require_at_least
+from yolo.config.options import (
+    LARGEST_BATCH,
+    LARGEST_SIDE,
+    MOST_WORKERS,
+    check_run_name,
+    require,
+    require_at_least,
+    require_at_most,
+)
 from yolo.config.parts import AugmentConfig, LossConfig, ModelConfig, OptimizerConfig
 from yolo.errors import ConfigError
 
@@ -108,6 +116,9 @@ class TrainConfig:
         )
         require_at_least(self, epochs=1, max_batches=1, batch_size=1, validations=1, subdivisions=1)
         require_at_least(self, seed=0, cache_mb=0, workers=0)
+        require_at_most(self, input_size=LARGEST_SIDE, batch_size=LARGEST_BATCH, workers=MOST_WORKERS)
+        require_at_most(self, subdivisions=LARGEST_BATCH, cache_mb=2**40, max_minutes=10_000_000)
+        require_at_most(self, epochs=10**9, max_batches=10**12, validations=10**6)
         require(self.epochs is None or self.max_batches is None, "give epochs or max_batches, not both")
         require(
             self.optimizer.rate.policy != "poly" or self.max_batches is not None,

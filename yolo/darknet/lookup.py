@@ -15,7 +15,8 @@ from yolo.darknet.cfg import Cfg, parse_cfg, read_cfg
 from yolo.darknet.plan import NetworkPlan, describe, plan_cfg
 from yolo.darknet.weights import read_weights
 from yolo.errors import ConfigError, DataError, WeightsError, shown
-from yolo.files import read_bytes
+from yolo.files import expand_home, read_bytes
+from yolo.run_weights import find_weights
 from yolo.weights_header import read_metadata
 
 WEIGHTS_SUFFIX = ".weights"
@@ -55,7 +56,9 @@ def find_cfg(name_or_path: str | Path) -> Cfg:
         ConfigError: neither a file nor a network, a file that is not a cfg, or a detector without one.
         WeightsError: a detector that is damaged.
     """
-    path = Path(name_or_path)
+    path = expand_home(name_or_path)
+    if _is_file(path / "weights" / "best.safetensors"):
+        path = find_weights(path)
     if _is_file(path):
         return _cfg_of_detector(path) if path.suffix == ".safetensors" else read_cfg(path)
     name = str(name_or_path).removesuffix(".cfg")
@@ -128,7 +131,10 @@ def show(config: DarknetShowConfig) -> list[str]:
     if not config.weights:
         plan = plan_cfg(find_cfg(config.cfg))
         return [*describe(plan), *plan.unused]
-    weights = Path(config.weights)
+    weights = find_weights(config.weights)
+    if weights.suffix == ".safetensors" and not config.cfg:
+        plan = plan_cfg(find_cfg(weights))
+        return [*describe(plan), *plan.unused]
     check_is_darknets(weights)
     plan = plan_cfg(find_cfg(config.cfg) if config.cfg else cfg_for(weights))
     return [*describe(plan), *plan.unused, *_describe_weights(weights, plan)]

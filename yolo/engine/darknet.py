@@ -16,6 +16,7 @@ from yolo.darknet.weights import WeightsHeader
 from yolo.engine.detector_file import DetectorMetadata, default_settings, load_detector, save_detector
 from yolo.errors import ConfigError, WeightsError
 from yolo.files import atomic_write, expand_home
+from yolo.run_weights import find_weights
 
 
 def open_darknet(
@@ -83,7 +84,7 @@ def export_darknet(config: DarknetExportConfig) -> tuple[Path, Path, Path]:
         ConfigError: `upto` is more than the network has layers; or files would be lost: one that nobody named as
             the output, or a cfg or names beside it that are others.
     """
-    source = expand_home(config.weights)
+    source = find_weights(config.weights)
     if source.suffix == WEIGHTS_SUFFIX:
         raise WeightsError(f"{source}: is a file of darknet already; export takes a *.safetensors detector")
     network, metadata = load_detector(source)

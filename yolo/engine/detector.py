@@ -26,18 +26,16 @@ from yolo.engine.detector_file import DetectorMetadata, load_detector
 from yolo.engine.environment import choose_device, choose_dtype
 from yolo.engine.image_input import ImageInput, is_batch, load_image, load_images, open_items
 from yolo.engine.result import Result, StageSeconds
-from yolo.engine.start_options import weights_path
 from yolo.engine.tiled import detect_tiled, tiling_of
 from yolo.errors import ConfigError, DataError, WeightsError, printable
-from yolo.files import expand_home
 from yolo.geometry import place_image, plan_resize
 from yolo.media.items import Frame, Item
 from yolo.models.fusion import fuse
 from yolo.models.network import Network
 from yolo.postprocess.pipeline import PostprocessSettings, postprocess
+from yolo.run_weights import find_weights
 from yolo.structures import Detections
 
-RUNS = Path("runs")  # where names of runs are looked for: the default of `--runs`
 # On the CPUs that we have seen, the answers to so many images are bit for bit those to one image, on one thread.
 _CPU_BATCH, _GPU_BATCH = 8, 16
 # One image of 640 x 640 has as much work in a layer as several smaller ones.
@@ -62,27 +60,6 @@ def open_detector(
     if names:
         raise ConfigError(f"--names is for darknet's weights; {weights} has its own class names")
     return load_detector(weights)
-
-
-def find_weights(weights: str | Path) -> Path:
-    """The file of a detector: a file is itself, a run folder stands for its best weights.
-
-    A name alone, of which there is no file or run folder here, is that of a run below `runs/`.
-
-    Raises:
-        WeightsError: a folder without weights, or a name that nothing has.
-    """
-    path = expand_home(weights)
-    is_name, run = len(path.parts) == 1, RUNS / path
-    if is_name and run.is_dir() and not (path.is_file() or (path / "weights").is_dir()):
-        path = run
-    if path.is_dir():
-        return weights_path(path)
-    if is_name and not path.suffix and not path.exists():
-        found = sorted(file.parts[1] for file in RUNS.glob("*/weights/best.safetensors"))
-        known = f"; runs with weights are {listed(found)}" if found else ""
-        raise WeightsError(f"{path}: there is no such weights file or run folder, and no run {run}{known}")
-    return path
 
 
 class DetectOptions(TypedDict, total=False):

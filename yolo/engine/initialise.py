@@ -19,11 +19,12 @@ from yolo.darknet.lookup import WEIGHTS_SUFFIX, find_cfg
 from yolo.darknet.network import DarknetNetwork, DarknetSpec
 from yolo.darknet.plan import NetworkPlan, check_trainable, detector_classes, plan_cfg, with_classes
 from yolo.engine.detector_file import DetectorMetadata, load_detector
-from yolo.engine.start_options import OPTIONS_OF_FIELDS, RANDOM, weights_path
+from yolo.engine.start_options import OPTIONS_OF_FIELDS, RANDOM
 from yolo.errors import ConfigError, WeightsError
 from yolo.models.network import GridNetwork, Network, NetworkSpec
 from yolo.models.transfer import ClassMatch, transfer
 from yolo.models.weights import load_backbone_weights
+from yolo.run_weights import weights_path
 from yolo.weights_header import find_metadata
 
 

@@ -11,8 +11,8 @@ from typing import Any
 
 from yolo.config.training import AUTO, DEFAULT
 from yolo.darknet.recipe import training_defaults
-from yolo.errors import ConfigError, WeightsError
-from yolo.files import expand_home
+from yolo.errors import ConfigError
+from yolo.run_weights import weights_path
 from yolo.weights_header import find_metadata
 
 RANDOM = "none"
@@ -78,30 +78,6 @@ def _metadata_of(weights: str) -> dict[str, Any] | None:
         return None
     path = weights_path(weights)
     return find_metadata(path) if path.suffix == ".safetensors" and path.is_file() else None
-
-
-def weights_path(source: str | Path) -> Path:
-    """The file that `--weights` names: the best weights of a run folder, or what is named itself.
-
-    Raises:
-        WeightsError: a folder without such weights, or a training state.
-    """
-    path = expand_home(source)
-    if path.is_dir():
-        for best in (path / "weights" / "best.safetensors", path / "best.safetensors"):
-            if best.is_file():
-                return best
-        if (path / "weights" / "last.ckpt").is_file():
-            raise WeightsError(
-                f"{path}: has no weights/best.safetensors, because this run was not validated yet; "
-                f"continue it with: gridyolo train --resume {path}"
-            )
-        raise WeightsError(f"{path}: is a folder without weights/best.safetensors; name a run folder or a weights file")
-    if path.suffix == ".ckpt":
-        raise WeightsError(
-            f"{path}: is a training state; start from best.safetensors beside it, or continue its run with --resume"
-        )
-    return path
 
 
 def _of_detector(path: Path, metadata: dict[str, Any], input_size: int | None) -> dict[str, Any]:

@@ -1,0 +1,56 @@
+"""The weights file that is meant where somebody names a run: of a folder, its best weights."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+from yolo.console import listed
+from yolo.errors import WeightsError
+from yolo.files import expand_home
+
+RUNS = Path("runs")  # where names of runs are looked for: the default of `--runs`
+
+
+def find_weights(weights: str | Path) -> Path:
+    """The file of a detector: a file is itself, a run folder stands for its best weights.
+
+    A name alone, of which there is no file or run folder here, is that of a run below `runs/`.
+
+    Raises:
+        WeightsError: a folder without weights, or a name that nothing has.
+    """
+    path = expand_home(weights)
+    is_name, run = len(path.parts) == 1, RUNS / path
+    if is_name and run.is_dir() and not (path.is_file() or (path / "weights").is_dir()):
+        path = run
+    if path.is_dir():
+        return weights_path(path)
+    if is_name and not path.suffix and not path.exists():
+        found = sorted(file.parts[1] for file in RUNS.glob("*/weights/best.safetensors"))
+        known = f"; runs with weights are {listed(found)}" if found else ""
+        raise WeightsError(f"{path}: there is no such weights file or run folder, and no run {run}{known}")
+    return path
+
+
+def weights_path(source: str | Path) -> Path:
+    """The file that `--weights` names: the best weights of a run folder, or what is named itself.
+
+    Raises:
+        WeightsError: a folder without such weights, or a training state.
+    """
+    path = expand_home(source)
+    if path.is_dir():
+        for best in (path / "weights" / "best.safetensors", path / "best.safetensors"):
+            if best.is_file():
+                return best
+        if (path / "weights" / "last.ckpt").is_file():
+            raise WeightsError(
+                f"{path}: has no weights/best.safetensors, because this run was not validated yet; "
+                f"continue it with: gridyolo train --resume {path}"
+            )
+        raise WeightsError(f"{path}: is a folder without weights/best.safetensors; name a run folder or a weights file")
+    if path.suffix == ".ckpt":
+        raise WeightsError(
+            f"{path}: is a training state; start from best.safetensors beside it, or continue its run with --resume"
+        )
+    return path
