@@ -4,21 +4,33 @@ import os
 import pytest
 from rich.console import Console
 
-from yolo.console import make_streams_safe, print_table, progress_bar, say, stdout
+from yolo.console import collected_warnings, make_streams_safe, print_table, say, stdout, warn
 
 
-@pytest.mark.parametrize(("terminal", "quiet"), [(True, False), (False, False), (True, True)])
-def test_bars_are_for_terminals(terminal: bool, quiet: bool, capsys: pytest.CaptureFixture[str]) -> None:
+def test_warnings_go_to_standard_error_and_are_collected(capsys: pytest.CaptureFixture[str]) -> None:
+    with collected_warnings() as outer:
+        warn(stdout(), "[bold]one", "two")
+        with collected_warnings() as inner:
+            warn(stdout(), "three")
+    warn(stdout(), "four")
+    captured = capsys.readouterr()
+    assert captured.out == ""
+    assert captured.err == "warning: [bold]one\nwarning: two\nwarning: three\nwarning: four\n"
+    assert (outer, inner) == (["[bold]one", "two", "three"], ["three"])
+
+
+def test_warnings_stay_on_a_console_of_somebody_and_a_quiet_one_prints_none(
+    capsys: pytest.CaptureFixture[str],
+) -> None:
     stream = io.StringIO()
-    console = Console(file=stream, force_terminal=terminal, quiet=quiet)
-    with progress_bar(console) as bar:
-        bar.add_task("reading [a]", total=3)
-        print("other output")
-    is_shown = terminal and not quiet
-    assert ("reading [a]" in stream.getvalue()) == is_shown
-    if not is_shown:
-        assert stream.getvalue() == ""
-        assert capsys.readouterr().out == "other output\n"  # a bar takes what others print to show it above itself
+    own = Console(file=stream, width=20)
+    say(own, "before")
+    warn(own, "a long text is not broken at the width")
+    with collected_warnings() as found:
+        warn(Console(quiet=True), "unseen")
+    assert stream.getvalue() == "before\nwarning: a long text is not broken at the width\n"
+    assert found == ["unseen"]
+    assert capsys.readouterr() == ("", "")
 
 
 @pytest.mark.parametrize(("encoding", "errors"), [("ascii", "strict"), ("cp1252", "surrogateescape")])

@@ -24,6 +24,7 @@ LAYERS = (
         "images",
         "light_torchvision",
         "process",
+        "progress_display",
         "randomness",
         "run_weights",
         "thresholds",
@@ -52,6 +53,7 @@ _WITHIN = {
     ("images", "image_formats"),
     ("images", "image_headers"),
     ("growing_file", "files"),
+    ("progress_display", "console"),
     ("grid", "boxes"),
 }
 FORBIDDEN_NAMES = {"utils", "util", "misc", "helpers", "common", "tools"}

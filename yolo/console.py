@@ -3,21 +3,21 @@
 What a stream's encoding does not have, and what a terminal would obey, stands as `%1B`, see `yolo.errors.printable`.
 
 Tables are rich's: in bold and fitted to its width on a terminal, plain and as wide as need be in files and pipes.
+Warnings go to standard error, whatever becomes of the other text.
 """
 
 from __future__ import annotations
 
 import io
 import sys
-from collections.abc import Sequence
-from contextlib import suppress
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager, suppress
 from typing import TYPE_CHECKING
 
 from yolo.errors import PERCENT, printable, terminal_text
 
 if TYPE_CHECKING:
     from rich.console import Console
-    from rich.progress import Progress, ProgressColumn
     from rich.table import Table
 
 # columns: wider than any table
@@ -53,18 +53,30 @@ def say(console: Console, *lines: str) -> None:
         console.print(terminal_text(line), markup=False, highlight=False, emoji=False, soft_wrap=True)
 
 
-def progress_bar(console: Console, *columns: ProgressColumn) -> Progress:
-    """A bar for terminals, gone when it ends; elsewhere nothing, so that log files hold no control characters.
+_collected: list[list[str]] = []
 
-    Args:
-        console: where it is shown; lines that are printed there meanwhile appear above the bar.
-        columns: what stands behind the description of a task and its bar.
-    """
-    from rich.progress import BarColumn, Progress, TextColumn
 
-    described = TextColumn("{task.description}", markup=False)
-    is_hidden = not console.is_terminal or console.quiet
-    return Progress(described, BarColumn(), *columns, console=console, transient=True, disable=is_hidden)
+@contextmanager
+def collected_warnings() -> Iterator[list[str]]:
+    """Yields a list that gets every warning of the block, in order, besides its being printed."""
+    found: list[str] = []
+    _collected.append(found)
+    try:
+        yield found
+    finally:
+        _collected.pop()
+
+
+def warn(console: Console, *texts: str) -> None:
+    """Print warnings: on standard error if the console is standard output, else on the console."""
+    for text in texts:
+        for found in _collected:
+            found.append(text)
+        if console.file is getattr(sys.stdout, "rich_proxied_file", sys.stdout) and not console.quiet:
+            # above a bar that is shown there, which rich sees to
+            print(terminal_text(f"warning: {text}"), file=sys.stderr, flush=True)
+        else:
+            say(console, f"warning: {text}")
 
 
 def print_table(console: Console, rows: Sequence[Sequence[str]], *, bold: int = 0) -> None:

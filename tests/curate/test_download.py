@@ -94,7 +94,6 @@ def test_from_nothing_to_a_dataset_that_can_be_read(site: Site, tmp_path: Path) 
     assert printed.startswith("Do what you like.\n")
     assert re.search(r"^trainval\.tar: fetched in \d+:\d\d, ", printed, re.MULTILINE)
     assert printed.count("SHA-256 verified") == 3
-    assert printed.endswith(f"continue with: gridyolo train --data {path}\n")
     assert "\x1b" not in printed
 
 
@@ -123,12 +122,6 @@ def test_only_what_is_missing_is_fetched(site: Site) -> None:
         f"d/two/{MARKER}",
         "d/two/b",
     ]
-
-
-def test_without_train_the_next_step_is_to_measure(site: Site) -> None:
-    site.describe(site.server.put("a.zip", zip_of({"a": b"a"})), val="things")
-    path = site.download()
-    assert f"continue with: gridyolo val --weights WEIGHTS --data {path}\n" in site.printed.getvalue()
 
 
 def test_archives_are_kept_on_request_and_used_again(site: Site) -> None:

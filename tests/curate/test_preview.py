@@ -111,7 +111,7 @@ def test_images_that_cannot_be_read_are_named_and_left_out(tmp_path: Path) -> No
     entries = json.loads((folder / "preview.json").read_text())
     assert sum(entry["file"] is None for entry in entries) == 3
     assert len(list(folder.glob("*.jpg"))) == 1
-    assert stream.getvalue().count("left out: ") == 3
+    assert stream.getvalue().count("warning: left out of batch-") == 3
     assert "1 images in 4 batches" in stream.getvalue()
 
 

@@ -220,4 +220,3 @@ def test_the_command_prints_what_was_drawn(tmp_path: Path) -> None:
     stars, fishes = (int((split.images.objects.labels == label).sum()) for label in (0, 1))
     assert f"train: 3 images, {stars + fishes} objects ({stars} star, {fishes} fish)\n" in said
     assert "test: 2 images" in said
-    assert f"dataset: {path}\n" in said

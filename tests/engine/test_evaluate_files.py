@@ -1,3 +1,4 @@
+import io
 import json
 import math
 import shutil
@@ -13,8 +14,8 @@ from yolo.engine.evaluate_files import (
     CompareRun,
     ReportRun,
     _check_unchanged,
+    _print_warnings,
     _Side,
-    _warning_lines,
     compare_files,
     report,
 )
@@ -295,5 +296,6 @@ def test_numbers_may_differ_by_their_rounding_only(tmp_path: Path) -> None:
 
 
 def test_three_examples_of_a_warning_are_printed() -> None:
-    lines = _warning_lines([InputWarning("kind", 9, "odd", tuple("abcd"))])
-    assert lines == ["warning: odd (9)", "  a", "  b", "  c"]
+    console = Console(file=io.StringIO(), width=40)
+    _print_warnings([InputWarning("kind", 9, "odd", tuple("abcd")), InputWarning("other", 1, "odder")], console)
+    assert console.file.getvalue() == "warning: odd (9: a; b; c)\nwarning: odder (1)\n"  # type: ignore[attr-defined]

@@ -6,7 +6,7 @@ import pytest
 import torch
 from rich.console import Console
 
-from yolo.engine import prediction_display
+from yolo import progress_display
 from yolo.engine.prediction_display import PredictionDisplay
 from yolo.engine.result import Result
 from yolo.media.items import Unreadable
@@ -32,7 +32,7 @@ def printed(count: int, total: int | None, *, verbose: bool = False, terminal: b
 def minutes(monkeypatch: pytest.MonkeyPatch) -> None:
     """Four seconds pass whenever somebody asks for the time."""
     times = iter(range(0, 10_000, 4))
-    monkeypatch.setattr(prediction_display, "monotonic", lambda: next(times))
+    monkeypatch.setattr(progress_display, "monotonic", lambda: next(times))
 
 
 @pytest.mark.parametrize("terminal", [False, True])
@@ -44,26 +44,36 @@ def test_few_images_have_a_line_each(total: int | None, terminal: bool) -> None:
 
 @pytest.mark.parametrize(("count", "total"), [(30, 30), (30, None), (11, 11)])
 def test_of_many_only_what_was_skipped_has_a_line(count: int, total: int | None) -> None:
-    assert printed(count, total) == "skipped: 3.jpg: is not an image\n"
+    assert printed(count, total) == "warning: skipped: 3.jpg: is not an image\n"
     assert len(printed(count, total, verbose=True).splitlines()) == count
 
 
 def test_a_log_file_has_a_line_every_ten_seconds(minutes: None) -> None:
     """The clock is asked when the run is made, when it begins (4 s) and for each of nine images (8 s, 12 s, ...)."""
-    skipped = "skipped: 3.jpg: is not an image"
     # three images after 12 s of which the first took none, six after 24 s, nine after 36 s
     assert printed(9, 5000).splitlines() == [
-        "3 of 5,000 images, 0.2 images/s",
-        skipped,
-        "6 of 5,000 images, 0.2 images/s",
-        "9 of 5,000 images, 0.2 images/s",
+        "detecting: 3 of 5,000 images, 0.2 images/s, 8:19:42 left",
+        "warning: skipped: 3.jpg: is not an image",
+        "detecting: 6 of 5,000 images, 0.2 images/s, 6:39:31 left",
+        "detecting: 9 of 5,000 images, 0.2 images/s, 6:14:20 left",
+    ]
+
+
+def test_of_thousands_that_cannot_be_read_a_few_are_named() -> None:
+    stream = io.StringIO()
+    with PredictionDisplay(Console(file=stream, width=40), 5000) as display:
+        for number in range(1000):
+            display.add(Unreadable(f"{number}.jpg", f"{number}.jpg: is not an image"))
+    assert stream.getvalue().splitlines() == [
+        *(f"warning: skipped: {number}.jpg: is not an image" for number in range(5)),
+        "warning: further images that cannot be read are counted at the end",
     ]
 
 
 def test_a_terminal_shows_how_far_it_is(minutes: None) -> None:
     shown = printed(12, 1200, terminal=True)
     assert "12 of 1,200 images, 0.2 images/s" in shown
-    assert "\nskipped: 3.jpg: is not an image" in shown.replace("\r", "\n").replace("\x1b[2K", "")
+    assert "\nwarning: skipped: 3.jpg: is not an image" in shown.replace("\r", "\n").replace("\x1b[2K", "")
     assert "[0].jpg" not in shown
 
 

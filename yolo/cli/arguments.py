@@ -19,6 +19,7 @@ from typing import TYPE_CHECKING, Any, TypeVar
 import yaml
 
 from yolo.cli.config_file import looks_like_options, read_options
+from yolo.cli.ending import Ending
 from yolo.cli.positional import assign
 from yolo.cli.words import HELP_WORDS, SEVERAL, Known, Line, Written, read_line
 from yolo.config.foreign_options import OPTIONS, UnsupportedError, is_foreign_switch, meaning_of
@@ -248,9 +249,9 @@ def _is_file(option: Written) -> bool:
 
 
 def run_action(
-    program: str, actions: Mapping[str, Callable[[Sequence[str]], int]], words: Sequence[str], *, help_text: str
-) -> int:
-    """Run the action that the first word names, with the other words, and return its exit code.
+    program: str, actions: Mapping[str, Callable[[Sequence[str]], Ending]], words: Sequence[str], *, help_text: str
+) -> Ending:
+    """Run the action that the first word names, with the other words, and return how it ended.
 
     Raises:
         ConfigError: there is no such action; the nearest one is suggested.
@@ -259,7 +260,7 @@ def run_action(
         words = [*words[1:], "--help"]
     if not words or words[0] in HELP_WORDS:
         print(help_text)
-        return 0
+        return Ending()
     name = words[0].lower()
     if name not in actions:
         near = difflib.get_close_matches(name, actions, n=1)

@@ -6,9 +6,11 @@ import json
 from collections.abc import Mapping, Sequence
 from functools import partial
 from importlib import import_module
+from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from yolo.cli.arguments import given_options, parse, run_action
+from yolo.cli.ending import INTERRUPTED, SUCCESS, Ending, shell_words
 from yolo.config import (
     DarknetExportConfig,
     DarknetImportConfig,
@@ -25,14 +27,15 @@ from yolo.config import (
     PredictConfig,
     TrainConfig,
 )
-from yolo.console import counted, say, stdout
+from yolo.console import counted, say, stdout, warn
 
 if TYPE_CHECKING:
     from rich.console import Console
 
     from yolo.engine.train import TrainingRun
 
-_SUCCESS, _DATA_ERRORS, _INTERRUPTED = 0, 3, 130
+# of a run folder, beside the weights
+_TRAINING_FILES = ("report.html", "metrics.json", "results.csv", "results.png", "data.json", "predictions.json")
 _DARKNET_HELP = """\
 gridyolo darknet: show and convert darknet's cfg and weights files
 
@@ -69,26 +72,53 @@ _DATA_ACTIONS: dict[str, tuple[type[Any], str]] = {
 }
 
 
-def train_command(words: Sequence[str]) -> int:
+def train_command(words: Sequence[str]) -> Ending:
     """Train a detector."""
     config = parse("train", TrainConfig, words, defaults=_start_defaults)
     console = stdout()
     from yolo.engine.train import train
 
     explicit = given_options("train", TrainConfig, words) if config.resume else ()
-    run = train(config, console, explicit_options=explicit)
-    _print_training(run, console)
-    return _INTERRUPTED if run.interrupted else _SUCCESS
+    return _end_of_training(train(config, console, explicit_options=explicit), console)
 
 
-def predict_command(words: Sequence[str]) -> int:
+def _end_of_training(run: TrainingRun, console: Console) -> Ending:
+    """How a training ended: the detector is there to predict with, or the run to go on with."""
+    if run.unreadable:
+        skipped = counted(len(run.unreadable), "image", "images")
+        warn(console, f"{skipped} could not be read and trained on, see {run.folder / 'data.json'}")
+    if run.interrupted:
+        say(console, f"stopped by {run.interrupted}; the training is saved and can go on")
+    weights = run.folder / "weights"
+    files = [run.best, weights / "last.ckpt", *(run.folder / name for name in _TRAINING_FILES)]
+    from yolo.engine.progress import metrics_of
+
+    results = {
+        "best_epoch": run.best_epoch,
+        "minutes": run.minutes,
+        "unreadable_images": len(run.unreadable),
+        "metrics": metrics_of(run.evaluation.result) if run.evaluation else None,
+    }
+    following: list[str | Path] = ["gridyolo", "train", "--resume", run.folder]
+    if run.interrupted:
+        return Ending(exit_code=INTERRUPTED, folder=run.folder, files=files, next_command=following, results=results)
+    if run.evaluation is None:  # it had finished before
+        following += run.extension
+    else:
+        images = Path(run.evaluation.problem.images.paths[0]).parent  # of those to validate on
+        following = ["gridyolo", "predict", "--weights", run.best, "--source", images]
+    page = run.report_path or run.folder / "results.png"
+    return Ending(folder=run.folder, files=files, look_at=page, next_command=following, results=results)
+
+
+def predict_command(words: Sequence[str]) -> Ending:
     """Detect on a source."""
     config = parse("predict", PredictConfig, words)
     console = stdout()
     from yolo.engine.environment import precision_warnings
     from yolo.engine.predict import predict
 
-    say(console, *precision_warnings(config.precision, config.device))
+    warn(console, *precision_warnings(config.precision, config.device))
     summary = predict(config, console)
     count = max(1, summary.num_images)
     stages = ", ".join(f"{name} {1000 * value / count:.1f}" for name, value in summary.seconds.items())
@@ -100,13 +130,25 @@ def predict_command(words: Sequence[str]) -> int:
         failed = counted(len(summary.skipped), "image or video", "images or videos")
         kinds = ", ".join(f"{count} {kind}" for kind, count in summary.skipped_kinds.most_common())
         say(console, f"could not be read and skipped: {failed}: {kinds}")
-    say(console, f"results: {summary.folder}", *(f"  {line}" for line in summary.written))
+    say(console, *summary.written)
     if summary.interrupted:
         say(console, f"stopped by {summary.interrupted}: the source was not read to its end")
-    return _INTERRUPTED if summary.interrupted else _SUCCESS
+    return Ending(
+        exit_code=INTERRUPTED if summary.interrupted else SUCCESS,
+        folder=summary.folder,
+        files=sorted(path for path in summary.folder.iterdir() if path.name.startswith("detections.")),
+        look_at=summary.folder,
+        results={
+            "images": summary.num_images,
+            "detections": summary.num_detections,
+            "skipped": [{"source": source, "reason": reason} for source, reason in summary.skipped.items()],
+            "notes": summary.notes,
+            "seconds": summary.seconds,
+        },
+    )
 
 
-def info_command(words: Sequence[str]) -> int:
+def info_command(words: Sequence[str]) -> Ending:
     """Print the metadata of a weights file."""
     config = parse("info", InfoConfig, words)
     from yolo.run_weights import find_weights
@@ -116,40 +158,44 @@ def info_command(words: Sequence[str]) -> int:
     if table := metadata.get("thresholds"):  # hundreds of counts for each class: the best of each will do
         metadata["thresholds"] = dict(zip(table["class_names"], table["best"], strict=True))
     print(json.dumps(metadata, indent=2, ensure_ascii=False))
-    return _SUCCESS
+    return Ending(results=metadata)
 
 
-def darknet_command(words: Sequence[str]) -> int:
+def darknet_command(words: Sequence[str]) -> Ending:
     """Show, import or export darknet's files."""
     actions = {"show": _darknet_show, "import": _darknet_import, "export": _darknet_export}
     return run_action("gridyolo darknet", actions, words, help_text=_DARKNET_HELP)
 
 
-def _darknet_show(words: Sequence[str]) -> int:
+def _darknet_show(words: Sequence[str]) -> Ending:
     config = parse("darknet show", DarknetShowConfig, words)
     from yolo.darknet.lookup import show
 
-    print(*show(config), sep="\n")
-    return _SUCCESS
+    lines = show(config)
+    print(*lines, sep="\n")
+    following = ["gridyolo", "darknet", "import", "--weights", config.weights] if config.weights else []
+    if following and config.cfg:
+        following += ["--cfg", config.cfg]
+    return Ending(next_command=following, results={"lines": lines})
 
 
-def _darknet_import(words: Sequence[str]) -> int:
+def _darknet_import(words: Sequence[str]) -> Ending:
     config = parse("darknet import", DarknetImportConfig, words)
     from yolo.engine.darknet import import_darknet
 
     output = import_darknet(config)
-    print(f"written: {output}")
-    print(f"use it: gridyolo predict --weights {output} --source IMAGE_OR_FOLDER")
-    return _SUCCESS
+    return Ending(files=[output], next_command=["gridyolo", "info", "--weights", output])
 
 
-def _darknet_export(words: Sequence[str]) -> int:
+def _darknet_export(words: Sequence[str]) -> Ending:
     config = parse("darknet export", DarknetExportConfig, words)
     from yolo.engine.darknet import export_darknet
 
-    for path in export_darknet(config):
-        print(f"written: {path}")
-    return _SUCCESS
+    weights, cfg, names = export_darknet(config)
+    return Ending(
+        files=[weights, cfg, names],
+        next_command=["gridyolo", "darknet", "show", "--cfg", cfg, "--weights", weights],
+    )
 
 
 def _start_defaults(given: Mapping[str, Any]) -> Mapping[str, Any]:
@@ -164,39 +210,31 @@ def _start_defaults(given: Mapping[str, Any]) -> Mapping[str, Any]:
     return start_defaults(weights=weights or RANDOM, cfg=cfg or "", **lengths)
 
 
-def data_command(words: Sequence[str]) -> int:
+def data_command(words: Sequence[str]) -> Ending:
     """Check, describe, preview, convert, divide, draw or fetch a dataset."""
     actions = {action: partial(_run_data_action, action) for action in _DATA_ACTIONS}
     return run_action("gridyolo data", actions, words, help_text=_DATA_HELP)
 
 
-def _run_data_action(action: str, words: Sequence[str]) -> int:
+def _run_data_action(action: str, words: Sequence[str]) -> Ending:
     config_class, module = _DATA_ACTIONS[action]
     config = parse(f"data {action}", config_class, words)
     outcome = getattr(import_module(f"yolo.curate.{module}"), action)(config, stdout())
-    return _DATA_ERRORS if action == "check" and outcome.has_errors else _SUCCESS
+    from yolo.cli.data_endings import end_of
+
+    return end_of(action, config, outcome)
 
 
-def demo_command(words: Sequence[str]) -> int:
+def demo_command(words: Sequence[str]) -> Ending:
     """Train, validate and predict on synthetic images."""
     config = parse("demo", DemoConfig, words)
     console = stdout()
     from yolo.engine.demo import demo
 
     outcome = demo(config, console)
-    _print_training(outcome.training, console)
+    ending = _end_of_training(outcome.training, console)
     if outcome.training.interrupted:
-        return _INTERRUPTED
-    say(console, "")
-    say(console, "Look at:")
-    for what, path in outcome.look_at.items():
-        say(console, f"  {what:<37}{path}")
-    return _SUCCESS
-
-
-def _print_training(run: TrainingRun, console: Console) -> None:
-    """What the training has not printed itself."""
-    if run.unreadable:
-        say(console, f"{len(run.unreadable)} images could not be read and were skipped, see {run.folder / 'data.json'}")
-    if run.interrupted:
-        say(console, f"stopped by {run.interrupted}; continue with: gridyolo train --resume {run.folder}")
+        return ending
+    say(console, "", "What the demo made:")
+    say(console, *(f"  {what:<37}{shell_words([path])}" for what, path in outcome.look_at.items()), "")
+    return ending

@@ -80,6 +80,8 @@ def _how_to_write(config_class: type[Any], has_more: bool) -> str:
 def _general(has_sections: bool) -> Iterator[tuple[str, str]]:
     yield "--config FILE", "YAML file with any of these options; those on the command line win."
     yield "--print-config", "Print the configuration as YAML and exit."
+    yield "--quiet, -q", "Print errors and warnings only."
+    yield "--json", "Print one JSON document on standard output, and all else on standard error."
     yield "-h, --help", "Show this help and exit."
     if has_sections:
         yield "--help-all", "Show the options of all sections, too."

@@ -19,10 +19,9 @@ from typing import NamedTuple
 
 import numpy as np
 from rich.console import Console
-from rich.progress import MofNCompleteColumn, TimeRemainingColumn
 
 from yolo.config import DataCheckConfig
-from yolo.console import progress_bar, say
+from yolo.console import say
 from yolo.curate.boxes import box_findings, class_findings, class_size_findings
 from yolo.curate.check_report import CheckReport, print_report, write_report
 from yolo.curate.duplicates import images_in_splits, leak_findings
@@ -34,6 +33,7 @@ from yolo.errors import DataError, line_of_path, printable, terminal_text
 from yolo.files import new_folder, require_free
 from yolo.formats.paths import Listings, is_image_name, read_text
 from yolo.formats.yolo import label_file_of
+from yolo.progress_display import ProgressDisplay
 
 _UNREADABLE = "image_unreadable"
 _XML_FOLDERS = ("Annotations", "annotations")
@@ -89,10 +89,9 @@ def check(config: DataCheckConfig, console: Console | None = None) -> CheckRepor
 
 
 def _inspect(paths: list[str], config: DataCheckConfig, console: Console) -> dict[str, ImageFacts]:
-    """The facts about each image, with a bar on a terminal."""
-    with progress_bar(console, MofNCompleteColumn(), TimeRemainingColumn()) as bar:
-        task = bar.add_task("reading images", total=len(paths))
-        found = inspect_images(paths, workers=config.workers, progress=lambda done: bar.update(task, completed=done))
+    """The facts about each image."""
+    with ProgressDisplay(console, "reading images", len(paths)) as display:
+        found = inspect_images(paths, workers=config.workers, progress=display.update)
     return dict(zip(paths, found, strict=True))
 
 

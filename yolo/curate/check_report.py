@@ -139,7 +139,6 @@ def print_report(report: CheckReport, console: Console) -> None:
         kind, first = kind_of(name), firsts[name]
         place = ", ".join(part for part in (below(first.path, root), first.where) if part)
         say(console, f"  {kind.severity}: {kind.meaning}: {count}, e.g. {place}: {first.message}")
-    say(console, f"report: {report.folder / 'check.html'}")
 
 
 def write_report(report: CheckReport, *, num_files: int, readable: Collection[str], max_pictures: int) -> None:

@@ -8,7 +8,6 @@ by that file a later call knows that nothing is left to do. A folder without it 
 
 from __future__ import annotations
 
-import contextlib
 import difflib
 import json
 import os
@@ -16,7 +15,7 @@ import re
 import shutil
 import tempfile
 import time
-from collections.abc import Callable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from importlib import resources
 from pathlib import Path, PurePosixPath
 from typing import Any, NamedTuple
@@ -24,15 +23,15 @@ from urllib.parse import urlsplit
 
 import yaml
 from rich.console import Console
-from rich.progress import DownloadColumn, Progress, TimeRemainingColumn, TransferSpeedColumn
 
 from yolo.config import DataDownloadConfig
-from yolo.console import clock, progress_bar, say
+from yolo.console import clock, say
 from yolo.curate.archives import Unpacked, unpack
 from yolo.curate.fetch import Archive, RetryPolicy, bytes_there, exclusive, fetch
 from yolo.errors import ConfigError, DataError, printable
 from yolo.files import write_json, write_text
 from yolo.formats.paths import read_text
+from yolo.progress_display import MEGABYTES, ProgressDisplay
 
 MARKER = ".gridyolo-download"
 _DOWNLOADS = "downloads"
@@ -74,11 +73,10 @@ def download(config: DataDownloadConfig, console: Console, *, policy: RetryPolic
     say(console, dataset.terms)
     _require_space(missing, output, keep=config.keep_archives)
     if missing:
-        columns = (DownloadColumn(), TransferSpeedColumn(), TimeRemainingColumn())
-        with exclusive(output / _DOWNLOADS), progress_bar(console, *columns) as bar:
+        with exclusive(output / _DOWNLOADS):
             try:
                 for folder, archives in missing.items():
-                    _install(folder, archives, output, bar, policy=policy, keep=config.keep_archives)
+                    _install(folder, archives, output, console, policy=policy, keep=config.keep_archives)
             except KeyboardInterrupt:
                 have = printable(output / _DOWNLOADS)
                 say(console, f"stopped; partial downloads are kept in {have}; run the same command to resume")
@@ -86,10 +84,7 @@ def download(config: DataDownloadConfig, console: Console, *, policy: RetryPolic
     else:
         folders = ", ".join(printable(output / name) for name in dataset.folders)
         say(console, f"{dataset.name} exists already: {folders}")
-    path = _write_yaml(dataset, output, console)
-    verb = "train" if "train" in dataset.descriptor else "val --weights WEIGHTS"
-    say(console, f"continue with: gridyolo {verb} --data {printable(path)}")
-    return path
+    return _write_yaml(dataset, output, console)
 
 
 def read_manifest(path: Path | None) -> dict[str, DownloadableDataset]:
@@ -293,36 +288,28 @@ def _require_space(missing: Mapping[str, Archives], output: Path, *, keep: bool)
         )
 
 
-@contextlib.contextmanager
-def _task(bar: Progress, title: str, total: int | None) -> Iterator[Callable[[int], None]]:
-    """A line of the bar; yields what sets how many bytes are done."""
-    task = bar.add_task(title, total=total)
-    yield lambda done: bar.update(task, completed=done)
-    bar.remove_task(task)
-
-
 def _install(
-    folder: str, archives: Archives, output: Path, bar: Progress, *, policy: RetryPolicy | None, keep: bool
+    folder: str, archives: Archives, output: Path, console: Console, *, policy: RetryPolicy | None, keep: bool
 ) -> None:
     """Fetch and unpack the archives of one folder."""
     fetched = []
     for archive in archives:
         began = time.monotonic()
-        with _task(bar, archive.name, archive.num_bytes) as advance:
-            one = fetch(archive, output / _DOWNLOADS, policy=policy, advance=advance)
+        with ProgressDisplay(console, archive.name, archive.num_bytes, unit=MEGABYTES) as display:
+            one = fetch(archive, output / _DOWNLOADS, policy=policy, advance=display.update)
         how = "is there" if one.was_there else f"fetched in {clock(time.monotonic() - began)}"
-        say(bar.console, f"{archive.name}: {how}, {archive.num_bytes / 1e6:.1f} MB, SHA-256 verified")
+        say(console, f"{archive.name}: {how}, {archive.num_bytes / 1e6:.1f} MB, SHA-256 verified")
         fetched.append(one)
-    unpacked = _unpack_all([one.path for one in fetched], archives, output / folder, bar)
-    say(bar.console, f"{printable(output / folder)}: {unpacked.num_files} files, {unpacked.num_bytes / 1e6:.1f} MB")
+    unpacked = _unpack_all([one.path for one in fetched], archives, output / folder, console)
+    say(console, f"{printable(output / folder)}: {unpacked.num_files} files, {unpacked.num_bytes / 1e6:.1f} MB")
     if unpacked.num_skipped:
-        say(bar.console, f"  {unpacked.num_skipped} files of the archives belong to something else and were skipped")
+        say(console, f"  {unpacked.num_skipped} files of the archives belong to something else and were skipped")
     for one in fetched:
         if not keep and not one.was_there:  # what was there before may be the user's
             one.path.unlink()
 
 
-def _unpack_all(paths: Sequence[Path], archives: Archives, place: Path, bar: Progress) -> Unpacked:
+def _unpack_all(paths: Sequence[Path], archives: Archives, place: Path, console: Console) -> Unpacked:
     """Unpack into a temporary folder, which becomes `place` when all is well and is removed if not."""
     counts = []
     above = next(parent for parent in place.parents if parent.is_dir())  # on the same disk, even behind a link
@@ -331,8 +318,8 @@ def _unpack_all(paths: Sequence[Path], archives: Archives, place: Path, bar: Pro
         whole.mkdir()
         for path, archive in zip(paths, archives, strict=True):
             limits = {"max_bytes": archive.max_bytes, "max_files": archive.max_files}
-            with _task(bar, f"unpacking {archive.name}", None) as advance:
-                counts.append(unpack(path, whole, inside=archive.inside, **limits, advance=advance))
+            with ProgressDisplay(console, f"unpacking {archive.name}", unit=MEGABYTES) as display:
+                counts.append(unpack(path, whole, inside=archive.inside, **limits, advance=display.update))
         write_json(whole / MARKER, _marker(archives))
         place.parent.mkdir(parents=True, exist_ok=True)
         whole.rename(place)

@@ -15,7 +15,7 @@ from typing import Any
 from rich.console import Console
 
 from yolo.config import DataPreviewConfig
-from yolo.console import say
+from yolo.console import say, warn
 from yolo.data.dataset import DetectionDataset
 from yolo.data.loader import TrainBatches, make_loader
 from yolo.data.read import find_dataset, read_split
@@ -43,8 +43,7 @@ def preview(config: DataPreviewConfig, console: Console | None = None) -> Path:
     entries = []
     for number, batch in enumerate(batches):
         name = f"batch-{number:03}.jpg"
-        for skipped in batch.skipped:
-            say(console, f"{name}: left out: {skipped.reason}")
+        warn(console, *(f"left out of {name}: {skipped.reason}" for skipped in batch.skipped))
         for note in batch.notes:
             say(console, f"{name}: {printable(note.path)}: {note.text}")
         captions = [Path(split.images.paths[index]).name for index in batch.indices]
@@ -54,7 +53,6 @@ def preview(config: DataPreviewConfig, console: Console | None = None) -> Path:
     write_json(folder / "preview.json", entries)
     count = sum(len(entry["images"]) for entry in entries)
     say(console, f"{count} images in {len(entries)} batches; grey boxes (names in brackets) are ignored")
-    say(console, f"results: {folder}")
     return folder
 
 

@@ -25,7 +25,7 @@ from rich.console import Console
 
 from yolo.arrays import Int64
 from yolo.config import DataSplitConfig
-from yolo.console import counted, print_table, say
+from yolo.console import counted, print_table, say, warn
 from yolo.curate.divide import CopiesOf, group_names, joined_groups, split_groups, split_randomly, split_stratified
 from yolo.curate.write import require_outside
 from yolo.data.entries import OpenFiles, list_entries
@@ -68,8 +68,7 @@ def split(config: DataSplitConfig, console: Console) -> Path:
     path = _write_lists(descriptor, paths, output, class_names=class_names)
     say(console, "images and objects")
     print_table(console, _table(parts, class_names))
-    warnings = _missing_classes(parts, class_names)
-    say(console, *(f"warning: {warning}" for warning in warnings), f"dataset: {printable(path)}")
+    warn(console, *_missing_classes(parts, class_names))
     return path
 
 

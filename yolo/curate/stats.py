@@ -151,8 +151,7 @@ def _print_summary(run: DataStatsRun, console: Console) -> None:
     else:
         grid = f"grid {found.grid_size}x{found.grid_size}, {found.boxes_per_cell} boxes per cell"
         say(console, "", f"recommended: input {found.input_size} px, {grid}")
-        say(console, *(f"  {line}" for line in (*found.reasons, run.command)))
-    say(console, f"results: {run.folder}")
+        say(console, *(f"  {line}" for line in found.reasons))
 
 
 def overview_lines(statistics: DatasetStatistics) -> list[str]:

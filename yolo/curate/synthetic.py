@@ -26,7 +26,7 @@ from yolo.curate.synthetic_backgrounds import draw_background, smooth_noise
 from yolo.curate.synthetic_objects import CLASS_NAMES, Patch, draw_clutter, draw_object
 from yolo.curate.write import write_dataset
 from yolo.data.read import Split, find_dataset, read_split
-from yolo.errors import DataError, printable
+from yolo.errors import DataError
 from yolo.files import atomic_folder, require_free
 from yolo.formats.issues import ReadReport
 from yolo.formats.objects import AnnotatedImages
@@ -373,5 +373,4 @@ def synth(config: DataSynthConfig, console: Console) -> Path:
         counts = Counter(split.images.objects.labels.tolist())
         objects = ", ".join(f"{counts[label]} {class_name}" for label, class_name in enumerate(split.class_names))
         say(console, f"{name}: {len(split.images)} images, {len(split.images.objects)} objects ({objects})")
-    say(console, f"dataset: {printable(path)}")
     return path

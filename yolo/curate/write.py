@@ -76,7 +76,6 @@ def convert(config: DataConvertConfig, console: Console) -> WrittenDataset:
     say(console, *(f"note: {note}" for note in (*notes, *written.notes)))
     for name, count in written.images.items():
         say(console, f"{name}: {count} images, {written.objects[name]} objects written as {config.format}")
-    say(console, f"dataset: {printable(written.yaml)}")
     return written
 
 

@@ -16,7 +16,7 @@ import numpy as np
 from rich.console import Console
 
 from yolo.config import CompareConfig, DetectionFormat, ReportConfig
-from yolo.console import counted, say
+from yolo.console import counted, say, warn
 from yolo.darknet.lookup import read_names
 from yolo.detection_sets import EvaluationData, TruthSet
 from yolo.engine.detection_files import read_detections, read_problem
@@ -101,7 +101,8 @@ def report(config: ReportConfig, console: Console | None = None) -> ReportRun:
     )
     warnings = (*truth.warnings, *found.warnings)
     data_summary = [_describe_truth(truth), _describe_found(found.format, len(found.detections))]
-    say(console, *data_summary, *_warning_lines(warnings))
+    say(console, *data_summary)
+    _print_warnings(warnings, console)
     voc = None
     if config.protocol != "coco":
         interpolation = INTERPOLATIONS[config.protocol]
@@ -144,7 +145,7 @@ def compare_files(config: CompareConfig, console: Console | None = None) -> Comp
         problems.append(EvaluationData(truth.images, truth.class_names, truth.truths, found.detections))
         warnings += [replace(one, message=f"{letter}: {one.message}") for one in found.warnings]
         say(console, _describe_found(found.format, len(found.detections)))
-    say(console, *_warning_lines(warnings))
+    _print_warnings(warnings, console)
     a, b = problems
     comparison = compare(a, b, replicates=config.bootstrap)
     if not config.ground_truth:
@@ -181,13 +182,11 @@ def _describe_found(found_format: str, count: int) -> str:
     return f"detections ({found_format}): {count}"
 
 
-def _warning_lines(warnings: Iterable[InputWarning]) -> list[str]:
-    """Warnings about files for a console, with a few examples."""
-    lines = []
+def _print_warnings(warnings: Iterable[InputWarning], console: Console) -> None:
+    """Warnings about files, with a few examples."""
     for warning in warnings:
-        lines.append(f"warning: {warning.message} ({warning.count})")
-        lines += [f"  {example}" for example in warning.examples[:_SHOWN_EXAMPLES]]
-    return lines
+        examples = "; ".join(warning.examples[:_SHOWN_EXAMPLES])
+        warn(console, f"{warning.message} ({warning.count}{f': {examples}' if examples else ''})")
 
 
 def _class_names(path: str) -> tuple[str, ...] | None:

@@ -4,25 +4,24 @@ from __future__ import annotations
 
 from collections import Counter
 from dataclasses import asdict
-from time import monotonic
 from types import TracebackType
 from typing import Self
 
 from rich.console import Console
-from rich.progress import TextColumn, TimeRemainingColumn
 
-from yolo.console import progress_bar, say
+from yolo.console import say, warn
 from yolo.engine.result import Result
 from yolo.media.items import Unreadable
+from yolo.progress_display import ProgressDisplay
 
 # Fewer images than this have a line each.
 _FEW = 10
-# seconds from one line to the next in a log file
-_INTERVAL = 10.0
+# Reasons that are printed one by one; a folder may hold thousands of such files.
+_MOST_REASONS = 5
 
 
 class PredictionDisplay:
-    """Context manager: a bar on a terminal, a line every ten seconds elsewhere; a line per image where they are few.
+    """Context manager: how far the run is, and a line per image where they are few.
 
     Args:
         console: where it is printed.
@@ -32,58 +31,44 @@ class PredictionDisplay:
     """
 
     def __init__(self, console: Console, total: int | None, *, verbose: bool = False) -> None:
-        self._console, self._total = console, total
+        self._console, self._total, self._verbose = console, total, verbose
         self._line_each = verbose or (total is not None and total < _FEW)
         self._first_lines: list[str] = []
-        self._bar = progress_bar(console, TextColumn("{task.fields[status]}"), TimeRemainingColumn())
-        self._task = self._bar.add_task("detecting", total=total, status="")
-        self._done = 0
-        self._began = self._told = monotonic()
+        # the first image was ready when the clock started
+        self._progress = ProgressDisplay(console, "detecting", total, begun=1)
+        self._done = self._unreadable = 0
 
     def __enter__(self) -> Self:
-        self._began = self._told = monotonic()
         if not self._line_each:
-            self._bar.start()
+            self._progress.__enter__()
         return self
 
     def __exit__(
         self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
     ) -> None:
-        self._bar.stop()
+        if not self._line_each:
+            self._progress.__exit__(kind, error, trace)
         if len(self._first_lines) < _FEW:
             say(self._console, *self._first_lines)
 
     def add(self, outcome: Result | Unreadable) -> None:
         """Say what came of an image."""
+        self._done += 1
         if isinstance(outcome, Unreadable):
-            say(self._console, f"skipped: {outcome.reason}")
+            self._skip(outcome)
         elif self._line_each:
             say(self._console, _line(outcome))
         elif self._total is None and len(self._first_lines) < _FEW:
             self._first_lines.append(_line(outcome))
-        self._done += 1
         if not self._line_each:
-            self._tell()
+            self._progress.update(self._done)
 
-    def _tell(self) -> None:
-        now = monotonic()
-        seconds = now - self._began
-        # the first image was ready when the clock started
-        status = _status(self._done, self._total, (self._done - 1) / seconds if seconds > 0 else 0.0)
-        self._bar.update(self._task, completed=self._done, status=status)
-        if self._bar.disable and now - self._told >= _INTERVAL:
-            say(self._console, status)
-            self._told = now
-
-
-def _status(done: int, total: int | None, rate: float) -> str:
-    """How far a run is.
-
-    >>> _status(1200, 5000, 85.2), _status(7, None, 0.84)
-    ('1,200 of 5,000 images, 85 images/s', '7 images, 0.8 images/s')
-    """
-    of_all = f"{done:,}" if total is None else f"{done:,} of {max(done, total):,}"
-    return f"{of_all} images, {rate:.{0 if rate >= 10 else 1}f} images/s"
+    def _skip(self, outcome: Unreadable) -> None:
+        self._unreadable += 1
+        if self._verbose or self._unreadable <= _MOST_REASONS:
+            warn(self._console, f"skipped: {outcome.reason}")
+        elif self._unreadable == _MOST_REASONS + 1:
+            warn(self._console, "further images that cannot be read are counted at the end")
 
 
 def _line(result: Result) -> str:

@@ -21,6 +21,7 @@ from yolo.console import say, stdout
 from yolo.engine import predict as prediction
 from yolo.engine import train as training
 from yolo.engine import validate as validation
+from yolo.engine.evaluation_display import AFTER_VAL, print_result, print_skipped
 from yolo.engine.predict import PredictionSummary
 from yolo.engine.progress import OnTrainingProgress, OnValidationProgress
 from yolo.engine.start_options import start_defaults
@@ -199,11 +200,11 @@ def validate(
     with python_words():
         console = _console(console, verbose, on_progress)
         config = make_config(ValConfig, {"weights": weights, "data": data, **options})
-        run = validation.validate(config, on_progress)
+        run = validation.validate(config, on_progress, console)
     if console is not None:
-        say(console, *run.report.summary_lines())
-        validation.print_evaluation(run.evaluation, console)
-        say(console, f"results: {run.folder}")
+        print_skipped(run.evaluation.skipped, console)
+        print_result(run.metrics, console, remedy=AFTER_VAL)
+        say(console, f"written: {run.folder}")
     return run
 
 

@@ -74,6 +74,14 @@ class SavedRun:
         words += [counted(batches, "update", "updates")] if batches else []
         return " or ".join(words) or counted(self.state.epoch, "epoch", "epochs")
 
+    @property
+    def extension(self) -> tuple[str, ...]:
+        """Options that make it twice as long as it was planned."""
+        for name in _LENGTHS:
+            if length := getattr(self.former, name):
+                return (f"--{name.replace('_', '-')}", str(2 * length))
+        return ("--epochs", str(2 * self.state.epoch))
+
 
 def open_run(given: TrainConfig, *, explicit_options: Collection[str] = ()) -> SavedRun:
     """The run of the folder `given.resume`, which is locked until its `folder.release()`.

@@ -13,6 +13,7 @@ from collections.abc import Collection, Iterator, Mapping
 from dataclasses import dataclass, field, replace
 from pathlib import Path
 
+import torch
 from rich.console import Console
 
 from yolo.config import TrainConfig
@@ -27,7 +28,7 @@ from yolo.engine.train_end import finish, measure, print_pace_notes
 from yolo.engine.train_log import TrainingDisplay
 from yolo.engine.train_state import Training, prepare, save
 from yolo.engine.validate import Evaluation, LossMeter
-from yolo.errors import DataError, GridYoloError, SaveError
+from yolo.errors import ConfigError, DataError, GridYoloError, SaveError
 from yolo.evaluation.result import EvaluationResult
 from yolo.files import expand_home, write_json
 from yolo.losses.yolo_loss import TERM_NAMES
@@ -52,6 +53,7 @@ class TrainingRun:
     unreadable: dict[str, str]  # images that were skipped, with the reason
     # seconds by stage of `time_use.STAGES`, in all sessions; empty if it was finished before
     seconds: dict[str, float] = field(default_factory=dict)
+    extension: tuple[str, ...] = ()  # if it was finished before: options of --resume that make it twice as long
 
     @property
     def best(self) -> Path:
@@ -133,9 +135,15 @@ def train(
 def _finished(run: SavedRun, console: Console) -> TrainingRun:
     """Result for a run that had already finished."""
     run.folder.release()
+    if run.config.optimizer.lr != run.former.optimizer.lr:
+        raise ConfigError(
+            f"{run.folder.path} has finished ({run.length}), so another --optimizer.lr would change nothing; extend it "
+            f"as well: {' '.join(run.extension)}"
+        )
     say(
         console,
-        f"{run.folder.path} has finished ({run.length}); to extend it, pass a larger --epochs or --max-minutes",
+        f"{run.folder.path} has finished ({run.length}): nothing was trained; a larger --epochs or --max-minutes "
+        "extends it",
     )
     return TrainingRun(
         folder=run.folder.path,
@@ -144,6 +152,7 @@ def _finished(run: SavedRun, console: Console) -> TrainingRun:
         minutes=run.state.elapsed / 60,
         interrupted="",
         unreadable=dict(run.saved["unreadable"]),
+        extension=run.extension,
     )
 
 
@@ -234,7 +243,7 @@ def _fit(training: Training, stop: StopRequest, display: TrainingDisplay) -> Non
 
 def _measure_start(training: Training, display: TrainingDisplay) -> None:
     """Validate the detector to start from: until a validation is better, its weights are the best."""
-    columns = _validate(training, -1)
+    columns = _validate(training, -1, display)
     map_50, map_50_95 = columns["metrics/mAP50"], columns["metrics/mAP50-95"]
     display.say(f"the detector to start from: mAP50 {map_50:.3f}, mAP50-95 {map_50_95:.3f}")
     save(training)
@@ -316,7 +325,7 @@ def _end_epoch(training: Training, display: TrainingDisplay, *, images_per_secon
     row["grad_norm"] = state.grad_norm
     if int(progress * training.config.validations) > state.validations or progress >= 1:
         state.validations = int(progress * training.config.validations)
-        row |= _validate(training, state.epoch)
+        row |= _validate(training, state.epoch, display)
     row |= {"epoch": state.epoch + 1, "time": state.elapsed, "lr/pg0": training.learner.lr}
     training.folder.epoch(row)
     training.loggers.epoch(state.step, row)
@@ -332,7 +341,7 @@ def _settle(training: Training, display: TrainingDisplay, *, images_per_second: 
     if training.state.step_in_epoch:
         _end_epoch(training, display, images_per_second=images_per_second)
     elif training.state.validated_step != training.state.step:
-        _validate(training, training.state.epoch - 1)  # the epoch that has just ended
+        _validate(training, training.state.epoch - 1, display)  # the epoch that has just ended
     else:
         return
     with training.state.timed("saving"):
@@ -340,13 +349,18 @@ def _settle(training: Training, display: TrainingDisplay, *, images_per_second: 
     _notify(training, validated=True)
 
 
-def _validate(training: Training, epoch: int) -> dict[str, float]:
+def _validate(training: Training, epoch: int, display: TrainingDisplay) -> dict[str, float]:
     """Measure the average after `epoch` as `val` does, save it if it is the best; returns columns of its row."""
     state, network = training.state, training.learner.average.network
     state.validated_step = state.step
     with state.timed("validation"):
         meter = LossMeter(training.learner.loss, training.learner.network.spec)
-        result = measure(training, training.learner.fused_average(), on_batch=meter).result
+
+        def on_batch(batch: Batch, raw: torch.Tensor | None) -> None:
+            meter(batch, raw)
+            display.validated(len(batch) + len(batch.skipped), len(training.data.val.images))
+
+        result = measure(training, training.learner.fused_average(), on_batch=on_batch).result
     training.metrics = metrics_of(result)
     # NaN, where val has no objects, counts as 0: the first weights are saved all the same
     score = result.map_50_95 if result.map_50_95 == result.map_50_95 else 0.0

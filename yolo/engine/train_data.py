@@ -17,6 +17,7 @@ from yolo.data.cache import DiskCache, ImageCache, MemoryCache, default_cache_di
 from yolo.data.dataset import DetectionDataset
 from yolo.data.loader import TrainBatches, make_loader
 from yolo.data.read import Split, find_dataset, read_split
+from yolo.engine.evaluation_display import warn_where_nothing_to_find
 from yolo.engine.validate import evaluation_loader, workers_of
 from yolo.errors import DataError
 from yolo.files import expand_home
@@ -51,8 +52,9 @@ class TrainingData:
         train = read_split(dataset, "train", box_policy=config.box_policy)
         val = read_split(dataset, "val", class_names=train.class_names, box_policy=config.box_policy)
         said = {f"  note: {note}" for note in train.report.notes}  # those of the dataset are in both reports
-        say(console, *train.report.summary_lines())
-        say(console, *(line for line in val.report.summary_lines() if line not in said))
+        say(console, *train.report.short_lines())
+        say(console, *(line for line in val.report.short_lines() if line not in said))
+        warn_where_nothing_to_find(val, config.data, console)
         if not len(train.images.objects):
             raise DataError(f"{config.data}: no image of train has an object: there is nothing to learn")
         return cls(config=config, train=train, val=val)

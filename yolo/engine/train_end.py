@@ -11,14 +11,16 @@ from pathlib import Path
 from rich.console import Console
 from torch import nn
 
-from yolo.console import say
+from yolo.console import say, warn
 from yolo.engine.detector_file import default_settings, load_detector
 from yolo.engine.environment import command_of, describe_environment
+from yolo.engine.evaluation_display import AFTER_TRAINING, print_result, print_skipped
 from yolo.engine.pace import Pace, pace_notes
 from yolo.engine.time_use import STAGES, describe_time, loading_hint
 from yolo.engine.train_state import Training
-from yolo.engine.validate import Evaluation, OnBatch, evaluate_network, print_evaluation, workers_of, write_evaluation
+from yolo.engine.validate import Evaluation, OnBatch, evaluate_network, workers_of, write_evaluation
 from yolo.models.fusion import fuse
+from yolo.progress_display import ProgressDisplay
 from yolo.report.page import ReportContext
 from yolo.report.pictures import file_picture
 
@@ -36,7 +38,7 @@ def print_pace_notes(training: Training, pace: Pace, console: Console) -> None:
     )
     for note in notes:
         training.folder.event(note.event, **note.numbers)
-        say(console, f"note: {note.text}")
+        warn(console, note.text)
 
 
 def finish(training: Training, console: Console) -> Evaluation:
@@ -44,13 +46,18 @@ def finish(training: Training, console: Console) -> Evaluation:
     state, folder = training.state, training.folder
     with state.timed("validation"):
         network, _ = load_detector(folder.best)
-        evaluation = measure(training, fuse(network, device=training.learner.device))
-    print_evaluation(evaluation, console)
+        with ProgressDisplay(console, "measuring the best weights", len(training.data.val.images)) as display:
+            evaluation = measure(
+                training,
+                fuse(network, device=training.learner.device),
+                on_batch=lambda batch, raw: display.advance(len(batch) + len(batch.skipped)),
+            )
+    print_skipped(evaluation.skipped, console)
+    print_result(evaluation.result, console, remedy=AFTER_TRAINING)
     origin = f"epoch {state.best_epoch + 1}" if state.best_epoch >= 0 else "those of the start"
     say(
         console,
         f"best weights: {origin}, {state.elapsed / 60:.1f} minutes of training, {folder.best}",
-        f"use them: gridyolo predict --weights {folder.best} --source IMAGE_OR_FOLDER",
     )
     result = evaluation.result
     metrics = {"map_50": result.map_50, "map_50_95": result.map_50_95, "f1": result.f1}

@@ -8,6 +8,7 @@ from __future__ import annotations
 import csv
 import io
 import json
+import math
 import os
 import platform
 import sys
@@ -22,18 +23,19 @@ from typing import Any, Self
 import torch
 import yaml
 from rich.console import Console
-from rich.progress import TextColumn
 
 from yolo._version import __version__
 from yolo.config import TrainConfig
-from yolo.console import clock, progress_bar, say
+from yolo.console import clock, say
 from yolo.darknet.network import DarknetSpec
 from yolo.engine.environment import installed_versions
 from yolo.errors import GridYoloError
+from yolo.evaluation.result import rate
 from yolo.files import new_folder, remove_unfinished, saving, write_json, write_text
 from yolo.losses.yolo_loss import TERM_NAMES
 from yolo.models.network import Spec
 from yolo.process import FileLock
+from yolo.progress_display import ProgressDisplay
 from yolo.report.history import TrainingHistory, plot_history, read_history
 
 # The names that people's scripts already parse.
@@ -186,7 +188,7 @@ class RunFolder:
 
 
 class TrainingDisplay:
-    """Prints a header, a line per epoch and, on a terminal, a bar for the running epoch.
+    """Prints a header, a line per epoch, and how far the running epoch is. All fits into 80 columns.
 
     `epochs` is the planned number, None if only the time is limited.
     """
@@ -194,19 +196,19 @@ class TrainingDisplay:
     def __init__(self, epochs: int | None, console: Console) -> None:
         self._epochs = epochs
         self._console = console
-        self._bar = progress_bar(console, TextColumn("{task.fields[status]}"))
-        self._task = self._bar.add_task("", status="")
+        self._progress = ProgressDisplay(console, "")
+        self._validated = 0
 
     def __enter__(self) -> Self:
-        names = "".join(f"{_SHORT[name]:>8}" for name in TERM_NAMES)
-        self.say(f"{'epoch':>9}{'left':>8}{'img/s':>7}{'lr':>9}{names}{'mAP50':>8}{'mAP50-95':>10}")
-        self._bar.start()
+        names = "".join(f"{_SHORT[name]:>7}" for name in TERM_NAMES)
+        self.say(f"{'epoch':>7}{'left':>9}{'img/s':>6}{'lr':>8}{names}{'mAP50':>6}{'mAP50-95':>9}")
+        self._progress.__enter__()
         return self
 
     def __exit__(
         self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
     ) -> None:
-        self._bar.stop()
+        self._progress.__exit__(kind, error, trace)
 
     def say(self, line: str) -> None:
         """Print a line above the bar, as it is."""
@@ -214,20 +216,32 @@ class TrainingDisplay:
 
     def step(self, epoch: int, done: int, total: int, *, seconds_left: float) -> None:
         """Move the bar to `done` of `total` steps of an epoch."""
-        self._bar.update(
-            self._task,
-            completed=done,
-            total=total,
-            description=f"epoch {self._number(epoch)}",
-            status=f"{done}/{total}, {clock(seconds_left)} left",
-        )
+        status = f"{done} of {total} steps, {clock(seconds_left)} left"
+        self._progress.update(done, total=total, what=f"epoch {self._epoch(epoch)}", status=status)
+
+    def validated(self, count: int, total: int) -> None:
+        """So many more of the `total` images of a validation are done."""
+        self._validated += count
+        status = f"{self._validated:,} of {total:,} images"
+        self._progress.update(self._validated, total=total, what="validating", status=status)
+        if self._validated >= total:  # the next validation begins anew
+            self._validated = 0
 
     def epoch(self, epoch: int, row: Mapping[str, Any], *, images_per_second: float, seconds_left: float) -> None:
         """Print the line of a finished epoch from its row of results.csv."""
-        losses = "".join(f"{row[f'train/{name}_loss']:8.3f}" for name in TERM_NAMES)
-        measured = f"{row['metrics/mAP50']:8.3f}{row['metrics/mAP50-95']:10.3f}" if "metrics/mAP50" in row else ""
+        losses = "".join(f"{_number(row[f'train/{name}_loss']):>7}" for name in TERM_NAMES)
+        measured = (
+            f"{rate(row['metrics/mAP50']):>6}{rate(row['metrics/mAP50-95']):>9}" if "metrics/mAP50" in row else ""
+        )
         left, lr = clock(seconds_left), row["lr/pg0"]
-        self.say(f"{self._number(epoch):>9}{left:>8}{images_per_second:7.1f}{lr:9.2e}{losses}{measured}")
+        speed = f"{images_per_second:.{1 if images_per_second < 1000 else 0}f}"
+        self.say(f"{self._epoch(epoch):>7}{left:>9}{speed:>6}{lr:8.1e}{losses}{measured}")
+        self._progress.told()
 
-    def _number(self, epoch: int) -> str:
+    def _epoch(self, epoch: int) -> str:
         return f"{epoch + 1}/{self._epochs}" if self._epochs else str(epoch + 1)
+
+
+def _number(loss: float) -> str:
+    """A loss in at most six characters, as far as it is below 100,000."""
+    return f"{loss:.3f}" if loss < 100 or math.isnan(loss) else f"{loss:.0f}"

@@ -6,7 +6,6 @@ and so do `gridyolo report` and `gridyolo compare`. Left out: files of other det
 
 from __future__ import annotations
 
-import math
 import time
 from collections.abc import Callable, Iterable, Mapping
 from dataclasses import asdict, dataclass, replace
@@ -19,7 +18,7 @@ from rich.console import Console
 from torch import nn
 
 from yolo.config import TrainConfig, ValConfig
-from yolo.console import counted, print_table, say
+from yolo.console import counted, say
 from yolo.darknet.lookup import OWN_SUFFIXES
 from yolo.data.cache import ImageCache
 from yolo.data.dataset import DetectionDataset
@@ -27,14 +26,15 @@ from yolo.data.loader import EvaluationBatches, default_workers, make_loader, or
 from yolo.data.read import Split, find_dataset, read_split
 from yolo.detection_sets import EvaluationData, ImageTable
 from yolo.engine.detector import Detector, detector_of, open_detector
-from yolo.engine.detector_file import PREDICT
+from yolo.engine.detector_file import PREDICT, DetectorMetadata
 from yolo.engine.environment import choose_device, choose_dtype, command_of, describe_environment
+from yolo.engine.evaluation_display import warn_where_nothing_to_find
 from yolo.engine.progress import OnValidationProgress, ValidationProgress
 from yolo.engine.tiled import tiling_of
 from yolo.errors import DataError, ImageReadError
 from yolo.evaluation.analysis import analyse
 from yolo.evaluation.evaluator import Evaluator
-from yolo.evaluation.result import EvaluationResult, table_rows
+from yolo.evaluation.result import EvaluationResult
 from yolo.evaluation.summary import summarise
 from yolo.evaluation.voc import INTERPOLATIONS, VocResult, evaluate_voc
 from yolo.files import new_folder, write_json
@@ -50,6 +50,7 @@ from yolo.media.items import Frame
 from yolo.models.fusion import fuse
 from yolo.models.network import Spec
 from yolo.postprocess.pipeline import PostprocessSettings, postprocess
+from yolo.progress_display import ProgressDisplay
 from yolo.report.files import write_result
 from yolo.report.page import ReportContext
 from yolo.report.pictures import CasePictures
@@ -99,21 +100,25 @@ class ValidationRun:
         return f"ValidationRun({self.metrics.summary()}, folder={str(self.folder)!r})"
 
 
-def validate(config: ValConfig, on_progress: OnValidationProgress | None = None) -> ValidationRun:
+def validate(
+    config: ValConfig, on_progress: OnValidationProgress | None = None, console: Console | None = None
+) -> ValidationRun:
     """Measure on a split of a dataset and write a run folder; see `ValConfig`.
 
-    `on_progress` is called after every batch.
+    `on_progress` is called after every batch; `console` is told how the data was read, and how far it is.
 
     Raises:
         ConfigError: options that make no sense together.
         DataError: a dataset that cannot be used.
         WeightsError: weights that cannot be loaded.
     """
+    console = console or Console(quiet=True)
     network, metadata = open_detector(Path(config.weights), cfg=config.cfg, names=config.names)
     device = choose_device(config.device)
-    input_hw = metadata.input_hw if config.input_size is None else (config.input_size, config.input_size)
-    metadata.network.grid(input_hw)  # an impossible size ends it here, before the data is read
+    metadata.network.grid(_input_hw(config, metadata))  # an impossible size ends it here, before the data is read
     split = _read_split(config, metadata.class_names)
+    say(console, *split.report.summary_lines())
+    warn_where_nothing_to_find(split, config.data, console)
     settings = metadata.val.changed(
         score_threshold=config.score_threshold,
         iou_threshold=config.iou_threshold,
@@ -121,35 +126,53 @@ def validate(config: ValConfig, on_progress: OnValidationProgress | None = None)
         tiling=tiling_of(config.tile, config.overlap),
     )
     done = 0
+    with ProgressDisplay(console, "validating", len(split.images)) as display:
 
-    def advance(images: int) -> None:
-        nonlocal done
-        done += images
-        if on_progress is not None:
-            on_progress(ValidationProgress(images=done, num_images=len(split.images)))
+        def advance(images: int) -> None:
+            nonlocal done
+            done += images
+            display.update(done)
+            if on_progress is not None:
+                on_progress(ValidationProgress(images=done, num_images=len(split.images)))
 
-    workers = workers_of(config, device.type)
-    if settings.tiling is None:
-        loader = evaluation_loader(
-            split, input_hw=input_hw, resize=metadata.resize, batch_size=config.batch_size, workers=workers
-        )
-        fused = fuse(network, device=device, dtype=choose_dtype(config.precision, device))
-        evaluation = evaluate_network(
-            fused,
-            loader,
-            split,
-            spec=metadata.network,
-            settings=settings,
-            device=device,
-            on_batch=lambda batch, raw: advance(len(batch) + len(batch.skipped)),
-        )
-    else:
-        del network  # the detector has one of its own
-        detector = detector_of(config)
-        dataset = DetectionDataset(split.images, input_hw=input_hw, resize=metadata.resize)
-        originals = original_images(dataset, workers=workers)
-        evaluation = evaluate_detector(detector, originals, split, settings=settings, on_image=lambda: advance(1))
+        if settings.tiling is None:
+            loader = evaluation_loader(
+                split,
+                input_hw=_input_hw(config, metadata),
+                resize=metadata.resize,
+                batch_size=config.batch_size,
+                workers=workers_of(config, device.type),
+            )
+            evaluation = evaluate_network(
+                fuse(network, device=device, dtype=choose_dtype(config.precision, device)),
+                loader,
+                split,
+                spec=metadata.network,
+                settings=settings,
+                device=device,
+                on_batch=lambda batch, raw: advance(len(batch) + len(batch.skipped)),
+            )
+        else:
+            del network  # the detector has one of its own
+            evaluation = _evaluate_tiled(config, split, metadata, settings, advance)
     return _write_run(config, split, evaluation, settings, device)
+
+
+def _input_hw(config: ValConfig, metadata: DetectorMetadata) -> tuple[int, int]:
+    return metadata.input_hw if config.input_size is None else (config.input_size, config.input_size)
+
+
+def _evaluate_tiled(
+    config: ValConfig,
+    split: Split,
+    metadata: DetectorMetadata,
+    settings: PostprocessSettings,
+    advance: Callable[[int], object],
+) -> Evaluation:
+    dataset = DetectionDataset(split.images, input_hw=_input_hw(config, metadata), resize=metadata.resize)
+    device_type = choose_device(config.device).type
+    originals = original_images(dataset, workers=workers_of(config, device_type))
+    return evaluate_detector(detector_of(config), originals, split, settings=settings, on_image=lambda: advance(1))
 
 
 def _write_run(
@@ -391,23 +414,3 @@ def write_samples(path: Path, detections: Mapping[str, Detections], split: Split
         pairs.append(side_by_side(truth, predicted))
     if pairs:
         write_image(path, image_grid(pairs, columns=_SAMPLE_COLUMNS, size=_SAMPLE_SIZE))
-
-
-def print_evaluation(evaluation: Evaluation, console: Console) -> None:
-    """The table, what it holds at, and what was excluded."""
-    print_result(evaluation.result, console)
-    if evaluation.skipped:
-        say(console, f"{len(evaluation.skipped)} images could not be read and were excluded from all metrics:")
-        for image in evaluation.skipped[:5]:
-            say(console, f"  {image.reason}")
-
-
-def print_result(result: EvaluationResult, console: Console) -> None:
-    """The table, and what P, R and F1 hold at."""
-    print_table(console, table_rows(result), bold=1)
-    if result.num_objects == 0:
-        say(console, "the split has no objects: there is nothing to measure")
-    elif math.isnan(result.score_threshold):
-        say(console, "nothing was detected, so P, R and F1 are undefined")
-    else:
-        say(console, f"P, R and F1 at score {result.score_threshold:.3f}, where the mean F1 is highest; IoU 0.5")

@@ -22,6 +22,7 @@ from yolo.errors import printable, printable_text
 # So many issues of each kind are kept; further ones are counted.
 MAX_ISSUES_PER_KIND = 2000
 _MOST_EXAMPLES = 5
+_IMAGE_WEIGHT = 1000  # a lost image weighs as much as so many lost objects, where little is to be said
 _LONGEST_EXAMPLE = 300  # characters; what somebody writes into a file may be endless
 
 Box = tuple[float, float, float, float]
@@ -249,6 +250,18 @@ class ReadReport:
                 listed = f" ({MAX_ISSUES_PER_KIND} are listed)" if count > MAX_ISSUES_PER_KIND else ""
                 example = f", e.g. {firsts[kind]}" if kind in firsts else ""
                 lines.append(f"  {self.text_of(kind)}{self._fate(kind)}: {count}{listed}{example}")
+        return lines
+
+    def short_lines(self, most: int = 4) -> list[str]:
+        """The totals, the notes, and the kinds of issues that matter most: first what lost images, then objects."""
+        lost = Counter({kind: count * _IMAGE_WEIGHT for kind, count in self.images_dropped.items()})
+        lost.update(self.objects_dropped)
+        kinds = sorted((kind for kind in self.counts if self.counts[kind]), key=lambda kind: -lost[kind])
+        lines = self.summary_lines()[: 1 + len(self.notes)]
+        lines += [f"  {self.text_of(kind)}{self._fate(kind)}: {self.counts[kind]:,}" for kind in kinds[:most]]
+        if kinds:
+            more = f"{len(kinds) - most} more kinds of issues and " if len(kinds) > most else ""
+            lines.append(f"  {more}where these are: data.json in the run folder")
         return lines
 
     def _fate(self, kind: str) -> str:
