@@ -25,6 +25,7 @@ _OTHERS = (
 )  # fmt: skip
 ORDERED_SUFFIXES = (*_USUAL, *_OTHERS)
 IMAGE_SUFFIXES = frozenset(ORDERED_SUFFIXES)
+EXTRA_SUFFIXES = (".heic", ".heif", ".hif", ".avif")  # of files that may need an extra
 # what OpenCV writes and every program shows
 WRITTEN_SUFFIXES = frozenset(_USUAL)
 CAMERA_RAW = frozenset(
@@ -116,7 +117,7 @@ def missing_extra(kind: str) -> str:
 
 def lacks_extra(path: Path) -> bool:
     """Whether a file needs an extra that is not installed; its content decides, as cameras name JPEGs `.heic`, too."""
-    if path.suffix.lower() not in (".heic", ".heif", ".hif", ".avif"):
+    if path.suffix.lower() not in EXTRA_SUFFIXES:
         return False
     try:
         with path.open("rb") as file:

@@ -414,3 +414,18 @@ def test_annotations_that_no_list_names(tmp_path: Path) -> None:
 
 def test_folders_that_are_not_there(tmp_path: Path) -> None:
     assert found(tmp_path, [tmp_path / "images" / "gone.png"]) == []
+
+
+def test_a_label_whose_image_is_of_a_kind_that_is_not_read(tmp_path: Path) -> None:
+    put_yolo(tmp_path, "train", {"a": ""})
+    put_text(tmp_path / "labels" / "train" / "IMG_1.txt", "0 .5 .5 .1 .1\n")
+    put_text(tmp_path / "images" / "train" / "IMG_1.CR2", "raw")
+    put_voc(tmp_path, "b")
+    put_text(tmp_path / "Annotations" / "drawing.xml", "<annotation/>")
+    put_text(tmp_path / "JPEGImages" / "drawing.svg", "<svg/>")
+    images = [str(tmp_path / "images" / "train" / "a.png"), str(tmp_path / "JPEGImages" / "b.jpg")]
+    said = {item.kind: item.message for item in file_findings(images, ["yolo", "voc"], set())}
+    not_read = "is of a kind that is not read; convert it to JPEG or PNG"
+    assert said["label_without_image"] == f"its image IMG_1.CR2 {not_read}"
+    assert said["annotation_not_listed"] == f"its image drawing.svg {not_read}"
+    assert said["pictures_not_read"] == "1 file was not read: 1 .cr2; convert it to JPEG or PNG"

@@ -13,7 +13,7 @@ from PIL import Image
 
 from yolo.engine.image_input import load_image, load_images, open_items
 from yolo.errors import DataError, ImageReadError
-from yolo.images import read_image, write_image
+from yolo.images import NO_IMAGE, read_image, write_image
 from yolo.media.items import Frame, Unreadable
 
 
@@ -220,7 +220,7 @@ def test_items_of_an_iterable_are_found_one_by_one(tmp_path: Path) -> None:
     assert isinstance(third, Unreadable)
     assert "none.png" in third.reason
     assert (fourth, isinstance(fifth, Frame)) == (
-        Unreadable("image 3", "the bytes of an image: is not an image that can be decoded"),
+        Unreadable("image 3", "the bytes of an image: is not an image that can be decoded", NO_IMAGE),
         True,
     )
 

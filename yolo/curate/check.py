@@ -12,6 +12,7 @@ import os
 import unicodedata
 from collections import Counter
 from collections.abc import Collection, Iterable, Iterator, Mapping
+from contextlib import suppress
 from dataclasses import replace
 from functools import partial
 from pathlib import Path
@@ -33,6 +34,7 @@ from yolo.errors import DataError, line_of_path, printable, terminal_text
 from yolo.files import new_folder, require_free
 from yolo.formats.paths import Listings, is_image_name, read_text
 from yolo.formats.yolo import label_file_of
+from yolo.image_formats import is_unread_name, not_read
 from yolo.progress_display import ProgressDisplay
 
 _UNREADABLE = "image_unreadable"
@@ -202,6 +204,8 @@ def file_findings(images: Collection[str], formats: Collection[str], sources: Co
                 yield _not_listed(path, listings)
         yield from _case_collisions(folder, names)
         yield from _unfit_names(folder, names)
+        counts = Counter(Path(name).suffix.lower() for name in _unread_names([folder]).values())
+        yield from (Finding("pictures_not_read", printable(folder), "", text) for text in not_read(counts))
     if "yolo" in formats:
         yield from _lone_label_files(known, present, {Path(os.path.normpath(path)) for path in sources}, listings)
     if "voc" in formats:
@@ -251,12 +255,29 @@ def _lone_label_files(
     """Label files without an image; an image that is in no split is reported itself, its label file is not."""
     expected = {label_file_of(path, listings=listings) for path in known}
     stems = {Path(name).stem for names in present.values() for name in names}
+    unread = _unread_names(present)
     for folder in sorted({path.parent for path in expected if path.parent.is_dir()}):
         for path in sorted(folder.glob("*.txt")):
             if path in expected or path in sources or path.stem in stems or path.name.lower() in _NOT_LABELS:
                 continue
             if _looks_like_labels(path):
-                yield Finding("label_without_image", printable(path), "", f"there is no image {printable(path.stem)}")
+                yield Finding("label_without_image", printable(path), "", _no_image(path.stem, unread))
+
+
+def _unread_names(folders: Iterable[Path]) -> dict[str, str]:
+    """The pictures of kinds that are not read in the folders of the images, by their stem."""
+    names: dict[str, str] = {}
+    for folder in folders:
+        with suppress(OSError):
+            names |= {_composed(path.stem): path.name for path in folder.iterdir() if is_unread_name(path.name)}
+    return names
+
+
+def _no_image(stem: str, unread: Mapping[str, str]) -> str:
+    other = unread.get(_composed(stem))
+    if other is None:
+        return f"there is no image {printable(stem)}"
+    return f"its image {printable(other)} is of a kind that is not read; convert it to JPEG or PNG"
 
 
 def _looks_like_labels(path: Path) -> bool:
@@ -275,12 +296,12 @@ def _lone_xml_files(known: Iterable[Path], present: Mapping[Path, list[str]]) ->
     stems = {folder: {_composed(Path(name).stem) for name in names} for folder, names in present.items()}
     for path in known:
         stems[path.parent].add(_composed(path.stem))
+    unread = _unread_names(present)
     for folder in present:
         for place in dict.fromkeys(path.parent for path in _xml_places(folder, "")):
             for path in sorted(place.glob("*.xml")) if place.is_dir() else []:
                 if _composed(path.stem) not in stems[folder] and not path.name.startswith("."):
-                    message = f"there is no image {printable(path.stem)}"
-                    yield Finding("annotation_not_listed", printable(path), "", message)
+                    yield Finding("annotation_not_listed", printable(path), "", _no_image(path.stem, unread))
 
 
 def _composed(name: str) -> str:

@@ -104,6 +104,10 @@ _WARNINGS: _Table = {
         "Rename them, and their annotations.",
     ),
     "shared_label_file": "Rename one of them, or delete it.",
+    "pictures_not_read": (
+        "folders with pictures of kinds that are not read",
+        "Convert them to JPEG or PNG, or move them elsewhere.",
+    ),
     "image_animated": ("files of several frames or pages; only the first is used", "Save the frames that are meant."),
     "image_crowded": (
         "images with more than 10,000 objects, which were not compared with one another",

@@ -24,13 +24,14 @@ from yolo.curate.images import is_deep_png
 from yolo.data.read import Split
 from yolo.errors import DataError, line_of_path, printable
 from yolo.formats.paths import is_image_name
-from yolo.image_formats import IMAGE_SUFFIXES, open_with_pillow
+from yolo.image_formats import FIRST_BYTES, IMAGE_SUFFIXES, READ_KINDS, image_kind, open_with_pillow
 from yolo.images import read_image, write_image
 from yolo.structures import AnnotatedImage, GroundTruth
 
 ImageMode = Literal["copy", "link", "none"]
 
 _SUFFIX_OF_FORMAT = {"JPEG": ".jpg", "MPO": ".jpg", "PNG": ".png", "BMP": ".bmp", "WEBP": ".webp", "TIFF": ".tif"}
+_SUFFIX_OF_FORMAT |= {"GIF": ".gif", "AVIF": ".avif", "HEIF": ".heic", "JPEG2000": ".jp2", "PPM": ".ppm"}
 # A file system takes 255 bytes; the rest is room for a number and for another suffix.
 _MOST_NAME_BYTES = 230
 # What lists, Windows and JSON cannot hold: control characters, separators, bytes that are not Unicode.
@@ -118,7 +119,8 @@ def _inspect(path: Path) -> tuple[str, bool]:
             with path.open("rb") as file:
                 return image.format or "", plain and not is_deep_png(file.read(64))
     except (OSError, UnidentifiedImageError, ValueError, SyntaxError, Image.DecompressionBombError):
-        return "", True
+        with path.open("rb") as file:  # OpenCV may know it, as TIFF files of 12 bits
+            return "", image_kind(file.read(FIRST_BYTES)) not in READ_KINDS
 
 
 def _reference(path: Path) -> str:

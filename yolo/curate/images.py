@@ -51,8 +51,16 @@ _TURNS = {
 }
 _PNG_DEPTH = slice(24, 25)  # the byte with the bits per channel
 # MPO is the JPEG of cameras with two lenses, or with a preview behind the picture
-_SAME_FORMAT = {"MPO": "JPEG", "JPG": "JPEG", "TIF": "TIFF"}
-_FORMATS = frozenset({"JPEG", "PNG", "BMP", "WEBP", "TIFF"})
+_SAME_FORMAT = {
+    "MPO": "JPEG",
+    "JPG": "JPEG",
+    "JPE": "JPEG",
+    "JFIF": "JPEG",
+    "TIF": "TIFF",
+    "HEIC": "HEIF",
+    "HIF": "HEIF",
+}
+_FORMATS = frozenset({"JPEG", "PNG", "BMP", "WEBP", "TIFF", "GIF", "HEIF", "AVIF", "PSD", "TGA"})
 _DAMAGE = re.compile(r"corrupt|premature|error|invalid|bad ", re.IGNORECASE)
 # Bytes too many right before the end of a JPEG change no pixel.
 _HARMLESS = re.compile(r"extraneous bytes before marker 0xd9", re.IGNORECASE)
@@ -115,7 +123,7 @@ def inspect_image(path: str) -> ImageFacts:
     except Image.DecompressionBombError as error:  # where the process has Pillow's own limit, which is lower
         return ImageFacts((("image_too_large", str(error)),))
     except (OSError, UnidentifiedImageError, ValueError, SyntaxError):
-        return ImageFacts((("image_unreadable", "is not an image that can be decoded"),))
+        size_wh, orientation, notes = (0, 0), _UPRIGHT, ()  # OpenCV may know it, as TIFF files of 12 bits
     width, height = size_wh
     if width * height > MAX_PIXELS:
         return ImageFacts((("image_too_large", f"{width} x {height} pixels"),), stored_wh=size_wh)
@@ -132,7 +140,7 @@ def inspect_image(path: str) -> ImageFacts:
     return ImageFacts(
         notes=notes,
         broken=False,
-        stored_wh=size_wh,
+        stored_wh=size_wh if all(size_wh) else (small.shape[1], small.shape[0]),
         orientation=orientation,
         content=_digest(data),
         pixels=_digest(repr((size_wh, small.shape)).encode() + small.tobytes()),

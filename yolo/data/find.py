@@ -6,10 +6,12 @@ of the repository. Left out: the keys of a dataset YAML (dataset_yaml.py) and re
 
 from __future__ import annotations
 
+import os
 import re
+from collections import Counter
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, field, replace
-from pathlib import Path
+from pathlib import Path, PurePath
 from typing import Literal
 
 from yolo.data.classes import ClassRules, Names
@@ -18,6 +20,7 @@ from yolo.errors import DataError, printable
 from yolo.formats.csv import is_box_csv
 from yolo.formats.paths import Format, around_last, canonical_split, is_file, is_image_name, read_lines
 from yolo.formats.voc import VOC_LISTS, has_voc_annotations
+from yolo.image_formats import is_unread_name, not_read
 
 _ROBOFLOW_JSON = "_annotations.coco.json"
 _ROBOFLOW_CSV = "_annotations.csv"
@@ -348,9 +351,15 @@ def _from_folder(folder: Path) -> DatasetDescriptor:
         raise DataError(
             f"{printable(folder)}: no dataset is recognised here; looked for a dataset YAML, a VOC tree "
             "(Annotations, JPEGImages), a COCO tree (annotations/*.json), CSV files of boxes (train.csv) "
-            "and YOLO images and labels"
+            f"and YOLO images and labels{_unread_in(folder)}"
         )
     return _with_val(found)
+
+
+def _unread_in(folder: Path) -> str:
+    """What there is of pictures that cannot be read, in words."""
+    names = (PurePath(name) for _, _, files in os.walk(folder) for name in files if is_unread_name(name))
+    return "".join(f"; {note}" for note in not_read(Counter(name.suffix.lower() for name in names)))
 
 
 def _from_yaml(path: Path) -> DatasetDescriptor:

@@ -31,8 +31,9 @@ from yolo.data.find import DatasetDescriptor, SplitSource, find_dataset
 from yolo.errors import DataError, printable
 from yolo.formats.issues import ReadReport
 from yolo.formats.objects import AnnotatedImages, RawSource, Records, StringArray
-from yolo.formats.paths import ImageSizes, SizePolicy, canonical_split
+from yolo.formats.paths import ImageSizes, SizePolicy, canonical_split, unread_beside
 from yolo.formats.sidecar import apply_extra, read_extra
+from yolo.image_formats import not_read
 from yolo.process import return_freed_memory
 from yolo.structures import GroundTruth
 
@@ -192,6 +193,8 @@ def read_raw(
     report.notes += descriptor.notes
     entries = once(select(sources, lambda source: list_entries(source, files, report=report)), report)
     names = _name_classes(descriptor, name, entries, wanted=class_names, files=files, report=report)
+    if sizes.needed:
+        report.notes += not_read(unread_beside(entry.image for own in entries for entry in own))
     sizes.expect(sum(map(len, entries)))
     extra = None if descriptor.extra is None else read_extra(descriptor.extra, descriptor.root)
     raw: list[RawSource] = []

@@ -8,14 +8,16 @@ from __future__ import annotations
 import codecs
 import os
 import re
-from collections.abc import Callable, Mapping, Sequence
+from collections import Counter
+from collections.abc import Callable, Iterable, Mapping, Sequence
+from contextlib import suppress
 from pathlib import Path, PurePath
 from typing import Any, Literal, TypeGuard
 
 from yolo.errors import DataError, ImageReadError, printable
 from yolo.files import path_of_text, read_bytes
 from yolo.formats.issues import ReadReport
-from yolo.image_formats import IMAGE_SUFFIXES
+from yolo.image_formats import EXTRA_SUFFIXES, IMAGE_SUFFIXES, UNREAD_SUFFIXES, is_unread_name, lacks_extra
 from yolo.images import read_size
 
 Format = Literal["voc", "coco", "yolo", "csv"]
@@ -83,6 +85,20 @@ def is_image_name(name: str) -> bool:
     (True, False, False)
     """
     return not name.startswith(".") and PurePath(name).suffix.lower() in IMAGE_SUFFIXES
+
+
+def unread_beside(images: Iterable[str]) -> Counter[str]:
+    """How many pictures that are not read there are in the folders of these images, by suffix.
+
+    Images among them that need an extra which is not installed count as well.
+    """
+    images = list(images)
+    candidates = (Path(image) for image in images if image.lower().endswith(EXTRA_SUFFIXES))
+    found = Counter(path.suffix.lower() for path in candidates if lacks_extra(path))
+    for folder in {os.path.dirname(image) for image in images}:  # noqa: PTH120
+        with suppress(DataError):  # a folder that may not be listed
+            found.update(PurePath(name).suffix.lower() for name in _listed(folder or ".") if is_unread_name(name))
+    return found
 
 
 def is_file(path: Path | str) -> bool:
@@ -154,6 +170,15 @@ class Listings:
     def has_file(self, path: str) -> bool:
         """Whether there is a file of that name; DataError if its folder may not be listed."""
         return self._kind(path) is True
+
+    def unread_version(self, image: str) -> str:
+        """The name of a file that is not read, but has the stem of an image that is not there; "" if there is none."""
+        stem = os.path.splitext(image)[0]  # noqa: PTH122
+        for suffix in sorted(UNREAD_SUFFIXES):
+            for path in (stem + suffix, stem + suffix.upper()):
+                if self._kind(path):
+                    return os.path.basename(path)  # noqa: PTH119
+        return ""
 
     def _kind(self, path: str) -> bool | None:
         """True for a file, False for a folder, None for nothing."""
@@ -312,11 +337,19 @@ class ImageSizes:
                 return image, read_size(Path(image))
             except ImageReadError as error:
                 kind, reason = "image_unreadable", str(error).removeprefix(f"{image}: ")
+        elif other := self._unread_version(image):
+            reason += f", only {printable(other)}, which is not read; convert it to JPEG or PNG"
         if not self.needed and not fractions:
             return "", (0, 0)
         detail += "; its boxes are fractions of its size, so it is needed" if fractions and not self.needed else ""
         self.report.drop_image(image, kind, reason + detail)
         return None
+
+    def _unread_version(self, image: str) -> str:
+        try:
+            return self.listings.unread_version(image) if image else ""
+        except DataError:  # a folder that may not be listed
+            return ""
 
     def _is_there(self, image: str) -> bool:
         if not self.trust and self.needed:
