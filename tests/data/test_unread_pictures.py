@@ -35,8 +35,10 @@ def yolo_tree(root: Path) -> Path:
 
 def coco_tree(root: Path) -> Path:
     boxes = [{"image_id": 10, "category_id": 1, "bbox": [1, 1, 5, 5]}]
-    for name in "abc":
-        put_image(root / "train" / f"{name}.png")
+    names = [f"{name}.png" for name in "abcdefgh"]
+    for name in names:
+        put_image(root / "train" / name)
+    content = coco_content([*names, "IMG_1.jpg"], boxes, {1: "cat"})
     put_json(
         root / "annotations" / "instances_train.json",
         coco_content(["a.png", "b.png", "c.png", "IMG_1.jpg"], boxes, {1: "cat"}),
