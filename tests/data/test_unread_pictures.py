@@ -39,10 +39,7 @@ def coco_tree(root: Path) -> Path:
     for name in names:
         put_image(root / "train" / name)
     content = coco_content([*names, "IMG_1.jpg"], boxes, {1: "cat"})
-    put_json(
-        root / "annotations" / "instances_train.json",
-        coco_content(["a.png", "b.png", "c.png", "IMG_1.jpg"], boxes, {1: "cat"}),
-    )
+    put_json(root / "annotations" / "instances_train.json", content)
     return root / "train"
 
 
