@@ -23,7 +23,7 @@ from yolo.cli.ending import Ending
 from yolo.cli.positional import assign
 from yolo.cli.words import HELP_WORDS, SEVERAL, Known, Line, Written, read_line
 from yolo.config.foreign_options import OPTIONS, UnsupportedError, is_foreign_switch, meaning_of
-from yolo.config.from_python import make_config
+from yolo.config.from_python import build_config
 from yolo.config.from_text import typed_value
 from yolo.config.options import ALIASES, nearest_option, option_types
 from yolo.errors import ConfigError, printable, shown
@@ -70,7 +70,7 @@ def parse(
     if line.print_config:
         _print_config(config_class, values, further)
         raise SystemExit(0)
-    return make_config(config_class, values, defaults=further)
+    return build_config(config_class, values, defaults=further)
 
 
 def given_options(command: str, config_class: type[Any], words: Sequence[str]) -> frozenset[str]:
@@ -89,7 +89,7 @@ def _print_config(config_class: type[Any], values: Mapping[str, Any], defaults: 
     suffixes = {"DarknetImportConfig": ".safetensors", "DarknetExportConfig": ".weights"}
     if "output" in unknown:
         unknown["output"] += suffixes.get(config_class.__name__, "")
-    checked = make_config(config_class, {**values, **unknown}, defaults=defaults)
+    checked = build_config(config_class, {**values, **unknown}, defaults=defaults)
     print(yaml.safe_dump(_plain(asdict(checked)) | dict.fromkeys(unknown, ""), sort_keys=False), end="")
 
 

@@ -27,7 +27,7 @@ _WORDS = {int: "an integer", float: "a number", bool: "True or False", str: "a s
 def make_config(
     config_class: type[Config], options: Mapping[str, Any], *, defaults: Mapping[str, Any] | None = None
 ) -> Config:
-    """Make the configuration of a command from its options.
+    """Make the configuration of a command from its options; messages name options as Python does.
 
     Args:
         config_class: what to make.
@@ -43,16 +43,23 @@ def make_config(
     >>> config.data, config.optimizer.lr, config.model.width
     ('photos', 0.001, 64)
     """
+    with python_words():
+        return build_config(config_class, options, defaults=defaults)
+
+
+def build_config(
+    config_class: type[Config], options: Mapping[str, Any], *, defaults: Mapping[str, Any] | None = None
+) -> Config:
+    """As `make_config`; messages name options as the command line does (`--data`)."""
     kinds = option_types(config_class)
     given: dict[str, Any] = {}
-    with python_words():
-        for name, value in _flatten(options, kinds):
-            if name not in kinds:
-                raise ConfigError(_unknown(name, kinds))
-            if name in given:
-                raise ConfigError(f"{name} is given twice: in its section and by its dotted key")
-            given[name] = _checked(name, value, kinds[name])
-        return _build(config_class, {**(defaults or {}), **given})
+    for name, value in _flatten(options, kinds):
+        if name not in kinds:
+            raise ConfigError(_unknown(name, kinds))
+        if name in given:
+            raise ConfigError(f"{name} is given twice: in its section and by its dotted key")
+        given[name] = _checked(name, value, kinds[name])
+    return _build(config_class, {**(defaults or {}), **given})
 
 
 def explicit_options(config_class: type[Any], options: Mapping[str, Any]) -> frozenset[str]:
