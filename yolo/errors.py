@@ -134,7 +134,15 @@ class ImageReadError(DataError):
 
 
 class SaveError(GridYoloError, OSError):
-    """A file that could not be written: the disk is full, or the folder is not to be written to."""
+    """A file that could not be written: the disk is full, or the folder is not to be written to.
+
+    Attributes:
+        others_may_follow: the reason is this file's own, such as its name or size; others can still be written.
+    """
+
+    def __init__(self, message: str, *, others_may_follow: bool = False) -> None:
+        super().__init__(message)
+        self.others_may_follow = others_may_follow
 
 
 class WeightsError(GridYoloError):

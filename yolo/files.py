@@ -36,10 +36,13 @@ _REMEDIES: Final = {
     errno.ENOSPC: _FREE_SPACE,
     errno.EDQUOT: _FREE_SPACE,
     errno.EFBIG: _FREE_SPACE,
+    errno.ENAMETOOLONG: "choose a shorter name or folder",
     errno.EACCES: _CHOOSE_PLACE,
     errno.EPERM: _CHOOSE_PLACE,
     errno.EROFS: _CHOOSE_PLACE,
 }
+# where other files may still be written
+_OWN_ERRORS = frozenset({errno.EFBIG, errno.ENAMETOOLONG, errno.EINVAL, errno.EILSEQ, errno.EISDIR, errno.ENOTDIR})
 _PROBE_BYTES = 1 << 20
 # A temporary file that nobody has written to for this long belongs to a process that has ended.
 _STALE_SECONDS = 3600.0
@@ -101,7 +104,10 @@ def saving(path: Path, temporary: Path | None = None, *, errors: tuple[type[Exce
             reason, remedy = cause.strerror or str(cause), _REMEDIES.get(cause.errno or 0, "try again")
         else:
             reason, remedy = str(error).partition("\n")[0].replace(str(temporary), str(path)), "try again"
-        raise SaveError(f"{printable(path)}: could not be saved ({reason}); {remedy}") from error
+        is_own = cause is None or cause.errno in _OWN_ERRORS
+        raise SaveError(
+            f"{printable(path)}: could not be saved ({reason}); {remedy}", others_may_follow=is_own
+        ) from error
 
 
 def _system_error(error: BaseException | None) -> OSError | None:
@@ -221,7 +227,9 @@ def atomic_folder(folder: Path) -> Iterator[Path]:
             _share(building, 0o777)
             building.rename(folder)
     except SaveError as error:
-        raise SaveError(str(error).replace(str(building), str(folder))) from error
+        raise SaveError(
+            str(error).replace(str(building), str(folder)), others_may_follow=error.others_may_follow
+        ) from error
     except OSError as error:
         # others may be about a file that is read
         if _REMEDIES.get(error.errno or 0) != _FREE_SPACE:

@@ -18,7 +18,7 @@ from numpy.typing import NDArray
 from PIL import Image, ImageOps
 
 from yolo.arrays import UInt8
-from yolo.errors import ImageReadError
+from yolo.errors import ImageReadError, SaveError, printable
 from yolo.files import read_bytes, write_bytes
 from yolo.image_formats import FIRST_BYTES, READ_KINDS, image_kind, missing_extra, open_with_pillow, unreadable_reason
 from yolo.image_headers import (
@@ -34,6 +34,9 @@ from yolo.image_headers import (
     read_tiff_header,
 )
 
+# Pixels of the longest side that encoders take.
+MAX_JPEG_SIDE, _MAX_PNG_SIDE = 65_500, 1_000_000
+_MAX_SIDES = {".jpg": MAX_JPEG_SIDE, ".jpeg": MAX_JPEG_SIDE, ".webp": 16_383, ".png": _MAX_PNG_SIDE}
 # A file of a few kilobytes may claim any size; beyond this it is an attack or a mistake (600 MB decoded).
 MAX_PIXELS = 200_000_000
 # Of an image file that an archive, an address or standard input gives.
@@ -282,15 +285,41 @@ def _is_preview(image: Image.Image) -> bool:
 
 def write_image(path: Path, image: UInt8) -> None:
     """Write an (H, W, 3) uint8 RGB image; the suffix of `path` chooses the format."""
-    write_bytes(path, encode_image(image, path.suffix or ".png"))
+    try:
+        encoded = encode_image(image, path.suffix or ".png")
+    except SaveError as error:
+        raise SaveError(f"{printable(path)}: {error}; end the name with .png", others_may_follow=True) from error
+    write_bytes(path, encoded)
 
 
 def encode_image(image: UInt8, suffix: str) -> bytes:
     """An (H, W, 3) uint8 RGB image as the bytes of a file; `suffix`, as ".jpg", chooses the format."""
-    written, encoded = cv2.imencode(suffix, image[:, :, ::-1])
-    if not written:
-        raise OSError(f"OpenCV could not encode an image of shape {image.shape} as {suffix}")
+    height, width = image.shape[:2]
+    kind = suffix.lower()
+    most = _MAX_SIDES.get(kind, max(height, width))
+    try:
+        written, encoded = cv2.imencode(kind, image[:, :, ::-1]) if max(height, width) <= most else (False, None)
+    except cv2.error:
+        written, encoded = False, None
+    if not written or encoded is None:
+        message = f"a picture of {width} x {height} pixels cannot be written as {suffix}"
+        raise SaveError(message, others_may_follow=True)
     return encoded.tobytes()
+
+
+def encode_picture(image: UInt8) -> tuple[bytes, str]:
+    """An (H, W, 3) uint8 RGB image for people to look at, as the bytes of a file and its suffix.
+
+    A JPEG; a PNG where a side is too long for that, and a smaller JPEG where it is too long for both.
+    """
+    most = max(image.shape)
+    if most <= MAX_JPEG_SIDE:
+        return encode_image(image, ".jpg"), ".jpg"
+    if most <= _MAX_PNG_SIDE:
+        return encode_image(image, ".png"), ".png"
+    scale = MAX_JPEG_SIDE / most
+    size = [max(1, round(side * scale)) for side in image.shape[1::-1]]
+    return encode_image(np.asarray(cv2.resize(image, size, interpolation=cv2.INTER_AREA), np.uint8), ".jpg"), ".jpg"
 
 
 def _undecodable(name: str, kind: str) -> ImageReadError:

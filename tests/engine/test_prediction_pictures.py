@@ -3,10 +3,12 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
+import pytest
 
 from yolo.engine.output_names import OutputNames
 from yolo.engine.prediction_pictures import PictureWriter
 from yolo.engine.result import Result
+from yolo.engine.result_writer import Unwritten
 from yolo.images import read_image, read_size
 from yolo.media.video_read import ALL_FRAMES, FrameChoice, read_video
 from yolo.media.video_write import has_pyav, video_suffix
@@ -90,3 +92,38 @@ def test_a_part_of_a_video_keeps_its_pace(tmp_path: Path) -> None:
             pictures.write(result("a.mp4", frame, frame / 10))
     frames = list(read_video(tmp_path / f"a{video_suffix()}"))
     assert [round(frame.time, 2) for frame in frames] == [0, 0.5, 1.0, 1.5]
+
+
+def test_a_video_that_becomes_too_large_ends_early_and_the_next_is_written(tmp_path: Path) -> None:
+    resource = pytest.importorskip("resource")
+    noise = np.random.default_rng(0).integers(0, 256, (32, 48, 3), np.uint8)
+
+    def frame(source: str, number: int) -> Result:
+        large = np.tile(noise, (20, 20, 1))[:, :, ::-1] if source == "a.mp4" else noise
+        found = Detections.empty(large.shape[:2])
+        return Result(found, class_names=("a",), image=large, source=source, frame=number, time=number / 5, fps=5)
+
+    unwritten, names = Unwritten(), list[str]()
+    limits = resource.getrlimit(resource.RLIMIT_FSIZE)
+    resource.setrlimit(resource.RLIMIT_FSIZE, (200_000, limits[1]))
+    try:
+        with closing(Pictures(tmp_path)) as pictures:
+            for source, count in (("a.mp4", 30), ("b.mp4", 3)):
+                for number in range(count):
+                    with unwritten.attempt("pictures"):
+                        names.append(pictures.write(frame(source, number)))
+    finally:
+        resource.setrlimit(resource.RLIMIT_FSIZE, limits)
+    assert names[-3:] == [f"b{video_suffix()}"] * 3
+    assert len(list(read_video(tmp_path / f"b{video_suffix()}"))) == 3
+    (line,) = unwritten.lines()
+    assert line.startswith("pictures of ")
+    assert "could not be saved (File too large)" in line
+
+
+def test_a_picture_that_no_file_can_hold_is_written_smaller(tmp_path: Path) -> None:
+    with closing(Pictures(tmp_path)) as pictures:
+        name = pictures.write(result("a.bmp", width=1_000_001))
+    assert name == "a.jpg"
+    assert read_size(tmp_path / "a.jpg") == (2, 65_500)
+    assert pictures.notes == ["a.jpg: written smaller, because no file can have 1000001 x 32 pixels"]

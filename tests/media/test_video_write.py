@@ -38,6 +38,33 @@ def test_any_frame_rate_is_written(tmp_path: Path, suffix: str, fps: float) -> N
     assert times == pytest.approx([k / fps for k in range(4)], rel=2e-3, abs=1e-3)
 
 
+@pytest.mark.parametrize("fps", [0.0, -5.0, float("nan"), float("inf"), 1e6, None])
+@pytest.mark.parametrize("suffix", SUFFIXES)
+def test_what_is_no_rate_is_replaced_and_said(tmp_path: Path, suffix: str, fps: float | None) -> None:
+    path = tmp_path / f"a{suffix}"
+    with VideoWriter(path, fps=fps, size_hw=(32, 48)) as writer:
+        for _ in range(3):
+            writer.write(np.zeros((32, 48, 3), np.uint8))
+    assert len(list(read_video(path))) == 3
+    rate = 1000 if fps == 1e6 else 25
+    says = f"a{suffix}: written with {rate} frames per second, {fps or 0:g} is no rate of a video"
+    assert writer.notes == ([says] if fps else [])
+
+
+@pytest.mark.parametrize(
+    ("size_hw", "written"),
+    [((1, 1), (16, 16)), ((1, 640), (16, 640)), ((33, 47), (34, 48)), ((20, 32_000), (16, 16_000))],
+)
+def test_any_size_is_written(tmp_path: Path, size_hw: tuple[int, int], written: tuple[int, int]) -> None:
+    with VideoWriter(tmp_path / "a.webm", fps=5, size_hw=size_hw) as writer:
+        writer.write(np.full((*size_hw, 3), 200, np.uint8))
+    (frame,) = read_video(tmp_path / "a.webm")
+    assert frame.image.shape[:2] == written
+    assert frame.image.max() > 150
+    too_large = "a.webm: written at 16000 x 16 pixels, because a video cannot have 32000 x 20"
+    assert writer.notes == ([too_large] if size_hw[1] > 16_000 else [])
+
+
 def test_a_frame_of_another_size_is_fitted_between_black_bars(tmp_path: Path) -> None:
     with VideoWriter(tmp_path / "a.webm", fps=5, size_hw=(32, 64)) as writer:
         writer.write(np.zeros((32, 64, 3), np.uint8))
@@ -149,7 +176,7 @@ def test_the_sound_of_the_source_stays_in_time(tmp_path: Path, name: str, codec:
     with VideoWriter(out, fps=10, size_hw=(32, 48), sound=source) as writer:
         for frame in read_video(source, FrameChoice(start=4, end=8)):
             writer.write(frame.image, frame.time)
-    assert writer.note == ""
+    assert writer.notes == []
     assert [frame.time for frame in read_video(out)] == pytest.approx([k / 10 for k in range(40)])
     assert [loudest(out, k + 0.3) for k in range(4)] == pytest.approx([600, 700, 800, 900], abs=5)
     data = out.read_bytes()
@@ -163,8 +190,8 @@ def test_a_source_without_sound_is_no_fault(tmp_path: Path) -> None:
     for sound, note in ((tmp_path / "a.mp4", ""), (tmp_path / "gone.mp4", "gone.mp4: its sound cannot be taken over")):
         with VideoWriter(tmp_path / "b.mp4", fps=5, size_hw=(32, 32), sound=sound) as writer:
             writer.write(np.zeros((32, 32, 3), np.uint8))
-        assert note in writer.note
-        assert bool(note) == bool(writer.note)
+        assert note in " ".join(writer.notes)
+        assert bool(note) == bool(writer.notes)
         assert len(list(read_video(tmp_path / "b.mp4"))) == 1
 
 

@@ -8,7 +8,8 @@ from pathlib import Path
 from yolo.console import counted
 from yolo.engine.output_names import OutputNames
 from yolo.engine.result_writer import NamedResult
-from yolo.images import write_image
+from yolo.files import write_bytes
+from yolo.images import encode_picture
 from yolo.media.crops import cut, touched_pixels
 
 
@@ -36,8 +37,8 @@ class CropWriter:
                 self._num_empty += 1
                 continue
             (left, right), (top, bottom) = touched_pixels(x1, x2, width), touched_pixels(y1, y2, height)
-            path = self._folder / self._folder_of[label] / f"{image.name}-{number}.jpg"
-            write_image(path, cut(result.image, (left, top, right, bottom)))
+            encoded, suffix = encode_picture(cut(result.image, (left, top, right, bottom)))
+            write_bytes(self._folder / self._folder_of[label] / f"{image.name}-{number}{suffix}", encoded)
             self._num_written += 1
 
     def add_unreadable(self, source: str, reason: str) -> None:

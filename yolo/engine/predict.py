@@ -21,6 +21,7 @@ from yolo.engine.prediction_display import PredictionDisplay
 from yolo.engine.prediction_files import NEED_IMAGES, PredictionFiles, RunHeader, settings_to_json
 from yolo.engine.prediction_pictures import Picture, PictureWriter
 from yolo.engine.result import Result
+from yolo.engine.result_writer import Unwritten
 from yolo.engine.tiled import tiling_of
 from yolo.engine.tracking import Tracking
 from yolo.engine.workers import Workers
@@ -90,6 +91,7 @@ def predict(config: PredictConfig, console: Console | None = None) -> Prediction
                     break
         outputs.summary.interrupted = stop.signal_name
     outputs.summary.notes += items.notes() + (outputs.pictures.notes if outputs.pictures else [])
+    outputs.summary.notes += outputs.unwritten.lines()
     outputs.summary.written = outputs.files.summary() + (tracking.summary() if tracking else [])
     return outputs.summary
 
@@ -154,6 +156,7 @@ class _Outputs:
     files: PredictionFiles
     pictures: PictureWriter | None
     display: PredictionDisplay
+    unwritten: Unwritten = field(default_factory=Unwritten)  # pictures
 
     def add(self, outcome: Result | Unreadable, picture: Picture | None) -> None:
         if isinstance(outcome, Unreadable):
@@ -165,7 +168,10 @@ class _Outputs:
             self.summary.num_detections += len(outcome)
             self.summary.seconds.update(asdict(outcome.seconds))
             name = self.names.of_file(outcome.source, outcome.frame)
-            shown_in = self.pictures.add(picture, name) if self.pictures and picture else None
+            shown_in = None
+            if self.pictures and picture:
+                with self.unwritten.attempt("pictures"):
+                    shown_in = self.pictures.add(picture, name)
             self.files.add(outcome, name if outcome.frame is None else numbered_frame(name, outcome.frame), shown_in)
         self.display.add(outcome)
 

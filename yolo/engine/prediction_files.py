@@ -16,7 +16,7 @@ from yolo.console import counted
 from yolo.engine.annotation_writers import CocoWriter, CvatWriter, LabelStudioWriter, VocWriter, YoloWriter
 from yolo.engine.crop_writer import CropWriter
 from yolo.engine.result import Result
-from yolo.engine.result_writer import NamedResult, ResultWriter
+from yolo.engine.result_writer import NamedResult, ResultWriter, Unwritten
 from yolo.engine.sheet_writer import SheetWriter
 from yolo.errors import printable, printable_text
 from yolo.files import table_cell
@@ -86,10 +86,11 @@ class PredictionFiles:
     """
 
     def __init__(self, folder: Path, formats: Sequence[str], header: RunHeader, *, is_stream: bool = False) -> None:
-        self._writers: list[ResultWriter] = []
+        self._writers: dict[str, ResultWriter] = {}
+        self._unwritten = Unwritten()
         with ExitStack() as stack:
             for name in dict.fromkeys("jsonl" if name == "json" and is_stream else name for name in formats):
-                self._writers.append(stack.enter_context(closing(_open_writer(name, folder, header))))
+                self._writers[name] = stack.enter_context(closing(_open_writer(name, folder, header)))
             self._stack = stack.pop_all()
 
     def add(self, result: Result, name: str, picture: str | None) -> None:
@@ -101,12 +102,13 @@ class PredictionFiles:
             picture: name of the file in the run folder that shows it, if there is one.
         """
         image = NamedResult(result, name, picture)
-        for writer in self._writers:
-            writer.add(image)
+        for form, writer in self._writers.items():
+            with self._unwritten.attempt(form):
+                writer.add(image)
 
     def add_unreadable(self, source: str, reason: str) -> None:
         """Take note of an image that could not be read."""
-        for writer in self._writers:
+        for writer in self._writers.values():
             writer.add_unreadable(printable(source), printable_text(reason))
 
     def close(self) -> None:
@@ -115,7 +117,7 @@ class PredictionFiles:
 
     def summary(self) -> list[str]:
         """A line for each format: what was written, and what was left out and why."""
-        return [line for writer in self._writers for line in writer.summary()]
+        return [line for writer in self._writers.values() for line in writer.summary()] + self._unwritten.lines()
 
 
 def _open_writer(name: str, folder: Path, header: RunHeader) -> ResultWriter:

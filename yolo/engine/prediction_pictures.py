@@ -10,14 +10,14 @@ from yolo.arrays import UInt8
 from yolo.engine.counting import Shape
 from yolo.engine.output_names import OutputNames
 from yolo.engine.result import Result
+from yolo.errors import SaveError
 from yolo.files import write_bytes
-from yolo.images import encode_image
+from yolo.images import MAX_JPEG_SIDE, encode_picture
 from yolo.media.drawing import draw_detections, draw_paths
 from yolo.media.labels import DrawStyle
 from yolo.media.video_read import ALL_FRAMES, FrameChoice
 from yolo.media.video_write import VideoWriter, has_pyav, video_suffix
 
-_MAX_JPEG_SIDE = 65_500  # pixels; the encoder takes no more
 _STREAM_SECONDS = 3600.0  # in a file: the index of a video is kept in memory while it is written
 _WITHOUT_PYAV = (
     "videos are written as WebM, without the sound of their sources and with times rounded to a frame; "
@@ -74,6 +74,7 @@ class PictureWriter:
         self._folder, self._names, self._frames = folder, names, frames
         self._style, self._shapes = style, shapes
         self._videos: dict[str, _OpenVideo] = {}
+        self._given_up: dict[str, tuple[str, SaveError]] = {}  # by source: the video that cannot be written, and why
         self.notes: list[str] = []
 
     def close(self) -> None:
@@ -95,8 +96,7 @@ class PictureWriter:
         if result.frame is not None:
             draw_paths(image, [shape.on(result.size_hw) for shape in self._shapes])
             return Picture(result, image, None)
-        suffix = ".png" if max(image.shape) > _MAX_JPEG_SIDE else ".jpg"
-        return Picture(result, image, (encode_image(image, suffix), suffix))
+        return Picture(result, image, encode_picture(image))
 
     def add(self, picture: Picture, name: str) -> str:
         """Write a drawn result; the name of the file in the folder.
@@ -104,10 +104,25 @@ class PictureWriter:
         Args:
             picture: from `draw`.
             name: of its image or video, without suffix; see `OutputNames`.
+
+        Raises:
+            SaveError: it was not written. A video that once could not be written further is not tried again.
         """
         if picture.file is not None:
             return self._add_image(picture, name, *picture.file)
         source = picture.result.source or "video"
+        given_up, failure = self._given_up.get(source, ("", None))
+        if failure is not None and given_up == name:
+            raise SaveError(str(failure), others_may_follow=failure.others_may_follow)
+        try:
+            return self._add_frame(picture, source, name)
+        except SaveError as error:
+            self._given_up[source] = name, error
+            if video := self._videos.pop(source, None):
+                video.writer.__exit__(None, None, None)  # keeps the frames so far
+            raise
+
+    def _add_frame(self, picture: Picture, source: str, name: str) -> str:
         video = self._videos.get(source)
         if video is None or video.name != name:
             video = self._begin(source, picture, name, name)
@@ -117,9 +132,11 @@ class PictureWriter:
         return video.writer.path.name
 
     def _add_image(self, picture: Picture, stem: str, encoded: bytes, suffix: str) -> str:
+        height, width = picture.image.shape[:2]
         if suffix == ".png":
-            height, width = picture.image.shape[:2]
             self.notes.append(f"{stem}.png: written as PNG, because a JPEG cannot have {width} x {height} pixels")
+        elif max(height, width) > MAX_JPEG_SIDE:
+            self.notes.append(f"{stem}.jpg: written smaller, because no file can have {width} x {height} pixels")
         write_bytes(self._folder / (stem + suffix), encoded)
         return stem + suffix
 
@@ -141,6 +158,10 @@ class PictureWriter:
 
     def _finish(self, source: str) -> None:
         writer = self._videos.pop(source).writer
-        writer.__exit__(None, None, None)
-        if writer.note:
-            self.notes.append(writer.note)
+        try:
+            writer.__exit__(None, None, None)
+        except SaveError as error:
+            if not error.others_may_follow:
+                raise
+            self.notes.append(f"{error}; the video ends early")
+        self.notes += writer.notes

@@ -24,12 +24,12 @@ from torch import Tensor
 from yolo.engine.output_names import safe_name
 from yolo.engine.result import Result, StageSeconds
 from yolo.errors import DataError, GridYoloError, SaveError, printable
-from yolo.files import expand_home
+from yolo.files import expand_home, write_bytes
 from yolo.formats.coco_results import result_records
 from yolo.formats.csv import DETECTION_COLUMNS
 from yolo.formats.detections_json import numbered_frame
 from yolo.image_formats import WRITTEN_SUFFIXES
-from yolo.images import write_image
+from yolo.images import encode_picture, write_image
 from yolo.media.crops import touched_pixels
 from yolo.structures import Detections
 
@@ -164,8 +164,9 @@ def save_crops(result: Result, parts: Sequence[NDArray[np.uint8]], folder: str |
         stem = numbered_frame(stem, result.frame)
     paths = []
     for number, (name, part) in enumerate(zip(result.names, parts, strict=True), 1):
-        path = expand_home(folder) / safe_name(name) / f"{safe_name(stem)}-{number}.jpg"
-        write_image(path, part)
+        encoded, suffix = encode_picture(part)
+        path = expand_home(folder) / safe_name(name) / f"{safe_name(stem)}-{number}{suffix}"
+        write_bytes(path, encoded)
         paths.append(path)
     return paths
 

@@ -2,12 +2,16 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from collections import Counter
+from collections.abc import Iterator
+from contextlib import contextmanager
+from dataclasses import dataclass, field
 from pathlib import PurePath, PurePosixPath
 from typing import Protocol
 
+from yolo.console import counted
 from yolo.engine.result import Result
-from yolo.errors import printable
+from yolo.errors import SaveError, printable
 
 
 @dataclass(frozen=True, slots=True)
@@ -25,6 +29,32 @@ class NamedResult:
             return f"{self.name}.jpg"
         own = printable(PurePath(self.result.source).name)
         return (PurePosixPath(self.name).parent / own).as_posix()
+
+
+@dataclass(slots=True)
+class Unwritten:
+    """What could not be written for a reason of its own, such as a file too large, while the run goes on."""
+
+    _counts: Counter[str] = field(default_factory=Counter)  # by what was to be written
+    _reasons: dict[str, str] = field(default_factory=dict)  # the first of each
+
+    @contextmanager
+    def attempt(self, what: str) -> Iterator[None]:
+        """Take note where the block cannot write `what` of one image; what ends the run, as a full disk, goes on up."""
+        try:
+            yield
+        except SaveError as error:
+            if not error.others_may_follow:
+                raise
+            self._counts[what] += 1
+            self._reasons.setdefault(what, str(error))
+
+    def lines(self) -> list[str]:
+        """A line for each kind of output: of how many images it was not written, and why first."""
+        return [
+            f"{what} of {counted(self._counts[what], 'image or frame', 'images or frames')} not written: {reason}"
+            for what, reason in self._reasons.items()
+        ]
 
 
 class ResultWriter(Protocol):

@@ -28,7 +28,8 @@ from yolo.files import atomic_write, saving
 
 _DEFAULT_FPS, _MAX_FPS = 25.0, 1000.0
 _TICKS = 90_000  # a second, in which times are written
-_MIN_SIDE = 16  # pixels; not every player takes less
+_MIN_SIDE, _MAX_SIDE = 16, 16_000  # pixels; not every player takes less, and no encoder more than 16,383
+_SAME_RATE = 1e-3  # of a rate: nobody sees such a difference
 _MAX_REPEATED = 60.0  # seconds: where no frame comes for longer, a video of an even rate is not filled up
 _FOURCC = {".webm": "VP80", ".mp4": "mp4v"}
 # At 1280 x 720 superfast took two thirds of the time of veryfast, for a larger file.
@@ -48,6 +49,8 @@ def video_suffix() -> str:
 
 
 class _Encoder(Protocol):
+    fps: float  # frames per second of the file
+
     def write(self, image: NDArray[np.uint8], time: float) -> None:
         """Append a frame of even size; times rise."""
 
@@ -66,8 +69,10 @@ class VideoWriter:
         size_hw: height and width of the frames.
         sound: a file whose sound, between the times of the first and the last frame, is added; needs PyAV.
 
+    A rate or a size that cannot be written is replaced by the nearest that can.
+
     Attributes:
-        note: what the finished file lacks, or "".
+        notes: what is not as it was asked for.
 
     Raises:
         SaveError: such a file cannot be written here.
@@ -76,8 +81,9 @@ class VideoWriter:
     def __init__(self, path: Path, *, fps: float | None, size_hw: tuple[int, int], sound: Path | None = None) -> None:
         self.path = path
         self.fps = min(fps, _MAX_FPS) if fps and math.isfinite(fps) and fps > 0 else _DEFAULT_FPS
-        self.size_hw = (max(size_hw[0] + size_hw[0] % 2, _MIN_SIDE), max(size_hw[1] + size_hw[1] % 2, _MIN_SIDE))
-        self.note = ""
+        self.size_hw = _possible_size(size_hw)
+        self.notes: list[str] = []
+        self._asked_fps, self._asked_hw = fps, size_hw
         self._sound = sound
         self._first_time, self._last_time = 0.0, -math.inf  # of the frames that were written
         self._count = 0
@@ -91,7 +97,18 @@ class VideoWriter:
                 self._temporary, self.fps, self.size_hw
             )
             self._stack = stack.pop_all()
+        self._note_changes()
         return self
+
+    def _note_changes(self) -> None:
+        name, asked, written = printable(self.path.name), self._asked_fps, self._encoder.fps
+        if asked and not (math.isfinite(asked) and abs(written - asked) <= _SAME_RATE * asked):
+            self.notes.append(f"{name}: written with {written:g} frames per second, {asked:g} is no rate of a video")
+        (height, width), (high, wide) = self.size_hw, self._asked_hw
+        if height < high or width < wide:
+            self.notes.append(
+                f"{name}: written at {width} x {height} pixels, because a video cannot have {wide} x {high}"
+            )
 
     def __exit__(
         self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
@@ -162,10 +179,11 @@ class VideoWriter:
         ordered = self._temporary.with_name(f"{self._temporary.stem}-ordered{self._temporary.suffix}")
         end = self._last_time + 1 / self.fps
         try:
-            self.note = copy_with_sound(self._temporary, ordered, sound=self._sound, start=self._first_time, end=end)
+            note = copy_with_sound(self._temporary, ordered, sound=self._sound, start=self._first_time, end=end)
+            self.notes += [note] if note else []
             ordered.replace(self._temporary)
         except _writer_errors() as error:  # the fragmented file is a good video
-            self.note = f"{self.path.name} has no sound and is not arranged for the web ({error})"
+            self.notes.append(f"{printable(self.path.name)} has no sound and is not arranged for the web ({error})")
         finally:
             ordered.unlink(missing_ok=True)
 
@@ -178,13 +196,24 @@ def _writer_errors() -> tuple[type[Exception], ...]:
     return (OSError, cv2.error, av.FFmpegError)
 
 
+def _possible_size(size_hw: tuple[int, int]) -> tuple[int, int]:
+    """Height and width of a video for frames of a size: even, and neither too small nor too large.
+
+    >>> _possible_size((121, 161)), _possible_size((1, 1)), _possible_size((400, 32_000))
+    ((122, 162), (16, 16), (200, 16000))
+    """
+    scale = min(1.0, _MAX_SIDE / max(size_hw))
+    height, width = (max(2 * math.ceil(round(side * scale) / 2), _MIN_SIDE) for side in size_hw)
+    return height, width
+
+
 def _fitted(image: NDArray[np.uint8], size_hw: tuple[int, int]) -> NDArray[np.uint8]:
     """A frame at the size of the video: a row or column is repeated, or it is scaled and centred on black."""
     height, width = size_hw
     lacking_h, lacking_w = height - image.shape[0], width - image.shape[1]
     if lacking_h == lacking_w == 0:
         return image
-    if {lacking_h, lacking_w} <= {0, 1}:
+    if {lacking_h, lacking_w} <= {0, 1}:  # one more row or column
         return np.asarray(cv2.copyMakeBorder(image, 0, lacking_h, 0, lacking_w, cv2.BORDER_REPLICATE), np.uint8)
     scale = min(height / image.shape[0], width / image.shape[1])
     new_h, new_w = max(1, round(scale * image.shape[0])), max(1, round(scale * image.shape[1]))
@@ -216,6 +245,7 @@ class _PyAvEncoder:
         stream.codec_context.time_base = Fraction(1, _TICKS)
         stream.codec_context.colorspace, stream.codec_context.color_range = _BT601, _LIMITED_RANGE
         self._stream, self._duration, self._last = stream, round(_TICKS / fps), -1
+        self.fps = fps
 
     def write(self, image: NDArray[np.uint8], time: float) -> None:
         """Encode a frame."""
@@ -247,18 +277,18 @@ class _OpenCvEncoder:
                 break
         else:
             raise SaveError(f"{printable(path)}: OpenCV cannot write a video of {width}x{height} here")
-        self._fps, self._written = rate, 0
+        self.fps, self._written = rate, 0
         self._late = 0.0  # seconds that were not filled up
         self._last: NDArray[np.uint8] | None = None
 
     def write(self, image: NDArray[np.uint8], time: float) -> None:
         """Append a frame at its time, no earlier than after the last."""
         bgr = np.asarray(cv2.cvtColor(image, cv2.COLOR_RGB2BGR), np.uint8)
-        gap = time - self._late - self._written / self._fps
+        gap = time - self._late - self._written / self.fps
         if gap > _MAX_REPEATED:
             self._late += gap
             gap = 0.0
-        for _ in range(round(gap * self._fps)):
+        for _ in range(round(gap * self.fps)):
             self._append(bgr if self._last is None else self._last)
         self._append(bgr)
         self._last = bgr
