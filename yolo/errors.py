@@ -140,8 +140,8 @@ class SaveError(GridYoloError, OSError):
         others_may_follow: the reason is this file's own, such as its name or size; others can still be written.
     """
 
-    def __init__(self, message: str, *, others_may_follow: bool = False) -> None:
-        super().__init__(message)
+    def __init__(self, *message: Any, others_may_follow: bool = False) -> None:
+        super().__init__(*message)
         self.others_may_follow = others_may_follow
 
 
