@@ -11,6 +11,7 @@ from pathlib import Path
 from typing import Any, Final
 
 _SHORT = reprlib.Repr()
+_LONGEST_SHOWN = 300
 
 # A terminal obeys these, a line ends at them, or neither UTF-8 nor XML has them.
 _UNFIT = r"\x00-\x08\x0b-\x1f\x7f-\x9f\u2028\u2029\ufeff\ufffe\uffff\ud800-\udfff"
@@ -100,7 +101,8 @@ def shown(value: Any) -> str:
     ("'leaky'", "'xxxxxxxxxxxx...xxxxxxxxxxxxx'")
     """
     try:
-        return printable(_SHORT.repr(value))
+        text = printable(_SHORT.repr(value))
+        return text if len(text) <= _LONGEST_SHOWN else f"{text[:_LONGEST_SHOWN]}..."  # of lists in lists
     except ValueError:  # an integer of thousands of digits
         return f"a {type(value).__name__}"
 

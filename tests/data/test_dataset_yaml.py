@@ -39,8 +39,18 @@ def test_names_may_be_absent_numbers_or_a_file(tmp_path: Path) -> None:
     ("text", "words"),
     [
         ("tarin: a", "unknown key 'tarin'; did you mean 'train'?"),
-        ("zzz: a", "unknown key 'zzz'; known keys: path, train"),
-        ("1: a", "unknown key 1"),
+        ("zzz: a", "none of its keys is known (zzz); known keys: path, train"),
+        ("1: a", "none of its keys is known (1)"),
+        ("vall: a\ntrain: a", "unknown key 'vall'; did you mean 'val'?"),
+        ("train:\nval: ''", "'train', 'val' is empty; name a folder"),
+        ("val: []", "'val' is [], expected a path or a list of paths; remove it if"),
+        (
+            "train: https://example.org/a.zip",
+            "'train' is the address 'https://example.org/a.zip'; nothing is downloaded",
+        ),
+        ("path: https://example.org/a", "'path' is the address"),
+        ("train: a\nnames: {1: x, 2: y}", "'names' begins with class 1, and has none for class 0"),
+        ("train: a\nkpt_shape: [17]", "'kpt_shape' is [17], expected the number of key points"),
         ("train: a\nval: b\nvalid: b", "'valid' and another key both name the split val"),
         ("train: 3", "'train' is 3, expected a path or a list of paths"),
         ("train: []", "'train' is [], expected a path"),
@@ -72,6 +82,8 @@ def test_a_mistake_is_named_with_file_and_key(tmp_path: Path, text: str, words: 
 def test_broken_yaml_names_the_line(tmp_path: Path) -> None:
     with pytest.raises(DataError, match=r"data.yaml, line 3: is not YAML"):
         _read(tmp_path, "train: a\nval: b\n  names: [\n")
+    with pytest.raises(DataError, match=r"data.yaml, line 3: is not YAML \(a tab is used to indent; write spaces"):
+        _read(tmp_path, "train: a\nnames:\n\t- x")
     with pytest.raises(DataError, match=r"data.yaml.*is not YAML \(could not determine a constructor"):
         _read(tmp_path, "train: !!python/object/apply:os.getcwd []")
     with pytest.raises(
@@ -82,7 +94,42 @@ def test_broken_yaml_names_the_line(tmp_path: Path) -> None:
 
 def test_keys_of_other_programs_are_passed_over_with_a_note(tmp_path: Path) -> None:
     text = "train: a\ndownload: |\n  import os\nroboflow: {license: MIT}\n"
-    assert _read(tmp_path, text).notes == ("'download' in data.yaml is ignored", "'roboflow' in data.yaml is ignored")
+    notes = _read(tmp_path, text).notes
+    assert notes == ("keys of other programs in data.yaml are ignored: download, roboflow",)
+
+
+def test_a_key_that_is_like_one_that_is_there_is_of_another_program(tmp_path: Path) -> None:
+    assert _read(tmp_path, "train: a\ntrain2: b\nminival: b\nkpt_names: {0: [nose]}").notes == (
+        "keys of other programs in data.yaml are ignored: train2, minival, kpt_names",
+    )
+
+
+@pytest.mark.parametrize(
+    "text",
+    [
+        'path: "..\\root\\new"\ntrain: "a\\b"\nval: a\\b',
+        "path: ..\\root\\new\ntrain: [[a\\b]]\nval: 'a\\b'",
+        'path: C:\\Users\\me\\root\\new\ntrain:\n  - "a\\b"\nval: {path: "a\\b"}',
+        'path: "/home/me/root/new"\ntrain: ["a\\b"]\nval: a/b',
+    ],
+)
+def test_paths_of_windows_and_of_other_machines(tmp_path: Path, text: str) -> None:
+    folder = tmp_path / "root" / "new" / "a" / "b"
+    folder.mkdir(parents=True)
+    (tmp_path / "cfg").mkdir()
+    content = read_dataset_yaml(put_text(tmp_path / "cfg" / "data.yaml", text + '\nnames: ["\\u0041", z]\n'))
+    assert [source.path.resolve() for key in ("train", "val") for source in content.splits[key]] == [folder] * 2
+    assert content.class_names == ("A", "z")  # an escape in a name stays one
+
+
+def test_numbers_may_have_a_point_or_quotes(tmp_path: Path) -> None:
+    content = _read(tmp_path, "train: a\nnc: '2'\nnames: {1.0: dog, '0': cat}\ncategory_ids: [3.0, '7']")
+    assert (content.class_names, content.rules.category_ids) == (("cat", "dog"), (3, 7))
+
+
+def test_key_points_follow_the_box(tmp_path: Path) -> None:
+    assert _read(tmp_path, "train: a\nkpt_shape: [17, 3]\nflip_idx: [0]").key_points == 51
+    assert _read(tmp_path, "train: a").key_points == 0
 
 
 def test_a_path_that_is_not_there_lists_the_places_tried(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:

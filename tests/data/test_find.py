@@ -68,12 +68,15 @@ def _coco_roboflow(root: Path) -> None:
         put_text(root / split / "_annotations.coco.json", "{}")
 
 
+COCO = '{"images": [], "annotations": [], "categories": []}'
+
+
 def _coco_single(root: Path) -> None:
-    put_text(root / "annotations" / "ships.json", "{}")
+    put_text(root / "annotations" / "ships.json", COCO)
 
 
 def _coco_flat(root: Path) -> None:
-    put_text(root / "labels.json", "{}")
+    put_text(root / "labels.json", COCO)
     put_image(root / "data" / "a.jpg")
 
 
@@ -103,11 +106,13 @@ def _darknet(root: Path) -> None:
 
 def _yolo_unsplit(root: Path) -> None:
     put_image(root / "images" / "a.jpg")
+    put_text(root / "labels" / "a.txt", "")
     put_text(root / "package.json", "{}")
 
 
 def _flat(root: Path) -> None:
     put_image(root / "a.jpg")
+    put_text(root / "a.txt", "")
     put_text(root / "coverage.xml", "<coverage/>")
 
 

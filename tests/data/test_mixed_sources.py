@@ -204,7 +204,7 @@ def test_category_ids_of_the_yaml(tmp_path: Path) -> None:
         ("test: {path: images, format: png}", "'format' is 'png'"),
         ("test: {path: images, format: voc, names: [a]}", "'test.names' is for YOLO sources"),
         ("test: {path: images, only: gone.txt}", "'test.only' is not found"),
-        ("test: [[images]]", "'test' is [['images']], expected a path or a list of paths"),
+        ("test: [[3]]", "'test' is [[3]], expected a path or a list of paths"),
         ("test: {path: 3}", "'test.path' is 3, expected a path"),
     ],
 )

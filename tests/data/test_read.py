@@ -82,7 +82,7 @@ def test_yolo_without_names_counts_the_classes_of_train(tmp_path: Path) -> None:
     val = read_split(find_dataset(tmp_path), "val")
     assert val.class_names == ("class0", "class1", "class2")
     assert val.report.objects_dropped == {"class_out_of_range": 1}
-    assert val.report.notes == ["class names are not stated; they are taken from the annotations of train"]
+    assert val.report.notes == ["class names are not stated; they are taken from the class ids of train"]
     named = read_split(find_dataset(tmp_path), "val", class_names=["x", "y"])
     assert named.class_names == ("x", "y")
     assert "taken as places in the names given" in named.report.notes[0]
@@ -122,7 +122,7 @@ def test_what_is_no_dataset_is_refused(tmp_path: Path) -> None:
     put_text(tmp_path / "notes" / "a.md", "")
     with pytest.raises(DataError, match="notes: no dataset is recognised here; looked for"):
         find_dataset(tmp_path / "notes")
-    with pytest.raises(DataError, match=r"a.md: is neither a dataset YAML"):
+    with pytest.raises(DataError, match=r"a.md: is not a known kind of dataset"):
         find_dataset(tmp_path / "notes" / "a.md")
     with pytest.raises(DataError, match="has no train, and no dataset is recognised"):
         find_dataset(put_text(tmp_path / "notes" / "data.yaml", "names: [x]"))

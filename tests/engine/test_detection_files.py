@@ -168,7 +168,7 @@ def test_what_is_no_ground_truth_is_refused(tmp_path: Path) -> None:
     for path, message in (
         (tmp_path / "absent", "there is no such file or folder of ground truth"),
         (tmp_path / "empty", "no dataset is recognised here"),
-        (put(tmp_path / "x.txt", "a"), "is not a known kind of ground truth; expected a COCO"),
+        (put(tmp_path / "x.md", "a"), "is not a known kind of ground truth; expected an annotation file"),
     ):
         with pytest.raises(DataError, match=message):
             read_ground_truth(path)

@@ -18,9 +18,10 @@ from yolo.engine.prediction_files import PredictionFiles, RunHeader, describe, s
 from yolo.engine.result import Result
 from yolo.errors import ConfigError, SaveError, printable
 from yolo.files import write_json
-from yolo.formats.csv import list_csv, load_csv, names_in_csv, read_csv
+from yolo.formats.csv import load_csv
 from yolo.formats.detections_json import numbered_frame
 from yolo.formats.issues import ReadReport
+from yolo.formats.named_boxes import list_named, names_in_file, read_named
 from yolo.formats.paths import ImageSizes
 from yolo.formats.voc import parse_annotation, sides_of
 from yolo.images import read_image, write_image
@@ -159,11 +160,11 @@ def test_voc_and_csv_read_by_their_readers(folder: Path, photos: Path, results: 
     assert (folder / "Annotations" / "sub" / "00012.xml").is_file()
 
     file = load_csv(folder / "detections.csv")
-    source = read_csv(file, list_csv(file, photos), sizes=ImageSizes(ReadReport(), "stated"))
+    source = read_named(file, list_named(file, photos), sizes=ImageSizes(ReadReport(), "stated"))
     read = source.objects.boxes
     expected = np.concatenate([result.boxes.numpy() for result in results])
     assert np.array_equal(read.astype(np.float32), expected)
-    assert set(names_in_csv(file)) == set(shown(name for result in results for name in result.names))
+    assert set(names_in_file(file)) == set(shown(name for result in results for name in result.names))
     with (folder / "detections.csv").open(newline="", encoding="utf-8") as text:
         rows = list(csv.DictReader(text))
     assert [np.float32(row["score"]) for row in rows[:9]] == results[0].scores.tolist()

@@ -17,13 +17,10 @@ from yolo.formats.csv import (
     columns_of,
     csv_rows,
     csv_text,
-    list_csv,
     load_csv,
-    names_in_csv,
-    read_csv,
-    report_nameless_rows,
 )
 from yolo.formats.issues import ReadReport
+from yolo.formats.named_boxes import list_named, names_in_file, read_named, report_nameless
 from yolo.structures import AnnotatedImage, GroundTruth
 
 HEADER = "image,class,xmin,ymin,xmax,ymax"
@@ -32,8 +29,8 @@ HEADER = "image,class,xmin,ymin,xmax,ymax"
 def _read(root: Path, text: str) -> tuple[dict[str, AnnotatedImage], ReadReport]:
     account = ReadReport("train")
     file = load_csv(put_text(root / "train.csv", text))
-    report_nameless_rows(file, account)
-    source = read_csv(file, list_csv(file, None), sizes=header_sizes(account))
+    report_nameless(file, account)
+    source = read_named(file, list_named(file, None), sizes=header_sizes(account))
     return cleaned(source, ("cat", "dog"), account), account
 
 
@@ -145,7 +142,7 @@ def test_a_quote_that_is_not_closed_costs_its_row_alone_and_is_named(tmp_path: P
 
 def test_a_cell_may_hold_line_breaks(tmp_path: Path) -> None:
     file = load_csv(put_text(tmp_path / "train.csv", f'{HEADER}\na.png,"big\ndog",1,1,9,9\na.png,"cat",1,1,9,9\n'))
-    assert names_in_csv(file) == ("big%0Adog", "cat")
+    assert names_in_file(file) == ("big%0Adog", "cat")
     assert [found.line for found in file.images["a.png"].objects] == [2, 4]
 
 
@@ -157,7 +154,7 @@ def test_an_endless_field_is_refused_with_its_line(tmp_path: Path) -> None:
 
 def test_names_are_sorted(tmp_path: Path) -> None:
     rows = "a.png,dog,1,1,9,9\na.png,ant,1,1,9,9\nb.png,cat,x,1,9,9\n"
-    assert names_in_csv(load_csv(put_text(tmp_path / "a.csv", f"{HEADER}\n{rows}"))) == ("ant", "dog")
+    assert names_in_file(load_csv(put_text(tmp_path / "a.csv", f"{HEADER}\n{rows}"))) == ("ant", "dog")
 
 
 def _splits(root: Path) -> dict[str, list[str]]:

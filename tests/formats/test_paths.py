@@ -12,7 +12,6 @@ from yolo.formats.issues import ReadReport
 from yolo.formats.paths import (
     ImageSizes,
     find_images,
-    image_folder,
     is_file,
     path_id,
     read_lines,
@@ -169,11 +168,3 @@ def test_auto_trusts_stated_sizes_of_more_than_20000_images(tmp_path: Path) -> N
         sizes = ImageSizes(ReadReport(), "auto")
         sizes.expect(count)
         assert sizes.find(image, (7, 9)) == found
-
-
-def test_the_first_fifty_images_are_looked_for(tmp_path: Path) -> None:
-    put_text(tmp_path / "50.jpg", "")
-    names = [f"{number}.jpg" for number in range(1, 60)]
-    assert image_folder(tmp_path / "x.json", names) == tmp_path
-    with pytest.raises(DataError, match="its images are not found"):
-        image_folder(tmp_path / "x.json", ["0.jpg", *names])

@@ -39,7 +39,17 @@ from yolo.media.crops import cut, decode_reduced, fit, jpeg_uri, ordered, view_a
 from yolo.media.drawing import draw_ground_truth
 from yolo.structures import GroundTruth
 
-_FORMATS = {"voc": "Pascal VOC", "coco": "COCO", "yolo": "YOLO", "csv": "CSV"}
+_FORMATS = {
+    "voc": "Pascal VOC",
+    "coco": "COCO",
+    "yolo": "YOLO",
+    "csv": "CSV",
+    "createml": "CreateML",
+    "cvat": "CVAT",
+    "labelme": "labelme",
+    "labelstudio": "Label Studio",
+    "via": "VGG Image Annotator",
+}
 _MAX_CASES, _MAX_FIRST = 50, 3  # of a kind in its table, kinds in the list of what to do first
 # Pictures: pixels of a side on the page and decoded for it, how many of a kind, their bytes in all
 _SIDE, _DECODED_SIDE, _QUALITY = 360, 1440, 80

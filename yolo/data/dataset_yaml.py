@@ -6,7 +6,7 @@
     test: images/test          # optional
     names: [person, dog]       # or {0: person, 1: dog}, or a file with one name per line
     nc: 2                      # optional, checked against names
-    format: auto               # auto, yolo, coco, voc or csv
+    format: auto               # auto, yolo, coco, voc, csv, or that of a tool: createml, cvat, labelme, ...
     classes: [dog]             # optional: keep these, in this order
     rename: {puppy: dog, cat: null}  # optional: rename and merge classes; null leaves one out
     category_ids: [18]         # optional: the COCO id of each class
@@ -14,16 +14,20 @@
 
 A source may be a mapping: `{path: b/images, format: yolo, names: [car], images: FOLDER, only: LIST}`. `names` says
 what the class ids of a YOLO source mean, `images` where the images are, and `only` is a list of the images to use.
+`kpt_shape: [17, 3]`, of Ultralytics, says that so many key points follow each box, which are not read. Keys of other
+programs are passed over with a note.
 
-Nothing in it is ever executed or downloaded. Left out: what the sources hold, and what renaming does (classes.py).
+Backslashes in paths separate folders, in quotes as well, where YAML has other ideas. Nothing in the file is ever
+executed or downloaded. Left out: what the sources hold, and what renaming does (classes.py).
 """
 
 from __future__ import annotations
 
 import difflib
+import re
 import sys
 from collections import Counter
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from pathlib import Path
 from typing import Any, NamedTuple
 
@@ -32,7 +36,16 @@ import yaml
 from yolo.data.classes import ClassRules, unknown_class_message
 from yolo.errors import DataError, printable, printable_text, shown
 from yolo.files import path_of_text
-from yolo.formats.paths import FORMATS, Format, canonical_split, is_file, is_folder, read_lines, read_text
+from yolo.formats.paths import (
+    SOURCE_FORMATS,
+    SourceFormat,
+    canonical_split,
+    is_file,
+    is_folder,
+    read_lines,
+    read_text,
+)
+from yolo.formats.values import plain_id
 
 _MOST_CLASSES = 10_000
 
@@ -44,6 +57,8 @@ def class_names(content: Mapping[str, Any], root: Path, path: Path) -> tuple[str
         DataError: they are not so.
     """
     value, count = content.get("names"), content.get("nc")
+    if count is not None and type(plain_id(count)) is int:
+        count = plain_id(count)
     if count is not None and not (type(count) is int and 1 <= count <= _MOST_CLASSES):
         raise DataError(f"{printable(path)}: 'nc' is {shown(count)}, expected the number of classes")
     if value is None:
@@ -102,6 +117,7 @@ def _rename(value: Any, path: Path) -> dict[str, str | None]:
 def _category_ids(value: Any, names: tuple[str, ...] | None, path: Path) -> tuple[int, ...] | None:
     if value is None:
         return None
+    value = [plain_id(item) for item in value] if isinstance(value, list) else value
     good = isinstance(value, list) and all(type(item) is int and 0 <= item < 2**62 for item in value)
     if not good or len(set(value)) != len(value):
         raise DataError(
@@ -115,6 +131,7 @@ def _category_ids(value: Any, names: tuple[str, ...] | None, path: Path) -> tupl
 
 
 def _names_in_file(value: str, root: Path, path: Path) -> list[str]:
+    value = value.replace("\\", "/")
     places = (root / value, path.parent / value)
     found = next((place for place in places if is_file(place)), None)
     if found is None:
@@ -126,13 +143,13 @@ def _names_in_file(value: str, root: Path, path: Path) -> list[str]:
 
 
 def _in_order(names: Mapping[Any, Any], path: Path) -> list[Any]:
-    try:
-        by_number = {int(key): name for key, name in names.items()}
-    except (TypeError, ValueError, OverflowError):
-        raise DataError(
-            f"{printable(path)}: 'names' has keys that are not class numbers: {shown(list(names))}"
-        ) from None
+    by_number = {plain_id(key): name for key, name in names.items()}
+    if not all(type(key) is int for key in by_number) or len(by_number) < len(names):
+        raise DataError(f"{printable(path)}: 'names' has keys that are not class numbers: {shown(list(names))}")
     missing = sorted(set(range(len(names))) - by_number.keys())
+    if missing == [0] and min(by_number) == 1:  # type: ignore[type-var]
+        hint = "class numbers in label files begin at 0; subtract 1 from each key if these do"
+        raise DataError(f"{printable(path)}: 'names' begins with class 1, and has none for class 0; {hint}")
     if missing:
         raise DataError(f"{printable(path)}: 'names' has {len(names)} entries but none for class {missing[0]}")
     return [by_number[number] for number in range(len(names))]
@@ -154,18 +171,22 @@ def _class_name(value: Any, key: str, path: Path) -> str:
 _SPLIT_KEYS = ("train", "val", "valid", "validation", "test")
 _KEYS = ("path", *_SPLIT_KEYS, "names", "nc", "format", "classes", "rename", "category_ids", "extra")
 _SOURCE_KEYS = ("path", "format", "names", "images", "only")
-# Keys that other programs write or read; they mean nothing here.
-_FOREIGN_KEYS = frozenset(
-    {"author", "channels", "date", "description", "download", "flip_idx", "info", "kpt_shape", "license"}
-    | {"roboflow", "url", "version", "yaml_file"}
-)
+_NEARLY = 0.8  # how like one of these an unknown key is that is taken for a slip
+_PATH_KEYS = (*_SPLIT_KEYS, "path", "images", "only", "extra")
+# a line that begins a path or several, and one that goes on with them
+_PATH_LINE = re.compile(rf"\s*(?:-\s*)?\{{?\s*(?:{'|'.join(_PATH_KEYS)})\s*:")
+_ITEM_LINE = re.compile(r"\s*(?:-|\[|\"|$|#)")
+_QUOTED = re.compile(r'"[^"\n]*"')
+_ADDRESS = re.compile(r"[a-z][a-z0-9+.-]*://", re.IGNORECASE)
+_DRIVE = re.compile(r"[a-z]:/", re.IGNORECASE)
+_COORDINATES = (2, 3)  # of a key point: x and y, with or without visibility
 
 
 class YamlSource(NamedTuple):
     """One source of a split, its paths resolved."""
 
     path: Path
-    format: Format | None = None  # None for auto
+    format: SourceFormat | None = None  # None for auto
     names: tuple[str, ...] | None = None
     images: Path | None = None
     only: Path | None = None
@@ -177,10 +198,11 @@ class DatasetYaml(NamedTuple):
     root: Path
     splits: Mapping[str, tuple[YamlSource, ...]]
     class_names: tuple[str, ...] | None
-    format: Format | None  # None for auto
+    format: SourceFormat | None  # None for auto
     notes: tuple[str, ...]
     rules: ClassRules
     extra: Path | None
+    key_points: int = 0  # numbers that follow the box of each object in label files
 
 
 def names_in_yaml(path: Path) -> tuple[str, ...] | None:
@@ -224,10 +246,16 @@ def read_dataset_yaml(path: Path) -> DatasetYaml:
         splits[canonical_split(key)] = tuple(_source(value, places) for value in _listed(content[key], path, key))
     if "val" in splits and splits.get("train") == splits["val"]:
         notes.append("val names the same images as train: its numbers say nothing about new images")
+    if not splits and any(key in content for key in _SPLIT_KEYS):
+        empty = ", ".join(f"'{key}'" for key in _SPLIT_KEYS if key in content)
+        raise DataError(f"{printable(path)}: {empty} is empty; name a folder, a list or an annotation file there")
     names = class_names(content, root, path)
     rules = class_rules(content, names, path)
-    extra = None if content.get("extra") is None else _Places(root, path, "extra", notes).resolve(content["extra"])
-    return DatasetYaml(root, splits, names, _format(content, path), tuple(notes), rules, extra)
+    stated = content.get("extra")
+    extra = None if stated is None else _Places(root, path, "extra", notes).resolve(stated)
+    return DatasetYaml(
+        root, splits, names, _format(content, path), tuple(notes), rules, extra, _key_points(content, path)
+    )
 
 
 def _load(path: Path) -> dict[Any, Any]:
@@ -239,7 +267,7 @@ def _load(path: Path) -> dict[Any, Any]:
 
 def _parse(path: Path) -> Any:
     try:
-        return yaml.safe_load(read_text(path))
+        return yaml.safe_load(_with_slashes(read_text(path)))
     except (yaml.YAMLError, ValueError, RecursionError) as error:
         # ValueError: a date that is none, a number of thousands of digits
         mark = getattr(error, "problem_mark", None)
@@ -249,18 +277,55 @@ def _parse(path: Path) -> Any:
             problem = (
                 f"a number has more than {sys.get_int_max_str_digits():,} digits; put it in quotes if it is a name"
             )
+        if "'\\t'" in problem:
+            problem = "a tab is used to indent; write spaces"
         raise DataError(f"{printable(path)}{line}: is not YAML ({printable_text(problem)})") from error
 
 
+def _with_slashes(text: str) -> str:
+    r"""The text of a YAML with slashes in its quoted paths, where YAML takes a backslash for the start of an escape.
+
+    >>> _with_slashes('path: "..\\data\\new"')
+    'path: "../data/new"'
+    """
+    if "\\" not in text:
+        return text
+    lines, is_path = text.split("\n"), False
+    for number, line in enumerate(lines):
+        is_path = bool(_PATH_LINE.match(line)) or (is_path and bool(_ITEM_LINE.match(line)))
+        if is_path:
+            lines[number] = _QUOTED.sub(lambda quoted: quoted[0].replace("\\", "/"), line)
+    return "\n".join(lines)
+
+
 def _check_keys(content: Mapping[Any, Any], path: Path) -> list[str]:
-    """Notes on the keys that are ignored."""
-    notes = []
+    """A note on the keys of other programs. DataError for what looks like a slip of the pen."""
+    foreign = []
     for key in content:
-        if key in _FOREIGN_KEYS:
-            notes.append(f"'{key}' in {path.name} is ignored")
-        elif key not in _KEYS:
+        if key in (*_KEYS, "kpt_shape"):
+            continue
+        near = difflib.get_close_matches(str(key)[:50], _KEYS, n=1, cutoff=_NEARLY)
+        if near and near[0] not in content:
             raise _unknown_key(key, _KEYS, "", path)
-    return notes
+        foreign.append(printable(str(key))[:60])
+    if foreign and not any(key in content for key in (*_SPLIT_KEYS, "names", "path")):
+        raise DataError(
+            f"{printable(path)}: is not a dataset YAML: none of its keys is known ({', '.join(foreign[:10])}); "
+            f"known keys: {', '.join(_KEYS)}"
+        )
+    return [f"keys of other programs in {printable(path.name)} are ignored: {', '.join(foreign)}"] if foreign else []
+
+
+def _key_points(content: Mapping[Any, Any], path: Path) -> int:
+    """The numbers that follow each box by `kpt_shape`, the number of key points and of the numbers of each."""
+    shape = content.get("kpt_shape")
+    if shape is None:
+        return 0
+    found = [plain_id(value) for value in shape] if isinstance(shape, list) else []
+    if len(found) != 2 or not all(type(value) is int and value > 0 for value in found) or found[1] not in _COORDINATES:
+        expected = "expected the number of key points and of their coordinates, such as [17, 3]"
+        raise DataError(f"{printable(path)}: 'kpt_shape' is {shown(shape)}, {expected}")
+    return found[0] * found[1]  # type: ignore[operator,return-value]
 
 
 def _unknown_key(key: Any, known: Sequence[str], where: str, path: Path) -> DataError:
@@ -275,8 +340,26 @@ def _root(value: Any, path: Path, notes: list[str]) -> Path:
         return path.parent
     if not isinstance(value, str):
         raise DataError(f"{printable(path)}: 'path' is {shown(value)}, expected a folder")
+    _refuse_address(value, "path", path)
+    value = value.replace("\\", "/")
     own = _expanded(value)
-    return _first_there([path.parent / own, Path.cwd() / own], path, key="path", notes=notes)
+    # Ultralytics keeps its datasets in a folder of this name
+    places = [path.parent / own, Path.cwd() / own, Path.cwd() / "datasets" / own]
+    if own.is_absolute() or _DRIVE.match(value):  # of another machine
+        parts = own.parts[1:]
+        tails = [Path(*parts[start:]) for start in range(len(parts))]
+        places += [base / tail for tail in tails for base in (path.parent, path.parent.parent)]
+        if value.rstrip("/").rpartition("/")[2] == path.parent.name:  # the YAML lies in it
+            places.append(path.parent)
+    return _first_there(places, path, key="path", notes=notes)
+
+
+def _refuse_address(value: str, key: str, path: Path) -> None:
+    if _ADDRESS.match(value):
+        raise DataError(
+            f"{printable(path)}: '{key}' is the address {shown(value)}; nothing is downloaded for a YAML: fetch the "
+            "data and write its path"
+        )
 
 
 class _Places(NamedTuple):
@@ -294,6 +377,7 @@ class _Places(NamedTuple):
         """
         if not isinstance(value, str) or not value:
             raise DataError(f"{printable(self.path)}: '{self.key}' is {shown(value)}, expected a path")
+        _refuse_address(value, self.key, self.path)
         value = value.replace("\\", "/")
         places = [self.root / _expanded(value), Path.cwd() / value]
         if value.startswith("../"):
@@ -343,17 +427,24 @@ def _first_there(places: Sequence[Path], path: Path, *, key: str, notes: list[st
 
 
 def _listed(value: Any, path: Path, key: str) -> list[Any]:
-    values = value if isinstance(value, list) else [value]
+    """The sources under a key: one, a list, or lists in lists."""
+    values = list(_flat(value if isinstance(value, list) else [value]))
     if not values or not all(isinstance(item, str | dict) and item for item in values):
-        raise DataError(f"{printable(path)}: '{key}' is {shown(value)}, expected a path or a list of paths")
+        remedy = "" if values else "; remove it if there are no such images"
+        raise DataError(f"{printable(path)}: '{key}' is {shown(value)}, expected a path or a list of paths{remedy}")
     return values
 
 
-def _format(content: Mapping[str, Any], path: Path) -> Format | None:
+def _flat(values: list[Any]) -> Iterator[Any]:
+    for value in values:
+        yield from _flat(value) if isinstance(value, list) else [value]
+
+
+def _format(content: Mapping[str, Any], path: Path) -> SourceFormat | None:
     value = content.get("format", "auto")
-    for known in FORMATS:
+    for known in SOURCE_FORMATS:
         if value == known:
             return known
     if value in (None, "auto"):
         return None
-    raise DataError(f"{printable(path)}: 'format' is {shown(value)}, expected auto, {', '.join(FORMATS)}")
+    raise DataError(f"{printable(path)}: 'format' is {shown(value)}, expected auto, {', '.join(SOURCE_FORMATS)}")

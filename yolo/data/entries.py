@@ -9,21 +9,39 @@ from __future__ import annotations
 import hashlib
 import os
 from collections import Counter
-from collections.abc import Callable, Collection, Sequence
+from collections.abc import Callable, Collection, Mapping, Sequence
 from functools import cache
 from pathlib import Path
+from types import MappingProxyType
 from typing import Protocol, TypeVar
 
-from yolo.data.find import SplitSource
+from yolo.data.descriptor import SplitSource
 from yolo.errors import printable
 from yolo.formats.coco import CocoEntry, by_ascending_id, list_coco, load_coco, read_coco, report_orphans
-from yolo.formats.csv import CsvEntry, list_csv, load_csv, names_in_csv, read_csv, report_nameless_rows
+from yolo.formats.createml import load_createml
+from yolo.formats.csv import load_csv
+from yolo.formats.cvat import load_cvat
 from yolo.formats.issues import ReadReport
+from yolo.formats.label_studio import load_label_studio
+from yolo.formats.labelme import load_labelme
+from yolo.formats.named_boxes import NamedBoxes, NamedEntry, list_named, names_in_file, read_named, report_nameless
 from yolo.formats.objects import RawSource
-from yolo.formats.paths import ImageSizes, named_file, read_text
+from yolo.formats.paths import ImageSizes, SourceFormat, named_file, read_text
+from yolo.formats.via import load_via
 from yolo.formats.voc import VocEntry, list_voc, names_in_voc, read_voc
 from yolo.formats.yolo import YoloEntry, list_yolo, nameless_classes, read_yolo
 
+# of the formats whose boxes stand under the name of their image
+_LOADERS: Mapping[SourceFormat, Callable[[Path], NamedBoxes]] = MappingProxyType(
+    {
+        "createml": load_createml,
+        "csv": load_csv,
+        "cvat": load_cvat,
+        "labelme": load_labelme,
+        "labelstudio": load_label_studio,
+        "via": load_via,
+    }
+)
 _ONE_IN = 5  # the share of the images that is held out where there is no validation split
 
 
@@ -78,7 +96,11 @@ def only_listed(entries: list[EntryT], only: Path, report: ReadReport | None) ->
     `report` receives the lines that are no image of the source; None to say nothing.
     """
     lines = [(number, line.strip()) for number, line in enumerate(read_text(only).split("\n"), start=1)]
-    wanted = {os.path.normpath(named_file(only.parent, line)): (number, line) for number, line in lines if line}
+    wanted = {
+        os.path.normpath(named_file(only.parent, line)): (number, line)
+        for number, line in lines
+        if line and not line.startswith("#")
+    }
     kept = []
     for entry in entries:
         if (place := os.path.normpath(entry.image)) in wanted:
@@ -127,7 +149,7 @@ def unique_ids(image_ids: Sequence[str], paths: Sequence[str], root: Path) -> li
     return unique
 
 
-AnyEntry = VocEntry | CocoEntry | YoloEntry | CsvEntry
+AnyEntry = VocEntry | CocoEntry | YoloEntry | NamedEntry
 E = TypeVar("E")
 
 
@@ -141,7 +163,12 @@ class OpenFiles:
         self.root = root
         self.images_needed = images_needed
         self.coco = cache(load_coco)
-        self.csv = cache(load_csv)
+        self._named = cache(lambda path, form: _LOADERS[form](path))
+
+    def named(self, source: SplitSource) -> NamedBoxes:
+        """The boxes of a source that stand under the names of images."""
+        found: NamedBoxes = self._named(source.path, source.format)
+        return found
 
 
 def list_entries(source: SplitSource, files: OpenFiles, *, report: ReadReport | None) -> list[AnyEntry]:
@@ -151,11 +178,11 @@ def list_entries(source: SplitSource, files: OpenFiles, *, report: ReadReport | 
         case "voc":
             entries = [*list_voc(source.path, source.image_dir)]
         case "coco":
-            entries = [*list_coco(files.coco(source.path), source.image_dir, needed=files.images_needed)]
-        case "csv":
-            entries = [*list_csv(files.csv(source.path), source.image_dir, needed=files.images_needed)]
+            entries = [*list_coco(files.coco(source.path), source.image_dir, needed=files.images_needed, report=report)]
         case "yolo":
-            entries = [*list_yolo(source.path, files.root, source.image_dir)]
+            entries = [*list_yolo(source.path, files.root, source.image_dir, report=report)]
+        case _:
+            entries = [*list_named(files.named(source), source.image_dir, needed=files.images_needed, report=report)]
     return entries if source.only is None else only_listed(entries, source.only, report)
 
 
@@ -166,18 +193,18 @@ def stated_names(source: SplitSource, files: OpenFiles, entries: Sequence[AnyEnt
             return names_in_voc(_of(VocEntry, entries))
         case "coco":
             return tuple(files.coco(source.path).categories.values())
-        case "csv":
-            return names_in_csv(files.csv(source.path))
         case "yolo":
             return source.names or nameless_classes(_of(YoloEntry, entries))
+        case _:
+            return names_in_file(files.named(source))
 
 
 def report_lost(source: SplitSource, files: OpenFiles, report: ReadReport) -> None:
     """Count the objects of a source that belong to no image of it."""
     if source.format == "coco":
         report_orphans(files.coco(source.path), report)
-    elif source.format == "csv":
-        report_nameless_rows(files.csv(source.path), report)
+    elif source.format in _LOADERS:
+        report_nameless(files.named(source), report)
 
 
 def read_entries(
@@ -193,10 +220,11 @@ def read_entries(
         case "coco":
             file, own = files.coco(source.path), _of(CocoEntry, entries)
             return read_coco(file, own if sizes.needed else by_ascending_id(file, own), sizes=sizes)
-        case "csv":
-            return read_csv(files.csv(source.path), _of(CsvEntry, entries), sizes=sizes)
         case "yolo":
-            return read_yolo(_of(YoloEntry, entries), class_names=class_names, sizes=sizes)
+            own_names, key_points = class_names, source.key_points
+            return read_yolo(_of(YoloEntry, entries), class_names=own_names, sizes=sizes, key_points=key_points)
+        case _:
+            return read_named(files.named(source), _of(NamedEntry, entries), sizes=sizes)
 
 
 def _of(kind: type[E], entries: Sequence[AnyEntry]) -> list[E]:

@@ -16,6 +16,7 @@ import numpy as np
 from yolo.arrays import Int64
 from yolo.data.classes import ClassRules, Names, category_ids_of, note_unmatched, relabel
 from yolo.data.cleaning import BoxPolicy, clean_objects
+from yolo.data.descriptor import DatasetDescriptor, SplitSource
 from yolo.data.entries import (
     AnyEntry,
     OpenFiles,
@@ -27,12 +28,13 @@ from yolo.data.entries import (
     stated_names,
     unique_ids,
 )
-from yolo.data.find import DatasetDescriptor, SplitSource, find_dataset
+from yolo.data.find import find_dataset
 from yolo.errors import DataError, printable
 from yolo.formats.issues import ReadReport
 from yolo.formats.objects import AnnotatedImages, RawSource, Records, StringArray
-from yolo.formats.paths import ImageSizes, SizePolicy, canonical_split, unread_beside
+from yolo.formats.paths import ImageSizes, SizePolicy, canonical_split, is_file, unread_beside
 from yolo.formats.sidecar import apply_extra, read_extra
+from yolo.formats.yolo import YoloEntry
 from yolo.image_formats import not_read
 from yolo.process import return_freed_memory
 from yolo.structures import GroundTruth
@@ -62,13 +64,15 @@ def _name_classes(
     rules, stated = descriptor.rules, descriptor.class_names
     nameless = any(_is_nameless(source) for source in descriptor.splits[split])
     of_ids = stated or wanted or ()
-    if nameless and stated is None and wanted is not None:
+    if nameless and stated is None and wanted is not None and not _are_numbers(wanted):
         report.notes.append("the dataset has no class names; its class ids are taken as places in the names given")
     if wanted is None and stated is None and (rules.keep is None or nameless):
         found = _names_in_annotations(descriptor, split, entries, files=files, report=report)
         of_ids = max((names for source, names in found if _is_nameless(source)), key=len, default=())
         stated = tuple(dict.fromkeys(name for _, names in found for name in names))
     names = wanted or rules.names_for(stated or ())
+    if not names and set(descriptor.formats) == {"yolo"} and (lost := _without_labels(entries)):
+        raise DataError(f"{printable(descriptor.root)}: {lost}")
     if not names:
         raise DataError(
             f"{printable(descriptor.root)}: read as {' and '.join(descriptor.formats)}, no annotation has an object, "
@@ -101,14 +105,31 @@ def _names_in_annotations(
     naming = "train" if "train" in descriptor.splits else split
     sources = descriptor.splits[naming]
     if any(source.format != "coco" for source in sources):  # a COCO file states its names
-        report.notes.append(f"class names are not stated; they are taken from the annotations of {naming}")
+        own = "the class ids" if all(_is_nameless(source) for source in sources) else "the annotations"
+        report.notes.append(f"class names are not stated; they are taken from {own} of {naming}")
     if naming != split:
         entries = select(sources, lambda source: list_entries(source, files, report=None))
     return [(source, stated_names(source, files, own)) for source, own in zip(sources, entries, strict=True)]
 
 
+def _are_numbers(names: Names) -> bool:
+    """Whether names are those that ids without a name get: the other split has said so."""
+    return names == tuple(f"class{number}" for number in range(len(names)))
+
+
 def _is_nameless(source: SplitSource) -> bool:
     return source.format == "yolo" and source.names is None
+
+
+def _without_labels(entries: Sequence[list[AnyEntry]]) -> str:
+    """What to say of YOLO images of which not one has a label file; empty where one has."""
+    own = [entry for listed in entries for entry in listed if isinstance(entry, YoloEntry)]
+    if not own or any(is_file(entry.label_file) for entry in own):
+        return ""
+    return (
+        f"there are images, but no annotations: not one of the {len(own)} images has a label file (the first would be "
+        f"{printable(own[0].label_file)}), and no other annotation file is found"
+    )
 
 
 __all__ = ["BoxPolicy", "DatasetDescriptor", "SizePolicy", "Split", "SplitSource", "find_dataset", "read_split"]

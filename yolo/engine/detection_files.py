@@ -10,12 +10,12 @@ from __future__ import annotations
 from collections import Counter
 from collections.abc import Sequence
 from dataclasses import dataclass
-from pathlib import Path
+from pathlib import Path, PurePosixPath
 from typing import Any, Final, Literal, get_args
 
 import numpy as np
 
-from yolo.arrays import Float64, Int64
+from yolo.arrays import Bool, Float64, Int64
 from yolo.detection_sets import DetectionSet, EvaluationData
 from yolo.engine.format_check import check_detections
 from yolo.engine.ground_truth_files import GroundTruthFiles, is_usable, read_ground_truth
@@ -36,7 +36,7 @@ from yolo.formats.results import (
     match_images,
 )
 from yolo.formats.values import plain_id
-from yolo.formats.yolo import read_yolo_results
+from yolo.formats.yolo_results import read_yolo_results
 
 # What runs leave: `predict`, and `val` and `train`.
 _OWN_RESULTS: Final[dict[str, DetectionFormat]] = {
@@ -170,7 +170,16 @@ def _matched(raw: RawDetections, truth: GroundTruthFiles, report: ReadReport, pa
     image_of, label_of = _image_places(raw, truth, report, path, beside), _labels(raw, truth, report, path, beside)
     image_index, labels = image_of[raw.image_codes], label_of[raw.class_codes]
     boxes = raw.boxes if raw.format != "yolo" else _in_pixels(raw, image_index, truth)
-    kept = _take_part(raw, boxes, image_index, labels, report)
+    lost = np.asarray([_lost_with(key, truth) != "" for key in raw.images], bool)
+    unknown = image_index < 0
+    report.warn_rows(
+        "image_left_out",
+        "a detection is on an image that the ground truth leaves out, because its annotation file or its image cannot "
+        "be read: it is left out as well",
+        unknown & lost[raw.image_codes],
+        lambda row: f"{raw.place(row)}: {_lost_with(raw.images[int(raw.image_codes[row])], truth)}",
+    )
+    kept = _take_part(raw, boxes, image_index, labels, report, told=lost[raw.image_codes])
     if raw.format != "comp4":
         kept = kept[np.argsort(image_index[kept], kind="stable")]
     make = DetectionSet.from_xywh if raw.format == "coco" else DetectionSet.from_xyxy
@@ -191,7 +200,7 @@ def _image_places(
     if beside is not None and (by_file := _by_file(raw, images, beside, path)):
         return _places(raw.images, by_file)
     if raw.format != "yolo":
-        found = match_images(raw.images, images, report, path=path)
+        found = match_images(raw.images, images, report, path=path, named=raw.format == "comp4")
         return _places(raw.images, found)
     # files are named for their images, with folders or, where none is known so, without
     known, keys = {**images.by_name(), **images.by_id()}, list(raw.images)
@@ -204,7 +213,7 @@ def _image_places(
         image_id = truth.images.image_ids[several[0]]
         raise DataError(f"{printable(path)}: has several files for the image {image_id}; keep one of them")
     text = "a text file has the name of no image of the ground truth: its detections are left out"
-    if lost := [f"{path}, {key}.txt" for key in keys if key not in found]:
+    if lost := [f"{path}, {key}.txt" for key in keys if key not in found and not _lost_with(key, truth)]:
         report.warn("file_of_unknown_image", text, *lost[:5], count=len(lost))
     if missing := len(truth.images) - len(found):
         text = "an image has no text file: it counts as an image without detections"
@@ -268,8 +277,16 @@ def _in_pixels(raw: RawDetections, image_index: Int64, truth: GroundTruthFiles) 
         return raw.boxes * sizes_hw[:, [1, 0, 1, 0]].astype(np.float64)
 
 
-def _take_part(raw: RawDetections, boxes: Float64, image_index: Int64, labels: Int64, report: ReadReport) -> Int64:
-    """The rows that take part, in their order; the others are counted."""
+def _lost_with(key: Any, truth: GroundTruthFiles) -> str:
+    """The file whose damage costs an image that detections are on; empty where it is not so."""
+    name = PurePosixPath(str(key).replace("\\", "/"))
+    return truth.left_out.get(name.name) or truth.left_out.get(name.stem) or ""
+
+
+def _take_part(
+    raw: RawDetections, boxes: Float64, image_index: Int64, labels: Int64, report: ReadReport, *, told: Bool
+) -> Int64:
+    """The rows that take part, in their order; the others are counted, but those of `told` are already."""
     unknown_image, unknown_class = image_index < 0, labels < 0
 
     def image(row: int) -> str:
@@ -278,7 +295,7 @@ def _take_part(raw: RawDetections, boxes: Float64, image_index: Int64, labels: I
     report.warn_rows(
         "unknown_image",
         "a detection is on an image that is not in the ground truth: it is left out",
-        unknown_image,
+        unknown_image & ~told,
         image,
     )
     report.warn_rows(

@@ -10,28 +10,33 @@ detections (detection_files.py), and what looks like another format (format_chec
 from __future__ import annotations
 
 from collections import Counter
-from collections.abc import Sequence
-from dataclasses import dataclass, fields, replace
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field, fields, replace
 from pathlib import Path
 
 import numpy as np
 
 from yolo.arrays import Bool, Float64
 from yolo.data.classes import ClassRules, category_ids_of, relabel
+from yolo.data.data_file import find_data_file
+from yolo.data.descriptor import DatasetDescriptor, split_called
 from yolo.data.entries import OpenFiles, once, unique_ids
-from yolo.data.find import FILE_FORMATS, YAML_SUFFIXES, DatasetDescriptor, SplitSource, find_dataset, stated_class_names
+from yolo.data.find import YAML_SUFFIXES, annotation_source, find_dataset, stated_class_names
 from yolo.data.read import RawSplit, read_raw
 from yolo.detection_sets import ImageTable, TruthSet
 from yolo.engine.format_check import check_truth_boxes
 from yolo.errors import DataError, printable
 from yolo.formats.issues import KINDS, InputWarning, ReadReport
 from yolo.formats.objects import RawSource
-from yolo.formats.paths import ImageSizes, canonical_split, is_file, is_folder
+from yolo.formats.paths import ImageSizes, canonical_split, is_file, is_folder, is_text_name
 from yolo.formats.voc import list_annotations, names_in_trees, read_voc
-from yolo.formats.yolo import list_labels, nameless_classes, read_yolo
+from yolo.formats.yolo import is_image_list, list_labels, nameless_classes, read_yolo
 
 # far beyond any image, and its square far from the end of the floats
 _LARGEST_COORDINATE = 1e100
+_LOOKED_AT = 20  # text files of a folder that may be lists of images
+# formats whose annotations lie beside their images
+_OF_FOLDERS = frozenset({"voc", "yolo"})
 # left out on purpose, or because other classes were asked for
 _CHOSEN = frozenset({"unwanted_class", "unknown_class"})
 
@@ -45,9 +50,11 @@ class GroundTruthFiles:
     category_ids: tuple[int, ...] | None  # COCO's id of each class; None where there is none
     truths: TruthSet  # by image
     warnings: tuple[InputWarning, ...]  # what was left out or looks odd
-    format: str  # `coco`, `voc`, `yolo` or `csv`; several are joined by `+`
+    format: str  # `coco`, `voc`, `yolo`, `csv` or that of a tool; several are joined by `+`
     source: str  # the path as given
     file_names: Sequence[str]  # for each image the name in the files, by which detections may know it
+    # names, with suffix and without, of the images that are left out -> the file that is to blame
+    left_out: Mapping[str, str] = field(default_factory=dict)
 
 
 def read_ground_truth(
@@ -56,8 +63,8 @@ def read_ground_truth(
     """Read ground truth.
 
     Args:
-        path: a COCO json or a CSV file, of which all images are taken; a Pascal VOC root or a folder of XML files; a
-            folder of YOLO label files; or a dataset YAML or root, of any format that training takes.
+        path: an annotation file, such as COCO's json, of which all images are taken; a Pascal VOC root or a folder of
+            XML files; a folder of YOLO label files; or a dataset YAML or root, of any format that training takes.
         split: which images, where the dataset is divided.
         images: folder of the images, where they are not in one of the usual places. Only YOLO's labels need them.
         class_names: what the class numbers of label files mean, where nothing beside them says so; elsewhere the
@@ -78,7 +85,7 @@ def read_ground_truth(
     read, form = _read(path, split=split, images=images, names=names, report=report)
     truth = _as_it_stands(read, report, source=given, form=form)
     check_truth_boxes(truth.truths, truth.images, report)
-    return replace(truth, warnings=report.warnings())
+    return replace(truth, warnings=report.warnings(), left_out=_left_out(report))
 
 
 def _read(
@@ -86,14 +93,14 @@ def _read(
 ) -> tuple[RawSplit, str]:
     """Everything as its format has it, and the format."""
     sizes = ImageSizes(report, needed=False)
-    if is_file(path) and (form := FILE_FORMATS.get(path.suffix.lower())) is not None:
+    if is_file(path) and (whole := annotation_source(path)) is not None:
         # measured as a whole, whatever split it is called by
-        whole = {canonical_split(split): (SplitSource(path, form, images),)}
-        return _read_dataset(DatasetDescriptor(path.parent, whole), split=split, names=names, sizes=sizes)
-    if is_file(path) and path.suffix.lower() not in YAML_SUFFIXES:
+        splits = {canonical_split(split): (replace(whole, image_dir=images),)}
+        return _read_dataset(DatasetDescriptor(path.parent, splits), split=split, names=names, sizes=sizes)
+    if is_file(path) and path.suffix.lower() not in (*YAML_SUFFIXES, ".data", ".txt"):
         raise DataError(
-            f"{printable(path)}: is not a known kind of ground truth; expected a COCO .json, a .csv file of boxes, "
-            "a folder of VOC XML files, a folder of YOLO label files, or a dataset YAML"
+            f"{printable(path)}: is not a known kind of ground truth; expected an annotation file (.json, .csv, .xml), "
+            "a folder of VOC XML files, a folder of YOLO label files, a list of images (.txt), or a dataset YAML"
         )
     if is_folder(path) and not any(child.suffix.lower() in YAML_SUFFIXES for child in path.iterdir()):
         listed = list_annotations(path, split=split, images=images)
@@ -107,7 +114,7 @@ def _read(
     descriptor = find_dataset(path)
     if images is not None:
         sources = [
-            replace(one, image_dir=images) if one.format in FILE_FORMATS.values() else one
+            replace(one, image_dir=images) if one.format not in _OF_FOLDERS else one
             for one in descriptor.sources(split)
         ]
         descriptor = replace(descriptor, splits={**descriptor.splits, canonical_split(split): tuple(sources)})
@@ -153,8 +160,10 @@ def _is_label_folder(path: Path) -> bool:
     if "labels" in path.absolute().parts[-2:]:
         return True
     children = [child.name.lower() for child in path.iterdir()]
-    texts = [name for name in children if name.endswith(".txt") and name not in ("train.txt", "val.txt", "test.txt")]
-    return bool(texts) and "images" not in children and "labels" not in children
+    if {"images", "labels"} & set(children) or find_data_file(path) is not None:
+        return False
+    texts = [child for child in path.iterdir() if is_text_name(child.name) and split_called(child.stem) is None]
+    return any(not is_image_list(text) for text in texts[:_LOOKED_AT])
 
 
 def _as_it_stands(read: RawSplit, report: ReadReport, *, source: str, form: str) -> GroundTruthFiles:
@@ -175,7 +184,8 @@ def _as_it_stands(read: RawSplit, report: ReadReport, *, source: str, form: str)
         replace(own.objects, image_index=own.objects.image_index + start)
         for own, start in zip(parts, starts[:-1].tolist(), strict=True)
     ]
-    truths = TruthSet(*(np.concatenate([getattr(one, field.name) for one in columns]) for field in fields(TruthSet)))
+    names = [one.name for one in fields(TruthSet)]
+    truths = TruthSet(*(np.concatenate([getattr(one, name) for one in columns]) for name in names))
     _check_something_left(image_ids, truths, report, source)
     if missing := [one for one, path in zip(image_ids, paths, strict=True) if not path]:
         text = "the image file is not there: the numbers do not need it, pictures of this image are left out"
@@ -190,6 +200,16 @@ def _as_it_stands(read: RawSplit, report: ReadReport, *, source: str, form: str)
         source,
         tuple(name for own in parts for name in own.file_names or own.paths),
     )
+
+
+def _left_out(report: ReadReport) -> dict[str, str]:
+    """The images that an unreadable file costs."""
+    found: dict[str, str] = {}
+    for issue in report.issues:
+        if issue.kind in ("annotation_unreadable", "image_unreadable"):
+            names = [Path(one) for one in (issue.path, issue.image) if one]
+            found.update({key: issue.path for name in names for key in (name.name, name.stem)})
+    return found
 
 
 def _usable(source: RawSource, report: ReadReport) -> RawSource:

@@ -2,16 +2,14 @@
 
 Boxes are `[x, y, width, height]` in continuous pixels; image ids, category ids, `iscrowd`, `area` and `difficult`,
 which is not part of the standard, are kept. Where writers differ from the standard there is one reading for training
-and evaluation: an id may be 1, 1.0 or "1"; a crowd is what has any `iscrowd` but 0; a category without objects that
-has the name of another one is left out. A file without the frame of COCO ends reading; a bad image or annotation is
-left out and counted. Left out: segmentation, key points, captions, which copies keep (coco_copy.py), and writing
-(coco_write.py).
+and evaluation: an id may be 1, 1.0 or "1"; a crowd is what has any `iscrowd` but 0. A file without the frame of COCO
+ends reading; a bad image or annotation is left out and counted. Left out: segmentation, key points, captions, which
+copies keep (coco_copy.py); categories (coco_categories.py), writing (coco_write.py).
 """
 
 from __future__ import annotations
 
 import os
-from collections import Counter
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass, replace
 from itertools import repeat
@@ -25,6 +23,8 @@ from yolo.arrays import Bool, Int64
 from yolo.detection_sets import TruthSet
 from yolo.errors import DataError, printable, shown
 from yolo.files import without_garbage_collection
+from yolo.formats.coco_categories import read_categories
+from yolo.formats.image_names import ImageNames
 from yolo.formats.issues import KINDS, MAX_ISSUES_PER_KIND, DataIssue, ReadReport
 from yolo.formats.json_records import (
     Record,
@@ -39,7 +39,7 @@ from yolo.formats.json_records import (
     types_of,
 )
 from yolo.formats.objects import RawSource, RecordFiles, sizes_array
-from yolo.formats.paths import ImageSizes, image_folder, named_file
+from yolo.formats.paths import ImageSizes
 from yolo.formats.values import plain_id, shown_id
 
 # What is wrong with an annotation, in the order of looking.
@@ -120,10 +120,8 @@ def load_coco(path: Path) -> CocoFile:
         # an element that is not an object has no image
         records = [one if type(one) is dict else {} for one in content["annotations"]]
         images, issues = _read_images(content["images"], path)
-        categories = _read_categories(content["categories"], path)
-        if len(set(categories.values())) < len(categories) or "" in categories.values():
-            categories, odd = _distinct_names(categories, set(plain_ids(column(records, "category_id"))), path)
-            issues += odd
+        categories, odd = read_categories(content["categories"], lambda: column(records, "category_id"), path)
+        issues += odd
         # the first of an id that is listed twice
         index_of_image = {image.image_id: len(images) - 1 - back for back, image in enumerate(reversed(images))}
         annotations = read_annotations(records, index_of_image=index_of_image, category_ids=list(categories))
@@ -163,55 +161,6 @@ def _read_images(elements: Sequence[Any], path: Path) -> tuple[list[CocoImage], 
             message = f"images[{position}]: id {shown(image_id)} stands for {shown(other)} and for {shown(name)}"
             raise DataError(printable(f"{printable(path)}: {message}; give each image an id of its own"))
     return images, malformed
-
-
-def _read_categories(records: Sequence[Any], path: Path) -> dict[int, str]:
-    """Name by id, in ascending order of the ids; empty for those without a name."""
-    categories: dict[int, str] = {}
-    for position, record in enumerate(records):
-        place = f"{printable(path)}: categories[{position}]"
-        if type(record) is not dict:
-            raise DataError(f"{place} is a JSON {json_type(record)}, expected an object")
-        category_id, name = plain_id(record.get("id")), record.get("name")
-        if type(category_id) is not int or abs(category_id) >= 2**62:
-            raise DataError(f"{place}.id is {shown_id(record.get('id'))}, expected a whole number")
-        name = printable(name.strip()) if type(name) is str else ""
-        if category_id in categories:
-            taken = f"id {category_id} is already used for {categories[category_id]!r}"
-            raise DataError(f"{place}: {taken}; give each category an id of its own")
-        categories[category_id] = name
-    if not categories:
-        raise DataError(f"{printable(path)}: 'categories' is empty, so no class has a name")
-    return dict(sorted(categories.items()))
-
-
-def _distinct_names(
-    categories: Mapping[int, str], used: set[Any], path: Path
-) -> tuple[dict[int, str], list[DataIssue]]:
-    """The categories with a name each, all different.
-
-    Roboflow exports a root category without objects, often with the name of the only class: it goes. Others that share
-    a name are classes of their own, as for pycocotools, with the id added to the name.
-    """
-    issues = []
-
-    def note(category_id: int, kind: str, message: str) -> None:
-        issues.append(DataIssue(printable(path), f"category {category_id}", kind, message))
-
-    names = {category_id: name or str(category_id) for category_id, name in categories.items()}
-    for category_id, name in categories.items():
-        others = [one for one, other in names.items() if other == name and one != category_id]
-        if not name:
-            note(category_id, "nameless_class", "has no name")
-        elif others and category_id not in used:
-            note(category_id, "unused_category", f"has no objects and the name of category {others[0]}, {name!r}")
-            del names[category_id]
-    shared = {name for name, count in Counter(names.values()).items() if count > 1}
-    for category_id, name in names.items():
-        if name in shared:
-            note(category_id, "shared_class_name", f"is called {name!r} like another category")
-            names[category_id] = f"{name} ({category_id})"
-    return names, issues
 
 
 def read_annotations(
@@ -281,28 +230,33 @@ def _annotation_ids(values: list[Any]) -> tuple[Int64, dict[int, str]]:
     return ids, others
 
 
-def list_coco(file: CocoFile, image_dir: Path | None, *, needed: bool = True) -> list[CocoEntry]:
+def list_coco(
+    file: CocoFile, image_dir: Path | None, *, needed: bool = True, report: ReadReport | None = None
+) -> list[CocoEntry]:
     """The images of a file.
 
     Args:
         file: from `load_coco`.
         image_dir: what `file_name` is relative to; None to look for it around the file.
         needed: the images have to be there.
+        report: gets a note where images are not found by their names as they stand.
 
     Raises:
         DataError: none of the places has the images; they are listed.
     """
-    names = [image.file_name for image in file.images if image.file_name]
+    stated = [image.file_name for image in file.images if image.file_name]
     try:
-        folder = os.fspath(image_dir or image_folder(file.path, names))
+        names = ImageNames(file.path, stated, image_dir)
     except DataError:
         if needed:
             raise
-        folder = ""
+        names = None
+    if names is not None and names.note and report is not None:
+        report.notes.append(names.note)
     return [
         CocoEntry(
             printable(str(image.image_id)),
-            named_file(folder, image.file_name) if folder and image.file_name else "",
+            names.file_of(image.file_name) if names is not None and image.file_name else "",
             index,
         )
         for index, image in enumerate(file.images)

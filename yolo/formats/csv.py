@@ -1,7 +1,8 @@
 """CSV: one file per split with a row for each object; the header says which column is which.
 
 Boxes are xyxy in continuous pixels from 0; those of Open Images are fractions of the image. A row with neither class
-nor box makes its image known as background. A bad row is left out and counted.
+nor box makes its image known as background. A line that begins with `#` is a comment, unless it is a good row. A bad
+row is left out and counted. Left out: listing and reading the images (named_boxes.py).
 """
 
 from __future__ import annotations
@@ -9,28 +10,17 @@ from __future__ import annotations
 import csv
 import io
 import math
-import os
+import re
 from collections.abc import Iterable, Iterator, Mapping, Sequence
-from dataclasses import dataclass, field
 from pathlib import Path
 from types import MappingProxyType
 from typing import Any, NamedTuple
 
 from yolo.errors import DataError, printable, shown
-from yolo.formats.issues import LineFault, ReadReport
-from yolo.formats.objects import RawObject, RawSource, object_columns, sizes_array
-from yolo.formats.paths import (
-    LARGEST_FRACTION,
-    ImageSizes,
-    image_folder,
-    is_file,
-    is_image_name,
-    named_file,
-    path_id,
-    read_text,
-)
-from yolo.formats.values import is_set, number, number_text, shortest_float32, side
-from yolo.image_formats import ORDERED_SUFFIXES
+from yolo.formats.issues import LineFault
+from yolo.formats.named_boxes import NamedBoxes, NamedObject
+from yolo.formats.paths import LARGEST_FRACTION, is_file, is_image_name, read_text
+from yolo.formats.values import is_set, number, number_text, shortest_float32, side, without_point
 from yolo.structures import AnnotatedImage, Detections
 
 # Lower case; the first name that a header has is taken.
@@ -58,6 +48,7 @@ _DELIMITERS = (",", ";", "\t")
 _SIDES = ("x1", "y1", "x2", "y2")
 _FLAGS = ("difficult", "iscrowd")
 _SNIFFED = 4096  # characters, enough for a first line
+_DECIMAL_COMMA = re.compile(r"-?\d+,\d+")
 
 
 class CsvColumns(NamedTuple):
@@ -94,78 +85,53 @@ def columns_of(first_line: str) -> CsvColumns | None:
     return None
 
 
-class CsvObject(NamedTuple):
-    """A row that is an object."""
-
-    line: int
-    class_name: str
-    sides: tuple[float, float, float, float]  # xyxy, pixels or fractions
-    difficult: bool
-    iscrowd: bool
-    area: float
-
-
-@dataclass(slots=True)
-class CsvImage:
-    """An image of a CSV file, and its rows."""
-
-    name: str
-    line: int
-    image_id: str = ""
-    stated_hw: tuple[Any, Any] = (None, None)
-    objects: list[CsvObject] = field(default_factory=list)
-    faults: list[LineFault] = field(default_factory=list)
-    unclear_flags: list[tuple[int, str]] = field(default_factory=list)  # line, name of the column
-
-
-class CsvFile(NamedTuple):
-    """A CSV file of boxes."""
-
-    path: Path
-    normalised: bool  # boxes are in fractions of the image
-    images: dict[str, CsvImage]  # by their name, in the order of their first row
-    faults: list[LineFault]  # rows that name no image
-
-
-class CsvEntry(NamedTuple):
-    """One image of a CSV file."""
-
-    image_id: str
-    image: str  # empty where its folder is not known
-    content: CsvImage
-
-
 def is_box_csv(path: Path) -> bool:
     """Whether the first line of a CSV file is that of a file of boxes; False for what cannot be read."""
     if not is_file(path):
         return False
     try:
         with path.open(encoding="utf-8-sig", errors="replace") as file:
-            return columns_of(file.read(_SNIFFED).split("\n")[0]) is not None
+            return columns_of(first_line(file.read(_SNIFFED))[1]) is not None
     except (OSError, ValueError):
         return False
 
 
-def load_csv(path: Path) -> CsvFile:
+def first_line(text: str) -> tuple[int, str]:
+    r"""The line that says what the columns are, and its number: the first that is neither blank nor a comment.
+
+    >>> first_line("# made by hand\nimage,class")
+    (2, 'image,class')
+    """
+    for line, found in enumerate(text.split("\n"), start=1):
+        if found.startswith("#") and (header := found.lstrip("# ")) and columns_of(header) is not None:
+            return line, header  # a header that is marked as a comment
+        if found.strip() and not found.startswith("#"):
+            return line, found
+    return 1, ""
+
+
+def load_csv(path: Path) -> NamedBoxes:
     """Read a CSV file.
 
     Raises:
         DataError: it cannot be read, or its header lacks a column.
     """
     text = read_text(path)
-    first_line = text.split("\n", 1)[0]
-    columns = columns_of(first_line)
+    header_line, header = first_line(text)
+    columns = columns_of(header)
     if columns is None:
         raise DataError(
-            f"{printable(path)}, line 1: is {shown(first_line)}; expected a header with the columns image "
+            f"{printable(path)}, line {header_line}: is {shown(header)}; expected a header with the columns image "
             "(or filename), class, xmin, ymin, xmax, ymax, or rows of path, x1, y1, x2, y2, class without one"
         )
-    file = CsvFile(path, columns.normalised, {}, [])
+    file = NamedBoxes(path, columns.normalised, unit="line")
     for line, row in _rows(text, columns, path):
+        if row is not None and _is_comment(row, columns):
+            continue
         if row is None:
             message = "a quote is opened and not closed on this line; close or remove it"
             file.faults.append(LineFault(line, "wrong_columns", message))
-        elif any(cell.strip() for cell in row) and not (columns.has_header and line == 1):
+        elif any(cell.strip() for cell in row) and not (columns.has_header and line <= header_line):
             _add_row(file, row, columns, line=line)
     return file
 
@@ -204,85 +170,18 @@ def _is_whole(lines: Sequence[str], delimiter: str) -> bool:
         return False
 
 
-def list_csv(file: CsvFile, image_dir: Path | None, *, needed: bool = True) -> list[CsvEntry]:
-    """The images of a file.
-
-    Args:
-        file: from `load_csv`.
-        image_dir: what names are relative to; None to look for it around the file.
-        needed: the images have to be there, as they always have for boxes in fractions of them.
-
-    Raises:
-        DataError: none of the places has the images; they are listed.
-    """
-    names = list(file.images)
-    try:
-        folder = image_dir or image_folder(file.path, [one for name in names[:50] for one in _with_suffixes(name)])
-    except DataError:
-        if needed or file.normalised:
-            raise
-        folder = None
-    entries = []
-    for content in file.images.values():
-        image = "" if folder is None else os.fspath(_image_file(folder, content.name))
-        image_id = content.image_id or path_id(image or content.name, folder or "")
-        entries.append(CsvEntry(printable(image_id), image, content))
-    return entries
+def _is_comment(row: list[str], columns: CsvColumns) -> bool:
+    """Whether a row that begins with `#` is no row of boxes; the name of an image may begin so, too."""
+    if not (row and row[0].lstrip().startswith("#")):
+        return False
+    good = len(row) == columns.num_columns and all(number(row[columns.place[side]]) is not None for side in _SIDES)
+    return not good
 
 
-def report_nameless_rows(file: CsvFile, report: ReadReport) -> None:
-    """Count the rows that name no image."""
-    for line, kind, message in file.faults:
-        report.drop_object(file.path, f"line {line}", kind, message)
-
-
-def names_in_csv(file: CsvFile) -> tuple[str, ...]:
-    """The distinct class names of a file, sorted."""
-    return tuple(sorted({found.class_name for image in file.images.values() for found in image.objects}))
-
-
-def read_csv(file: CsvFile, entries: Sequence[CsvEntry], *, sizes: ImageSizes) -> RawSource:
-    """What is annotated on some images of a file, each given once; `sizes` has the report."""
-    names = names_in_csv(file)
-    labels = {name: label for label, name in enumerate(names)}
-    kept: list[CsvEntry] = []
-    paths: list[str] = []
-    found: list[tuple[int, int]] = []
-    rows: list[RawObject] = []
-    for entry in entries:
-        content = entry.content
-        place = sizes.find(entry.image, content.stated_hw, fractions=file.normalised)
-        if place is None:
-            continue
-        path, size_hw = place
-        where = f"line {content.line}"
-        sizes.compare(size_hw, content.stated_hw, path=file.path, where=where, image=path)
-        for line, kind, message in content.faults:
-            sizes.report.drop_object(file.path, f"line {line}", kind, message, image=path)
-        height, width = size_hw if file.normalised else (1, 1)
-        for line, name, (x1, y1, x2, y2), difficult, iscrowd, area in content.objects:
-            box = (x1 * width, y1 * height, x2 * width, y2 * height)
-            rows.append(RawObject(*box, labels[name], len(kept), line, difficult, iscrowd, area))
-        for line, name in content.unclear_flags:
-            sizes.report.add_issue(file.path, f"line {line}", "unclear_flag", f"{name} is neither 0 nor 1", image=path)
-        kept.append(entry)
-        paths.append(path)
-        found.append(size_hw)
-    objects, numbers = object_columns(rows)
-    return RawSource(
-        image_ids=[entry.image_id for entry in kept],
-        paths=paths,
-        sizes_hw=sizes_array(found),
-        objects=objects,
-        numbers=numbers,
-        class_names=names,
-        place=lambda _, line: (os.fspath(file.path), f"line {line}"),
-        file_names=[entry.content.name for entry in kept],
-    )
-
-
-def _add_row(file: CsvFile, row: list[str], columns: CsvColumns, *, line: int) -> None:
+def _add_row(file: NamedBoxes, row: list[str], columns: CsvColumns, *, line: int) -> None:
     """Sort a row in: an object, a fault or a background."""
+    while len(row) > columns.num_columns and not row[-1].strip():
+        row = row[:-1]  # commas at the end
     if len(row) != columns.num_columns:
         message = f"{len(row)} columns; expected {columns.num_columns}, like the first line"
         file.faults.append(LineFault(line, "wrong_columns", message))
@@ -292,49 +191,38 @@ def _add_row(file: CsvFile, row: list[str], columns: CsvColumns, *, line: int) -
     if not name:
         file.faults.append(LineFault(line, "unknown_image", "names no image"))
         return
-    image = file.images.setdefault(name, CsvImage(name, line))
-    image.image_id = image.image_id or cells.get("image_id", "")
+    image = file.image(name, line)
+    image.image_id = image.image_id or without_point(cells.get("image_id", ""))
     if image.stated_hw == (None, None):
         image.stated_hw = side(cells.get("height", "")), side(cells.get("width", ""))
     if any(cells[name] for name in _SIDES) or cells["class"]:
         found = _object(cells, line, normalised=file.normalised)
-        (image.objects if isinstance(found, CsvObject) else image.faults).append(found)  # type: ignore[arg-type]
+        (image.objects if isinstance(found, NamedObject) else image.faults).append(found)  # type: ignore[arg-type]
         image.unclear_flags += [(line, name) for name in _FLAGS if is_set(cells.get(name, "")) is None]
 
 
-def _object(cells: dict[str, str], line: int, *, normalised: bool) -> CsvObject | LineFault:
+def _object(cells: dict[str, str], line: int, *, normalised: bool) -> NamedObject | LineFault:
     if not cells["class"]:
         return LineFault(line, "missing_name", "the row has no class")
     sides = [number(cells[name]) for name in _SIDES]
     x1, y1, x2, y2 = (math.nan if value is None else value for value in sides)
     if None in sides:
         box = ", ".join(cells[name] for name in _SIDES)
-        return LineFault(line, "missing_box", f"the box is {shown(box)}, expected four numbers")
+        commas = any(_DECIMAL_COMMA.fullmatch(cells[name]) for name in _SIDES)
+        comma = "; write decimal points in place of commas" if commas else ""
+        return LineFault(line, "missing_box", f"the box is {shown(box)}, expected four numbers{comma}")
     if normalised and any(math.isfinite(value) and abs(value) >= LARGEST_FRACTION for value in (x1, y1, x2, y2)):
         message = f"{max((x1, y1, x2, y2), key=abs):.6g} is not a fraction of the image; are these pixels?"
         return LineFault(line, "not_normalised", message)
     area = number(cells.get("area", ""))
-    return CsvObject(
+    return NamedObject(
         line,
-        printable(cells["class"]),
+        printable(without_point(cells["class"])),
         (x1, y1, x2, y2),
         bool(is_set(cells.get("difficult", ""))),
         bool(is_set(cells.get("iscrowd", ""))),
         area if area is not None and math.isfinite(area) else math.nan,
     )
-
-
-def _with_suffixes(name: str) -> list[str]:
-    """The file names that a name may stand for; Open Images leaves the suffix out."""
-    base = name.rpartition("/")[2]
-    return [name] if is_image_name(base) else [name, *(name + suffix for suffix in ORDERED_SUFFIXES)]
-
-
-def _image_file(folder: Path, name: str) -> Path:
-    names = _with_suffixes(name)
-    if len(names) == 1:
-        return Path(named_file(folder, name))
-    return next((folder / one for one in names if is_file(folder / one)), folder / names[1])
 
 
 COLUMNS = (

@@ -40,7 +40,7 @@ KINDS = MappingProxyType(
         "size_mismatch": "images whose size differs from the annotation; the file's size is used",
         "shared_label_file": "images that share one label file with another image",
         # classes
-        "unused_category": "categories with the name of another one and without objects, left out",
+        "unused_category": "categories without objects that have the name of another one or stand above all, left out",
         "shared_class_name": "categories with the same name, kept apart with the id added to the name",
         "nameless_class": "categories without a name, named by their id",
         # objects

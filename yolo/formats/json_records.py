@@ -116,6 +116,9 @@ def _what_breaks(data: bytes, error: json.JSONDecodeError) -> str:
     problem = error.msg.removesuffix(" at")
     if problem == "Extra data":
         return f"is not JSON: there is more after its end, from {place}; remove what does not belong to it"
+    before, after = error.doc[: error.pos].rstrip()[-1:], error.doc[error.pos : error.pos + 1]
+    if before == "," and after in ("]", "}"):
+        return f"is not JSON: there is a comma before the {after!r} at {place}; remove the comma"
     if data[:1] in b"[{" and data[-1:] != {b"[": b"]", b"{": b"}"}[data[:1]]:
         return (
             f"is not JSON: it ends before it is complete, after {len(data):,} bytes in line {data.count(10) + 1:,} "

@@ -1,15 +1,15 @@
-"""Finding and opening files: images in folders, the images an annotation file names and their sizes, text files.
+"""Finding and opening files: images in folders, their sizes, text files.
 
-Nothing is ever written. Left out: reading an image's header (images.py) and decoding.
+Nothing is ever written. Left out: which image an annotation file names (image_names.py), reading an image's header
+(images.py) and decoding.
 """
 
 from __future__ import annotations
 
 import codecs
 import os
-import re
 from collections import Counter
-from collections.abc import Callable, Iterable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Mapping
 from contextlib import suppress
 from pathlib import Path, PurePath
 from typing import Any, Literal, TypeGuard
@@ -20,8 +20,12 @@ from yolo.formats.issues import ReadReport
 from yolo.image_formats import EXTRA_SUFFIXES, IMAGE_SUFFIXES, UNREAD_SUFFIXES, is_unread_name, lacks_extra
 from yolo.images import read_size
 
-Format = Literal["voc", "coco", "yolo", "csv"]
+Format = Literal["voc", "coco", "yolo", "csv"]  # read and written
+ToolFormat = Literal["createml", "cvat", "labelme", "labelstudio", "via"]  # of annotation tools: read only
+SourceFormat = Format | ToolFormat
 FORMATS: tuple[Format, ...] = ("voc", "coco", "yolo", "csv")
+TOOL_FORMATS: tuple[ToolFormat, ...] = ("createml", "cvat", "labelme", "labelstudio", "via")
+SOURCE_FORMATS: tuple[SourceFormat, ...] = (*FORMATS, *TOOL_FORMATS)
 SPLIT_SYNONYMS: Mapping[str, str] = {"valid": "val", "validation": "val"}
 
 # A label file of this size has a million objects; no image has. It is something else, and would fill the memory.
@@ -32,7 +36,6 @@ NO_LABEL_FILE = "there is no such label file"
 LARGEST_FRACTION = 2.0
 # say what classes or settings there are
 _NOT_OF_IMAGES = frozenset({"classes.txt", "labels.txt", "names.txt", "readme.txt", "requirements.txt"})
-_PROBED_IMAGES = 50  # so many are looked for to find an image folder
 # UTF-32 goes first: its mark begins with that of UTF-16
 _WIDE_MARKS = {
     codecs.BOM_UTF32_LE: "UTF-32",
@@ -48,10 +51,10 @@ def find_images(folder: Path) -> list[Path]:
     return find_files(folder, is_image_name)
 
 
-def find_files(folder: Path, is_wanted: Callable[[str], bool]) -> list[Path]:
+def find_files(folder: Path, is_wanted: Callable[[str], bool], *, most_folders: int | None = None) -> list[Path]:
     """All files below a folder whose names are wanted, sorted; links are followed once, hidden folders skipped.
 
-    DataError if a folder may not be listed.
+    `most_folders` are looked into. DataError if a folder may not be listed.
     """
     found: list[Path] = []
     visited: set[str] = set()
@@ -60,6 +63,8 @@ def find_files(folder: Path, is_wanted: Callable[[str], bool]) -> list[Path]:
         if real in visited:  # a link that leads back up
             folders.clear()
             continue
+        if len(visited) == most_folders:
+            break
         visited.add(real)
         folders[:] = sorted(name for name in folders if not name.startswith("."))
         found += [Path(parent, name) for name in files if is_wanted(name)]
@@ -68,10 +73,12 @@ def find_files(folder: Path, is_wanted: Callable[[str], bool]) -> list[Path]:
 
 def find_text_files(folder: Path) -> list[Path]:
     """All `.txt` files below a folder that may be of images, sorted: not hidden ones, nor lists of names."""
-    return find_files(
-        folder,
-        lambda name: name.lower().endswith(".txt") and not name.startswith(".") and name.lower() not in _NOT_OF_IMAGES,
-    )
+    return find_files(folder, is_text_name)
+
+
+def is_text_name(name: str) -> bool:
+    """Whether a `.txt` file may be of an image: it is not hidden, nor called like a list of names."""
+    return name.lower().endswith(".txt") and not name.startswith(".") and name.lower() not in _NOT_OF_IMAGES
 
 
 def _refuse(error: OSError) -> None:
@@ -117,22 +124,6 @@ def is_folder(path: Path) -> bool:
         return False
 
 
-def image_folder(path: Path, names: Sequence[str]) -> Path:
-    """Where the images are that an annotation file names: the first likely place that has one of them.
-
-    Raises:
-        DataError: there is none; the places are listed.
-    """
-    places = _likely_folders(path)
-    for place in places:
-        if any(is_file(named_file(place, name)) for name in names[:_PROBED_IMAGES]):
-            return place
-    if not names:
-        raise DataError(f"{printable(path)}: lists no images")
-    tried = "".join(f"\n  {printable(place / names[0])}" for place in places)
-    raise DataError(f"{printable(path)}: its images are not found; looked for the first one at{tried}")
-
-
 def named_file(folder: Path | str, name: str) -> str:
     """The file of a name below a folder: as it stands or, where no file is called so, with other signs for its parts.
 
@@ -140,18 +131,6 @@ def named_file(folder: Path | str, name: str) -> str:
     """
     path = os.fspath(path_of_text(os.path.join(os.fspath(folder), name)))  # noqa: PTH118
     return path if "\\" not in name or is_file(path) else os.path.join(os.fspath(folder), name.replace("\\", "/"))  # noqa: PTH118
-
-
-def _likely_folders(path: Path) -> list[Path]:
-    """Beside the file or beside its folder: for `annotations/instances_train2017.json` first `train2017/`."""
-    words = re.split(r"[_.\-]", path.stem)
-    tails = ["_".join(words[start:]) for start in range(len(words))]
-    tails += [tail.rstrip("0123456789") for tail in tails]
-    parents = (path.parent.parent, path.parent)
-    bases = [base for parent in parents for base in (parent, parent / "images")]
-    named = [base / tail for tail in tails if tail for base in bases]
-    plain = [path.parent, path.parent / "images", path.parent / "data", path.parent.parent / "images"]
-    return [place for place in dict.fromkeys([*named, *plain, path.parent.parent]) if place.is_dir()]
 
 
 class Listings:
@@ -252,9 +231,13 @@ def read_utf8(path: Path, *, limit: int | None = None) -> bytes:
     return data.removeprefix(codecs.BOM_UTF8)
 
 
-def read_lines(path: Path) -> list[str]:
-    """The lines of a list file that are not empty, without surrounding spaces."""
-    return [line.strip() for line in read_text(path).split("\n") if line.strip()]
+def read_lines(path: Path, *, means: Callable[[str], bool] = lambda _: False) -> list[str]:
+    """The lines of a list file without surrounding spaces; not the empty ones, nor comments, which begin with `#`.
+
+    `means` says of such a line whether it is none: a file may be called so.
+    """
+    lines = [line.strip() for line in read_text(path).split("\n")]
+    return [line for line in lines if line and not (line.startswith("#") and not means(line))]
 
 
 def path_id(path: Path | str, folder: Path | str) -> str:

@@ -113,7 +113,7 @@ def read_result_lines(path: Path, layout: str, *, hint: str) -> ResultLines:
     Raises:
         DataError: it cannot be read; or the first line that is not such a line, with what to do.
     """
-    rows = split_lines(path)
+    rows = [[] if _is_comment(row) else row for row in split_lines(path)]
     fields = list(chain.from_iterable(rows))
     firsts = fields[::_NUM_COLUMNS]
     del fields[::_NUM_COLUMNS]
@@ -127,6 +127,13 @@ def read_result_lines(path: Path, layout: str, *, hint: str) -> ResultLines:
         else:
             return ResultLines(firsts, numbers, np.flatnonzero(np.fromiter(map(len, rows), np.int64, len(rows))) + 1)
     raise DataError(f"{printable(path)}, {_first_fault(rows, layout, hint)}")
+
+
+def _is_comment(row: Sequence[bytes]) -> bool:
+    """Whether a line begins with `#` and is no detection; the name of an image may begin so, too."""
+    if not (row and row[0].startswith(b"#")):
+        return False
+    return len(row) != _NUM_COLUMNS or None in [number(field) for field in row[1:]]
 
 
 def _first_fault(rows: Sequence[Sequence[bytes]], layout: str, hint: str) -> str:
@@ -179,7 +186,9 @@ def _with_slashes(key: Any) -> Any:
     return key.replace("\\", "/") if isinstance(key, str) else key
 
 
-def match_images(keys: Iterable[Any], images: KnownImages, report: ReadReport, *, path: object) -> dict[Any, int]:
+def match_images(
+    keys: Iterable[Any], images: KnownImages, report: ReadReport, *, path: object, named: bool = False
+) -> dict[Any, int]:
     """The place of the image for each key that detections name it by; unknown ones are left out.
 
     Args:
@@ -187,6 +196,7 @@ def match_images(keys: Iterable[Any], images: KnownImages, report: ReadReport, *
         images: of the ground truth.
         report: gets a warning where file names were taken for ids.
         path: of the detections, for messages.
+        named: the format names images by their files, so that there is nothing to warn of.
 
     Raises:
         DataError: a name belongs to several images, or no key belongs to any.
@@ -196,17 +206,18 @@ def match_images(keys: Iterable[Any], images: KnownImages, report: ReadReport, *
     found = {key: ids[plain] for key in keys if (plain := _with_slashes(key)) in ids}
     if len(found) < len(keys):
         names = images.by_name()
-        named = {key: names[plain] for key in keys if (plain := _with_slashes(key)) in names}
-        if len(named) > len(found):
-            several = next((key for key in named if named[key] == _SEVERAL), None)
+        by_name = {key: names[plain] for key in keys if (plain := _with_slashes(key)) in names}
+        if len(by_name) > len(found):
+            several = next((key for key in by_name if by_name[key] == _SEVERAL), None)
             if several is not None:
                 raise DataError(
                     f"{printable(str(path))}: {shown(several)} is the name of several images of the ground truth; "
                     "name images by their id, or with their folder"
                 )
             text = "an image is named by its file instead of its id: it is taken for the image with that file"
-            report.warn("matched_by_name", text, shown(next(iter(named))), count=len(named))
-            found = named
+            if not named:
+                report.warn("matched_by_name", text, shown(next(iter(by_name))), count=len(by_name))
+            found = by_name
     if keys and not found:
         own = ", ".join(map(shown, images.image_ids[:3]))
         raise DataError(

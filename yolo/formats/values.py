@@ -34,8 +34,20 @@ def number(text: str | bytes) -> float | None:
 
 def side(text: str) -> int | str | None:
     """A stated width or height: a number where it is whole, else the text; None where there is none."""
+    text = without_point(text)
     digits = text.isascii() and text.isdigit() and len(text) < 10
     return int(text) if digits else (shown(text) if text else None)
+
+
+def without_point(text: str) -> str:
+    """A number of an id or a class that a table program wrote as `7.0` as `7`; other text as it is.
+
+    >>> without_point("7.0"), without_point("7.5"), without_point("v7.0")
+    ('7', '7.5', 'v7.0')
+    """
+    whole, point, rest = text.partition(".")
+    digits = whole.removeprefix("-")
+    return whole if point and rest and not rest.strip("0") and digits.isascii() and digits.isdigit() else text
 
 
 def is_set(text: str) -> bool | None:
@@ -70,6 +82,38 @@ def plain_id(value: Any) -> int | str | None:
         return value
     found = int(value)
     return found if str(found) == value and _LEAST_ID <= found <= _LARGEST_ID else value
+
+
+def points_of(value: Any) -> list[tuple[float, float]]:
+    """Points of a JSON, each a pair of numbers; none where one is not.
+
+    >>> points_of([[1, 2.5], [3, 4]]), points_of([[1, None]]), points_of("x")
+    ([(1.0, 2.5), (3.0, 4.0)], [], [])
+    """
+    found = []
+    for point in value if isinstance(value, list) else []:
+        if not (isinstance(point, list) and len(point) == 2 and all(type(one) in (int, float) for one in point)):
+            return []
+        try:
+            found.append((float(point[0]), float(point[1])))
+        except OverflowError:  # JSON knows integers of any length
+            return []
+    return found
+
+
+def rotated_around(
+    box: tuple[float, float, float, float], angle: float, *, pivot: tuple[float, float]
+) -> tuple[float, float, float, float]:
+    """The box around an xyxy box that is turned by some degrees, clockwise on the screen.
+
+    >>> [round(side, 6) for side in rotated_around((0, 0, 4, 2), 90, pivot=(2, 1))]
+    [1.0, -1.0, 3.0, 3.0]
+    """
+    cos, sin = math.cos(math.radians(angle)), math.sin(math.radians(angle))
+    corners = [(x - pivot[0], y - pivot[1]) for x in (box[0], box[2]) for y in (box[1], box[3])]
+    xs = [pivot[0] + x * cos - y * sin for x, y in corners]
+    ys = [pivot[1] + x * sin + y * cos for x, y in corners]
+    return min(xs), min(ys), max(xs), max(ys)
 
 
 def shown_id(value: Any) -> str:

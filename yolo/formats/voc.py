@@ -2,9 +2,9 @@
 
 VOC pixels are 1-based and inclusive, so a box covers [xmin - 1, xmax] x [ymin - 1, ymax] of the image. A box of one
 pixel has equal corners, as the stray clicks have that labelling tools leave behind: training drops these
-(data/cleaning.py), so the writer puts the xmin of such a box a little lower. Entities and document types are refused,
-so that no file can grow or reach out. Left out: parts of objects, segmentation, poses, the per-class lists; what the
-format has no place for (sidecar.py).
+(data/cleaning.py), so the writer puts the xmin of such a box a little lower. A polygon in place of a box gives the one
+around it. Left out: parts of objects, segmentation, poses, the per-class lists; what the format has no place for
+(sidecar.py).
 """
 
 from __future__ import annotations
@@ -12,20 +12,17 @@ from __future__ import annotations
 import os
 import re
 import unicodedata
-import xml.etree.ElementTree as ElementTree
+from collections import Counter
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 from xml.sax.saxutils import escape
 
-import defusedxml.ElementTree as SafeElementTree
 import numpy as np
-from defusedxml.common import DefusedXmlException
 
 from yolo.arrays import Float32
 from yolo.errors import DataError, printable, shown
-from yolo.files import read_bytes
 from yolo.formats.issues import ReadReport
 from yolo.formats.objects import RawObject, RawSource, RecordFiles, StringArray, object_columns, sizes_array
 from yolo.formats.paths import (
@@ -33,6 +30,7 @@ from yolo.formats.paths import (
     NO_LABEL_FILE,
     ImageSizes,
     canonical_split,
+    find_files,
     find_images,
     is_file,
     is_folder,
@@ -40,45 +38,37 @@ from yolo.formats.paths import (
     read_lines,
 )
 from yolo.formats.values import float32, is_set, number, number_text, shortest, shortest_float32, side
+from yolo.formats.xml_root import xml_root
 from yolo.structures import GroundTruth
 
 if TYPE_CHECKING:
     from xml.etree.ElementTree import Element
 
 
-# What the fast parser may have: no document type in any disguise, so in plain ASCII or UTF-8.
-_DANGEROUS = re.compile(rb"<!DOCTYPE|<!ENTITY|\0", re.IGNORECASE)
-_OTHER_ENCODING = re.compile(rb"encoding\s*=\s*[\"'](?!utf-8[\"'])", re.IGNORECASE)
 _SIDES = ("xmin", "ymin", "xmax", "ymax")
+_AXES = (re.compile(r"x\d*"), re.compile(r"y\d*"))  # of the corners of a polygon: <x1>, or <x> in each <pt>
 
 
 def parse_annotation(path: Path) -> Element:
     """The root of an annotation file, or a DataError that begins with its path."""
-    try:
-        root = _root(read_bytes(path, what="the annotation of one image", limit=LARGEST_LABEL_FILE))
-    except DefusedXmlException as error:
-        raise DataError(
-            f"{printable(path)}: declares XML entities, which are refused; an annotation has none"
-        ) from error
-    except (ElementTree.ParseError, ValueError, LookupError) as error:
-        # ValueError: encodings that expat does not know
-        raise DataError(f"{printable(path)}: is not well-formed XML ({error})") from error
+    root = xml_root(path, limit=LARGEST_LABEL_FILE)
     if root.tag != "annotation":
         raise DataError(f"{printable(path)}: is not a VOC annotation, its root is <{root.tag[:60]}>")
     return root
 
 
-def _root(data: bytes) -> Element:
-    """The parser that refuses entities is written in Python and ten times slower: it gets what may have some."""
-    if _DANGEROUS.search(data) or _OTHER_ENCODING.search(data):
-        root: Element = SafeElementTree.fromstring(data)
-        return root
-    return ElementTree.fromstring(data)
-
-
 def sides_of(item: Element) -> tuple[list[float], list[str]]:
-    """xmin, ymin, xmax, ymax as written, and the names of those that are not numbers, which are not among them."""
+    """xmin, ymin, xmax, ymax as written, and the names of those that are not numbers, which are not among them.
+
+    An object with a polygon in place of the box has the one around it.
+    """
     found = {key: number(text_of(item, f"bndbox/{key}")) for key in _SIDES}
+    polygon = item.find("polygon")
+    if polygon is not None and item.find("bndbox") is None:
+        xs, ys = ([number(one.text or "") for one in polygon.iter() if axis.fullmatch(one.tag)] for axis in _AXES)
+        if None not in xs and None not in ys and len(xs) == len(ys) > 1:
+            known_x, known_y = [x for x in xs if x is not None], [y for y in ys if y is not None]
+            found = {"xmin": min(known_x), "ymin": min(known_y), "xmax": max(known_x), "ymax": max(known_y)}
     return [value for value in found.values() if value is not None], [key for key in _SIDES if found[key] is None]
 
 
@@ -97,8 +87,9 @@ def text_of(element: Element, path: str) -> str:
     return (element.findtext(path) or "").strip()
 
 
-_ANNOTATION_FOLDERS = ("Annotations", "annotations")
-_IMAGE_FOLDERS = ("JPEGImages", "images")
+_ANNOTATION_FOLDERS = ("Annotations", "annotations", "labels", "xmls", "xml")  # the first ones that have XML files
+_IMAGE_FOLDERS = ("JPEGImages", "images", "data", "Images", "imgs")
+_LOOKED_AT = 5  # XML files of a folder that may be of another program
 VOC_LISTS = ("train", "val", "trainval", "test")
 
 
@@ -109,6 +100,7 @@ class VocFolder:
     annotations: Path
     images: Path
     image_of: Mapping[str, Path]  # by its path below `images` without suffix, in Unicode form NFC
+    by_name: Mapping[str, Path]  # those in further folders by their name alone, where no other has it
     other_of: Mapping[str, Path]  # a second image file of the same name with another suffix, which is not read
 
 
@@ -150,7 +142,8 @@ def list_voc(source: Path, image_dir: Path | None = None) -> list[VocEntry]:
     folder = _tree(annotations, images)
     if source.is_dir():
         return _entries_of_all(folder)
-    stems = [_listed_stem(line, annotations) for line in read_lines(source)]
+    lines = read_lines(source, means=lambda line: is_file(annotations / f"{_listed_stem(line, annotations)}.xml"))
+    stems = [_listed_stem(line, annotations) for line in lines]
     return [VocEntry(printable(stem), stem, annotations / f"{stem}.xml", folder) for stem in stems]
 
 
@@ -168,8 +161,8 @@ def list_annotations(folder: Path, *, split: str, images: Path | None) -> list[V
     Raises:
         DataError: there are lists, but not this one.
     """
-    annotations = next((folder / name for name in _ANNOTATION_FOLDERS if is_folder(folder / name)), folder)
-    if not any(annotations.glob("*.xml")):
+    annotations = _with_xml(folder) or folder
+    if annotations == folder and not any(map(_may_be_voc, sorted(folder.glob("*.xml"))[:_LOOKED_AT])):
         return None
     lists = folder / "ImageSets" / "Main"
     names = [name for name in VOC_LISTS if is_file(lists / f"{name}.txt")]
@@ -193,11 +186,14 @@ def _tree(annotations: Path, images: Path) -> VocFolder:
         key = _key(path.relative_to(images).with_suffix("").as_posix())
         if image_of.setdefault(key, path) != path:
             other_of[key] = path
-    return VocFolder(annotations, images, image_of, other_of)
+    counts = Counter(key.rpartition("/")[2] for key in image_of)
+    by_name = {name: path for key, path in image_of.items() if counts[name := key.rpartition("/")[2]] == 1}
+    return VocFolder(annotations, images, image_of, by_name, other_of)
 
 
 def _entries_of_all(folder: VocFolder) -> list[VocEntry]:
-    stems = sorted(path.stem for path in folder.annotations.glob("*.xml") if not path.name.startswith("."))
+    files = find_files(folder.annotations, lambda name: name.lower().endswith(".xml") and not name.startswith("."))
+    stems = [path.relative_to(folder.annotations).as_posix()[: -len(path.suffix)] for path in files]
     return [VocEntry(printable(stem), stem, folder.annotations / f"{stem}.xml", folder) for stem in stems]
 
 
@@ -305,10 +301,23 @@ def _source(
 
 
 def _annotation_folder(folder: Path) -> Path | None:
+    return _with_xml(folder) or (folder if _is_flat(folder) else None)
+
+
+def _with_xml(folder: Path) -> Path | None:
+    """The folder of annotations in a tree; CVAT has further folders in that."""
     for place in (folder / name for name in _ANNOTATION_FOLDERS):
-        if is_folder(place) and any(place.glob("*.xml")):
+        if is_folder(place) and (any(place.glob("*.xml")) or any(place.glob("*/*.xml"))):
             return place
-    return folder if _is_flat(folder) else None
+    return None
+
+
+def _may_be_voc(path: Path) -> bool:
+    """Whether an XML file is no other annotation than VOC's; True for a damaged one, so that reading it says so."""
+    try:
+        return xml_root(path, limit=LARGEST_LABEL_FILE).tag == "annotation"
+    except DataError:
+        return True
 
 
 def _is_flat(folder: Path) -> bool:
@@ -320,7 +329,7 @@ def _is_flat(folder: Path) -> bool:
 def _root_of_list(source: Path) -> Path:
     """The nearest folder above a list that has annotations."""
     for parent in source.parents:
-        if any((parent / name).is_dir() for name in _ANNOTATION_FOLDERS):
+        if any((parent / name).is_dir() for name in _ANNOTATION_FOLDERS[:2]) or _with_xml(parent) is not None:
             return parent
     raise DataError(f"{printable(source)}: no folder above this list has a folder Annotations")
 
@@ -346,6 +355,8 @@ def _image_of(entry: VocEntry, annotation: Element | None) -> Path:
     if image is None and named:
         name = named.replace("\\", "/").rpartition("/")[2]
         image = entry.folder.image_of.get(_key(_without_image_suffix(name)))
+    if image is None:
+        image = entry.folder.by_name.get(_key(entry.stem.rpartition("/")[2]))
     return image or entry.folder.images / f"{entry.stem}.jpg"
 
 

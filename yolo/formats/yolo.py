@@ -1,15 +1,17 @@
 """YOLO text files: one `.txt` per image, one object per line, `class cx cy w h` as fractions of the image.
 
-Detections have the score as sixth column. Of ground truth a polygon line, `class x1 y1 x2 y2 x3 y3 ...`, gives the
-box around it, and an empty or absent file is a background image. Left out: key points, oriented boxes, masks of
-detections; what the format has no place for (sidecar.py).
+A polygon line, `class x1 y1 x2 y2 x3 y3 ...`, gives the box around it; what follows a `#` is a comment; an empty or
+absent file is a background image. Left out: detections (yolo_results.py), key points, oriented boxes; what the format
+has no place for (sidecar.py).
 """
 
 from __future__ import annotations
 
 import math
 import os
-from collections.abc import Callable, Iterable, Sequence
+import re
+from collections.abc import Iterable, Sequence
+from itertools import chain
 from pathlib import Path
 from typing import NamedTuple
 
@@ -17,6 +19,7 @@ import numpy as np
 
 from yolo.arrays import Float64
 from yolo.errors import DataError, printable, shown
+from yolo.formats.image_names import files_by_ends, note_of_ends
 from yolo.formats.issues import Box, LineFault, ReadReport
 from yolo.formats.objects import RawSource, object_columns, sizes_array
 from yolo.formats.paths import (
@@ -36,17 +39,16 @@ from yolo.formats.paths import (
     read_lines,
     read_text,
 )
-from yolo.formats.results import RawDetections, Vocabulary, as_table, read_result_lines
 from yolo.formats.values import float32, number, number_text, shortest_float32
 from yolo.structures import GroundTruth
 
 _BOX_COLUMNS, _PREDICTION_COLUMNS, _POLYGON_COLUMNS = 5, 6, 7
 _MOST_NAMELESS_CLASSES = 10_000
 _ANY_CLASS = math.inf
-_RESULT_LAYOUT = "'class cx cy w h score'"
-_RESULT_HINT = "lines of 5 columns are ground truth: let the detector save its scores"
-_LARGEST_CLASS = 2.0**53
 _MOST_DECIMALS = 17
+_COMMENT = re.compile("#[^\n]*")
+_SEPARATED = re.compile(r"\d+[,;]")
+_DECIMAL_COMMA = re.compile(r"-?\d*,\d+(e-?\d+)?")
 # Numbers at the border may be off by this many pixels, and are shorter for it.
 _CUT_OFF = 1e-4
 
@@ -63,14 +65,18 @@ class _LineError(ValueError):
     """What is wrong with a line: (kind of issue, message)."""
 
 
-def list_yolo(source: Path, root: Path, image_dir: Path | None = None) -> list[YoloEntry]:
+def list_yolo(
+    source: Path, root: Path, image_dir: Path | None = None, *, report: ReadReport | None = None
+) -> list[YoloEntry]:
     """The images of a folder, or of a list file with one path per line, and the label file of each.
 
     Args:
         source: folder, searched with all folders in it, or a `.txt` list.
         root: of the dataset; paths in a list are relative to the list's folder, else to `root`, else to the
-            working directory.
+            working directory. A list of which no image is there so is one of another place: images are then found
+            below these folders by the ends of their paths.
         image_dir: the folder of the images, where `source` is that of the label files.
+        report: gets a note where images are not found by their paths as they stand.
     """
     if image_dir is not None:
         return [
@@ -82,11 +88,7 @@ def list_yolo(source: Path, root: Path, image_dir: Path | None = None) -> list[Y
     if source.is_dir():
         images = [(path_id(path, source), path) for path in find_images(source)]
     else:
-        lines = read_lines(source)
-        if lines and not any(is_image_name(line.rpartition("/")[2]) for line in lines):
-            raise DataError(f"{printable(source)}: lists no images; its first line is {shown(lines[0])}")
-        listed = [_listed_image(line, (source.parent, root, Path.cwd())) for line in lines]
-        images = [(_list_id(path, root), path) for path in listed]
+        images = [(_list_id(path, root), path) for path in _listed_images(source, root, report)]
     listings = Listings()
     return [YoloEntry(own, os.fspath(path), label_file_of(path, listings=listings)) for own, path in images]
 
@@ -137,11 +139,13 @@ def _likely_images(folder: Path) -> list[Path]:
 def label_file_of(image: Path, *, listings: Listings | None = None) -> Path:
     """The label file of an image: the last folder `images` becomes `labels`; failing that, beside the image.
 
+    Where there is no folder `images`, `JPEGImages` is one, as for darknet, which trains so on VOC.
+
     >>> label_file_of(Path("a/images/train/x.jpg")).as_posix()
     'a/labels/train/x.txt'
     """
     beside = image.parent / f"{image.stem}.txt"
-    around = around_last(beside, "images")
+    around = around_last(beside, "images") or around_last(beside, "JPEGImages")
     if around is None:
         return beside
     apart = around[0] / "labels" / around[1]
@@ -149,8 +153,12 @@ def label_file_of(image: Path, *, listings: Listings | None = None) -> Path:
     return beside if has(os.fspath(beside)) and not has(os.fspath(apart)) else apart
 
 
-def read_yolo(entries: Sequence[YoloEntry], *, class_names: Sequence[str], sizes: ImageSizes) -> RawSource:
+def read_yolo(
+    entries: Sequence[YoloEntry], *, class_names: Sequence[str], sizes: ImageSizes, key_points: int = 0
+) -> RawSource:
     """What is annotated on some images, each given once; `sizes` has the report.
+
+    `key_points` are the numbers of key points after each box, which are not read.
 
     An image whose label file is there but cannot be read is left out: it must not pass for background.
     """
@@ -174,7 +182,7 @@ def read_yolo(entries: Sequence[YoloEntry], *, class_names: Sequence[str], sizes
             _report_shared(entry, first_image, report)
         else:
             report.add_issue(entry.label_file, "", "label_file_missing", NO_LABEL_FILE, image=entry.image)
-        rows, faults = parse_labels(text, num_classes=len(class_names))
+        rows, faults = parse_labels(text, num_classes=len(class_names), key_points=key_points)
         for line, kind, message in faults:
             report.drop_object(entry.label_file, f"line {line}", kind, message, image=entry.image)
         tables.append(_table(rows, place[1], len(kept)))
@@ -212,19 +220,25 @@ def _table(rows: Float64, size_hw: tuple[int, int], image: int) -> Float64:
     return table
 
 
-def parse_labels(text: str, *, num_classes: float) -> tuple[Float64, list[LineFault]]:
+def parse_labels(text: str, *, num_classes: float, key_points: int = 0) -> tuple[Float64, list[LineFault]]:
     """The objects in the text of a label file.
 
     Args:
         text: of the whole file, lines end in line feeds.
         num_classes: class ids are 0 to this, exclusive.
+        key_points: numbers of key points after each box, which are not read; without them a longer line is a polygon.
 
     Returns:
         A row for each object: number of the line, class id, xyxy in fractions of the image; and the lines that
         cannot be used.
     """
+    if "#" in text:
+        text = _COMMENT.sub("", text)
     lines = _lines(text)
-    rows = _parse_plain(text, lines, num_classes)
+    if key_points:
+        count = _BOX_COLUMNS + key_points
+        lines = [(line, own[:_BOX_COLUMNS] if len(own) == count else own) for line, own in lines]
+    rows = _parse_plain(lines, num_classes)
     if rows is not None:
         return rows, []
     faults, parsed = [], []
@@ -239,12 +253,13 @@ def parse_labels(text: str, *, num_classes: float) -> tuple[Float64, list[LineFa
     return np.asarray(parsed, np.float64).reshape(-1, 6), faults
 
 
-def _parse_plain(text: str, lines: Sequence[tuple[int, list[str]]], num_classes: float) -> Float64 | None:
+def _parse_plain(lines: Sequence[tuple[int, list[str]]], num_classes: float) -> Float64 | None:
     """The rows if every line is a good `class cx cy w h`, at a fraction of the cost; else None."""
-    if "_" in text or not all(len(columns) == _BOX_COLUMNS for _, columns in lines):
+    fields = list(chain.from_iterable(columns for _, columns in lines))
+    if not all(len(columns) == _BOX_COLUMNS for _, columns in lines) or any("_" in field for field in fields):
         return None
     try:
-        values = np.asarray(list(map(float, text.split())), np.float64).reshape(-1, _BOX_COLUMNS)
+        values = np.asarray(list(map(float, fields)), np.float64).reshape(-1, _BOX_COLUMNS)
     except ValueError:
         return None
     classes = values[:, 0]
@@ -252,7 +267,7 @@ def _parse_plain(text: str, lines: Sequence[tuple[int, list[str]]], num_classes:
     if not (good.all() and (np.abs(values[:, 1:]) < LARGEST_FRACTION).all()):
         return None
     numbers = np.asarray([number for number, _ in lines], np.float64)
-    return np.column_stack([numbers, classes, _corners(values[:, 1:])])
+    return np.column_stack([numbers, classes, corners_of(values[:, 1:])])
 
 
 def nameless_classes(entries: Iterable[YoloEntry]) -> tuple[str, ...]:
@@ -283,6 +298,9 @@ def _lines(text: str) -> list[tuple[int, list[str]]]:
 
 def _parse_columns(columns: list[str]) -> tuple[float, Box]:
     """Class id and normalised xyxy box of a line, or a `_LineError`."""
+    if _SEPARATED.match(columns[0]) and (len(columns) == 1 or columns[0][-1] in ",;"):
+        mark = columns[0].lstrip("0123456789")[0]
+        raise _LineError("wrong_columns", f"the columns are separated by {mark!r}; in a label file they are by spaces")
     count = len(columns)
     if count == _PREDICTION_COLUMNS:
         raise _LineError(
@@ -310,14 +328,37 @@ def _parse_columns(columns: list[str]) -> tuple[float, Box]:
 def _numbers(columns: list[str]) -> list[float]:
     values = [value for column in columns if (value := number(column)) is not None]
     if len(values) < len(columns):
+        odd = [column for column in columns if number(column) is None]
+        if all(map(_DECIMAL_COMMA.fullmatch, odd)):
+            raise _LineError("unparsable", f"{odd[0][:60]!r} has a decimal comma; write decimal points")
         raise _LineError("unparsable", f"{' '.join(columns)[:60]!r} is not a row of numbers")
     return values
 
 
-def _listed_image(line: str, folders: Sequence[Path]) -> Path:
-    """The file a line of a list means: the first that exists, else the first place."""
-    places = [Path(named_file(folder, line)) for folder in folders]
-    return next((place for place in places if is_file(place)), places[0])
+def _listed_images(source: Path, root: Path, report: ReadReport | None) -> list[Path]:
+    """The files that the lines of a list mean: the first place that exists, else the first place."""
+    folders = (source.parent, root, Path.cwd())
+    lines = read_lines(source, means=lambda line: any(is_file(named_file(folder, line)) for folder in folders))
+    if lines and not any(is_image_name(line.rpartition("/")[2]) for line in lines):
+        raise DataError(f"{printable(source)}: lists no images; its first line is {shown(lines[0])}")
+    places = [[Path(named_file(folder, line)) for folder in folders] for line in lines]
+    listed = [next((place for place in own if is_file(place)), None) for own in places]
+    if not any(listed):
+        for folder in dict.fromkeys(folders[:2]):
+            if found := files_by_ends(lines, folder):
+                if report is not None:
+                    report.notes.append(note_of_ends(source, found))
+                return [Path(found.get(line, own[0])) for line, own in zip(lines, places, strict=True)]
+    return [own[0] if path is None else path for path, own in zip(listed, places, strict=True)]
+
+
+def is_image_list(path: Path) -> bool:
+    """Whether the first line of a text file names an image; False for what cannot be read."""
+    try:
+        lines = read_lines(path)
+    except DataError:
+        return False
+    return bool(lines) and is_image_name(lines[0].replace("\\", "/").rpartition("/")[2])
 
 
 def _list_id(image: Path, root: Path) -> str:
@@ -326,74 +367,7 @@ def _list_id(image: Path, root: Path) -> str:
     return path_id(image, root if around is None else around[0] / "images")
 
 
-def read_yolo_results(folder: Path, report: ReadReport) -> RawDetections:
-    """Read the text files of detections of a folder.
-
-    Args:
-        folder: that the names of images are relative to, or with a folder `labels` that they are relative to.
-        report: gets boxes far outside their image, which stay.
-
-    Returns:
-        `images` are those of all files, also of empty ones.
-
-    Raises:
-        DataError: a line that is not a detection, or files in pixels.
-    """
-    files = find_text_files(folder)
-    parts = [read_result_lines(path, _RESULT_LAYOUT, hint=_RESULT_HINT) for path in files]
-    file_of = np.repeat(np.arange(len(files)), [len(own.firsts) for own in parts])
-    line_of = np.concatenate([np.zeros(0, np.int64), *(own.line_numbers for own in parts)])
-
-    def place(row: int) -> str:
-        return f"{printable(files[int(file_of[row])])}, line {line_of[row]}"
-
-    firsts = Vocabulary()
-    class_codes = np.concatenate([np.zeros(0, np.int64), *(firsts.add(own.firsts) for own in parts)])
-    classes = list(map(_class_number, firsts.values))
-    if None in classes:
-        code = classes.index(None)
-        first = shown(firsts.values[code].decode("utf-8", "replace"))
-        raise DataError(
-            f"{place(int(np.flatnonzero(class_codes == code)[0]))}: {first} is not the number of a class, with which "
-            f"a line, {_RESULT_LAYOUT}, begins; correct or remove the line"
-        )
-    values = as_table((own.numbers for own in parts), 5)
-    _check_fractions(values, report, place)
-    return RawDetections(
-        format="yolo",
-        boxes=_corners(values[:, :4]),
-        scores=values[:, 4],
-        images=[path_id(path, folder).removeprefix("labels/") for path in files],
-        image_codes=file_of,
-        classes=classes,
-        class_codes=class_codes,
-        place=place,
-    )
-
-
-def _class_number(text: bytes) -> int | None:
-    value = number(text)
-    return None if value is None or not value.is_integer() or abs(value) >= _LARGEST_CLASS else int(value)
-
-
-def _check_fractions(values: Float64, report: ReadReport, place: Callable[[int], str]) -> None:
-    """Refuse boxes that are mostly pixels; single ones far outside of their image are reported and stay.
-
-    `values` are the (K, 5) boxes and scores.
-    """
-    boxes = values[:, :4]
-    beyond = np.logical_or.reduce(np.abs(boxes) >= LARGEST_FRACTION, axis=1)
-    if len(beyond) and beyond.mean() > 0.5:
-        row = int(np.flatnonzero(beyond)[0])
-        raise DataError(
-            f"{place(row)}: {boxes[row].tolist()} are not fractions of the image, as in "
-            f"{beyond.sum():,} of {len(beyond):,} lines; are these pixels? Divide by width and height"
-        )
-    text = "a box reaches beyond twice its image: it is kept as it stands"
-    report.warn_rows("far_outside", text, beyond & np.isfinite(values).all(axis=1), place)
-
-
-def _corners(boxes: Float64) -> Float64:
+def corners_of(boxes: Float64) -> Float64:
     """(K, 4) corners of centres and sides."""
     centres, sides = boxes[:, :2], boxes[:, 2:]
     with np.errstate(over="ignore", invalid="ignore"):
