@@ -4,11 +4,12 @@ import platform
 import signal
 import subprocess
 import sys
+import threading
 from pathlib import Path
 
 import pytest
 
-from yolo.process import FileLock, freed_memory_kept
+from yolo.process import FileLock, freed_memory_kept, in_time
 
 HOLD = "import sys; from pathlib import Path; from yolo.process import FileLock\nlock = FileLock(Path(sys.argv[1]))\n"
 
@@ -63,3 +64,13 @@ def test_large_arrays_get_the_memory_of_freed_ones_inside_the_block_only() -> No
     with freed_memory_kept():
         assert pages_asked_for() < num_pages / 10
     assert pages_asked_for() > num_pages / 10
+
+
+def test_in_time() -> None:
+    assert in_time(lambda: 5, 10) == 5
+    with pytest.raises(ZeroDivisionError):
+        in_time(lambda: 1 // 0, 10)
+    ended = threading.Event()
+    with pytest.raises(TimeoutError):
+        in_time(ended.wait, 0.01)
+    ended.set()

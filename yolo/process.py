@@ -15,11 +15,14 @@ from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from pathlib import Path
 from types import FrameType
+from typing import TypeVar
 
 if sys.platform == "win32":
     import msvcrt
 else:
     import fcntl
+
+T = TypeVar("T")
 
 # of mallopt in glibc's malloc.h; 32 MB is the largest threshold it takes
 _TRIM_THRESHOLD, _MMAP_THRESHOLD, _MMAP_MAX = -1, -3, -4
@@ -107,6 +110,30 @@ def prepare_loader_worker(worker: int) -> None:
 
 def _leave(number: int, frame: FrameType | None) -> None:
     os._exit(0)
+
+
+def in_time(call: Callable[[], T], seconds: float) -> T:
+    """What a call returns, if it ends in time.
+
+    It runs in a thread of its own. One that does not end cannot be killed: it is left to itself, holds what it holds,
+    and ends with the process.
+
+    Raises:
+        TimeoutError: it has not ended.
+        Exception: what it raised.
+    """
+    from concurrent.futures import Future  # takes time to import, and few commands need it
+
+    outcome: Future[T] = Future()
+
+    def run() -> None:
+        try:
+            outcome.set_result(call())
+        except BaseException as error:  # noqa: BLE001 - raised where the result is wanted
+            outcome.set_exception(error)
+
+    threading.Thread(target=run, daemon=True).start()
+    return outcome.result(seconds)
 
 
 class StopRequest:

@@ -32,7 +32,7 @@ def test_every_action_is_listed_and_has_help(capsys: pytest.CaptureFixture[str])
         (["data", "convert", "--data", "d", "--output", "o", "--format", "pascal"], 2, "pascal"),
         (["data", "split", "--data", "d", "--output", "o", "--val", "0.7", "--test", "0.3"], 2, "leave something"),
         (["data", "split", "--data", "d", "--output", "o", "--by", "group", "--group", "regex"], 2, "--pattern"),
-        (["data", "split", "--data", "d", "--output", "o", "--group", "folder"], 2, "--group belongs to --by group"),
+        (["data", "split", "--data", "d", "--output", "o", "--group", "folder"], 2, "add --by group"),
         (["data", "synth", "--output", "o", "--train", "0"], 2, "train must be at least 1"),
         (["data", "download", "--dataset", "voc2077"], 2, "voc2007"),
         (["data", "preview", "--data", "d", "--batches", "0"], 2, "batches"),

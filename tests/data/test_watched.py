@@ -84,6 +84,18 @@ def test_an_image_that_hangs_is_skipped_like_one_that_cannot_be_read(
     )
 
 
+def test_without_workers_it_is_skipped_as_well(data: DetectionDataset, monkeypatch: pytest.MonkeyPatch) -> None:
+    fault(monkeypatch, refuse)
+    expected = batches_of(data, workers=0)
+    fault(monkeypatch, lambda path: time.sleep(1000) if path.name == BAD else None)
+    began = time.monotonic()
+    found = batches_of(data, workers=0)
+    assert time.monotonic() - began < 1.2  # once, though there are two epochs
+    assert_same(found, expected)
+    reasons = [skipped.reason for batch in found for skipped in batch.skipped]
+    assert [reason.endswith("the file whole?") for reason in reasons] == [True, True]
+
+
 def test_a_killed_worker_is_started_again_and_nothing_is_lost(
     data: DetectionDataset, monkeypatch: pytest.MonkeyPatch, tmp_path: Path, capfd: pytest.CaptureFixture[str]
 ) -> None:
@@ -149,7 +161,8 @@ def test_every_pass_of_an_evaluation_has_all_images(data: DetectionDataset, monk
     assert signal.getsignal(signal.SIGCHLD) == before
 
 
-def test_original_images_are_watched_too(data: DetectionDataset, monkeypatch: pytest.MonkeyPatch) -> None:
+@pytest.mark.parametrize("workers", [0, 2])
+def test_original_images_are_watched_too(workers: int, data: DetectionDataset, monkeypatch: pytest.MonkeyPatch) -> None:
 
     def slow(content: bytes, *, name: str) -> Any:
         if name.endswith(BAD):
@@ -157,7 +170,7 @@ def test_original_images_are_watched_too(data: DetectionDataset, monkeypatch: py
         return decode_image(content, name=name)
 
     monkeypatch.setattr("yolo.data.dataset.decode_image", slow)
-    found = list(original_images(data, workers=2, patience=0.6))
+    found = list(original_images(data, workers=workers, patience=0.6))
     assert [one.index if isinstance(one, Sample) else BAD for one in found] == [0, 1, 2, BAD, 4, 5, 6]
     assert isinstance(found[3], SkippedImage)
     assert "has not ended after 0.6 seconds" in found[3].reason

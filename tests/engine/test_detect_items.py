@@ -1,4 +1,5 @@
 import random
+import threading
 import time
 from collections.abc import Iterator, Sequence
 from pathlib import Path
@@ -14,7 +15,7 @@ from yolo.engine.prediction_pictures import PictureWriter
 from yolo.engine.result import Result
 from yolo.engine.workers import Workers
 from yolo.errors import DataError
-from yolo.images import write_image
+from yolo.images import decode_image, write_image
 from yolo.media.items import Frame, ImageFile, Item, Unreadable
 from yolo.postprocess.pipeline import PostprocessSettings
 from yolo.structures import Detections
@@ -128,3 +129,27 @@ def test_what_came_before_a_failing_source_is_detected() -> None:
     with Workers(2) as workers, pytest.raises(DataError, match="any further"):
         seen.extend(detect_items(detector, breaks(), SETTINGS, workers=workers))
     assert [outcome.frame for outcome in seen if isinstance(outcome, Result)] == [0, 1, 2]
+
+
+def test_an_image_whose_reading_does_not_end_is_left_out(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    for name in ("a.png", "b.png", "c.png"):
+        write_image(tmp_path / name, numbered(7))
+    ended = threading.Event()
+
+    def slow(data: bytes, *, name: str) -> Any:
+        if name.endswith("b.png"):
+            ended.wait()
+        return decode_image(data, name=name)
+
+    monkeypatch.setattr("yolo.media.items.decode_image", slow)
+    monkeypatch.setattr("yolo.engine.detect_items.READ_SECONDS", 0.2)
+    files = [ImageFile(str(path)) for path in sorted(tmp_path.iterdir())]
+    with Workers(2) as workers:
+        first, second, third = detect_items(NumberReader(), files, SETTINGS, workers=workers)  # type: ignore[arg-type]
+    assert isinstance(first, Result)
+    assert isinstance(third, Result)
+    assert isinstance(second, Unreadable)
+    assert second.reason.endswith(
+        "b.png: reading it has not ended after 0.2 seconds; is the drive there, and the file whole?"
+    )
+    ended.set()

@@ -54,8 +54,8 @@ class Augment(Protocol):
 class Watch(Protocol):
     """Who wants to know which image is read; see `watched.ReadingWatch`."""
 
-    def begin(self, image: int) -> None:
-        """An image, by its place, is read from here on; ImageReadError if it must not be."""
+    def read(self, image: int, read: Callable[[], Sample]) -> Sample:
+        """What `read` gives of an image, by its place; ImageReadError if it must not be read, or takes too long."""
 
     def end(self) -> None:
         """No image is read."""
@@ -72,7 +72,7 @@ class DetectionDataset(Dataset[Sample | SkippedImage]):
     augment: Augment | None = None  # changes a placed sample; None for validation, whose images are decoded in full
     seed: int = 0  # of the run
     cache: ImageCache | None = None  # keeps placed images; None to decode every time
-    watch: Watch | None = None  # is told which image is read
+    watch: Watch | None = None  # in whose sight images are read
 
     def __len__(self) -> int:
         return len(self.images)
@@ -104,8 +104,6 @@ class DetectionDataset(Dataset[Sample | SkippedImage]):
     def load(self, index: int) -> Sample:
         """The placed, not augmented sample; ImageReadError if the file cannot be read."""
         annotated = self.images[index]
-        if self.watch is not None:
-            self.watch.begin(index)
         file = ImageFile(index, annotated.path, annotated.size_hw)
         placed = self.cache.get(file) if self.cache else None
         if placed is None:
@@ -120,8 +118,6 @@ class DetectionDataset(Dataset[Sample | SkippedImage]):
         """The image as it is in the file, boxes in its own pixels; ImageReadError if the file cannot be read."""
         annotated = self.images[index]
         file = ImageFile(index, annotated.path, annotated.size_hw)
-        if self.watch is not None:
-            self.watch.begin(index)
         image = decode_image(file.data, name=str(annotated.path))
         ground_truth, note = fit_to_size(annotated, (image.shape[0], image.shape[1]))
         return Sample(image, ground_truth, index, note=note)
@@ -132,9 +128,13 @@ class DetectionDataset(Dataset[Sample | SkippedImage]):
         return self.augment is not None
 
     def _read(self, index: int) -> Sample | SkippedImage:
+        as_it_is = self.augment is not None and self.augment.wants_original
+        return self.read(index, self.load_original if as_it_is else self.load)
+
+    def read(self, index: int, load: Callable[[int], Sample]) -> Sample | SkippedImage:
+        """The sample that `load` or `load_original` gives, or the reason why there is none."""
         try:
-            as_it_is = self.augment is not None and self.augment.wants_original
-            return self.load_original(index) if as_it_is else self.load(index)
+            return load(index) if self.watch is None else self.watch.read(index, lambda: load(index))
         except ImageReadError as error:
             return SkippedImage(str(self.images[index].path), str(error))
 

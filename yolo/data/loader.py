@@ -14,8 +14,7 @@ from numpy.typing import NDArray
 from torch.utils.data import DataLoader, Dataset, Sampler, default_collate
 
 from yolo.data.dataset import DetectionDataset, SampleKey
-from yolo.data.watched import READ_SECONDS, ReadingWatch, WatchedLoader
-from yolo.errors import ImageReadError
+from yolo.data.watched import READ_SECONDS, LoneWatch, ReadingWatch, WatchedLoader
 from yolo.process import available_cores
 from yolo.randomness import epoch_order, partner_generator
 from yolo.structures import Batch, Sample, SkippedImage, Targets
@@ -166,11 +165,12 @@ def make_loader(
         pin_memory: page-lock batches for the copy to a GPU.
         start_method: fork, spawn or forkserver; None for fork where there is one, because forked workers start at once
             and share the dataset.
-        patience: seconds after which a worker that is on one image is replaced and the image skipped.
+        patience: seconds after which reading an image is given up: the image is skipped, and a worker replaced.
     """
     # the loader draws a seed for its workers, which ours ignore; from the global stream it would disturb a resumed run
     options = {"collate_fn": collate, "generator": torch.Generator(), "pin_memory": pin_memory}
     if not workers:
+        dataset = replace(dataset, watch=LoneWatch(_path_of(dataset), patience=patience))
         return DataLoader(dataset, batch_sampler=batches, **options)  # type: ignore[arg-type]  # samples become batches
     return _watched(dataset, batches, options, workers=workers, start_method=start_method, patience=patience)
 
@@ -185,13 +185,10 @@ class _Originals(Dataset[Sample | SkippedImage]):
         return len(self.dataset)
 
     def __getitem__(self, index: int) -> Sample | SkippedImage:
-        try:
-            return self.dataset.load_original(index)
-        except ImageReadError as error:
-            return SkippedImage(str(self.dataset.images[index].path), str(error))
-        finally:
-            if self.dataset.watch is not None:
-                self.dataset.watch.end()
+        sample = self.dataset.read(index, self.dataset.load_original)
+        if self.dataset.watch is not None:
+            self.dataset.watch.end()
+        return sample
 
 
 def original_images(
@@ -200,8 +197,13 @@ def original_images(
     """A loader of every image of a dataset once, in order and in its own size, not placed on an input."""
     options = {"batch_size": None, "collate_fn": _as_it_is, "generator": torch.Generator()}
     if not workers:
+        dataset = replace(dataset, watch=LoneWatch(_path_of(dataset), patience=patience))
         return DataLoader(_Originals(dataset), **options)  # type: ignore[arg-type]  # it gets a single sample
     return _watched(dataset, range(len(dataset)), options, workers=workers, patience=patience)
+
+
+def _path_of(dataset: DetectionDataset) -> Callable[[int], str]:
+    return lambda index: str(dataset.images[index].path)
 
 
 def _watched(
@@ -218,7 +220,7 @@ def _watched(
     dataset = replace(dataset, watch=watch)
     return WatchedLoader(
         watch,
-        lambda index: dataset.images[index].path,
+        _path_of(dataset),
         keys,
         patience=patience,
         options=options

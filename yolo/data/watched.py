@@ -3,7 +3,9 @@
 Each worker notes in shared memory which image it reads. Where a batch does not come and a worker has been on one image
 for too long, on a network drive that is gone or in a decoder that does not end, all workers are started anew and that
 image is refused, as one that cannot be read. Keys say everything about a sample, so the batches that were on their way
-are read again, the same as before. Left out: loading without workers, where nobody is there to watch.
+are read again, the same as before.
+
+Without workers (`LoneWatch`) an image is read in a thread that can be left behind.
 """
 
 from __future__ import annotations
@@ -22,7 +24,8 @@ from typing import Any, Generic, NamedTuple, TypeVar
 from torch.utils.data import DataLoader, Sampler, get_worker_info
 
 from yolo.errors import DataError, ImageReadError, printable
-from yolo.process import prepare_loader_worker
+from yolo.process import in_time, prepare_loader_worker
+from yolo.structures import Sample
 
 T = TypeVar("T")
 
@@ -55,11 +58,11 @@ class ReadingWatch:
         self._pids: Any = context.RawArray("q", workers)
         self.refused: dict[int, str] = {}
 
-    def begin(self, image: int) -> None:
-        """Note that this worker begins with an image.
+    def read(self, image: int, read: Callable[[], Sample]) -> Sample:
+        """Read an image, and note that this worker does.
 
         Raises:
-            ImageReadError: it is refused.
+            ImageReadError: it is refused, or cannot be read.
         """
         if image in self.refused:
             raise ImageReadError(self.refused[image])
@@ -67,6 +70,7 @@ class ReadingWatch:
             self._since[worker.id] = time.monotonic()
             self._images[worker.id] = image
             self._pids[worker.id] = os.getpid()
+        return read()
 
     def end(self) -> None:
         """Note that this worker reads nothing."""
@@ -85,6 +89,39 @@ class ReadingWatch:
         """Forget the workers, which are gone."""
         for place in range(len(self._pids)):
             self._images[place], self._pids[place] = _NOTHING, 0
+
+
+class LoneWatch:
+    """Watches where there are no workers: what takes too long is left to a thread of its own, which cannot be ended.
+
+    Args:
+        path_of: the file of an image, by its place in the dataset.
+        patience: seconds that one image may take.
+    """
+
+    def __init__(self, path_of: Callable[[int], str], *, patience: float) -> None:
+        self._path_of, self._patience = path_of, patience
+        self._refused: dict[int, str] = {}
+
+    def read(self, image: int, read: Callable[[], Sample]) -> Sample:
+        """Read an image; ImageReadError if that does not end, now and from then on."""
+        if image not in self._refused:
+            try:
+                return in_time(read, self._patience)
+            except TimeoutError:
+                self._refused[image] = too_slow(self._path_of(image), self._patience)
+        raise ImageReadError(self._refused[image])
+
+    def end(self) -> None:
+        """Nothing: nobody asks what is read."""
+
+
+def too_slow(path: str, patience: float) -> str:
+    """What to say of a file whose reading does not end."""
+    return (
+        f"{printable(path)}: reading it has not ended after {patience:g} seconds; is the drive there, and the file "
+        "whole?"
+    )
 
 
 class _Waits:
@@ -143,7 +180,7 @@ class WatchedLoader(Generic[T]):
     def __init__(
         self,
         watch: ReadingWatch,
-        path_of: Callable[[int], object],
+        path_of: Callable[[int], str],
         keys: Iterable[Any],
         *,
         patience: float,
@@ -222,20 +259,18 @@ class WatchedLoader(Generic[T]):
             DataError: workers are killed again and again.
         """
         for image in stuck:
-            path = printable(str(self._path_of(image)))
-            taken = f"reading it has not ended after {self._patience:g} seconds"
-            self._watch.refused[image] = f"{path}: {taken}; is the drive there, and the file whole?"
+            self._watch.refused[image] = too_slow(self._path_of(image), self._patience)
         if dead is None:
             return
         images = [image for image in dead if image >= 0]
-        names = ", ".join(printable(str(self._path_of(image))) for image in images) or "no image"
+        names = ", ".join(printable(self._path_of(image)) for image in images) or "no image"
         advice = "mostly for lack of memory: use fewer --workers, a smaller --batch-size or --cache none"
         if in_a_row >= _KILLED_IN_A_ROW:
             raise DataError(f"processes that load images were killed {in_a_row} times in a row, on {names}; {advice}")
         self._killed.update(images)
         for image in images:
             if self._killed[image] >= _KILLED_ON_IMAGE:
-                path = printable(str(self._path_of(image)))
+                path = printable(self._path_of(image))
                 self._watch.refused[image] = f"{path}: the process that read it was killed, {self._killed[image]} times"
         self._tell(
             f"a process that loads images was killed while it read {names}, {advice}; it is started again, and nothing "

@@ -15,13 +15,14 @@ from pathlib import Path
 
 import torch
 
+from yolo.data.watched import READ_SECONDS, too_slow
 from yolo.engine.detector import Detector, images_per_pass
 from yolo.engine.result import Result
 from yolo.engine.workers import Workers
 from yolo.errors import DataError
 from yolo.media.items import Frame, ImageFile, Item, Unreadable
 from yolo.postprocess.pipeline import PostprocessSettings
-from yolo.process import available_cores
+from yolo.process import available_cores, in_time
 
 # A group of images has at most about this many bytes when decoded.
 _GROUP_BYTES = 24_000_000
@@ -126,6 +127,9 @@ def _detect(
 
 def _read(file: ImageFile) -> Frame | Unreadable:
     try:
-        return file.read()
+        # what is fetched has a timeout of its own
+        return in_time(file.read, READ_SECONDS) if file.load is None else file.read()
+    except TimeoutError:
+        return Unreadable(file.source, too_slow(file.source, READ_SECONDS), "that took too long")
     except DataError as error:
         return Unreadable.of(file.source, error)
