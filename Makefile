@@ -34,11 +34,12 @@ format: $(READY)
 	$(BIN)/ruff format .
 	$(BIN)/ruff check --fix .
 
-fuzz: $(READY)  ## damaged cfgs, weights files, annotations and YAMLs against the parsers, three minutes
+fuzz: $(READY)  ## damaged files against the parsers, invented command lines against the program, four minutes
 	$(BIN)/python -m pip install --quiet --constraint constraints.txt --editable '.[fuzz]'
 	$(BIN)/python tools/fuzz_darknet.py --seconds 60
 	$(BIN)/python tools/fuzz_data.py --seconds 60
 	$(BIN)/python tools/fuzz_detections.py --seconds 60
+	$(BIN)/python tools/fuzz_cli.py --seconds 60
 
 bench: $(READY)  ## the measured numbers of docs/results.md
 	$(BIN)/python -m pip install --quiet --constraint constraints.txt --editable '.[bench]'

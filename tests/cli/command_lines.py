@@ -166,6 +166,7 @@ class CommandLine:
         environment: variables that are set, or removed where None.
         encoding: of standard output and standard error.
         stdin: what can be read there.
+        plots: curves are drawn, too, which takes long.
     """
 
     words: tuple[str, ...]
@@ -173,6 +174,7 @@ class CommandLine:
     environment: Mapping[str, str | None] = field(default_factory=dict)
     encoding: str = "utf-8"
     stdin: bytes = b""
+    plots: bool = False
 
     def __str__(self) -> str:
         """As one types it in a shell, in the folder of the world."""
@@ -198,7 +200,7 @@ def _command_line(draw: st.DrawFn, command: str | None) -> CommandLine:
     command = command or draw(st.sampled_from(list(COMMANDS)))
     files: dict[str, bytes] = {}
     options = draw(_usual_options(command))
-    options += draw(st.lists(_option(command), max_size=3))
+    options += draw(st.lists(_option(command), max_size=2))
     words = [word for name, value in options for word in draw(_spelled(name, value))]
     if draw(_seldom(8)):
         files["options.yaml"] = draw(_options_yaml(command))
@@ -214,6 +216,7 @@ def _command_line(draw: st.DrawFn, command: str | None) -> CommandLine:
         environment=draw(st.sampled_from(_ENVIRONMENTS)) if draw(_seldom(8)) else {},
         encoding=draw(st.sampled_from(_ENCODINGS)),
         stdin=draw(st.sampled_from((b"", b"no image", b"\x89PNG\r\n\x1a\n"))),
+        plots=draw(_seldom(12)),
     )
 
 

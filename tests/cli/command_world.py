@@ -10,8 +10,10 @@ import io
 import json
 import os
 import shutil
+from collections.abc import Iterator
 from pathlib import Path
 from typing import NamedTuple
+from unittest import mock
 
 import cv2
 import numpy as np
@@ -112,12 +114,15 @@ class World:
         folder: in which the command lines run.
     """
 
-    def __init__(self, folder: Path) -> None:
+    def __init__(self, folder: Path, *, with_runs: bool = True) -> None:
+        """Make the files; without `in/runs`, the run folders of a training and of other commands, it is quicker."""
         self.folder = folder / "some" / "where" / "here"  # `../..` stays inside
         self._originals = folder / "originals"
         (self.folder / "in").mkdir(parents=True)
         with contextlib.chdir(self.folder):
             _fill(Path("in"))
+            if with_runs:
+                _fill_runs(Path("in"))
         shutil.copytree(self.folder / "in", self._originals, symlinks=True)
         self._before = self._states()
 
@@ -163,22 +168,37 @@ def _fill(folder: Path) -> None:
     write_darknet(folder)
     _fill_pictures(folder)
     _fill_bad(folder)
-    runs, weights, data = f"runs={folder / 'runs'}", f"weights={folder / 'net.safetensors'}", f"data={shapes}"
-    truth, found = f"ground_truth={TRUTHS[0]}", f"detections={DETECTIONS[0]}"
-    _run_all(
-        *(["data", "convert", data, f"output={folder / kind}", f"format={kind}"] for kind in ("voc", "coco", "csv")),
-        ["train", data, runs, weights, "max_batches=1", "batch=2", "workers=0", "validations=1"],
-        ["val", weights, data, "workers=0", runs],
-        ["predict", weights, f"source={folder / 'shapes/images/val'}", runs],
-        ["report", truth, found, runs],
-    )
+    for kind in ("voc", "coco", "csv"):
+        _run(["data", "convert", f"data={shapes}", f"output={folder / kind}", f"format={kind}"])
 
 
-def _run_all(*commands: list[str]) -> None:
-    for words in commands:
-        with contextlib.redirect_stdout(io.StringIO()) as printed:
-            code = run(words)
-        assert code == 0, f"{words} ended with {code}: {printed.getvalue()}"
+def _fill_runs(folder: Path) -> None:
+    common = [
+        f"data={folder / 'shapes'}",
+        f"weights={folder / 'net.safetensors'}",
+        f"runs={folder / 'runs'}",
+        "workers=0",
+    ]
+    _run(["train", *common, "max_batches=1", "batch=2", "validations=1"])
+    _run(["val", *common])
+    _run(["predict", *common[1:3], f"source={folder / 'shapes/images/val'}"])
+    _run(["report", f"ground_truth={TRUTHS[0]}", f"detections={DETECTIONS[0]}", common[2]])
+
+
+@contextlib.contextmanager
+def no_plots() -> Iterator[None]:
+    """Trainings and reports draw no curves, which takes most of the time of small ones."""
+    with (
+        mock.patch("yolo.report.report.write_plots", return_value=None),
+        mock.patch("yolo.engine.train_log.RunFolder.plot", return_value=None),
+    ):
+        yield
+
+
+def _run(words: list[str]) -> None:
+    with contextlib.redirect_stdout(io.StringIO()) as printed, no_plots():
+        code = run(words)
+    assert code == 0, f"{words} ended with {code}: {printed.getvalue()}"
 
 
 def _fill_pictures(folder: Path) -> None:
