@@ -5,9 +5,11 @@ from __future__ import annotations
 from pathlib import Path
 
 from yolo.console import listed
-from yolo.errors import WeightsError
+from yolo.errors import WeightsError, printable
 from yolo.files import expand_home
 
+# Of files with weights that other packages write.
+_OTHER_SUFFIXES = (".pt", ".pth", ".onnx", ".engine", ".tflite", ".h5", ".pdparams")
 RUNS = Path("runs")  # where names of runs are looked for: the default of `--runs`
 
 
@@ -25,6 +27,11 @@ def find_weights(weights: str | Path) -> Path:
         path = run
     if path.is_dir():
         return weights_path(path)
+    if path.suffix.lower() in _OTHER_SUFFIXES:
+        raise WeightsError(
+            f"{printable(path)}: is a file of another package; a detector is a *.safetensors file of gridyolo, the "
+            "folder of its run, or a *.weights file of darknet"
+        )
     if is_name and not path.suffix and not path.exists():
         found = sorted(file.parts[1] for file in RUNS.glob("*/weights/best.safetensors"))
         known = f"; runs with weights are {listed(found)}" if found else ""

@@ -14,14 +14,14 @@ import sys
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import asdict, dataclass, field
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, TypeVar
+from typing import TYPE_CHECKING, Any, TypeVar, get_args
 
 import yaml
 
 from yolo.cli.config_file import looks_like_options, read_options
 from yolo.cli.ending import Ending
 from yolo.cli.positional import assign
-from yolo.cli.words import HELP_WORDS, SEVERAL, Known, Line, Written, read_line
+from yolo.cli.words import HELP_WORDS, SEVERAL, Known, Line, Written, exists, key_of, read_line
 from yolo.config.foreign_options import OPTIONS, UnsupportedError, is_foreign_switch, meaning_of
 from yolo.config.from_python import build_config
 from yolo.config.from_text import typed_value
@@ -140,6 +140,7 @@ class _Reading:
         settled = [self._settled(option) for option in line.options if not _is_file(option)]
         given = {name for name, _, _ in settled}
         standing = assign(line.positional, self.command, self.config_class, given=given, in_files=in_files)
+        self._check_standing(line.positional, standing)
         settled.extend(map(self._settled, standing))
         for name, value, spelled in settled:
             if name == "save" and isinstance(value, str) and value.startswith("+"):
@@ -151,6 +152,14 @@ class _Reading:
             self.values["save"] = ",".join([self.values.get("save") or "json", *self.added])
         self._check_data()
         return line
+
+    def _check_standing(self, words: Sequence[str], standing: Sequence[Written]) -> None:
+        """ConfigError where a word that stands for a source is a switch: `predict W photo.jpg half`."""
+        for word in words:
+            name = key_of(word)
+            is_switch = name in self.known.flags or is_foreign_switch(name)
+            if is_switch and any(one.name == SEVERAL and one.value == word for one in standing) and not exists(word):
+                raise ConfigError(f"{self.known.command}: {word!r} is no file, but an option: write --{word}")
 
     def _set_sources(self, sources: Sequence[str]) -> None:
         """Take the sources as they stand: a file may be called [1].jpg, null or -.jpg."""
@@ -206,10 +215,13 @@ class _Reading:
             except UnsupportedError:
                 unused.append(f"{key} {shown(value)}")
                 continue
-            if found is None:
+            if found is None or found[0] == "config":
+                if any(option.startswith(f"{key}.") for option in self.kinds):
+                    raise ConfigError(f"{written} is a section: its options stand below it, got {shown(value)}")
                 raise ConfigError(f"{label}: {self._unknown(key, key).partition(': ')[2]}")
             option, setting, _ = found
-            if not option:
+            is_unset = option and setting is None and type(None) not in get_args(self.kinds[option])
+            if not option or is_unset:  # null: as if it were not there
                 continue
             if option in given:
                 raise ConfigError(f"{label}: {printable(key)} and {given[option]} are the same option; keep one")

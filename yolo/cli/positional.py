@@ -29,7 +29,22 @@ POSITIONAL: Mapping[type[Any], tuple[str, ...]] = {
     config.DataDownloadConfig: ("dataset",),
 }
 _WEIGHTS_SUFFIXES = (".safetensors", ".weights")
-_LETTERS = {"a": "A", "b": "B"}
+# What is certainly no detector.
+_OTHER_SUFFIXES = (
+    ".jpg",
+    ".jpeg",
+    ".png",
+    ".bmp",
+    ".webp",
+    ".tif",
+    ".tiff",
+    ".gif",
+    ".mp4",
+    ".avi",
+    ".mov",
+    ".mkv",
+    ".yaml",
+)
 
 
 def usage(command: str, config_class: type[Any]) -> str:
@@ -82,9 +97,11 @@ def _check_order(words: Sequence[str], names: Sequence[str], command: str, confi
     """ConfigError where the detector does not come first."""
     if names[0] != "weights" or len(POSITIONAL[config_class]) < 2 or _is_weights(words[0]):
         return
+    order = " ".join(usage(command, config_class).split()[:-1])
+    if words[0].lower().endswith(_OTHER_SUFFIXES):
+        raise ConfigError(f"{order}: the detector comes first, and {shown(words[0])[1:-1]} is none")
     later = next((word for word in words[1:] if _is_weights(word)), None)
     if later is not None and not Path(words[0]).is_dir():
-        order = " ".join(usage(command, config_class).split()[:-1])
         raise ConfigError(f"{order}: the detector comes first, so {shown(later)[1:-1]} before {shown(words[0])[1:-1]}")
 
 

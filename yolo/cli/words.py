@@ -149,7 +149,7 @@ class _Reader:
             )
         if not _KEY_VALUE.fullmatch(word):
             return None
-        is_file = _exists(word)
+        is_file = exists(word)
         if is_file and self.known.knows(name):
             raise ConfigError(
                 f"{self.known.command}: {shown(word)} is an option, and a file; write ./{word} or --{word}"
@@ -197,7 +197,8 @@ class _Reader:
 _LONG_WORDS = tuple(word for word in (*TRUE_WORDS, *FALSE_WORDS) if not word.isdigit())
 
 
-def _exists(path: str) -> bool:
+def exists(path: str) -> bool:
+    """Whether there is a file or folder of that name."""
     try:
         return os.path.lexists(path)
     except ValueError:  # no path has a null byte

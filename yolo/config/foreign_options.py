@@ -298,7 +298,7 @@ def _switched(name: str, word: str, options: Collection[str]) -> Meaning | None:
         return Meaning() if word == "null" else Meaning("save_images", word)
     if name in options:
         return None
-    return Meaning("quiet", "true") if word == "false" and "quiet" in options else Meaning()
+    return Meaning(note="--quiet prints errors and warnings only" if word == "false" else "")
 
 
 def _weights(value: Any, word: str, written: str) -> Meaning | None:
@@ -333,10 +333,11 @@ _OTHERS_WEIGHTS = (".pt", ".onnx", ".engine", ".torchscript", ".tflite", ".mlpac
 
 def _model(value: Any, options: Collection[str], written: str) -> Meaning | None:
     """`model=` of Ultralytics: a detector of ours, a network of darknet, or a backbone."""
-    text = str(value)
-    name = PurePath(text).name.lower()
-    if isinstance(value, Mapping) or value is None or "weights" not in options:
+    if value is None:
+        return Meaning()
+    if not isinstance(value, str) or "weights" not in options:
         return None
+    text, name = value, PurePath(value).name.lower()
     if name.endswith(_OTHERS_WEIGHTS) or re.fullmatch(r"yolo.*\.ya?ml", name):
         more = "leave it out to start from ImageNet weights" if "backbone" in options else "name a run folder"
         raise UnsupportedError(

@@ -32,8 +32,8 @@ VOC_NAMES = (
 )  # fmt: skip
 
 
-def network_cfg(name: str) -> str:
-    """Text of the cfg of a shipped network.
+def network_cfg(name: str, *, written: str = "") -> str:
+    """Text of the cfg of a shipped network; `written` is what the user wrote in place of its name.
 
     Raises:
         ConfigError: no such network; the message names the nearest one.
@@ -42,7 +42,7 @@ def network_cfg(name: str) -> str:
         close = difflib.get_close_matches(name, NETWORKS, n=1)
         hint = f"did you mean {close[0]}? " if close else ""
         raise ConfigError(
-            f"{shown(name)} is neither a file nor a network: {hint}The networks are {', '.join(NETWORKS)}"
+            f"{shown(written or name)} is neither a file nor a network: {hint}The networks are {', '.join(NETWORKS)}"
         )
     return (resources.files("yolo") / "recipes" / f"{name}.cfg").read_text(encoding="utf-8")
 
@@ -62,7 +62,7 @@ def find_cfg(name_or_path: str | Path) -> Cfg:
     if _is_file(path):
         return _cfg_of_detector(path) if path.suffix == ".safetensors" else read_cfg(path)
     name = str(name_or_path).removesuffix(".cfg")
-    return parse_cfg(network_cfg(name), source=f"{name}.cfg")
+    return parse_cfg(network_cfg(name, written=str(name_or_path)), source=f"{name}.cfg")
 
 
 def _cfg_of_detector(path: Path) -> Cfg:

@@ -66,7 +66,7 @@ class Backbone(nn.Module):
         super().__init__()
         classifier = build_classifier(name)
         if name not in _KNOWN_TAPS:  # a training builds its network twice
-            _KNOWN_TAPS[name] = find_taps(classifier)
+            _KNOWN_TAPS[name] = find_taps(classifier, name)
         taps = [tap for tap in _KNOWN_TAPS[name] if lowest_stride <= tap.stride <= highest_stride]
         if not taps:
             raise ConfigError(
@@ -162,7 +162,7 @@ def _near_names(name: str, names: list[str], *, otherwise: str) -> str:
 
 
 @torch.no_grad()
-def find_taps(classifier: nn.Module) -> list[Tap]:
+def find_taps(classifier: nn.Module, name: str = "") -> list[Tap]:
     """The last feature map of every stride, finest first.
 
     Only points are considered through which the whole network passes (not the inside of a residual block). A
@@ -182,21 +182,22 @@ def find_taps(classifier: nn.Module) -> list[Tap]:
         shapes = _Shapes(GraphModule(classifier, graph))
         shapes.run(probe)
     except (RuntimeError, TraceError, AssertionError) as error:
-        name = type(classifier).__name__
-        raise ConfigError(f"backbone {name}: does not take images of any size; choose another") from error
+        raise ConfigError(
+            f"backbone {name or type(classifier).__name__}: does not take images of any size; choose another"
+        ) from error
     finally:
         classifier.train(was_training)
     widening = _final_widening(classifier)
     taps: dict[int, Tap] = {}
     for node in _passed_by_all(list(graph.nodes)):
-        name = tracer.node_to_qualname.get(node, "")
+        layer = tracer.node_to_qualname.get(node, "")
         shape = _map_shape(shapes.of.get(node, ()))
-        if shape is None or (widening and (name == widening or name.startswith(widening + "."))):
+        if shape is None or (widening and (layer == widening or layer.startswith(widening + "."))):
             continue
         channels, side = shape
         stride = _PROBE_SIZE // side
         if side * stride == _PROBE_SIZE and stride in _STRIDES:
-            taps[stride] = Tap(name, stride, channels)
+            taps[stride] = Tap(layer, stride, channels)
     return [taps[stride] for stride in sorted(taps)]
 
 
