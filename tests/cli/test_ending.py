@@ -55,12 +55,12 @@ def test_quiet_prints_nothing_but_errors_and_warnings(capsys: pytest.CaptureFixt
     captured = capsys.readouterr()
     assert captured.out == ""
     assert captured.err.startswith("error: made here: exists")
-    put_yolo(Path("pets"), "train", {f"{k}": f"{int(k == 0)} .5 .5 .5 .5\n" for k in range(6)})
-    assert run(["data", "split", "--data", "pets", "--output", "parts", "--by", "stratified", "-q"]) == 0
+    assert run(["data", "synth", "--output", "few", "--train", "6", "width=64", "height=64", "val=1", "-q"]) == 0
+    assert run(["data", "split", "--data", "few", "--output", "parts", "-q"]) == 0
     captured = capsys.readouterr()
     assert captured.out == ""
-    assert captured.err.startswith("warning: class 'class1' has no object in ")
-    assert captured.err.count("\n") == 1
+    assert all(line.startswith("warning: class ") for line in captured.err.splitlines())
+    assert captured.err
 
 
 def test_json_is_one_document_and_the_text_goes_to_standard_error(capsys: pytest.CaptureFixture[str]) -> None:

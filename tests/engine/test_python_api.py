@@ -190,7 +190,7 @@ def test_nothing_is_printed_unless_wanted(
     assert capfd.readouterr().out == ""
     yolo.validate(weights, shapes, runs=tmp_path, report=False, workers=0, verbose=True)
     printed = capfd.readouterr().out
-    assert "Instances" in printed
+    assert "4 of 4 images kept" in printed
     console = Console(file=io.StringIO(), width=500)
     yolo.train(shapes, **QUICK | {"epochs": 1}, runs=tmp_path, console=console)
     assert capfd.readouterr().out == ""

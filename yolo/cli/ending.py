@@ -20,7 +20,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any, NamedTuple, TextIO
 
 from yolo.console import say
-from yolo.errors import printable
+from yolo.errors import printable, terminal_text
 
 if TYPE_CHECKING:
     from rich.console import Console
@@ -146,7 +146,9 @@ def _plain(value: Any) -> Any:
         return value
     if isinstance(value, float):
         return float(value) if math.isfinite(value) else None
-    if isinstance(value, str | Path):
+    if isinstance(value, str):
+        return terminal_text(value)
+    if isinstance(value, Path):
         return printable(value)
     if isinstance(value, Mapping):
         return {str(_plain(key)): _plain(one) for key, one in value.items()}
