@@ -31,6 +31,11 @@ def test_a_text_keeps_its_lines() -> None:
     assert terminal_text("a\n\u202e\u200f\u2066\x1b") == "a\n%E2%80%AE%E2%80%8F%E2%81%A6%1B"
 
 
+def test_a_locale_without_utf8_changes_no_name() -> None:
+    ascii_locale = "na\xefve caf\udce9".encode("utf-8", "surrogateescape").decode("ascii", "surrogateescape")
+    assert printable(ascii_locale) == "na\xefve caf%E9"
+
+
 def test_other_letters_are_no_business_of_ours() -> None:
     for text in ("na\xefve \u65e5\u672c \U0001f600 \u05d0\u200f\u202e", "100%25.jpg", "a b\\c"):
         assert printable(text) == printable_text(text) == text

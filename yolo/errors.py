@@ -7,6 +7,7 @@ import codecs
 import os
 import re
 import reprlib
+from contextlib import suppress
 from pathlib import Path
 from typing import Any, Final
 
@@ -69,6 +70,10 @@ def terminal_text(text: str) -> str:
 
 
 def _percent_coded(text: str, unfit: re.Pattern[str]) -> str:
+    if not unfit.search(text):
+        return text
+    with suppress(UnicodeEncodeError):  # in a locale without UTF-8 Python has all its bytes so
+        text = text.encode("utf-8", "surrogateescape").decode("utf-8", "surrogateescape")
     if not unfit.search(text):
         return text
     return unfit.sub(lambda match: _percent_bytes(match[0]), _LIKE_CODED.sub("%25", text))

@@ -37,3 +37,9 @@ def test_what_cannot_be_decided_is_refused() -> None:
         places(["1.jpg"], "a/1.jpg", "b/1.jpg")
     with pytest.raises(DataError, match=r"several results for the image '1.jpg': 'a/1.jpg' and 'b/1.jpg'"):
         places(["a/1.jpg", "b/1.jpg"], "1.jpg")
+
+
+def test_names_that_no_file_can_hold_are_matched_as_they_are_written() -> None:
+    names = ("p/caf\udce9.jpg", "p/caf\udce8.jpg", "p/a\nb.jpg", "p/\x85.jpg")
+    written = ["q/caf%E9.jpg", "q/caf%E8.jpg", "q/a%0Ab.jpg", "q/%C2%85.jpg"]
+    assert places(written, *names) == {name: place for place, name in enumerate(written)}

@@ -31,7 +31,7 @@ from yolo.curate.write import require_outside
 from yolo.data.entries import OpenFiles, list_entries
 from yolo.data.find import SplitSource
 from yolo.data.read import DatasetDescriptor, Split, find_dataset, read_split
-from yolo.errors import ConfigError, line_of_path, printable
+from yolo.errors import PERCENT, ConfigError, line_of_path, printable
 from yolo.files import atomic_folder, require_free
 from yolo.formats.objects import AnnotatedImages
 from yolo.structures import AnnotatedImage
@@ -207,7 +207,7 @@ def _write_lists(
             else:
                 content[part] = _sources(part, paths, images_of, descriptor.root, building=building, folder=folder)
         text = yaml.safe_dump(content, sort_keys=False, allow_unicode=True, width=120)
-        (building / "dataset.yaml").write_text(text, encoding="utf-8", newline="\n")
+        (building / "dataset.yaml").write_text(text, encoding="utf-8", errors=PERCENT, newline="\n")
     return folder / "dataset.yaml"
 
 

@@ -26,7 +26,7 @@ from yolo.curate.synthetic_backgrounds import draw_background, smooth_noise
 from yolo.curate.synthetic_objects import CLASS_NAMES, Patch, draw_clutter, draw_object
 from yolo.curate.write import write_dataset
 from yolo.data.read import Split, find_dataset, read_split
-from yolo.errors import DataError
+from yolo.errors import PERCENT, DataError
 from yolo.files import atomic_folder, require_free
 from yolo.formats.issues import ReadReport
 from yolo.formats.objects import AnnotatedImages
@@ -164,7 +164,7 @@ def make_synthetic_dataset(
                 _write_yolo(building, name, draw(name))
             content = {"path": ".", **{name: f"images/{name}" for name in wanted}, "names": dict(enumerate(classes))}
             text = yaml.safe_dump(content, sort_keys=False)
-            (building / "dataset.yaml").write_text(text, encoding="utf-8", newline="\n")
+            (building / "dataset.yaml").write_text(text, encoding="utf-8", errors=PERCENT, newline="\n")
         return folder / "dataset.yaml"
     with tempfile.TemporaryDirectory() as temporary:
         drawn = {name: _as_split(Path(temporary), name, draw(name), classes) for name in wanted}

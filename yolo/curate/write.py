@@ -26,7 +26,7 @@ from yolo.curate.image_files import ImageMode, place_images
 from yolo.data.classes import unknown_class_message
 from yolo.data.find import recognise
 from yolo.data.read import DatasetDescriptor, Split, SplitSource, find_dataset, read_split
-from yolo.errors import ConfigError, DataError, printable
+from yolo.errors import PERCENT, ConfigError, DataError, printable
 from yolo.files import atomic_folder, require_free
 from yolo.formats.coco_copy import copied_content, fields_beyond_boxes, json_bytes
 from yolo.formats.coco_write import numbered_image_ids
@@ -326,7 +326,7 @@ def _note_duplicates(splits: Mapping[str, Split]) -> list[str]:
 def _write_text(path: Path, text: str) -> None:
     path.parent.mkdir(parents=True, exist_ok=True)
     try:
-        path.write_text(text, encoding="utf-8", newline="\n")
+        path.write_text(text, encoding="utf-8", errors=PERCENT, newline="\n")
     except OSError as error:
         raise DataError(f"{printable(path)}: cannot be written ({error.strerror or error})") from error
 

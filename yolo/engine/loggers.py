@@ -23,7 +23,7 @@ from typing import Any, Final, NamedTuple, Protocol
 
 from yolo.config import TrainConfig
 from yolo.config.options import dotted_options
-from yolo.errors import ConfigError
+from yolo.errors import ConfigError, printable_text
 from yolo.files import write_json
 
 _EVERY_STEPS = 10  # how often single steps are logged
@@ -74,7 +74,9 @@ class Loggers:
         ids = self._saved_ids(ids_path)
         values = {
             # no nested names: MLflow refuses the "*" of a pattern
-            name: json.dumps(value, ensure_ascii=False) if isinstance(value, Mapping) else value
+            name: printable_text(json.dumps(value, ensure_ascii=False) if isinstance(value, Mapping) else value)
+            if isinstance(value, Mapping | str)
+            else value
             for name, value in dotted_options(config).items()
         }
         for name in wanted:

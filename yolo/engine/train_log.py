@@ -29,7 +29,7 @@ from yolo.config import TrainConfig
 from yolo.console import clock, say
 from yolo.darknet.network import DarknetSpec
 from yolo.engine.environment import installed_versions
-from yolo.errors import GridYoloError
+from yolo.errors import PERCENT, GridYoloError
 from yolo.evaluation.result import rate
 from yolo.files import new_folder, remove_unfinished, saving, write_json, write_text
 from yolo.losses.yolo_loss import TERM_NAMES
@@ -169,7 +169,7 @@ class RunFolder:
         """Append a line to events.jsonl."""
         finite = {name: None if value != value else value for name, value in values.items()}  # JSON has no NaN
         line = {"time": round(time.time(), 3), "event": kind, **finite}
-        with saving(self._events), self._events.open("a", encoding="utf-8") as file:
+        with saving(self._events), self._events.open("a", encoding="utf-8", errors=PERCENT) as file:
             file.write(json.dumps(line, ensure_ascii=False, allow_nan=False) + "\n")
 
     def history(self, best_epoch: int) -> TrainingHistory:

@@ -61,7 +61,7 @@ def match_sources(sources: Iterable[Any], images: KnownImages, *, path: Path) ->
 
 
 def _parts(path: str) -> list[str]:
-    return path.replace("\\", "/").split("/")
+    return printable(path).replace("\\", "/").split("/")
 
 
 def _stem(name: str) -> str:

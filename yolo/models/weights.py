@@ -17,7 +17,7 @@ from safetensors import SafetensorError
 from safetensors.torch import load_file, save_file
 from torch import Tensor, nn
 
-from yolo.errors import WeightsError
+from yolo.errors import WeightsError, printable_text
 from yolo.files import atomic_write
 from yolo.models.backbones import Backbone
 from yolo.models.pretrained import published_state
@@ -109,7 +109,7 @@ def read_state_dict(path: Path) -> dict[str, Tensor]:
 def save_weights(path: Path, network: nn.Module, metadata: Mapping[str, Any]) -> None:
     """Write a network's tensors and its metadata, atomically."""
     tensors = {name: value.detach().cpu().contiguous() for name, value in network.state_dict().items()}
-    header = {METADATA_KEY: json.dumps(metadata, ensure_ascii=False, allow_nan=False)}
+    header = {METADATA_KEY: printable_text(json.dumps(metadata, ensure_ascii=False, allow_nan=False))}
     with atomic_write(path, errors=(SafetensorError,)) as temporary:
         save_file(tensors, temporary, metadata=header)
 
