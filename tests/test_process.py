@@ -9,7 +9,7 @@ from pathlib import Path
 
 import pytest
 
-from yolo.process import FileLock, freed_memory_kept, in_time
+from yolo.process import FileLock, freed_memory_kept, in_time, quiet_libraries, silent_stderr
 
 HOLD = "import sys; from pathlib import Path; from yolo.process import FileLock\nlock = FileLock(Path(sys.argv[1]))\n"
 
@@ -74,3 +74,22 @@ def test_in_time() -> None:
     with pytest.raises(TimeoutError):
         in_time(ended.wait, 0.01)
     ended.set()
+
+
+def test_opencv_and_ffmpeg_are_quiet_unless_the_user_wants_to_hear_them(monkeypatch: pytest.MonkeyPatch) -> None:
+    for name in ("OPENCV_LOG_LEVEL", "OPENCV_FFMPEG_LOGLEVEL"):
+        monkeypatch.setenv(name, "before")  # or it would stay set after the test
+        monkeypatch.delenv(name)
+    quiet_libraries()
+    assert (os.environ["OPENCV_LOG_LEVEL"], os.environ["OPENCV_FFMPEG_LOGLEVEL"]) == ("OFF", "-8")
+    monkeypatch.setenv("OPENCV_LOG_LEVEL", "DEBUG")
+    quiet_libraries()
+    assert os.environ["OPENCV_LOG_LEVEL"] == "DEBUG"
+
+
+def test_standard_error_is_silent_for_a_moment(capfd: pytest.CaptureFixture[str]) -> None:
+    os.write(2, b"before ")
+    with silent_stderr():
+        os.write(2, b"inside ")
+    os.write(2, b"after")
+    assert capfd.readouterr().err == "before after"

@@ -136,6 +136,39 @@ def in_time(call: Callable[[], T], seconds: float) -> T:
     return outcome.result(seconds)
 
 
+def quiet_libraries() -> None:
+    """Keep OpenCV and FFmpeg from writing about damaged files on standard error: commands name and count these.
+
+    OpenCV reads the variables when it is imported, also in worker processes. What the user has set stays.
+    """
+    if "OPENCV_LOG_LEVEL" not in os.environ:
+        os.environ["OPENCV_LOG_LEVEL"] = "OFF"
+        if (opencv := sys.modules.get("cv2")) is not None:
+            opencv.utils.logging.setLogLevel(opencv.utils.logging.LOG_LEVEL_SILENT)
+    os.environ.setdefault("OPENCV_FFMPEG_LOGLEVEL", "-8")
+
+
+@contextmanager
+def silent_stderr() -> Iterator[None]:
+    """Nothing that the process writes on standard error inside the block is seen, not even by a C library.
+
+    Lines of other threads are lost, too: for one short call of a library that has no switch.
+    """
+    try:
+        kept = os.dup(2)
+    except OSError:  # a process without standard error
+        yield
+        return
+    nowhere = os.open(os.devnull, os.O_WRONLY)
+    try:
+        os.dup2(nowhere, 2)
+        yield
+    finally:
+        os.dup2(kept, 2)
+        os.close(kept)
+        os.close(nowhere)
+
+
 class StopRequest:
     """False until the user or the system asks to stop.
 

@@ -26,6 +26,7 @@ from yolo.cli.ending import (
 from yolo.cli.words import HELP_WORDS
 from yolo.console import collected_warnings, make_streams_safe, stdout
 from yolo.errors import GridYoloError, printable, terminal_text
+from yolo.process import quiet_libraries
 
 # characters of a message
 _MOST = 2000
@@ -64,6 +65,7 @@ command prints errors and warnings only, with --json one document for scripts.""
 def run(words: Sequence[str]) -> int:
     """Run a command line (without the program's name) and return its exit code."""
     make_streams_safe()
+    quiet_libraries()
     words, manner = take_manner(words)
     ending, error = Ending(exit_code=FAILURE), ""
     with streams(manner) as output, collected_warnings() as warnings:

@@ -1,0 +1,65 @@
+"""`predict` over a folder such as people have ends with a count of everything that it could not read."""
+
+import json
+import os
+import re
+from collections import Counter
+from pathlib import Path
+
+import pytest
+
+from tests.cli.mixed_folder import fill_mixed_folder
+from tests.engine.shapes import write_untrained
+from yolo.cli.main import run
+
+# What the lines of the end say of a kind of file.
+_COUNTED = {
+    "damaged": "damaged",
+    "too large": "too large",
+    "no image": "that are no images",
+    "empty": "empty",
+    "damaged video": "damaged videos?",
+}
+
+
+@pytest.mark.parametrize("count", [69, pytest.param(500, marks=pytest.mark.slow)])
+def test_what_could_not_be_read_is_counted_by_kind(
+    count: int, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    made = fill_mixed_folder(tmp_path / "mixed", count)
+    before = states(tmp_path / "mixed")
+    weights = write_untrained(tmp_path / "net.safetensors")
+    monkeypatch.chdir(tmp_path)
+    assert run(["predict", str(weights), "mixed", "device=cpu", "conf=0.99"]) == 0
+    out, err = capsys.readouterr()
+    said = " ".join(out.split())
+    for kind, words in _COUNTED.items():
+        assert re.search(rf"\b{made[kind]} {words}", said), kind
+    unread = sum(made[kind] for kind in _COUNTED)
+    assert f"could not be read and skipped: {unread} images or videos" in said
+    num_images = made["good"] + 2 * made["video"]
+    assert f"{num_images} images, 0 detections" in said
+    no_files = sum(made[kind] for kind in ("loop", "pipe", "socket", "nowhere"))
+    assert f"{no_files} names of images are no files" in said
+    assert len(err.splitlines()) < 10, "what is counted at the end is not listed before"
+    entries = json.loads((tmp_path / "runs" / "predict" / "detections.json").read_text())["images"]
+    assert Counter("error" in entry for entry in entries) == {True: unread, False: num_images}
+    assert len(list((tmp_path / "runs" / "predict").rglob("*.jpg"))) == made["good"]
+    assert states(tmp_path / "mixed") == before
+
+
+def states(folder: Path) -> dict[str, tuple[int, int]]:
+    """Size and time of everything in a folder."""
+    found = [path.lstat() for path in sorted(folder.rglob("*"))]
+    return {str(number): (status.st_size, status.st_mtime_ns) for number, status in enumerate(found)}
+
+
+@pytest.mark.skipif(os.geteuid() == 0, reason="the superuser may read everything")
+def test_what_may_not_be_read_is_counted_too(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    fill_mixed_folder(tmp_path / "mixed", 3)
+    next((tmp_path / "mixed").rglob("*.png")).chmod(0)
+    monkeypatch.chdir(tmp_path)
+    assert run(["predict", str(write_untrained(tmp_path / "net.safetensors")), "mixed", "device=cpu"]) == 0
+    assert "could not be read and skipped: 1 image or video" in capsys.readouterr().out
