@@ -240,6 +240,13 @@ def fiftyone_yolo(root: Path) -> None:
     )
 
 
+def fiftyone_yolov4(root: Path) -> None:
+    images(root / "data")
+    labels(root / "data")
+    put_text(root / "obj.names", "cat\ndog\n")
+    put_text(root / "images.txt", "data/x1.jpg\ndata/x2.jpg\n")
+
+
 def fiftyone_coco(root: Path) -> None:
     images(root / "data")
     put_json(root / "labels.json", coco())
@@ -309,7 +316,15 @@ FOLDERS: dict[str, Callable[[Path], None]] = {
         *(tf_csv, tf_csv_in_folders, label_studio_coco, label_studio_coco_local, label_studio_coco_upload),
         *(label_studio_yolo, label_studio_voc, label_studio_json, label_studio_min, label_studio_csv, cvat_yolo),
         *(cvat_ultralytics, cvat_coco, cvat_voc, cvat_images, darknet_voc, roboflow_yolo, roboflow_coco, roboflow_voc),
-        *(roboflow_csv, roboflow_createml, labelimg_createml, labelimg_voc, labelimg_yolo, fiftyone_yolo),
+        *(
+            roboflow_csv,
+            roboflow_createml,
+            labelimg_createml,
+            labelimg_voc,
+            labelimg_yolo,
+            fiftyone_yolo,
+            fiftyone_yolov4,
+        ),
         *(fiftyone_coco, fiftyone_voc, fiftyone_csv, via_json, via_project, via_csv, labelme),
     )
 }

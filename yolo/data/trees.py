@@ -269,9 +269,11 @@ def _unread(folder: Path, splits: Splits, kinds: _Kinds) -> list[str]:
             f"{printable(folder)}: its images have no label files, and what lies beside them is not read:"
             + "".join(f"\n  {sentence}" for sentence in sentences)
         )
-    for path, kind in kinds.files(source.path.parent):
-        lacking = split_called(path.stem) or split_inside(path.stem)
-        if kind.message and lacking in {"train", "val"} - splits.keys() and path.suffix == source.path.suffix:
+    own = [(split_called(path.stem) or split_inside(path.stem), path) for path, _ in kinds.files(source.path.parent)]
+    own += [(name, path) for name, part in _split_folders(folder) for path, _ in kinds.files(part)]
+    for name, path in own:
+        kind = kinds.of(path)
+        if kind.message and name in {"train", "val"} - splits.keys() and path.suffix == source.path.suffix:
             raise DataError(told_of(path, kind.message))
     return [f"not read: {sentence}" for sentence in sentences]
 

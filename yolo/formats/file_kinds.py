@@ -104,7 +104,9 @@ def _kind_of_xml(path: Path) -> FileKind:
         return FileKind(None, f"is CVAT for video, whose frames are no image files; {remedy}")
     if root.tag == "dataset" and root.find("images/image") is not None:
         return FileKind(None, f"is XML of dlib's imglab, which is not read; {_COCO}, or write CSV")
-    return FileKind(None, f"is XML with the root <{printable(root.tag[:60])}>, which is no annotation that is known")
+    return FileKind(
+        None, f"is XML with the root <{printable(root.tag[:60])}>, which is no annotation that is known; {_COCO}"
+    )
 
 
 def _kind_of_json(path: Path) -> FileKind:
@@ -139,7 +141,7 @@ def _kind_of_list(content: list[Any]) -> FileKind:
         return FileKind(None, f"looks like Scalabel or BDD100K, which {_CONVERT}")
     if {"Labeled Data", "data_row"} & first.keys():
         return FileKind(None, f"is an export of Labelbox, which {_CONVERT}")
-    return FileKind(None, f"is a JSON array of objects with the keys {_keys(first)}, no layout that is known")
+    return FileKind(None, f"is a JSON array of objects with the keys {_keys(first)}, no layout that is known; {_COCO}")
 
 
 def _has_label_studio_boxes(task: Mapping[str, Any]) -> bool:
@@ -151,7 +153,7 @@ def _kind_of_object(content: Mapping[str, Any]) -> FileKind:
     for fits, kind in _OBJECTS:
         if fits(content):
             return kind
-    return FileKind(None, f"is a JSON object with the keys {_keys(content)}, no layout that is known")
+    return FileKind(None, f"is a JSON object with the keys {_keys(content)}, no layout that is known; {_COCO}")
 
 
 def _is_via(content: Mapping[str, Any]) -> bool:
