@@ -429,3 +429,16 @@ def test_a_label_whose_image_is_of_a_kind_that_is_not_read(tmp_path: Path) -> No
     assert said["label_without_image"] == f"its image IMG_1.CR2 {not_read}"
     assert said["annotation_not_listed"] == f"its image drawing.svg {not_read}"
     assert said["pictures_not_read"] == "1 file was not read: 1 .cr2; convert it to JPEG or PNG"
+
+
+def test_what_the_readers_note_is_printed(tmp_path: Path) -> None:
+    root = tmp_path / "set"
+    put_yolo(root, "train", {"a": "0 .5 .5 .5 .5"})
+    put_yolo(root, "val", {"b": "0 .5 .5 .4 .4"})
+    put_text(root / "images" / "train" / "x.svg", "<svg/>")
+    put_text(root / "data.yaml", "train: images/train\nval: images/val\nnames: [cat]\nminival: x\n")
+    console = Console(file=io.StringIO(), width=200)
+    check(DataCheckConfig(data=str(root), runs=str(tmp_path), workers=1), console)
+    said = console.file.getvalue()  # type: ignore[attr-defined]
+    assert said.count("note: keys of other programs in data.yaml are ignored: minival") == 1
+    assert said.count("1 file was not read: 1 .svg") == 1  # a finding, and no note beside it

@@ -61,6 +61,8 @@ _SMALLEST_SHOWN, _TINY_SHARE, _PAIR_SHARE, _MIN_VIEW = 14, 1 / 12, 1 / 2.5, 32.0
 _PAIR = 2
 _MAX_BOXES_NAMED = 12
 
+# Kinds whose findings the readers note as well.
+_TOLD_AS_NOTES = frozenset({"pictures_not_read"})
 # Kinds that are about an image as a whole, on which it helps to see all boxes.
 _SHOW_ANNOTATIONS = frozenset({"exif_ignored", "exif_rotated", "size_mismatch", "usual_class_missing"})
 # Kinds of objects of which, without a box, a picture would show nothing.
@@ -143,12 +145,21 @@ def print_report(report: CheckReport, console: Console) -> None:
     """Print the splits, the summary, and a line with the first case of each kind."""
     summary, root = summarise(report), report.descriptor.root
     say(console, *(split.report.summary_lines()[0] for split in report.splits))
+    told = [item.message for item in report.findings if item.kind in _TOLD_AS_NOTES]
+    say(console, *(f"note: {note}" for note in _notes(report) if not any(message in note for message in told)))
     say(console, f"{summary.headline} {summary.text}")
     firsts = {item.kind: item for item in reversed(report.findings)}
     for name, count in report.kinds.items():
         kind, first = kind_of(name), firsts[name]
         place = ", ".join(part for part in (below(first.path, root), first.where) if part)
         say(console, f"  {kind.severity}: {kind.meaning}: {count}, e.g. {place}: {first.message}")
+
+
+def _notes(report: CheckReport) -> list[str]:
+    """What the readers said of the dataset as a whole, each once."""
+    return list(
+        dict.fromkeys((*report.descriptor.notes, *(note for one in report.splits for note in one.report.notes)))
+    )
 
 
 def write_report(report: CheckReport, *, num_files: int, readable: Collection[str], max_pictures: int) -> None:
@@ -185,7 +196,7 @@ def write_report(report: CheckReport, *, num_files: int, readable: Collection[st
         num_files=num_files,
         summary=summarise(report),
         splits=[split.report for split in report.splits],
-        notes=list(dict.fromkeys(note for split in report.splits for note in split.report.notes)),
+        notes=_notes(report),
         sections=_sections(report, readable, max_pictures),
         version=__version__,
     )

@@ -193,12 +193,11 @@ def _image_places(
     images = KnownImages(truth.images.image_ids, truth.file_names)
     if raw.format == "gridyolo":
         found = match_sources(raw.images, images, path=path)
-        if missing := len(truth.images) - len(found):
-            text = "an image is not among those that were predicted: it counts as an image without detections"
-            report.warn("image_without_entry", text, count=missing)
+        _warn_of_missing(len(truth.images) - len(found), report)
         return _places(raw.images, found)
     if beside is not None and (by_file := _by_file(raw, images, beside, path)):
-        return _places(raw.images, by_file)
+        _warn_of_missing(len(truth.images) - len(by_file), report)
+        return _places([plain_id(key) for key in raw.images], by_file)
     if raw.format != "yolo":
         found = match_images(raw.images, images, report, path=path, named=raw.format == "comp4")
         return _places(raw.images, found)
@@ -221,18 +220,26 @@ def _image_places(
     return places
 
 
+def _warn_of_missing(count: int, report: ReadReport) -> None:
+    if count:
+        text = "an image is not among those that were predicted: it counts as an image without detections"
+        report.warn("image_without_entry", text, count=count)
+
+
 def _by_file(raw: RawDetections, images: KnownImages, beside: Companion, path: Path) -> dict[Any, int]:
-    """The place of the image for each id of the results, by its file; none where ids fit the ground truth better."""
-    files = {key: beside.images[own]["file_name"] for key in raw.images if (own := plain_id(key)) in beside.images}
-    known = images.by_id()
+    """The place of the image for each id of the run, by its file; none where ids fit the ground truth better."""
+    by_id = images.by_id()
+    num_known = sum(key in by_id for key in raw.images)
     try:
-        found = match_sources(dict.fromkeys(files.values()), images, path=path)
+        found = match_sources(
+            dict.fromkeys(record["file_name"] for record in beside.images.values()), images, path=path
+        )
     except DataError:
-        if any(key in known for key in raw.images):
+        if num_known:
             return {}  # the names say less than the ids
         raise
-    places = {key: found[name] for key, name in files.items() if name in found}
-    return places if len(places) >= sum(key in known for key in raw.images) else {}
+    places = {own: found[record["file_name"]] for own, record in beside.images.items() if record["file_name"] in found}
+    return places if sum(plain_id(key) in places for key in raw.images) >= num_known else {}
 
 
 def _labels(
