@@ -203,3 +203,23 @@ def test_what_a_killed_process_leaves_is_a_video(tmp_path: Path) -> None:
             writer.write(rng.integers(0, 256, (128, 128, 3), np.uint8))
         (tmp_path / "copy.mp4").write_bytes(writer._temporary.read_bytes())
     assert next(read_video(tmp_path / "copy.mp4")).index == 0
+
+
+@pytest.mark.skipif(sys.platform == "win32", reason="Windows has no limit of file sizes to stand for a full disk")
+def test_an_end_that_was_not_written_is_an_error(tmp_path: Path) -> None:
+    """OpenCV's own failure is silent, and the last frames are written when it closes the file."""
+    import resource
+
+    noise = np.random.default_rng(0).integers(0, 256, (240, 320, 3), np.uint8)
+    writer = VideoWriter(tmp_path / "a.webm", fps=1, size_hw=(240, 320))
+    limits = resource.getrlimit(resource.RLIMIT_FSIZE)
+    writer.__enter__()
+    for _ in range(3):
+        writer.write(noise)
+    resource.setrlimit(resource.RLIMIT_FSIZE, (1_000, limits[1]))
+    try:
+        with pytest.raises(SaveError, match=r"a\.webm: could not be saved") as caught:
+            writer.__exit__(None, None, None)
+    finally:
+        resource.setrlimit(resource.RLIMIT_FSIZE, limits)
+    assert caught.value.others_may_follow

@@ -78,7 +78,8 @@ def run(words: Sequence[str]) -> int:
             if manner.json:
                 print(document(_name_of(words), ending, warnings=warnings, error=error), file=output)
     try:
-        output.flush()
+        if output is not None:
+            output.flush()
     except BrokenPipeError:
         _leave_pipe()
     return ending.exit_code

@@ -117,6 +117,7 @@ class VideoWriter:
         if kind is None and self._failure is None:
             try:
                 self._write(self._encoder.close)
+                self._write(self._probe_room)
                 self._put_in_order()
             except SaveError as failure:
                 self._keep(failure)
@@ -164,6 +165,16 @@ class VideoWriter:
             os.truncate(self._temporary, size)  # `saving` appends bytes to learn why writing failed
             self._failure = error
             raise
+
+    def _probe_room(self) -> None:
+        """Find out whether the end of the file was written: OpenCV says nothing where it was not.
+
+        Where the disk or the file was full, there is no room for one more byte.
+        """
+        size = self._temporary.stat().st_size
+        with self._temporary.open("ab", buffering=0) as file:
+            file.write(b"\0")
+            file.truncate(size)
 
     def _keep(self, failure: SaveError) -> None:
         """Leave a file that could not be finished under its name, if there are frames in it."""
