@@ -93,3 +93,20 @@ def test_standard_error_is_silent_for_a_moment(capfd: pytest.CaptureFixture[str]
         os.write(2, b"inside ")
     os.write(2, b"after")
     assert capfd.readouterr().err == "before after"
+
+
+def test_what_libraries_write_is_not_seen_and_what_we_write_is() -> None:
+    code = (
+        "import os, sys, warnings\nfrom yolo.process import silence_libraries\nsilence_libraries()\n"
+        "os.write(2, b'libpng warning: iCCP\\n')\nwarnings.warn('of a library')\n"
+        "print('error: ours \\u65e5', file=sys.stderr)\nraise SystemExit(3)"
+    )
+    environment = {key: value for key, value in os.environ.items() if key != "OPENCV_LOG_LEVEL"}
+    environment["PYTHONIOENCODING"] = "utf-8"
+    for switches, unseen in (([], True), (["-X", "dev"], False)):
+        words = [sys.executable, *switches, "-c", code]
+        done = subprocess.run(words, capture_output=True, encoding="utf-8", env=environment, check=False)
+        assert (done.returncode, done.stdout) == (3, "")
+        assert "error: ours \u65e5\n" in done.stderr
+        assert ("libpng" not in done.stderr) == unseen
+        assert ("of a library" not in done.stderr) == unseen

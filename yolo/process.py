@@ -7,10 +7,12 @@ as some network shares, on which nobody is kept out.
 from __future__ import annotations
 
 import ctypes
+import faulthandler
 import os
 import signal
 import sys
 import threading
+import warnings
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from pathlib import Path
@@ -24,6 +26,7 @@ else:
 
 T = TypeVar("T")
 
+_STDERR = 2
 # of mallopt in glibc's malloc.h; 32 MB is the largest threshold it takes
 _TRIM_THRESHOLD, _MMAP_THRESHOLD, _MMAP_MAX = -1, -3, -4
 _LARGEST_KEPT, _MOST_KEPT = 32 << 20, 256 << 20
@@ -43,6 +46,31 @@ def seconds_waited_for_core() -> float | None:
         return int(Path("/proc/thread-self/schedstat").read_text(encoding="ascii").split()[1]) / 1e9
     except (OSError, ValueError, IndexError):
         return None
+
+
+def silence_libraries() -> None:
+    """Let libraries print nothing of their own accord: warnings of Python's, and what C code writes on standard error.
+
+    Decoders print a line for each odd image ("libpng warning: iCCP: known incorrect sRGB profile"), which no user can
+    put right. sys.stderr goes on, and tells of a crash. `python -X dev -m yolo` shows everything, OPENCV_LOG_LEVEL what
+    OpenCV writes. It is for a process that is a command; see `quiet_libraries` for others.
+    """
+    if sys.flags.dev_mode or sys.warnoptions or "OPENCV_LOG_LEVEL" in os.environ:
+        return  # somebody wants to hear them
+    warnings.simplefilter("ignore")
+    # for processes that load images, where these are not forked, and libraries that are not imported yet
+    os.environ.setdefault("PYTHONWARNINGS", "ignore")
+    os.environ.setdefault("NO_ALBUMENTATIONS_UPDATE", "1")
+    try:
+        own = os.dup(_STDERR)
+        nowhere = os.open(os.devnull, os.O_WRONLY)
+    except OSError:  # the program was started without standard error
+        return
+    encoding, errors = sys.stderr.encoding, sys.stderr.errors
+    sys.stderr = os.fdopen(own, "w", encoding=encoding, errors=errors, buffering=1)
+    os.dup2(nowhere, _STDERR)
+    os.close(nowhere)
+    faulthandler.enable(file=sys.stderr)
 
 
 def return_freed_memory() -> None:

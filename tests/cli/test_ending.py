@@ -186,3 +186,9 @@ def test_words_that_are_values_stay() -> None:
     words = ["predict", "--", "--json"]
     assert take_manner(words) == (words, (False, False))
     assert take_manner(["val", "--json=true", "--quiet=false"]) == (["val"], (False, True))
+
+
+def test_what_every_document_has_is_documented() -> None:
+    page = (Path(__file__).parents[2] / "docs/scripts.md").read_text(encoding="utf-8")
+    for key in (*KEYS, "error"):
+        assert f"| `{key}` |" in page

@@ -52,13 +52,21 @@ def events_of(folder: Path) -> list[dict[str, Any]]:
 def test_a_finished_run_says_so_and_stays_as_it_is(finished: Path) -> None:
     before = {path: path.read_bytes() for path in finished.rglob("*") if path.is_file()}
     run, said = resumed(finished)
-    assert said == f"{finished} has finished (2 epochs); to extend it, pass a larger --epochs or --max-minutes\n"
+    extends = "a larger --epochs or --max-minutes extends it"
+    assert said == f"{finished} has finished (2 epochs): nothing was trained; {extends}\n"
+    assert run.extension == ("--epochs", "4")
     assert (run.folder, run.evaluation, run.interrupted) == (finished, None, "")
     assert run.best_epoch in (1, 2)
     assert run.seconds == {}
     assert {path: path.read_bytes() for path in finished.rglob("*") if path.is_file()} == before
     # the length that it had is no new one
     assert "has finished" in resumed(finished, epochs=2)[1]
+
+
+def test_another_rate_of_a_finished_run_is_not_dropped_silently(finished: Path) -> None:
+    with pytest.raises(ConfigError, match=r"has finished \(2 epochs\).*would change nothing.*--epochs 4"):
+        resumed(finished, optimizer=OptimizerConfig(lr=1e-5))
+    assert not any(event["event"] == "extended" for event in events_of(finished))
 
 
 def test_more_epochs_continue_where_a_run_of_that_length_would_be(finished: Path) -> None:
@@ -142,7 +150,6 @@ def test_a_length_that_is_over_is_refused_and_changes_nothing(
 
 
 def test_the_peak_rate_can_be_changed(finished: Path) -> None:
-    assert "has finished" in resumed(finished, optimizer=OptimizerConfig(lr=0.5))[1]  # that alone is no reason to go on
     resumed(finished, epochs=4, optimizer=OptimizerConfig(lr=5e-4))
     assert open_run_config(finished).optimizer.lr == 5e-4
     assert float(rows_of(finished)[2]["lr/pg0"]) < 5e-4

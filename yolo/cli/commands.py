@@ -10,7 +10,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from yolo.cli.arguments import given_options, parse, run_action
-from yolo.cli.ending import INTERRUPTED, SUCCESS, Ending, shell_words
+from yolo.cli.ending import INTERRUPTED, SUCCESS, Ending, near, shell_words
 from yolo.config import (
     DarknetExportConfig,
     DarknetImportConfig,
@@ -32,6 +32,7 @@ from yolo.console import counted, say, stdout, warn
 if TYPE_CHECKING:
     from rich.console import Console
 
+    from yolo.engine.predict import PredictionSummary
     from yolo.engine.train import TrainingRun
 
 # of a run folder, beside the weights
@@ -106,7 +107,7 @@ def _end_of_training(run: TrainingRun, console: Console) -> Ending:
         following += run.extension
     else:
         images = Path(run.evaluation.problem.images.paths[0]).parent  # of those to validate on
-        following = ["gridyolo", "predict", "--weights", run.best, "--source", images]
+        following = ["gridyolo", "predict", "--weights", run.best, "--source", near(images)]
     page = run.report_path or run.folder / "results.png"
     return Ending(folder=run.folder, files=files, look_at=page, next_command=following, results=results)
 
@@ -120,32 +121,45 @@ def predict_command(words: Sequence[str]) -> Ending:
 
     warn(console, *precision_warnings(config.precision, config.device))
     summary = predict(config, console)
-    count = max(1, summary.num_images)
-    stages = ", ".join(f"{name} {1000 * value / count:.1f}" for name, value in summary.seconds.items())
-    images = counted(summary.num_images, "image", "images")
-    found = counted(summary.num_detections, "detection", "detections")
-    say(console, f"{images}, {found}; ms per image: {stages}")
-    say(console, *summary.notes)
-    if summary.skipped:
-        failed = counted(len(summary.skipped), "image or video", "images or videos")
-        kinds = ", ".join(f"{count} {kind}" for kind, count in summary.skipped_kinds.most_common())
-        say(console, f"could not be read and skipped: {failed}: {kinds}")
-    say(console, *summary.written)
-    if summary.interrupted:
-        say(console, f"stopped by {summary.interrupted}: the source was not read to its end")
+    _print_prediction(summary, console)
     return Ending(
         exit_code=INTERRUPTED if summary.interrupted else SUCCESS,
         folder=summary.folder,
         files=sorted(path for path in summary.folder.iterdir() if path.name.startswith("detections.")),
         look_at=summary.folder,
         results={
-            "images": summary.num_images,
+            "images": summary.num_images - summary.frames.total(),
+            "frames": summary.frames.total(),
+            "videos": len(summary.frames),
             "detections": summary.num_detections,
+            "skipped_kinds": summary.skipped_kinds,
             "skipped": [{"source": source, "reason": reason} for source, reason in summary.skipped.items()],
             "notes": summary.notes,
             "seconds": summary.seconds,
         },
     )
+
+
+def _print_prediction(summary: PredictionSummary, console: Console) -> None:
+    """What was detected on, what was not, and what is in the folder."""
+    num_frames = summary.frames.total()
+    num_images = summary.num_images - num_frames
+    seen = [counted(num_images, "image", "images")] if num_images or not num_frames else []
+    if num_frames:
+        videos = counted(len(summary.frames), "video or stream", "videos or streams")
+        seen.append(f"{counted(num_frames, 'frame', 'frames')} of {videos}")
+    found = counted(summary.num_detections, "detection", "detections")
+    count = max(1, summary.num_images)
+    stages = ", ".join(f"{name} {1000 * value / count:.1f}" for name, value in summary.seconds.items())
+    say(console, f"{' and '.join(seen)}, {found}; ms per image: {stages}")
+    warn(console, *summary.notes)
+    if summary.skipped:
+        failed = counted(len(summary.skipped), "image or video", "images or videos")
+        kinds = ", ".join(f"{count:,} {kind}" for kind, count in summary.skipped_kinds.most_common())
+        warn(console, f"{failed} could not be read: {kinds}")
+    say(console, *summary.written)
+    if summary.interrupted:
+        say(console, f"stopped by {summary.interrupted}: the source was not read to its end")
 
 
 def info_command(words: Sequence[str]) -> Ending:

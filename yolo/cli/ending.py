@@ -108,6 +108,11 @@ def print_ending(ending: Ending, console: Console) -> None:
         say(console, f"next:    {shell_words(ending.next_command)}")
 
 
+def near(path: Path) -> Path:
+    """A path as short as it can be typed here: relative if it is below the working directory."""
+    return path.relative_to(Path.cwd()) if path.is_relative_to(Path.cwd()) else path
+
+
 def _written(ending: Ending) -> list[Path]:
     return [ending.folder] if ending.folder is not None else [path for path in ending.files if path.exists()]
 

@@ -8,7 +8,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from yolo.cli.arguments import parse
-from yolo.cli.ending import Ending
+from yolo.cli.ending import Ending, near
 from yolo.config import CompareConfig, ReportConfig, ValConfig
 from yolo.console import print_table, say, stdout, warn
 
@@ -42,7 +42,7 @@ def val_command(words: Sequence[str]) -> Ending:
     if run.note:
         warn(console, run.note)
     images = Path(run.evaluation.problem.images.paths[0]).parent
-    following: list[str | Path] = ["gridyolo", "predict", "--weights", config.weights, "--source", images]
+    following: list[str | Path] = ["gridyolo", "predict", "--weights", config.weights, "--source", near(images)]
     if not math.isnan(result.score_threshold):
         following += ["--conf", run.folder / "metrics.json"]
     return Ending(

@@ -27,6 +27,8 @@ from yolo.thresholds import ChosenThresholds, ThresholdTable
 
 AUTO = "auto"
 _SHOWN = 12
+# With two decimals a lower threshold would be shown as 0.00 or 0.01.
+_LOWEST_SHOWN = 0.01
 
 
 class ChosenSettings(NamedTuple):
@@ -136,10 +138,16 @@ def _choose(
 
 def _describe(table: ThresholdTable, chosen: ChosenThresholds, what: str, default: float) -> list[str]:
     pairs = list(zip(table.class_names, chosen.values.tolist(), strict=True))
-    known = [f"{name} {value:.2f}" for name, value in pairs if math.isfinite(value)]
+    known = [f"{name} {value:.2f}" for name, value in pairs if math.isfinite(value) and value >= _LOWEST_SHOWN]
+    low = [name for name, value in pairs if value < _LOWEST_SHOWN]
     nothing = [name for name, value in pairs if math.isinf(value)]
     unknown = [name for name, value in pairs if value != value]
     lines = [f"score thresholds for {what} in validation: {listed(known, _SHOWN)}"] if known else []
+    if low:
+        lines.append(
+            f"{listed(low, _SHOWN)}: thresholds below {_LOWEST_SHOWN:g} for {what}, so nearly every box is kept: "
+            "validation hardly found any; train longer, or give a number such as --conf 0.25"
+        )
     if unknown:
         lines.append(f"validation has no threshold for {listed(unknown, _SHOWN)}; using {default:g}")
     if nothing:

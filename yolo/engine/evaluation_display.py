@@ -13,6 +13,8 @@ from yolo.evaluation.result import EvaluationResult, table_rows
 from yolo.structures import SkippedImage
 
 _SHOWN = 5
+# Below this mAP a table has only zeros, or what chance gives.
+_HARDLY_ANY = 0.01
 # What helps if a detector finds nothing, by the command that measured it.
 AFTER_TRAINING = (
     "train longer (--epochs), start from pretrained weights, and look at train_batch0.jpg in the run folder: the boxes "
@@ -57,8 +59,9 @@ def print_result(result: EvaluationResult, console: Console, *, remedy: str) -> 
         say(console, f"no object to find on {images}, so there is nothing to measure; {found}")
     elif math.isnan(result.score_threshold):
         warn(console, f"nothing was detected on {images} with {objects}; {remedy}")
-    elif result.map_50 == 0:
-        warn(console, f"none of the {detections:,} detections on {images} with {objects} is right; {remedy}")
+    elif result.map_50 < _HARDLY_ANY:
+        what = f"hardly any of the {detections:,} detections on {images} with {objects} is right"
+        warn(console, f"{what} (mAP50 {result.map_50:.3f}); {remedy}")
     else:
         print_table(console, table_rows(result), bold=1)
         say(console, f"P, R and F1 at score {result.score_threshold:.3f}, where the mean F1 is highest; IoU 0.5")

@@ -43,6 +43,7 @@ class PredictionSummary:
 
     folder: Path  # where pictures and the files of --save are
     num_images: int = 0  # images or frames seen
+    frames: Counter[str] = field(default_factory=Counter)  # how many of them each video or stream gave, by source
     num_detections: int = 0  # on all of them
     skipped: dict[str, str] = field(default_factory=dict)  # unreadable images, by source with the reason
     skipped_kinds: Counter[str] = field(default_factory=Counter)  # how many of them there are of each kind
@@ -165,6 +166,8 @@ class _Outputs:
             self.files.add_unreadable(outcome.source, outcome.reason)
         else:
             self.summary.num_images += 1
+            if outcome.frame is not None:
+                self.summary.frames[outcome.source or ""] += 1
             self.summary.num_detections += len(outcome)
             self.summary.seconds.update(asdict(outcome.seconds))
             name = self.names.of_file(outcome.source, outcome.frame)
