@@ -236,6 +236,17 @@ def test_a_test_split_stays_unless_it_is_to_be_divided(tmp_path: Path) -> None:
     assert not (tmp_path / "both").exists()
 
 
+def test_a_test_split_without_annotations_is_left_out_and_said(tmp_path: Path) -> None:
+    data = put_with_test(tmp_path / "data")
+    for path in (data / "labels" / "test").iterdir():
+        path.unlink()
+    parts, said = run(data, tmp_path / "split")
+    assert sizes(parts) == {"train": 8, "val": 2}
+    assert "warning: the test split is left out, as it cannot be measured on: " in said
+    with pytest.raises(DataError, match="not one of"):
+        run(data, tmp_path / "anew", resplit=True)
+
+
 @pytest.mark.parametrize("by", ["random", "stratified", "group"])
 def test_copies_are_in_one_part_and_those_of_test_images_in_no_other(tmp_path: Path, by: str) -> None:
     data = put_with_test(tmp_path / "data")

@@ -31,7 +31,7 @@ from yolo.curate.write import require_outside
 from yolo.data.entries import OpenFiles, list_entries
 from yolo.data.find import SplitSource
 from yolo.data.read import DatasetDescriptor, Split, find_dataset, read_split
-from yolo.errors import PERCENT, ConfigError, line_of_path, printable
+from yolo.errors import PERCENT, ConfigError, DataError, line_of_path, printable
 from yolo.files import atomic_folder, require_free
 from yolo.formats.objects import AnnotatedImages
 from yolo.structures import AnnotatedImage
@@ -58,9 +58,8 @@ def split(config: DataSplitConfig, console: Console) -> Path:
             f"--test {config.test:g}: the dataset has a test split, which stays as it is; leave out --test, or add "
             "--resplit to divide all images anew"
         )
-    splits = [read_split(descriptor, name) for name in descriptor.splits]
-    for found in splits:
-        say(console, *found.report.summary_lines())
+    splits = _read(descriptor, console, keep_test=keep_test)
+    keep_test = keep_test and any(found.name == "test" for found in splits)
     require_outside(output, Path(config.data), descriptor, splits, option="--output")
     class_names = splits[0].class_names
     parts = _parts(config, splits, descriptor.root, console, keep_test=keep_test)
@@ -70,6 +69,21 @@ def split(config: DataSplitConfig, console: Console) -> Path:
     print_table(console, _table(parts, class_names))
     warn(console, *_missing_classes(parts, class_names))
     return path
+
+
+def _read(descriptor: DatasetDescriptor, console: Console, *, keep_test: bool) -> list[Split]:
+    """All splits, without a test split that is to stay and has no annotations."""
+    splits = []
+    for name in descriptor.splits:
+        try:
+            splits.append(read_split(descriptor, name))
+        except DataError as error:
+            if name != "test" or not keep_test:
+                raise
+            warn(console, f"the test split is left out, as it cannot be measured on: {str(error).splitlines()[0]}")
+            continue
+        say(console, *splits[-1].report.summary_lines())
+    return splits
 
 
 def _parts(
