@@ -14,7 +14,16 @@ from PIL import Image
 
 from yolo.errors import ImageReadError
 from yolo.image_headers import JpegHeader, header_size, jpeg2000_bits, read_jpeg_header
-from yolo.images import decode, decode_image, possible_reduction, read_image, read_size, write_image
+from yolo.images import (
+    DepthTally,
+    decode,
+    decode_image,
+    possible_reduction,
+    read_image,
+    read_size,
+    read_to_show,
+    write_image,
+)
 
 SIZE_HW = (20, 40)
 
@@ -450,3 +459,35 @@ def test_signed_samples_are_refused() -> None:
     data = cv2.imencode(".tif", np.array([[0, 9]], np.int16))[1].tobytes()
     with pytest.raises(ImageReadError, match="samples of 32 bits or with a sign"):
         decode_image(data, name="a")
+
+
+@pytest.mark.parametrize(
+    ("bit_depth", "largest", "expected"),
+    [
+        (16, [], []),
+        (16, [None, None], []),
+        (16, [4095], ["1 image has samples up to 4095 where 65535 is white", "--bit-depth 12"]),
+        (16, [4096], []),  # one image may be dark
+        (16, [300, 4095, None], ["2 images have samples up to 4095", "--bit-depth 12"]),
+        (16, [9000] * 7 + [16383], ["8 images have samples up to 16383", "--bit-depth 14"]),
+        (16, [9000] * 7 + [16384], []),
+        (16, [200], ["--bit-depth 8"]),
+        (16, [0], []),
+        (12, [4095, 3000], []),
+        (12, [4096], ["1 image has 16 bits and samples above 4095, which become white", "--bit-depth 13"]),
+        (12, [65535, 90], ["2 images have 16 bits and, 1 of them samples above 4095", "--bit-depth 16"]),
+    ],
+)
+def test_the_tally_of_bit_depths(bit_depth: int, largest: list[int | None], expected: list[str]) -> None:
+    tally = DepthTally(bit_depth)
+    for one in largest:
+        tally.add(one)
+    said = " ".join(tally.notes())
+    assert bool(said) == bool(expected)
+    assert all(part in said for part in expected)
+
+
+def test_people_see_dark_images(tmp_path: Path) -> None:
+    cv2.imwrite(str(tmp_path / "a.png"), np.array([[0, 1000, 4000]], np.uint16))
+    assert read_image(tmp_path / "a.png")[0, :, 0].tolist() == [0, 3, 15]
+    assert read_to_show(tmp_path / "a.png")[0, :, 0].tolist() == [0, 62, 250]

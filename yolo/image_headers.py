@@ -198,6 +198,19 @@ def read_tiff_header(data: bytes) -> TiffHeader | None:
     return TiffHeader(found[_BITS_PER_SAMPLE], found[_SAMPLE_FORMAT] == 1, is_preview)
 
 
+def is_deep_file(path: Path) -> bool:
+    """Whether a file may have samples of 16 bits, by its first bytes; a file that cannot be read has none."""
+    try:
+        with path.open("rb") as file:
+            data = file.read(_FIRST_BYTES)
+    except (OSError, ValueError):
+        return False
+    if data.startswith(PNG_START):
+        return png_bits(data) > 8
+    is_tiff = data.startswith((b"II*\0", b"MM\0*", b"II+\0", b"MM\0+"))  # of which the depth may stand anywhere
+    return is_tiff or pnm_maximum(data) > 255 or jpeg2000_bits(data) > 8
+
+
 def png_bits(data: bytes) -> int:
     """Bits of a sample of a PNG by its first bytes; 0 where they are no PNG."""
     return data[24] if data.startswith(PNG_START) and len(data) > 24 else 0

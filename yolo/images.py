@@ -10,6 +10,7 @@ from __future__ import annotations
 import struct
 from collections.abc import Mapping
 from pathlib import Path
+from threading import Lock
 from typing import Any, NamedTuple
 
 import cv2
@@ -52,6 +53,8 @@ _BY_OPENCV = frozenset({"JPEG", "PNG", "BMP", "TIFF", "WebP", "PNM", "JPEG 2000"
 _FLOAT_MODE, _INTEGER_MODE, _WIDE_MODES = "F", "I", frozenset({"I;16", "I;16L", "I;16B", "I;16N"})
 
 
+# So many of the bits may be left unused by a few images and by many, before that is said.
+_SPARE_OF_ONE, _SPARE_OF_MANY, _MANY = 4, 2, 8
 # Of images that cannot be decoded, see `ImageReadError.kind`.
 DAMAGED, TOO_LARGE, NO_IMAGE, UNREAD = "damaged", "too large", "that are no images", "of kinds that are not read"
 
@@ -121,6 +124,60 @@ def decode(data: bytes, *, name: str, reduction: int = 1, bit_depth: int = FULL_
     if depth.white is not None:
         return Decoded(to_bytes(values, depth.white))
     return Decoded(to_bytes(values, 2**bit_depth - 1), int(values.max()))
+
+
+def read_to_show(path: Path) -> UInt8:
+    """`read_image` for pictures that people look at; see `decode_to_show`."""
+    return decode_to_show(read_bytes(path, error=ImageReadError), name=str(path))
+
+
+def decode_to_show(data: bytes, *, name: str, reduction: int = 1) -> UInt8:
+    """`decode_image` for pictures that people look at: the largest sample of 16 bits decides how bright they are."""
+    decoded = decode(data, name=name, reduction=reduction)
+    if decoded.largest is None:
+        return decoded.pixels
+    return decode_image(data, name=name, bit_depth=max(BYTE_DEPTH, decoded.largest.bit_length()))
+
+
+class DepthTally:
+    """Counts 16-bit images while they are read, in several threads if need be, and says where the bit depth is odd.
+
+    Args:
+        bit_depth: with which they are read.
+    """
+
+    def __init__(self, bit_depth: int) -> None:
+        self._bit_depth = bit_depth
+        self._lock = Lock()
+        self._count = self._above = self._largest = 0
+
+    def add(self, largest: int | None) -> None:
+        """Count an image by its largest sample, None where it has no 16 bits."""
+        if largest is not None:
+            with self._lock:
+                self._count += 1
+                self._above += largest >= 2**self._bit_depth
+                self._largest = max(self._largest, largest)
+
+    def notes(self) -> list[str]:
+        """What somebody should know, if anything.
+
+        One image may be dark because it was night, so it has to use a sixteenth of the range; several, a quarter.
+        """
+        used = max(BYTE_DEPTH, self._largest.bit_length())
+        advice = f"set the bit depth to what their camera has, such as --bit-depth {used} (bit_depth={used} in Python)"
+        images = "1 image has" if self._count == 1 else f"{self._count} images have"
+        white = 2**self._bit_depth - 1
+        if self._above:
+            which = "" if self._above == self._count else f", {self._above} of them"
+            return [f"{images} 16 bits and{which} samples above {white}, which become white; {advice}"]
+        spare = self._bit_depth - self._largest.bit_length()
+        if self._count and self._largest and spare >= (_SPARE_OF_MANY if self._count >= _MANY else _SPARE_OF_ONE):
+            return [
+                f"{images} samples up to {self._largest} where {white} is white, so they are read as "
+                f"nearly black; {advice}"
+            ]
+        return []
 
 
 class _Depth(NamedTuple):

@@ -23,6 +23,7 @@ from yolo.curate.images import (
     pixel_digest,
     pixel_digests,
 )
+from yolo.images import Decoded
 
 
 def kinds(facts: ImageFacts) -> list[str]:
@@ -186,11 +187,11 @@ def test_at_least_48_pixels_of_a_side_are_decoded(
 ) -> None:
     reductions = []
 
-    def decode(_: bytes, *, name: str, reduction: int) -> NDArray[np.uint8]:
+    def decode(_: bytes, *, name: str, reduction: int) -> Decoded:
         reductions.append(reduction)
-        return scene()
+        return Decoded(scene())
 
-    monkeypatch.setattr("yolo.curate.images.decode_image", decode)
+    monkeypatch.setattr("yolo.curate.images.decode", decode)
     inspect_image(str(save(tmp_path / "a.jpg", scene(size_hw=(side, 400)))))
     assert reductions == [reduction]
 

@@ -164,7 +164,7 @@ def test_every_pass_of_an_evaluation_has_all_images(data: DetectionDataset, monk
 @pytest.mark.parametrize("workers", [0, 2])
 def test_original_images_are_watched_too(workers: int, data: DetectionDataset, monkeypatch: pytest.MonkeyPatch) -> None:
 
-    def slow(content: bytes, *, name: str) -> Any:
+    def slow(content: bytes, *, name: str, bit_depth: int) -> Any:
         if name.endswith(BAD):
             time.sleep(1000)
         return decode_image(content, name=name)

@@ -41,6 +41,7 @@ class NumberReader:
 
     device = torch.device("cpu")
     input_hw = (320, 320)
+    bit_depth = 16
 
     def detect_frames(self, frames: Sequence[Frame], settings: PostprocessSettings) -> list[Result]:
         time.sleep(random.random() / 100)

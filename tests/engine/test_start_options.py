@@ -29,6 +29,7 @@ def test_the_architecture_follows_a_detector(tmp_path: Path) -> None:
         "model.coding": "wide",
         "model.deepest_stride": 32,
         "model.resize": "letterbox",
+        "bit_depth": 16,
     }
     assert start_defaults(weights=str(best)) == start_defaults(weights=str(tmp_path / "run")) == expected
     # cells keep their size in pixels

@@ -9,6 +9,7 @@ from yolo.config.options import (
     LARGEST_BATCH,
     LARGEST_SIDE,
     MOST_WORKERS,
+    check_bit_depth,
     check_bootstrap,
     check_run_name,
     check_tiling,
@@ -48,6 +49,7 @@ class ValConfig:
     batch_size: int = 16
     device: options.Device = "auto"
     precision: options.Precision = "32"
+    bit_depth: options.BitDepth = None
     workers: options.Workers = None
     score_threshold: float | None = None
     iou_threshold: float | None = None
@@ -66,6 +68,7 @@ class ValConfig:
         require_within(self, score_threshold=1, iou_threshold=1)
         check_tiling(self.tile, self.overlap)
         check_bootstrap(self.bootstrap)
+        check_bit_depth(self.bit_depth)
         check_run_name(self.name)
 
 

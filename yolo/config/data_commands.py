@@ -10,6 +10,7 @@ from yolo.config.options import (
     LARGEST_BATCH,
     LARGEST_SIDE,
     MOST_WORKERS,
+    check_bit_depth,
     check_run_name,
     require,
     require_at_least,
@@ -30,6 +31,7 @@ class DataCheckConfig:
         fix_into: New folder for a repaired copy: images upright, unreadable images left out, boxes fixed. By
             default none is made.
         format: Format of the repaired copy; by default that of the dataset.
+        bit_depth: Bits that the samples of 16-bit images use, 8 to 16, as in training; the repaired copy has 8.
         near_duplicates: How many of the 64 bits of two image fingerprints may differ in near duplicates; -1 turns the
             search off.
         max_pictures: Maximum number of images drawn on the page.
@@ -39,6 +41,7 @@ class DataCheckConfig:
     split: str = ""
     fix_into: str = ""
     format: options.DatasetFormat | None = None
+    bit_depth: int = 16
     near_duplicates: int = 6
     max_pictures: int = 200
     workers: options.Workers = None
@@ -47,6 +50,7 @@ class DataCheckConfig:
 
     def __post_init__(self) -> None:
         _require_data(self.data)
+        check_bit_depth(self.bit_depth)
         require(-1 <= self.near_duplicates <= 16, f"near_duplicates must be in -1..16, got {self.near_duplicates}")
         require_at_least(self, max_pictures=0, workers=0)
         require_at_most(self, workers=MOST_WORKERS)
@@ -220,6 +224,7 @@ class DataPreviewConfig:
         input_size: Side of the network's input in pixels.
         epoch: The epoch to show; each has its own draws.
         seed: Seed of the draws, as in training.
+        bit_depth: Bits that the samples of 16-bit images use, 8 to 16, as in training.
         augment: The augmentation.
     """
 
@@ -231,6 +236,7 @@ class DataPreviewConfig:
     resize: options.Resize = "letterbox"
     epoch: int = 0
     seed: int = 0
+    bit_depth: int = 16
     box_policy: options.BoxPolicy = "fix"
     runs: options.Runs = "runs"
     name: options.RunName = "preview"
@@ -244,6 +250,7 @@ class DataPreviewConfig:
             self.augment.style == "modern" or self.resize != "letterbox",
             "augment.style=darknet stretches images: set resize=stretch_corners, too, as in training",
         )
+        check_bit_depth(self.bit_depth)
         check_run_name(self.name)
 
 

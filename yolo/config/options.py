@@ -72,6 +72,11 @@ DarknetNames = Annotated[
     "the names of Pascal VOC.",
 ]
 InferenceSize = Annotated[int | None, "Side of the network's input in pixels; by default as in training."]
+BitDepth = Annotated[
+    int | None,
+    "Bits that the samples of 16-bit images use, 8 to 16: 12 makes 4095 white, as of cameras that write 12 bits into "
+    "16; by default as in training.",
+]
 MaxDetections = Annotated[int | None, "Maximum detections per image; by default 300, and no limit for darknet weights."]
 DetectionFormat = Annotated[
     Literal["auto", "gridyolo", "coco", "comp4", "yolo"], "Format of the detections; auto recognises it from the files."
@@ -180,6 +185,11 @@ def check_run_name(name: str) -> None:
         bool(name.strip()) and name not in (".", "..") and not set(name) & set("/\\\0"),
         f"name must be the name of one folder, got {name!r}; --runs sets where that folder is made",
     )
+
+
+def check_bit_depth(bit_depth: int | None) -> None:
+    """ConfigError where 16-bit samples cannot have so many bits."""
+    require(bit_depth is None or 8 <= bit_depth <= 16, f"bit_depth must be in 8..16, got {bit_depth}")
 
 
 def check_bootstrap(bootstrap: int | None) -> None:

@@ -11,6 +11,7 @@ from typing import Final, Literal
 from yolo.config import options
 from yolo.config.options import (
     LARGEST_SIDE,
+    check_bit_depth,
     check_run_name,
     check_tiling,
     require,
@@ -85,6 +86,7 @@ class PredictConfig:
     overlap: options.Overlap = None
     device: options.Device = "auto"
     precision: options.Precision = "32"
+    bit_depth: options.BitDepth = None
     track: bool = False
     line: str = ""
     zone: str = ""
@@ -104,6 +106,7 @@ class PredictConfig:
             "--source is required: an image, a folder, a video, an address, a camera or another source",
         )
         check_run_name(self.name)
+        check_bit_depth(self.bit_depth)
         end = math.inf if self.end is None else self.end
         require(0 <= (self.start or 0) < end, "--end must be later than --start; both are seconds")
         require(self.save_images or not self.show, "--show draws pictures: leave out --no-save-images")
@@ -179,7 +182,9 @@ class OpenConfig:
     cfg: options.DarknetCfg = ""
     names: options.DarknetNames = ""
     precision: options.Precision = "32"
+    bit_depth: options.BitDepth = None
 
     def __post_init__(self) -> None:
+        check_bit_depth(self.bit_depth)
         require(bool(self.weights), "weights must be a weights file, a run folder or the name of a run, got ''")
         require_at_least(self, input_size=1)

@@ -10,6 +10,7 @@ from yolo.config.options import (
     LARGEST_BATCH,
     LARGEST_SIDE,
     MOST_WORKERS,
+    check_bit_depth,
     check_run_name,
     require,
     require_at_least,
@@ -54,6 +55,8 @@ class TrainConfig:
         subdivisions: Number of parts in which a step's images pass through the network, to save memory.
         sampling: Visit every image once per epoch (epoch), or draw each image anew as darknet does (replacement).
         precision: Floating-point format of the network; auto takes bf16 or fp16 if the device is fast with it.
+        bit_depth: Bits that the samples of 16-bit images use, 8 to 16: 12 makes 4095 white, as of cameras that write 12
+            bits into 16. The detector remembers it.
         seed: Seed of the initial weights, of the order of the images and of the augmentation.
         validations: Number of validations, evenly spread over the run.
         cache: Where resized images are kept: in memory (ram), on disk for the next training as well (disk), or nowhere
@@ -87,6 +90,7 @@ class TrainConfig:
     sampling: Literal["epoch", "replacement"] = "epoch"
     device: options.Device = "auto"
     precision: Literal["auto", "32", "bf16", "fp16"] = "auto"
+    bit_depth: int = 16
     workers: options.Workers = None
     seed: int = 0
     box_policy: options.BoxPolicy = "fix"
@@ -109,6 +113,7 @@ class TrainConfig:
     def __post_init__(self) -> None:
         require(bool(self.data) or self.resume is not None, "--data is required: a dataset YAML or folder")
         check_run_name(self.name)
+        check_bit_depth(self.bit_depth)
         # a cfg's own check allows any input that its layers do
         require(bool(self.cfg) or self.input_size >= 32, f"input_size must be at least 32, got {self.input_size}")
         require(

@@ -35,6 +35,7 @@ from yolo.files import new_folder, require_free
 from yolo.formats.paths import Listings, is_image_name, read_text
 from yolo.formats.yolo import label_file_of
 from yolo.image_formats import is_unread_name, not_read
+from yolo.images import DepthTally
 from yolo.progress_display import ProgressDisplay
 
 _UNREADABLE = "image_unreadable"
@@ -151,6 +152,10 @@ def _all_findings(dataset: _Dataset, facts: Mapping[str, ImageFacts], config: Da
             continue
         yield item
     yield from own
+    depths = DepthTally(config.bit_depth)
+    for one in facts.values():
+        depths.add(one.largest)
+    yield from (Finding("bit_depth", printable(dataset.descriptor.root), "", note) for note in depths.notes())
     digests = partial(pixel_digests, workers=config.workers)
     images = images_in_splits(dataset.splits)
     yield from leak_findings(images, facts, most_bits=config.near_duplicates, digests=digests)
@@ -179,7 +184,7 @@ def _write_repaired(dataset: _Dataset, usable: Collection[str], config: DataChec
     if not splits:
         raise DataError(f"--fix-into {config.fix_into}: no image can be used, so there is nothing to write")
     target, file_format = Path(config.fix_into).expanduser(), config.format or dataset.descriptor.format
-    written = write_dataset(splits, target, format=file_format, images="copy", upright=True)
+    written = write_dataset(splits, target, format=file_format, images="copy", upright=True, bit_depth=config.bit_depth)
     lines = [f"repaired copy: {written.yaml}"]
     if left_out:
         lines.append(f"  images left out, as they are damaged or their boxes are of other pixels: {left_out}")

@@ -104,6 +104,10 @@ _WARNINGS: _Table = {
         "Rename them, and their annotations.",
     ),
     "shared_label_file": "Rename one of them, or delete it.",
+    "bit_depth": (
+        "16-bit images whose samples do not fit the bit depth: they are nearly black, or their bright parts white",
+        "Train, validate and predict with the --bit-depth that the message names.",
+    ),
     "pictures_not_read": (
         "folders with pictures of kinds that are not read",
         "Convert them to JPEG or PNG, or move them elsewhere.",

@@ -45,6 +45,7 @@ def place_images(
     format: DatasetFormat,  # noqa: A002  (the word of the command line)
     images: ImageMode,
     upright: bool,
+    bit_depth: int,
 ) -> tuple[dict[str, list[str]], list[str]]:
     """Copy or link the images of all splits below `root`, see `write_dataset`.
 
@@ -70,20 +71,24 @@ def place_images(
         for image in split.images:
             key = (image.image_id, image.path)
             if key not in placed or not _equal(placed[key][0], image.ground_truth):
-                name = _place(image, root / folder, names, link=images == "link", upright=upright, counts=counts)
+                anew = bit_depth if upright else None
+                name = _place(image, root / folder, names, link=images == "link", anew_from=anew, counts=counts)
                 placed[key] = (image.ground_truth, f"{folder}/{name}")
             references[split_name].append(placed[key][1])
     return references, [f"{count} images were {what}" for what, count in counts.items() if count]
 
 
 def _place(
-    image: AnnotatedImage, folder: Path, names: FileNames, *, link: bool, upright: bool, counts: Counter[str]
+    image: AnnotatedImage, folder: Path, names: FileNames, *, link: bool, anew_from: int | None, counts: Counter[str]
 ) -> str:
-    """Put an image into a folder; the name it has there."""
+    """Put an image into a folder; the name it has there.
+
+    What is not plain is written anew, with so many bits of samples of 16; None to leave all as they are.
+    """
     source = image.path
     known = source.suffix.lower() in IMAGE_SUFFIXES
-    file_format, is_plain = _inspect(source) if upright or not known else ("", True)
-    anew = upright and not is_plain
+    file_format, is_plain = _inspect(source) if anew_from or not known else ("", True)
+    anew = anew_from is not None and not is_plain
     suffix = "" if known else _SUFFIX_OF_FORMAT.get(file_format, ".png")
     if anew:
         fit = (".png",) if file_format == "PNG" else (".jpg", ".jpeg")
@@ -91,8 +96,8 @@ def _place(
     name = names.name_for(source.name, suffix=suffix)
     counts["renamed: their names were not fit for lists, or there are several"] += name != source.name
     counts["written anew, upright and in 8-bit RGB"] += anew
-    if anew:
-        write_image(folder / name, read_image(source))
+    if anew_from is not None and anew:
+        write_image(folder / name, read_image(source, bit_depth=anew_from))
         return name
     try:
         if link:

@@ -32,7 +32,7 @@ from yolo.curate.findings import Finding, FindingImage
 from yolo.errors import DataError, ImageReadError
 from yolo.image_formats import open_with_pillow
 from yolo.image_headers import QUARTER_TURNS
-from yolo.images import MAX_PIXELS, decode_image
+from yolo.images import MAX_PIXELS, decode, decode_image
 from yolo.process import available_cores
 
 THUMBNAIL_SIDE = 16
@@ -81,6 +81,7 @@ class ImageFacts(NamedTuple):
     pixels: bytes = b""  # digest of the reduced picture; pictures that differ in it are different
     fingerprint: int = 0  # 64 bits; those of similar pictures differ in few
     thumbnail: bytes = b""  # 16 x 16 grey values
+    largest: int | None = None  # the largest sample of 16 bits
 
 
 Inspect = Callable[[str], ImageFacts]
@@ -130,7 +131,7 @@ def inspect_image(path: str) -> ImageFacts:
     _decoder_messages()
     reduction = next((by for by in (8, 4, 2) if min(size_wh) // by >= _SMALLEST_DECODED_SIDE), 1)
     try:
-        small = decode_image(data, name=path, reduction=reduction)
+        small, largest = decode(data, name=path, reduction=reduction)
     except ImageReadError as error:
         reason = str(error).removeprefix(f"{path}: ")
         kind = "image_truncated" if "cut off" in reason else "image_unreadable"
@@ -146,6 +147,7 @@ def inspect_image(path: str) -> ImageFacts:
         pixels=_digest(repr((size_wh, small.shape)).encode() + small.tobytes()),
         fingerprint=fingerprint(small),
         thumbnail=_shrunk_grey(small, THUMBNAIL_SIDE).tobytes(),
+        largest=largest,
     )
 
 

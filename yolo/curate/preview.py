@@ -60,7 +60,14 @@ def preview_batches(config: DataPreviewConfig, images: AnnotatedImages) -> Itera
     """The batches that a training with these options has from the start of the epoch on."""
     input_hw = (config.input_size, config.input_size)
     transform, resize = make_transform(config.augment, input_hw, config.resize)
-    dataset = DetectionDataset(images, input_hw=input_hw, resize=resize, augment=transform, seed=config.seed)
+    dataset = DetectionDataset(
+        images,
+        input_hw=input_hw,
+        resize=resize,
+        bit_depth=config.bit_depth,
+        augment=transform,
+        seed=config.seed,
+    )
     batches = TrainBatches(
         len(images),
         config.batch_size,

@@ -137,6 +137,7 @@ def write_dataset(
     format: DatasetFormat,  # noqa: A002  (the word of the command line)
     images: ImageMode = "copy",
     upright: bool = False,
+    bit_depth: int = 16,
 ) -> WrittenDataset:
     """Write splits as a dataset that can be moved, unless its images are linked or left where they are.
 
@@ -151,6 +152,7 @@ def write_dataset(
         images: `copy` their bytes, `link` to them by absolute symbolic links, or `none`: COCO and CSV then name the
             originals by their absolute paths.
         upright: write anew, upright and in 8-bit RGB, the images that are not plain upright 8-bit JPEGs or PNGs.
+        bit_depth: bits that the samples of 16-bit images use, for those.
 
     Raises:
         ConfigError: Pascal VOC or YOLO without images, whose annotations cannot say where images are.
@@ -161,7 +163,9 @@ def write_dataset(
     splits = _with_fit_ids(splits, notes)
     names = next(iter(splits.values())).class_names
     with atomic_folder(folder) as root:
-        references, image_notes = place_images(splits, root, format=format, images=images, upright=upright)
+        references, image_notes = place_images(
+            splits, root, format=format, images=images, upright=upright, bit_depth=bit_depth
+        )
         notes += image_notes
         sources = _write_annotations(splits, references, _Output(root, {}, notes), format)
         category_ids = _common_category_ids(splits, notes)

@@ -28,7 +28,7 @@ from numpy.typing import NDArray
 from yolo.errors import ImageReadError
 from yolo.files import atomic_write, read_bytes
 from yolo.geometry import ResizeMode, place_boxes, place_image, plan_resize
-from yolo.images import decode_image, possible_reduction
+from yolo.images import FULL_DEPTH, decode_image, possible_reduction
 from yolo.structures import AnnotatedImage, GroundTruth, ImageGeometry, ImageNote
 
 
@@ -39,6 +39,7 @@ class ImageFile:
     index: int
     path: Path
     size_hw: tuple[int, int]
+    bit_depth: int = FULL_DEPTH  # of 16-bit samples
 
     @cached_property
     def stamp(self) -> tuple[int, int]:
@@ -90,7 +91,7 @@ def read_placed(file: ImageFile, input_hw: tuple[int, int], resize: ResizeMode, 
     wanted = plan_resize(size_hw, input_hw, resize)
     needed = tuple(round(side * scale) for side, scale in zip(size_hw, wanted.scale_xy[::-1], strict=True))
     reduction = possible_reduction(file.data, size_hw, (needed[0], needed[1])) if may_reduce else 1
-    image = decode_image(file.data, name=str(file.path), reduction=reduction)
+    image = decode_image(file.data, name=str(file.path), reduction=reduction, bit_depth=file.bit_depth)
     if reduction > 1 and image.shape[:2] != _reduced(size_hw, reduction):
         # EXIF turns it otherwise than was thought
         reduction, image = 1, decode_image(file.data, name=str(file.path))
@@ -265,7 +266,7 @@ class DiskCache:
         self._written_since += len(content)
 
     def _path(self, file: ImageFile) -> Path:
-        digest = hashlib.blake2b(f"{self._settings} {file.size_hw} ".encode(), digest_size=20)
+        digest = hashlib.blake2b(f"{self._settings} {file.size_hw} {file.bit_depth} ".encode(), digest_size=20)
         digest.update(file.data)
         name = digest.hexdigest()
         return self.folder / name[:2] / (name[2:] + _SUFFIX)

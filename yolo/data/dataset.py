@@ -16,7 +16,7 @@ from torch.utils.data import Dataset
 from yolo.data.cache import ImageCache, ImageFile, fit_to_size, read_placed
 from yolo.errors import ImageReadError
 from yolo.geometry import ResizeMode
-from yolo.images import decode_image
+from yolo.images import FULL_DEPTH, decode_image
 from yolo.randomness import sample_generator
 from yolo.structures import AnnotatedImage, Sample, SkippedImage
 
@@ -69,6 +69,7 @@ class DetectionDataset(Dataset[Sample | SkippedImage]):
     _: KW_ONLY
     input_hw: tuple[int, int]  # height and width of the network's input
     resize: ResizeMode  # how images are placed on it
+    bit_depth: int = FULL_DEPTH  # bits that the samples of 16-bit images use
     augment: Augment | None = None  # changes a placed sample; None for validation, whose images are decoded in full
     seed: int = 0  # of the run
     cache: ImageCache | None = None  # keeps placed images; None to decode every time
@@ -104,7 +105,7 @@ class DetectionDataset(Dataset[Sample | SkippedImage]):
     def load(self, index: int) -> Sample:
         """The placed, not augmented sample; ImageReadError if the file cannot be read."""
         annotated = self.images[index]
-        file = ImageFile(index, annotated.path, annotated.size_hw)
+        file = ImageFile(index, annotated.path, annotated.size_hw, self.bit_depth)
         placed = self.cache.get(file) if self.cache else None
         if placed is None:
             placed = read_placed(file, self.input_hw, self.resize, may_reduce=self.may_reduce)
@@ -118,7 +119,7 @@ class DetectionDataset(Dataset[Sample | SkippedImage]):
         """The image as it is in the file, boxes in its own pixels; ImageReadError if the file cannot be read."""
         annotated = self.images[index]
         file = ImageFile(index, annotated.path, annotated.size_hw)
-        image = decode_image(file.data, name=str(annotated.path))
+        image = decode_image(file.data, name=str(annotated.path), bit_depth=self.bit_depth)
         ground_truth, note = fit_to_size(annotated, (image.shape[0], image.shape[1]))
         return Sample(image, ground_truth, index, note=note)
 

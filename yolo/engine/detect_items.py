@@ -11,6 +11,7 @@ import time
 from collections.abc import Generator, Iterable, Iterator, Sequence
 from contextlib import closing
 from dataclasses import replace
+from functools import partial
 from pathlib import Path
 
 import torch
@@ -20,6 +21,7 @@ from yolo.engine.detector import Detector, images_per_pass
 from yolo.engine.result import Result
 from yolo.engine.workers import Workers
 from yolo.errors import DataError
+from yolo.images import DepthTally
 from yolo.media.items import Frame, ImageFile, Item, Unreadable
 from yolo.postprocess.pipeline import PostprocessSettings
 from yolo.process import available_cores, in_time
@@ -49,6 +51,7 @@ def detect_items(
     *,
     workers: Workers,
     keep_images: bool = True,
+    depths: DepthTally | None = None,
 ) -> Generator[Result | Unreadable, None, None]:
     """Read and detect, in the order of the items, a few images ahead of what was taken.
 
@@ -58,10 +61,11 @@ def detect_items(
         settings: what is kept.
         workers: open; they may do other work at the same time.
         keep_images: whether results hold their images.
+        depths: counts the 16-bit images among them.
     """
 
     def detect(group: Sequence[Item]) -> list[Result | Unreadable]:
-        return _detect(detector, group, settings, keep_images=keep_images)
+        return _detect(detector, group, settings, keep_images=keep_images, depths=depths)
 
     groups = group_items(items, most=images_per_pass(detector.device, detector.input_hw))
     with closing(workers.map(detect, groups, ahead=workers.count + 1)) as found:
@@ -110,10 +114,18 @@ def _decoded_bytes(item: Item) -> int:
 
 
 def _detect(
-    detector: Detector, group: Sequence[Item], settings: PostprocessSettings, *, keep_images: bool
+    detector: Detector,
+    group: Sequence[Item],
+    settings: PostprocessSettings,
+    *,
+    keep_images: bool,
+    depths: DepthTally | None,
 ) -> list[Result | Unreadable]:
-    read = [_read(item) if isinstance(item, ImageFile) else item for item in group]
+    read = [_read(item, detector.bit_depth) if isinstance(item, ImageFile) else item for item in group]
     frames = [item for item in read if isinstance(item, Frame)]
+    if depths is not None:
+        for frame in frames:
+            depths.add(frame.largest)
     if not frames:
         return [item for item in read if isinstance(item, Unreadable)]
     try:
@@ -125,10 +137,11 @@ def _detect(
     return [next(of_frames) if isinstance(item, Frame) else item for item in read]
 
 
-def _read(file: ImageFile) -> Frame | Unreadable:
+def _read(file: ImageFile, bit_depth: int) -> Frame | Unreadable:
     try:
         # what is fetched has a timeout of its own
-        return in_time(file.read, READ_SECONDS) if file.load is None else file.read()
+        read = partial(file.read, bit_depth=bit_depth)
+        return in_time(read, READ_SECONDS) if file.load is None else read()
     except TimeoutError:
         return Unreadable(file.source, too_slow(file.source, READ_SECONDS), "that took too long")
     except DataError as error:

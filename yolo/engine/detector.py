@@ -29,6 +29,7 @@ from yolo.engine.result import Result, StageSeconds
 from yolo.engine.tiled import detect_tiled, tiling_of
 from yolo.errors import ConfigError, DataError, WeightsError, printable
 from yolo.geometry import place_image, plan_resize
+from yolo.images import DepthTally
 from yolo.media.items import Frame, Item
 from yolo.models.fusion import fuse
 from yolo.models.network import Network
@@ -97,6 +98,7 @@ class Detector:
         cfg: of a darknet file: its cfg or the name of a shipped network; default: by the file's name.
         names: of a darknet file: text file with a class name in each line; default: the one beside it, VOC's for 20.
         precision: 32, bf16 or fp16 (the latter on CUDA).
+        bit_depth: bits that the samples of 16-bit images and of uint16 arrays use, 8 to 16; default: as in training.
 
     Raises:
         WeightsError: the file is missing, damaged or no detector.
@@ -117,10 +119,11 @@ class Detector:
         cfg: str = "",
         names: str = "",
         precision: str = "32",
+        bit_depth: int | None = None,
     ) -> None:
         given = {"weights": weights, "device": device, "input_size": input_size, "cfg": cfg, "names": names}
         with python_words():
-            self._open(make_config(OpenConfig, given | {"precision": precision}))
+            self._open(make_config(OpenConfig, given | {"precision": precision, "bit_depth": bit_depth}))
 
     def _open(self, config: OpenConfig | PredictConfig | ValConfig) -> None:
         """What remains of `__init__` when the options are known; errors are in words of the command line."""
@@ -132,7 +135,8 @@ class Detector:
         self._grid = self.metadata.network.grid(self.input_hw)
         dtype = choose_dtype(config.precision, self.device)
         self._network = fuse(network, device=self.device, dtype=dtype, release=True)
-        kept = ("device", "input_size", "cfg", "names", "precision")
+        self.bit_depth = self.metadata.bit_depth if config.bit_depth is None else config.bit_depth
+        kept = ("device", "input_size", "cfg", "names", "precision", "bit_depth")
         self._options = {name: getattr(config, name) for name in kept}
         self._version = _version_of(self.path)
 
@@ -180,10 +184,20 @@ class Detector:
         """
         settings, color = self._settings_of(options)
         if is_batch(image):
-            frames = list(load_images(image, color=color))
+            frames = list(load_images(image, color=color, bit_depth=self.bit_depth))
+            self._warn_of_depths(frames)
             size = images_per_pass(self.device, self.input_hw)
             return [one for part in _parts(frames, size) for one in self.detect_frames(part, settings)]
-        return self.detect_frames([load_image(image, color=color)], settings)[0]
+        frame = load_image(image, color=color, bit_depth=self.bit_depth)
+        self._warn_of_depths([frame])
+        return self.detect_frames([frame], settings)[0]
+
+    def _warn_of_depths(self, frames: Iterable[Frame]) -> None:
+        tally = DepthTally(self.bit_depth)
+        for frame in frames:
+            tally.add(frame.largest)
+        for note in tally.notes():
+            warnings.warn(note, stacklevel=3)
 
     def predict(
         self,
@@ -210,7 +224,8 @@ class Detector:
             ConfigError: an unknown option, value or class, or "auto" of weights that gridyolo has not validated.
         """
         settings, color = self._settings_of(options)
-        return self._results(open_items(source, color=color), settings, on_unreadable or _warn)
+        items = open_items(source, color=color, bit_depth=self.bit_depth)
+        return self._results(items, settings, on_unreadable or _warn)
 
     def warmup(self, *, batch_size: int = 1) -> None:
         """Run the network on blank images, so that the first of the user's is not slower than the others."""
@@ -242,13 +257,16 @@ class Detector:
 
         num_results, reason = 0, "it is empty"
         with closing(items), Workers(default_workers(self.device)) as workers:
-            for outcome in detect_items(self, items, settings, workers=workers):
+            depths = DepthTally(self.bit_depth)
+            for outcome in detect_items(self, items, settings, workers=workers, depths=depths):
                 if isinstance(outcome, Result):
                     num_results += 1
                     yield outcome
                 else:
                     reason = outcome.reason
                     on_unreadable(outcome.source, reason)
+        for note in depths.notes():
+            warnings.warn(note, stacklevel=2)
         if not num_results:
             raise DataError(f"the source gave no image that could be read: {reason}")
 

@@ -36,6 +36,7 @@ class DetectorMetadata:
     category_ids: tuple[int, ...] | None  # the dataset's own ids by label (COCO), or None
     input_hw: tuple[int, int]  # height and width of the input in training
     resize: ResizeMode  # how images were placed
+    bit_depth: int = 16  # bits that the samples of 16-bit images had in training
     metrics: dict[str, Any]  # of the validation that chose these weights; empty before the first
     training: dict[str, Any]  # epoch, dataset and its fingerprint, backbone weights; for people
     predict: PostprocessSettings  # settings of `predict` where the user gives none
@@ -52,6 +53,7 @@ class DetectorMetadata:
             "category_ids": None if self.category_ids is None else list(self.category_ids),
             "input_hw": list(self.input_hw),
             "resize": self.resize,
+            "bit_depth": self.bit_depth,
             "predict": _settings(self.predict),
             "val": _settings(self.val),
             "seen": self.seen,
@@ -77,6 +79,7 @@ class DetectorMetadata:
                 category_ids=None if category_ids is None else tuple(category_ids),
                 input_hw=(values["input_hw"][0], values["input_hw"][1]),
                 resize=values["resize"],
+                bit_depth=int(values.get("bit_depth", 16)),  # absent in the files of the first versions
                 predict=PostprocessSettings(**values["predict"]),
                 val=PostprocessSettings(**values["val"]),
                 seen=values["seen"],

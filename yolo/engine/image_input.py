@@ -21,9 +21,9 @@ from torch import Tensor
 
 from yolo.config.predict import ColorOrder
 from yolo.errors import DataError, ImageReadError, printable
-from yolo.files import expand_home
+from yolo.files import expand_home, read_bytes
 from yolo.http import is_web_address, shown_address
-from yolo.images import decode_image, read_image
+from yolo.images import FULL_DEPTH, decode, to_bytes
 from yolo.media.items import Frame, Item, Unreadable
 
 if TYPE_CHECKING:
@@ -53,15 +53,17 @@ def _naming(place: int) -> Iterator[None]:
         raise ValueError(f"image {place}: {error}") from error
 
 
-def load_images(images: Any, *, color: ColorOrder = "rgb") -> Iterator[Frame]:
+def load_images(images: Any, *, color: ColorOrder = "rgb", bit_depth: int = FULL_DEPTH) -> Iterator[Frame]:
     """Each image of a batch, see `is_batch`; errors name its place in it."""
     for place, image in enumerate(images):
         with _naming(place):
-            frame = load_image(image, color=color)
+            frame = load_image(image, color=color, bit_depth=bit_depth)
         yield frame
 
 
-def open_items(source: str | Path | Iterable[ImageInput], *, color: ColorOrder = "rgb") -> Generator[Item]:
+def open_items(
+    source: str | Path | Iterable[ImageInput], *, color: ColorOrder = "rgb", bit_depth: int = FULL_DEPTH
+) -> Generator[Item]:
     """What `detect_items` takes, of a source or of an iterable of sources and images.
 
     Raises:
@@ -74,7 +76,7 @@ def open_items(source: str | Path | Iterable[ImageInput], *, color: ColorOrder =
         source = [source]  # type: ignore[list-item]  # what has three dimensions is one image
     elif not isinstance(source, Iterable):
         raise TypeError(f"a source is a path, an address or an iterable of images, not {type(source).__name__}")
-    return _each_of(source, color)
+    return _each_of(source, color, bit_depth)
 
 
 def _opened(source: str | Path) -> Generator[Item]:
@@ -91,13 +93,13 @@ def _all_of(source: Source) -> Generator[Item]:
         warnings.warn(note, stacklevel=2)
 
 
-def _each_of(sources: Iterable[ImageInput], color: ColorOrder) -> Generator[Item]:
+def _each_of(sources: Iterable[ImageInput], color: ColorOrder, bit_depth: int) -> Generator[Item]:
     for place, source in enumerate(sources):
         if not isinstance(source, str | Path):
             item: Item
             try:
                 with _naming(place):
-                    item = load_image(source, color=color)
+                    item = load_image(source, color=color, bit_depth=bit_depth)
             except ImageReadError as error:
                 item = Unreadable.of(f"image {place}", error)
             yield item
@@ -108,7 +110,7 @@ def _each_of(sources: Iterable[ImageInput], color: ColorOrder) -> Generator[Item
             yield Unreadable.of(str(source), error)
 
 
-def load_image(image: ImageInput, *, color: ColorOrder = "rgb") -> Frame:
+def load_image(image: ImageInput, *, color: ColorOrder = "rgb", bit_depth: int = FULL_DEPTH) -> Frame:
     """Read or convert one image.
 
     Args:
@@ -120,8 +122,10 @@ def load_image(image: ImageInput, *, color: ColorOrder = "rgb") -> Frame:
             Pillow image of any mode;
             array (H, W), (H, W, 1), (H, W, 3) or (H, W, 4);
             tensor (H, W), (1, H, W), (3, H, W) or (4, H, W), on any device.
-            Arrays and tensors are uint8, uint16 (of which the high byte is taken), or floats from 0 to 1.
+            Arrays and tensors are uint8, uint16 (of which the upper eight of `bit_depth` bits are taken), or floats
+            from 0 to 1.
         color: order of the channels of arrays and tensors.
+        bit_depth: bits that the samples of 16-bit files and arrays use.
 
     Returns:
         The image with its path or address, if it has one. An RGB array of bytes is not copied.
@@ -137,21 +141,33 @@ def load_image(image: ImageInput, *, color: ColorOrder = "rgb") -> Frame:
         from yolo.media.fetch import fetch_image
 
         name = shown_address(image)
-        return Frame(decode_image(fetch_image(image), name=name), source=name)
+        return _decoded(fetch_image(image), name, name, bit_depth)
     if isinstance(image, str | Path):
         path = expand_home(image)
-        return Frame(read_image(path), source=str(path))
+        return _decoded(read_bytes(path, error=ImageReadError), str(path), str(path), bit_depth)
     if isinstance(image, bytes | bytearray | memoryview):
-        return Frame(decode_image(bytes(image), name="the bytes of an image"), source="")
+        return _decoded(bytes(image), "the bytes of an image", "", bit_depth)
     if _is_file(image):
-        return _from_file(image)
+        return _from_file(image, bit_depth)
     if isinstance(image, Image.Image):
-        return _from_pillow(image)
+        return _from_pillow(image, bit_depth)
     if isinstance(image, Tensor):
-        return Frame(_as_rgb(_channels_last(image), color, what="a tensor", channels_first=True), source="")
+        values = _channels_last(image)
+        pixels = _as_rgb(values, color, what="a tensor", channels_first=True, bit_depth=bit_depth)
+        return Frame(pixels, source="", largest=_largest(values))
     if isinstance(image, np.ndarray):
-        return Frame(_as_rgb(image, color, what="an array"), source="")
+        return Frame(_as_rgb(image, color, what="an array", bit_depth=bit_depth), source="", largest=_largest(image))
     raise TypeError(f"an image is {_ACCEPTED}, not {type(image).__name__}{_hint(image)}")
+
+
+def _decoded(data: bytes, name: str, source: str, bit_depth: int) -> Frame:
+    decoded = decode(data, name=name, bit_depth=bit_depth)
+    return Frame(decoded.pixels, source=source, largest=decoded.largest)
+
+
+def _largest(values: NDArray[Any]) -> int | None:
+    """The largest sample of an image of 16 bits; None for others."""
+    return int(values.max()) if values.dtype.kind == "u" and values.dtype.itemsize == 2 else None
 
 
 def _hint(value: object) -> str:
@@ -165,7 +181,7 @@ def _is_file(value: object) -> TypeGuard[BinaryIO]:
     return callable(getattr(value, "read", None)) and not isinstance(value, np.ndarray | Tensor | Image.Image)
 
 
-def _from_file(file: BinaryIO) -> Frame:
+def _from_file(file: BinaryIO, bit_depth: int) -> Frame:
     """The image in a file, also of a buffer that was just written and stands at its end."""
     name = getattr(file, "name", "")
     source = printable(name) if isinstance(name, str) else ""  # the name of a pipe is its number
@@ -178,23 +194,24 @@ def _from_file(file: BinaryIO) -> Frame:
             data.close()
             raise TypeError("this file is read asynchronously: pass its bytes, detector(await file.read())")
         raise TypeError(f'a file must give bytes, and this one gives {type(data).__name__}: open it with mode "rb"')
-    return Frame(decode_image(bytes(data), name=source or "an open file"), source=source)
+    return _decoded(bytes(data), source or "an open file", source, bit_depth)
 
 
-def _from_pillow(image: Image.Image) -> Frame:
-    source = str(getattr(image, "filename", "") or "")
+def _from_pillow(image: Image.Image, bit_depth: int) -> Frame:
+    source, largest = str(getattr(image, "filename", "") or ""), None
     try:
         upright = ImageOps.exif_transpose(image)
         if upright.mode in _WIDE_MODES:
             values = np.asarray(upright)
             if upright.mode == "I" and values.min() >= 0 and values.max() <= np.iinfo(np.uint16).max:
                 values = values.astype(np.uint16)  # how Pillow opens some files of 16 bits
-            pixels = _as_rgb(values, "rgb", what=f"a Pillow image of mode {upright.mode}")
+            pixels = _as_rgb(values, "rgb", what=f"a Pillow image of mode {upright.mode}", bit_depth=bit_depth)
+            largest = _largest(values)
         else:
-            pixels = _as_rgb(np.asarray(upright.convert("RGB")), "rgb", what="a Pillow image")
+            pixels = np.ascontiguousarray(upright.convert("RGB"), np.uint8)
     except OSError as error:  # it is decoded only now
         raise ImageReadError(f"{source or 'a Pillow image'}: cannot be decoded ({error})") from error
-    return Frame(pixels, source=source)
+    return Frame(pixels, source=source, largest=largest)
 
 
 def _channels_last(image: Tensor) -> NDArray[Any]:
@@ -206,7 +223,9 @@ def _channels_last(image: Tensor) -> NDArray[Any]:
     return array.transpose(1, 2, 0) if array.ndim == 3 else array
 
 
-def _as_rgb(image: NDArray[Any], color: ColorOrder, *, what: str, channels_first: bool = False) -> NDArray[np.uint8]:
+def _as_rgb(
+    image: NDArray[Any], color: ColorOrder, *, what: str, bit_depth: int, channels_first: bool = False
+) -> NDArray[np.uint8]:
     """An array (H, W) or (H, W, C) of any accepted type as (H, W, 3) uint8 RGB, contiguous."""
     if image.ndim == 2:
         image = image[:, :, None]
@@ -214,7 +233,7 @@ def _as_rgb(image: NDArray[Any], color: ColorOrder, *, what: str, channels_first
         shape = (*image.shape[2:], *image.shape[:2]) if channels_first else image.shape
         wanted = "(H, W), or (C, H, W)" if channels_first else "(H, W), or (H, W, C)"
         raise ValueError(f"{what} must be {wanted} with C 1, 3 or 4, got {shape}{_other_order(shape, channels_first)}")
-    values = _as_bytes(image, what)[:, :, :3]
+    values = _as_bytes(image, what, bit_depth)[:, :, :3]
     if values.shape[2] == 1:
         values = np.repeat(values, 3, axis=2)
     elif color == "bgr":
@@ -230,12 +249,12 @@ def _other_order(shape: tuple[int, ...], channels_first: bool) -> str:
     return f"; did you mean {remedy}?" if len(shape) == 3 and shape[place] in (1, 3, _ALPHA) else ""
 
 
-def _as_bytes(image: NDArray[Any], what: str) -> NDArray[np.uint8]:
+def _as_bytes(image: NDArray[Any], what: str, bit_depth: int) -> NDArray[np.uint8]:
     """Values of 0..255 from those of any accepted type."""
     if image.dtype == np.uint8:
         return np.asarray(image, np.uint8)
     if image.dtype.kind == "u" and image.dtype.itemsize == 2:  # of either byte order
-        return np.asarray(image >> 8).astype(np.uint8)
+        return to_bytes(image, 2**bit_depth - 1)
     if not np.issubdtype(image.dtype, np.floating):
         raise ValueError(f"{what} must be uint8, uint16 or float, got {image.dtype}; convert it with .astype('uint8')")
     low, high = float(image.min()), float(image.max())

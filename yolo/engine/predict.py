@@ -28,6 +28,7 @@ from yolo.engine.workers import Workers
 from yolo.errors import DataError
 from yolo.files import new_folder
 from yolo.formats.detections_json import numbered_frame
+from yolo.images import DepthTally
 from yolo.media.items import SourceOptions, Unreadable
 from yolo.media.labels import DrawStyle
 from yolo.media.sources import Source, open_source, shown_source
@@ -75,7 +76,10 @@ def predict(config: PredictConfig, console: Console | None = None) -> Prediction
         workers = stack.enter_context(Workers(default_workers(opened.detector.device), stop))
         stack.enter_context(items)
         keep_images = config.save_images or not NEED_IMAGES.isdisjoint(saved_formats(config.save))
-        outcomes = detect_items(opened.detector, items, opened.settings, workers=workers, keep_images=keep_images)
+        depths = DepthTally(opened.detector.bit_depth)
+        outcomes = detect_items(
+            opened.detector, items, opened.settings, workers=workers, keep_images=keep_images, depths=depths
+        )
         unreadable, first = _first_result(outcomes, stop, config)
         if tracking:
             tracking.check(first)
@@ -91,7 +95,7 @@ def predict(config: PredictConfig, console: Console | None = None) -> Prediction
                     outputs.summary.notes.append("the window was closed: the source was not read to its end")
                     break
         outputs.summary.interrupted = stop.signal_name
-    outputs.summary.notes += items.notes() + (outputs.pictures.notes if outputs.pictures else [])
+    outputs.summary.notes += items.notes() + depths.notes() + (outputs.pictures.notes if outputs.pictures else [])
     outputs.summary.notes += outputs.unwritten.lines()
     outputs.summary.written = outputs.files.summary() + (tracking.summary() if tracking else [])
     return outputs.summary

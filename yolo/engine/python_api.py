@@ -49,6 +49,7 @@ class TrainOptions(TypedDict, total=False):
     sampling: Literal["epoch", "replacement"]
     device: str
     precision: Literal["auto", "32", "bf16", "fp16"]
+    bit_depth: int
     workers: int | None
     seed: int
     box_policy: BoxPolicy
@@ -83,6 +84,7 @@ class ValOptions(TypedDict, total=False):
     batch_size: int
     device: str
     precision: Precision
+    bit_depth: int | None
     workers: int | None
     score_threshold: float | None
     iou_threshold: float | None
@@ -116,6 +118,7 @@ class PredictOptions(TypedDict, total=False):
     overlap: float | None
     device: str
     precision: Precision
+    bit_depth: int | None
     track: bool
     line: str
     zone: str

@@ -54,6 +54,7 @@ def start_defaults(
             if "cfg" not in network:
                 return _of_detector(path, metadata, input_size)
             cfg, defaults = str(path), {"cfg": str(path), "model.batch_norm": network["batch_norm"]}
+            defaults["bit_depth"] = metadata.get("bit_depth", 16)
         except (LookupError, TypeError, ValueError, ArithmeticError, AttributeError):
             return {}  # loading it will say that its metadata are damaged
     defaults = training_defaults(cfg) | defaults
@@ -93,6 +94,7 @@ def _of_detector(path: Path, metadata: dict[str, Any], input_size: int | None) -
     # files of earlier versions do not have all fields
     options = {option: network[field] for field, option in OPTIONS_OF_FIELDS.items() if field in network}
     options |= {"input_size": size, "model.grid_size": size // stride, "model.resize": metadata["resize"]}
+    options["bit_depth"] = metadata.get("bit_depth", 16)
     if network["coding"] == "linear":  # which has no logits for the default losses
         options |= {"loss.confidence": "squared", "loss.class_prob": "squared"}
     return options

@@ -15,6 +15,7 @@ from yolo.config import TrainConfig, ValConfig
 from yolo.console import say
 from yolo.data.cache import DiskCache, ImageCache, MemoryCache, default_cache_dir
 from yolo.data.dataset import DetectionDataset
+from yolo.data.depth import depth_notes
 from yolo.data.loader import TrainBatches, make_loader
 from yolo.data.read import Split, find_dataset, read_split
 from yolo.engine.evaluation_display import warn_where_nothing_to_find
@@ -55,6 +56,8 @@ class TrainingData:
         say(console, *train.report.short_lines())
         say(console, *(line for line in val.report.short_lines() if line not in said))
         warn_where_nothing_to_find(val, config.data, console)
+        paths = [*train.images.paths, *val.images.paths]
+        say(console, *(f"warning: {note}" for note in depth_notes(paths, config.bit_depth)))
         if not len(train.images.objects):
             raise DataError(f"{config.data}: no image of train has an object: there is nothing to learn")
         return cls(config=config, train=train, val=val)
@@ -93,7 +96,13 @@ class TrainingData:
         if not transform.wants_original:  # only placed images are kept
             cache = open_cache(config, len(self.train.images), input_hw=input_hw, resize=resize, for_training=True)
         dataset = DetectionDataset(
-            self.train.images, input_hw=input_hw, resize=resize, augment=transform, seed=config.seed, cache=cache
+            self.train.images,
+            input_hw=input_hw,
+            resize=resize,
+            bit_depth=config.bit_depth,
+            augment=transform,
+            seed=config.seed,
+            cache=cache,
         )
         batches = TrainBatches(
             len(self.train.images),
@@ -112,6 +121,7 @@ class TrainingData:
             self.val,
             input_hw=input_hw,
             resize=resize,
+            bit_depth=config.bit_depth,
             # that of `gridyolo val`: another one may round sums in another order, and move the mAP in its last digits
             batch_size=ValConfig.batch_size,
             workers=workers_of(config, device_type),

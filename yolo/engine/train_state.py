@@ -152,6 +152,7 @@ class Training:
             category_ids=train.category_ids,
             input_hw=self.learner.input_hw,
             resize=self.config.model.resize,
+            bit_depth=self.config.bit_depth,
             predict=predict,
             val=val,
             metrics={"split": "val"} | {name: value for name, value in metrics.items() if value == value},

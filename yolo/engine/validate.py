@@ -22,6 +22,7 @@ from yolo.console import counted, say
 from yolo.darknet.lookup import OWN_SUFFIXES
 from yolo.data.cache import ImageCache
 from yolo.data.dataset import DetectionDataset
+from yolo.data.depth import depth_notes
 from yolo.data.loader import EvaluationBatches, default_workers, make_loader, original_images
 from yolo.data.read import Split, find_dataset, read_split
 from yolo.detection_sets import EvaluationData, ImageTable
@@ -43,7 +44,7 @@ from yolo.formats.coco_write import ground_truth_dict
 from yolo.formats.comp4 import check_names, write_comp4
 from yolo.formats.issues import ReadReport
 from yolo.geometry import ResizeMode
-from yolo.images import read_image, write_image
+from yolo.images import read_to_show, write_image
 from yolo.losses.yolo_loss import TERM_NAMES, YoloLoss
 from yolo.media.drawing import draw_detections, draw_ground_truth, image_grid, side_by_side
 from yolo.media.items import Frame
@@ -114,11 +115,13 @@ def validate(
     """
     console = console or Console(quiet=True)
     network, metadata = open_detector(Path(config.weights), cfg=config.cfg, names=config.names)
+    metadata = metadata if config.bit_depth is None else replace(metadata, bit_depth=config.bit_depth)
     device = choose_device(config.device)
     metadata.network.grid(_input_hw(config, metadata))  # an impossible size ends it here, before the data is read
     split = _read_split(config, metadata.class_names)
     say(console, *split.report.summary_lines())
     warn_where_nothing_to_find(split, config.data, console)
+    say(console, *(f"warning: {note}" for note in depth_notes(split.images.paths, metadata.bit_depth)))
     settings = metadata.val.changed(
         score_threshold=config.score_threshold,
         iou_threshold=config.iou_threshold,
@@ -140,6 +143,7 @@ def validate(
                 split,
                 input_hw=_input_hw(config, metadata),
                 resize=metadata.resize,
+                bit_depth=metadata.bit_depth,
                 batch_size=config.batch_size,
                 workers=workers_of(config, device.type),
             )
@@ -169,7 +173,8 @@ def _evaluate_tiled(
     settings: PostprocessSettings,
     advance: Callable[[int], object],
 ) -> Evaluation:
-    dataset = DetectionDataset(split.images, input_hw=_input_hw(config, metadata), resize=metadata.resize)
+    input_hw = _input_hw(config, metadata)
+    dataset = DetectionDataset(split.images, input_hw=input_hw, resize=metadata.resize, bit_depth=metadata.bit_depth)
     device_type = choose_device(config.device).type
     originals = original_images(dataset, workers=workers_of(config, device_type))
     return evaluate_detector(detector_of(config), originals, split, settings=settings, on_image=lambda: advance(1))
@@ -229,12 +234,13 @@ def evaluation_loader(
     *,
     input_hw: tuple[int, int],
     resize: ResizeMode,
+    bit_depth: int,
     batch_size: int,
     workers: int,
     cache: ImageCache | None = None,
 ) -> Iterable[Batch]:
     """A loader over every image of a split, in order."""
-    dataset = DetectionDataset(split.images, input_hw=input_hw, resize=resize, cache=cache)
+    dataset = DetectionDataset(split.images, input_hw=input_hw, resize=resize, bit_depth=bit_depth, cache=cache)
     return make_loader(dataset, EvaluationBatches(len(split.images), batch_size), workers=workers)
 
 
@@ -405,7 +411,7 @@ def write_samples(path: Path, detections: Mapping[str, Detections], split: Split
     for place in places:
         annotated = evaluated[place]
         try:
-            image = read_image(annotated.path)
+            image = read_to_show(annotated.path)
         except ImageReadError:
             continue  # counted when it was evaluated; the sheet does without it
         found = detections[annotated.image_id]

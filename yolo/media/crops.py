@@ -19,7 +19,7 @@ from PIL import Image
 
 from yolo.errors import ImageReadError
 from yolo.files import read_bytes
-from yolo.images import decode_image, read_size
+from yolo.images import decode_to_show, read_size
 
 PAPER = 236  # grey, seen around images that boxes reach out of
 
@@ -47,7 +47,7 @@ def decode_reduced(path: Path, *, needed: float) -> Decoded:
     longer = max(read_size(path))
     reduction = next((by for by in (8, 4, 2) if longer // by >= needed), 1)
     return Decoded(
-        decode_image(read_bytes(path, error=ImageReadError), name=str(path), reduction=reduction), 1 / reduction
+        decode_to_show(read_bytes(path, error=ImageReadError), name=str(path), reduction=reduction), 1 / reduction
     )
 
 

@@ -12,7 +12,7 @@ from numpy.typing import NDArray
 
 from yolo.errors import DataError, ImageReadError
 from yolo.files import read_bytes
-from yolo.images import decode_image
+from yolo.images import FULL_DEPTH, decode
 from yolo.media.video_read import ALL_FRAMES, FrameChoice, read_video
 
 
@@ -26,6 +26,7 @@ class Frame:
     time: float | None = None  # seconds from the start of the video or stream
     fps: float | None = None  # frames per second of the video
     is_live: bool = False  # of a camera, a stream or a screen, which has no end
+    largest: int | None = None  # the largest sample of 16 bits, see `yolo.images.Decoded`
 
 
 @dataclass(frozen=True, slots=True)
@@ -40,7 +41,7 @@ class ImageFile:
     source: str
     load: Callable[[], bytes] | None = None
 
-    def read(self) -> Frame:
+    def read(self, *, bit_depth: int = FULL_DEPTH) -> Frame:
         """Decode it; see `read_image`.
 
         Raises:
@@ -48,7 +49,8 @@ class ImageFile:
             DataError: an archive or an address does not give it.
         """
         data = self.load() if self.load is not None else read_bytes(Path(self.source), error=ImageReadError)
-        return Frame(decode_image(data, name=self.source), self.source)
+        decoded = decode(data, name=self.source, bit_depth=bit_depth)
+        return Frame(decoded.pixels, self.source, largest=decoded.largest)
 
 
 @dataclass(frozen=True, slots=True)

@@ -23,7 +23,7 @@ from yolo.evaluation.comparison import ImageChange
 from yolo.evaluation.errors import FOREGROUND_IOU
 from yolo.evaluation.examples import Example
 from yolo.evaluation.matching import Matches
-from yolo.images import read_image, read_size
+from yolo.images import read_size, read_to_show
 from yolo.media.crops import Box, Decoded, cut, decode_reduced, fit, jpeg_uri, ordered, view_around
 from yolo.media.drawing import BLUE, GREY, ORANGE, Outline, draw_outlines
 from yolo.media.labels import RGB, WHITE
@@ -262,7 +262,7 @@ class _Scene:
 def file_picture(path: Path, caption: str, *, side: int = 960) -> CasePicture | None:
     """An image file of at most `side` pixels; None if it cannot be read. The caption says what it shows."""
     try:
-        image = read_image(path)
+        image = read_to_show(path)
     except ImageReadError:
         return None
     picture, _ = fit(image, side, most=1.0)
