@@ -55,7 +55,7 @@ def test_a_cfg_brings_its_recipe_and_so_does_a_detector_made_from_one(tmp_path: 
     assert start_defaults(cfg=str(cfg), epochs=3) == {key: recipe[key] for key in recipe if key != "max_batches"}
     imported = import_darknet(DarknetImportConfig(weights=str(write_darknet(tmp_path))))
     cfg.unlink()
-    own = {"cfg": str(imported), "model.batch_norm": "standard"}
+    own = {"cfg": str(imported), "model.batch_norm": "standard", "bit_depth": 16}
     assert start_defaults(weights=str(imported)) == recipe | own
 
 
