@@ -15,7 +15,7 @@ from yolo.engine.prediction_pictures import PictureWriter
 from yolo.engine.result import Result
 from yolo.engine.workers import Workers
 from yolo.errors import DataError
-from yolo.images import decode_image, write_image
+from yolo.images import Decoded, decode, write_image
 from yolo.media.items import Frame, ImageFile, Item, Unreadable
 from yolo.postprocess.pipeline import PostprocessSettings
 from yolo.structures import Detections
@@ -137,12 +137,12 @@ def test_an_image_whose_reading_does_not_end_is_left_out(tmp_path: Path, monkeyp
         write_image(tmp_path / name, numbered(7))
     ended = threading.Event()
 
-    def slow(data: bytes, *, name: str) -> Any:
+    def slow(data: bytes, *, name: str, bit_depth: int) -> Decoded:
         if name.endswith("b.png"):
             ended.wait()
-        return decode_image(data, name=name)
+        return decode(data, name=name, bit_depth=bit_depth)
 
-    monkeypatch.setattr("yolo.media.items.decode_image", slow)
+    monkeypatch.setattr("yolo.media.items.decode", slow)
     monkeypatch.setattr("yolo.engine.detect_items.READ_SECONDS", 0.2)
     files = [ImageFile(str(path)) for path in sorted(tmp_path.iterdir())]
     with Workers(2) as workers:
