@@ -12,7 +12,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from tests.engine.input_files import annotation, coco_truth, detection, put, put_image, voc_xml
+from tests.engine.input_files import annotation, coco_truth, detection, kinds, put, put_image, voc_xml
 from tests.reference.coco_oracle import COCO_NUMBERS
 from yolo.engine.detection_files import read_detections, read_problem
 from yolo.engine.ground_truth_files import read_ground_truth
@@ -270,3 +270,26 @@ def test_a_damaged_file_beside_the_results_is_an_error(tmp_path: Path) -> None:
     (tmp_path / "run" / "ground_truth.json").write_text('{"images": [')
     with pytest.raises(DataError, match=r"ground_truth\.json: is not JSON: it ends before it is complete"):
         read_problem(truth, run)
+
+
+def test_a_detection_on_an_image_with_a_damaged_annotation_is_told_with_its_cause(tmp_path: Path) -> None:
+    for name in ("a", "b"):
+        put_image(tmp_path / "JPEGImages" / f"{name}.jpg")
+        put(tmp_path / "Annotations" / f"{name}.xml", voc_xml([("cat", [1, 1, 9, 9])]))
+    damaged = put(tmp_path / "Annotations" / "b.xml", "<annotation><object>")
+    lines = "".join(f"{name} 0.9 1 1 9 9\n" for name in ("a", "b", "c"))
+    detections = put(tmp_path / "dt" / "comp4_det_test_cat.txt", lines).parent
+    problem, _, found = read_problem(tmp_path, detections)
+    remarks = kinds(found.warnings)
+    assert len(problem.detections) == 1
+    assert remarks["image_left_out"].examples == (f"{detections}/comp4_det_test_cat.txt, line 2: {damaged}",)
+    assert remarks["unknown_image"].count == 1
+
+
+def test_comp4_names_files_so_there_is_nothing_to_say_of_it(tmp_path: Path) -> None:
+    truth = coco_truth([annotation(1, 1, 1, [1, 1, 9, 9])], images=[1])
+    truth["images"][0]["file_name"] = "a.jpg"
+    detections = put(tmp_path / "dt" / "comp4_det_test_cat.txt", "a 0.9 2 2 10 10\n").parent
+    problem, _, found = read_problem(put(tmp_path / "gt.json", truth), detections)
+    assert len(problem.detections) == 1
+    assert "matched_by_name" not in kinds(found.warnings)

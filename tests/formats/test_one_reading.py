@@ -157,3 +157,60 @@ def test_files_that_people_had_trouble_with(case: str) -> None:
     root = CASES / case
     trained, _ = both(root, "train")
     assert len(trained.images.objects)
+
+
+def test_a_root_category_above_all_others_is_left_out(tmp_path: Path) -> None:
+    content = coco_truth([annotation(1, 1, 1, [1, 2, 3, 4])], images=[1], categories={0: "pets", 1: "cat", 2: "dog"})
+    for category, above in zip(content["categories"], ("none", "pets", "pets"), strict=True):
+        category["supercategory"] = above
+    trained, measured = both(put_coco(tmp_path / "a", content))
+    assert (trained.class_names, trained.category_ids) == (("cat", "dog"), (1, 2))
+    assert {"unused_category"} <= {warning.kind for warning in measured.warnings}
+    content["annotations"].append(annotation(2, 1, 0, [1, 2, 3, 4]))  # it has an object: a class like the others
+    assert both(put_coco(tmp_path / "b", content))[0].class_names == ("pets", "cat", "dog")
+    del content["annotations"][1]
+    content["categories"][2]["supercategory"] = "beasts"  # not above all
+    assert both(put_coco(tmp_path / "c", content))[0].class_names == ("pets", "cat", "dog")
+
+
+def test_comments_are_read_in_no_format(tmp_path: Path) -> None:
+    put_image(tmp_path / "yolo" / "images" / "val" / "a.png")
+    put(tmp_path / "yolo" / "labels" / "val" / "a.txt", "# class cx cy w h\n0 .5 .5 .1 .1 # the cat\n#1 .5 .5 .2 .2\n")
+    put(tmp_path / "yolo" / "classes.txt", "# mine\ncat\n")
+    put(tmp_path / "yolo" / "val.txt", "# one\nimages/val/a.png\n# images/val/b.png\n")
+    assert len(both(tmp_path / "yolo")[0].images.objects) == 1
+    assert len(both(tmp_path / "yolo" / "val.txt")[0].images.objects) == 1
+    put_image(tmp_path / "csv" / "#1.png")
+    text = "# boxes\n\nimage,class,xmin,ymin,xmax,ymax\n#1.png,cat,1,2,3,4\n# done, I think\n#1.png,cat,1,2,3,,\n"
+    trained, _ = both(put(tmp_path / "csv" / "val.csv", text))
+    assert (len(trained.images.objects), trained.report.counts) == (1, {})
+
+
+def test_numbers_of_pandas_are_ids_and_sizes(tmp_path: Path) -> None:
+    put_image(tmp_path / "a.png")
+    header = "image,width,height,class,xmin,ymin,xmax,ymax,image_id\n"
+    trained, _ = both(put(tmp_path / "val.csv", f"{header}a.png,100.0,100.0,3.0,1.0,2.0,3.0,4.0,7.0\n"))
+    assert (trained.class_names, list(trained.images.image_ids)) == (("3",), ["7"])
+
+
+def test_key_points_behind_the_boxes_are_no_polygons(tmp_path: Path) -> None:
+    put_image(tmp_path / "images" / "val" / "a.png")
+    put(tmp_path / "labels" / "val" / "a.txt", "0 .5 .5 .2 .2 .1 .1 .9 .9\n0 .2 .2 .1 .1\n0 .1 .1 .2 .1 .2 .2\n")
+    path = put(tmp_path / "pose.yaml", "val: images/val\nnames: [cat]\nkpt_shape: [2, 2]\n")
+    trained, _ = both(path)
+    height, width = trained.images[0].size_hw
+    expected = np.array([[0.4, 0.4, 0.6, 0.6], [0.15, 0.15, 0.25, 0.25], [0.1, 0.1, 0.2, 0.2]])
+    np.testing.assert_allclose(trained.images.objects.boxes, expected * [width, height, width, height], rtol=1e-6)
+
+
+def test_a_polygon_in_place_of_a_voc_box_gives_the_box_around_it(tmp_path: Path) -> None:
+    put_image(tmp_path / "JPEGImages" / "a.jpg")
+    numbered = "<x1>5</x1><y1>6</y1><x2>20</x2><y2>6</y2><x3>20</x3><y3>9</y3>"
+    points = "<pt><x>5</x><y>6</y></pt><pt><x>20</x><y>9</y></pt>"
+    shapes = (numbered, points, "<x>1</x>")
+    objects = "".join(f"<object><name>cat</name><polygon>{one}</polygon></object>" for one in shapes)
+    put(tmp_path / "Annotations" / "a.xml", f"<annotation>{objects}</annotation>")
+    put(tmp_path / "ImageSets" / "Main" / "val.txt", "a\n")
+    trained = read_split(find_dataset(tmp_path), "val")
+    assert trained.images.objects.boxes.tolist() == [[4, 5, 20, 9]]  # the second is an exact duplicate
+    assert trained.report.objects_dropped == {"duplicate": 1, "missing_box": 1}

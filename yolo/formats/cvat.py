@@ -8,7 +8,6 @@ and masks give the box around them; points and lines have none. Left out: the tr
 from __future__ import annotations
 
 import json
-import math
 from collections.abc import Iterator, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING
@@ -125,6 +124,6 @@ def _sides(shape: Element) -> tuple[float, float, float, float] | None:
     if shape.tag == "ellipse":
         x1, y1, x2, y2 = a - c, b - d, a + c, b + d
     angle = number(shape.get("rotation", "0")) or 0.0
-    if not angle or not math.isfinite(angle):
+    if not angle:
         return x1, y1, x2, y2
     return rotated_around((x1, y1, x2, y2), angle, pivot=((x1 + x2) / 2, (y1 + y2) / 2))

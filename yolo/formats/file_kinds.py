@@ -157,7 +157,8 @@ def _kind_of_object(content: Mapping[str, Any]) -> FileKind:
 
 
 def _is_via(content: Mapping[str, Any]) -> bool:
-    values = list(content.get("_via_img_metadata", content).values()) if content else []
+    entries = content.get("_via_img_metadata", content)
+    values = list(entries.values()) if isinstance(entries, dict) else []
     return bool(values) and isinstance(values[0], dict) and {"filename", "regions"} <= values[0].keys()
 
 

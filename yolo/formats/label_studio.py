@@ -127,7 +127,7 @@ def load_label_studio(path: Path) -> NamedBoxes:
             (image.objects if isinstance(found, NamedObject) else image.faults).append(found)  # type: ignore[arg-type]
     several += sum(_is_annotated_twice(task) for task in tasks)
     if several:
-        text = f"{several} tasks have several annotations; the first of each is read"
+        text = f"tasks with several annotations: {several}; the first of each is read"
         file.notes.append(f"{printable(path.name)}: {text}")
     return file
 

@@ -63,7 +63,7 @@ def _object(shape: dict[str, Any], place: int) -> NamedObject | LineFault:
     label, kind = shape.get("label"), shape.get("shape_type") or "polygon"
     if not isinstance(label, str) or not label.strip():
         return LineFault(place, "missing_name", "the shape has no 'label'")
-    if kind not in _AREAS:
+    if not isinstance(kind, str) or kind not in _AREAS:
         return LineFault(place, "missing_box", f"is a {shown(kind)}, which has no box")
     points = points_of(shape.get("points"))
     if len(points) < 2:

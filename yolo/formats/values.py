@@ -104,11 +104,13 @@ def points_of(value: Any) -> list[tuple[float, float]]:
 def rotated_around(
     box: tuple[float, float, float, float], angle: float, *, pivot: tuple[float, float]
 ) -> tuple[float, float, float, float]:
-    """The box around an xyxy box that is turned by some degrees, clockwise on the screen.
+    """The box around an xyxy box that is turned by some degrees, clockwise on the screen; as it is for no finite angle.
 
     >>> [round(side, 6) for side in rotated_around((0, 0, 4, 2), 90, pivot=(2, 1))]
     [1.0, -1.0, 3.0, 3.0]
     """
+    if not math.isfinite(angle):
+        return box
     cos, sin = math.cos(math.radians(angle)), math.sin(math.radians(angle))
     corners = [(x - pivot[0], y - pivot[1]) for x in (box[0], box[2]) for y in (box[1], box[3])]
     xs = [pivot[0] + x * cos - y * sin for x, y in corners]
