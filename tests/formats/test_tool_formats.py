@@ -48,8 +48,8 @@ def test_shapes_of_cvat(tmp_path: Path) -> None:
             '<polygon label="cat" points="1,2;x"/>',
         )
     )
-    expected = [[1.5, 2, 3, 4], [13, 2, 17, 12], [1, 2, 5, 8], [6, 8, 14, 12], [3, 4, 8, 10]]
-    np.testing.assert_allclose(boxes, expected, atol=1e-9)
+    expected: list[list[float]] = [[1.5, 2, 3, 4], [13, 2, 17, 12], [1, 2, 5, 8], [6, 8, 14, 12], [3, 4, 8, 10]]
+    np.testing.assert_allclose(np.array(boxes), np.array(expected), atol=1e-9)
     assert [kind for kind, _ in faults] == ["missing_box", "missing_name", "missing_box", "missing_box"]
     assert faults[0][1] == "is a <points>, which has no box"
 
@@ -82,7 +82,7 @@ def labelme(root: Path, *shapes: dict[str, Any], **more: Any) -> NamedBoxes:
 
 
 def test_shapes_of_labelme(tmp_path: Path) -> None:
-    shapes = [
+    shapes: list[dict[str, Any]] = [
         {"label": "cat", "points": [[9, 8], [1, 2]], "shape_type": "rectangle"},
         {"label": "cat", "points": [[1, 2], [5, 3], [4, 8]]},
         {"label": "cat", "points": [[10, 10], [15, 15]], "shape_type": "circle"},
@@ -93,7 +93,7 @@ def test_shapes_of_labelme(tmp_path: Path) -> None:
     ]
     boxes, faults = of(labelme(tmp_path, *shapes))
     circle = [10 - CIRCLE, 10 - CIRCLE, 10 + CIRCLE, 10 + CIRCLE]
-    np.testing.assert_allclose(boxes, [[1, 2, 9, 8], [1, 2, 5, 8], circle])
+    np.testing.assert_allclose(np.array(boxes), np.array([[1.0, 2, 9, 8], [1.0, 2, 5, 8], circle]))
     assert [kind for kind, _ in faults] == ["missing_box", "missing_name", "missing_box", "missing_box"]
 
 
@@ -141,6 +141,8 @@ def test_which_attribute_of_via_is_the_class(tmp_path: Path) -> None:
     rect = {"name": "rect", "x": 1, "y": 2, "width": 3, "height": 4}
     (image,) = via(tmp_path, (rect, {"colour": "red", "Type": "cat"})).images.values()
     assert image.objects[0].class_name == "cat"
+    with pytest.raises(DataError, match="has no header of VIA, with filename and region_shape_attributes"):
+        load_via(put_text(tmp_path / "x.csv", "filename,xmin\n"))
     with pytest.raises(DataError, match=r"several attributes \('colour', 'breed'\), and none is called class or label"):
         via(tmp_path, (rect, {"colour": "red", "breed": "tabby"}))
 

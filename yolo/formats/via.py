@@ -26,7 +26,12 @@ _OF_CLASSES = ("class", "label", "name", "category", "type", "object", "class_na
 
 def is_via_table(header: str) -> bool:
     """Whether a first line is that of VIA's CSV."""
-    return _SHAPES in header and "filename" in header
+    return {_SHAPES, "filename"} <= set(_cells(header))
+
+
+def _cells(header: str) -> list[str]:
+    """The names of the columns; VIA marks its header as a comment."""
+    return [cell.strip().strip('"') for cell in header.lstrip("# ").split(",")]
 
 
 def load_via(path: Path) -> NamedBoxes:
@@ -69,8 +74,10 @@ def _regions(file: NamedBoxes) -> Iterator[_Region]:
 
 def _rows(file: NamedBoxes) -> Iterator[_Region]:
     lines = read_text(file.path).split("\n")
-    skipped = next(number for number, line in enumerate(lines) if is_via_table(line))  # comments
-    header = next(csv.reader([lines[skipped].lstrip("# ")]))
+    skipped = next((number for number, line in enumerate(lines) if is_via_table(line)), None)  # comments
+    if skipped is None:
+        raise DataError(f"{printable(file.path)}: has no header of VIA, with filename and {_SHAPES}")
+    header = _cells(lines[skipped])
     reader = csv.reader(lines[skipped + 1 :])
     try:
         for row in reader:
