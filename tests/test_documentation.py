@@ -6,6 +6,7 @@ Sessions of Python in `docs/` (`>>>`) run as doctests.
 import ast
 import re
 import shlex
+import tomllib
 from pathlib import Path
 from typing import Any
 
@@ -167,3 +168,13 @@ def test_every_option_of_other_packages_is_in_the_table() -> None:
     shortened = ("mode", "time", "cos_lr")  # whose answers say more than there is room for
     for name, option in OPTIONS.items():
         assert option.to or option.answer in told[name] or name in shortened, name
+
+
+def test_every_extra_for_users_is_in_the_table() -> None:
+    project = tomllib.loads((_ROOT / "pyproject.toml").read_text(encoding="utf-8"))["project"]
+    page = (_ROOT / "docs" / "getting-started.md").read_text(encoding="utf-8")
+    table = page[page.index("### Extras") : page.index("## The demo")]
+    listed = {
+        name for cell in re.findall(r"^\| (`.*?) \|", table, re.MULTILINE) for name in re.findall(r"`(\w+)`", cell)
+    }
+    assert listed == set(project["optional-dependencies"]) - {"dev", "bench", "fuzz"}
