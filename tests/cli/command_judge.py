@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import contextlib
 import io
+import json
 import os
 import re
 import resource
@@ -30,7 +31,8 @@ _MOST_LINES, _MOST_CHARACTERS = 8, 2500
 JARGON = (
     "Traceback (most", "jsonargparse", "argparse", "Literal[", "Union[", "Optional[", "NoneType", "<class ",
     "<function",
-    "object at 0x", "Namespace(", "ParserError", "ArgumentError", "yaml.", "Errno", "Error(", "KeyError", "TypeError",
+    "object at 0x", "Namespace(", "ParserError", "ArgumentError", "yaml.scanner", "yaml.parser", "Errno",
+    "Error(", "KeyError", "TypeError",
     "ValueError", "AttributeError", "IndexError", "RuntimeError", "AssertionError", "UnicodeDecodeError", "OpenCV(",
     "cv::", "Expected a", "Does not validate", "Validation failed", "site-packages", "PosixPath", "numpy.", "dtype(",
     "Warning:", "could not find expected", "while parsing", "while scanning", "codec can't", "surrogate",
@@ -117,6 +119,8 @@ def faults(line: CommandLine, outcome: Outcome) -> list[str]:
     if outcome.code not in allowed:
         found.append(f"ended with the exit code {outcome.code}")
     found += _faults_of_text(line, outcome)
+    if line.words[-1:] == ("--json",) and "--" not in line.words and not outcome.interrupted:
+        found += _fault_of_document(outcome)
     complains = outcome.err.startswith("error: ") or "\nerror: " in outcome.err
     if complains != (outcome.code in (1, 2)):
         found.append(f"exit code {outcome.code} with {'an' if complains else 'no'} error message")
@@ -135,12 +139,26 @@ def _faults_of_text(line: CommandLine, outcome: Outcome) -> list[str]:
     if "FORCE_COLOR" not in line.environment and (control := _CONTROL.search(both)):
         found.append(f"prints the control character {control.group()!r}")
     if outcome.code in (1, 2):
-        count = len(outcome.err.splitlines())
-        if count > _MOST_LINES:
+        message = outcome.err[max(outcome.err.rfind("error: "), 0) :]
+        if (count := len(message.splitlines())) > _MOST_LINES:
             found.append(f"an error of {count} lines")
-        elif len(outcome.err) > _MOST_CHARACTERS:
-            found.append(f"an error of {len(outcome.err)} characters")
+        elif len(message) > _MOST_CHARACTERS:
+            found.append(f"an error of {len(message)} characters")
     return found
+
+
+def _fault_of_document(outcome: Outcome) -> list[str]:
+    """What is wrong with standard output where `--json` was asked for."""
+    try:
+        document = json.loads(outcome.out, parse_constant=_refuse)
+    except ValueError as error:
+        return [f"--json gives no JSON: {error}"]
+    stated = document.get("exit_code") if isinstance(document, dict) else None
+    return [] if stated == outcome.code else [f"--json says exit code {stated}, and it is {outcome.code}"]
+
+
+def _refuse(constant: str) -> None:
+    raise ValueError(f"{constant} is no JSON")
 
 
 @contextlib.contextmanager

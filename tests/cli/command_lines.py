@@ -56,7 +56,7 @@ _USUAL: Mapping[str, Mapping[str, Sequence[str]]] = {
     "data download": {"dataset": ("voc2007", "coco2017", "mine"), "manifest": ("in/numbers.yaml", "in/list.yaml")},
     "darknet show": {"cfg": ("in/small.cfg", "yolov1-tiny"), "weights": ("in/small.weights",)},
     "darknet import": {"weights": ("in/small.weights",), "output": ("out.safetensors",)},
-    "darknet export": {"weights": ("in/net.safetensors",), "output": ("out.weights",)},
+    "darknet export": {"weights": ("in/dark.safetensors", "in/net.safetensors"), "output": ("out.weights",)},
 }  # fmt: skip
 _POOLS: Mapping[str, Sequence[str]] = {
     "data": world.DATASETS + world.BAD_DATASETS,
@@ -210,6 +210,8 @@ def _command_line(draw: st.DrawFn, command: str | None) -> CommandLine:
         words += draw(_spelled("data", "data.yaml"))
     if draw(_seldom(8)):
         words = draw(_disturbed(words))
+    if draw(_seldom(6)):
+        words.append(draw(st.sampled_from(("--json", "--quiet"))))
     return CommandLine(
         words=(*draw(_command_words(command)), *words),
         files=files,

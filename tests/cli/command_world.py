@@ -45,7 +45,13 @@ BAD_DATASETS = (
     "in/notes.txt",
     "nowhere",
 )
-WEIGHTS = ("in/net.safetensors", "in/small.weights", "in/runs/train", "in/runs/train/weights/best.safetensors")
+WEIGHTS = (
+    "in/net.safetensors",
+    "in/dark.safetensors",
+    "in/small.weights",
+    "in/runs/train",
+    "in/runs/train/weights/best.safetensors",
+)
 BAD_WEIGHTS = (
     "in/cut.safetensors",
     "in/text.safetensors",
@@ -88,7 +94,13 @@ TRUTHS = (
     "in/csv/val.csv",
     "in/runs/val/ground_truth.json",
 )
-DETECTIONS = ("in/runs/val/predictions.json", "in/runs/predict/detections.json", "in/runs/val", "in/runs/predict")
+DETECTIONS = (
+    "in/runs/val/predictions.json",
+    "in/found.json",
+    "in/runs/predict/detections.json",
+    "in/runs/val",
+    "in/runs/predict",
+)
 BAD_DETECTIONS = (
     "in/list.json",
     "in/notes.txt",
@@ -168,6 +180,9 @@ def _fill(folder: Path) -> None:
     write_darknet(folder)
     _fill_pictures(folder)
     _fill_bad(folder)
+    _run(["darknet", "import", f"{folder / 'small.weights'}", f"output={folder / 'dark.safetensors'}"])
+    found = {"image_id": 1, "category_id": 1, "bbox": [1, 2, 30, 30], "score": 0.5}
+    (folder / "found.json").write_text(json.dumps([found]))
     for kind in ("voc", "coco", "csv"):
         _run(["data", "convert", f"data={shapes}", f"output={folder / kind}", f"format={kind}"])
 
@@ -191,12 +206,18 @@ def no_plots() -> Iterator[None]:
     with (
         mock.patch("yolo.report.report.write_plots", return_value=None),
         mock.patch("yolo.engine.train_log.RunFolder.plot", return_value=None),
+        mock.patch("yolo.curate.stats.draw_plots", return_value=None),
     ):
         yield
 
 
+def _unheard() -> contextlib.AbstractContextManager[object]:
+    """Warnings that nothing was detected, which is so."""
+    return contextlib.redirect_stderr(io.StringIO())
+
+
 def _run(words: list[str]) -> None:
-    with contextlib.redirect_stdout(io.StringIO()) as printed, no_plots():
+    with contextlib.redirect_stdout(io.StringIO()) as printed, _unheard(), no_plots():
         code = run(words)
     assert code == 0, f"{words} ended with {code}: {printed.getvalue()}"
 

@@ -99,6 +99,23 @@ def test_what_is_wrong_with_an_end_is_seen(
     assert sorted(path.name for path in world.folder.iterdir()) == ["in"]
 
 
+@pytest.mark.parametrize(
+    ("text", "fault"),
+    [
+        ('{"exit_code": 0}', None),
+        ('{"exit_code": 1}', "--json says exit code 1, and it is 0"),
+        ('{"exit_code": 0, "map_50": NaN}', "--json gives no JSON: NaN"),
+        ("results: runs", "--json gives no JSON"),
+        ("[]", "--json says exit code None"),
+    ],
+)
+def test_a_document_is_checked(world: World, monkeypatch: pytest.MonkeyPatch, text: str, fault: str | None) -> None:
+    monkeypatch.setattr(command_judge, "run", says(text))
+    line = CommandLine(words=("val", "--json"))
+    found = faults(line, run_command_line(line, world))
+    assert found[0].startswith(fault) if fault else not found
+
+
 def test_an_encoding_that_cannot_hold_the_text_is_that_of_a_real_console(
     world: World, monkeypatch: pytest.MonkeyPatch
 ) -> None:
