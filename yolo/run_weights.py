@@ -35,7 +35,9 @@ def find_weights(weights: str | Path) -> Path:
     if is_name and not path.suffix and not path.exists():
         found = sorted(file.parts[1] for file in RUNS.glob("*/weights/best.safetensors"))
         known = f"; runs with weights are {listed(found)}" if found else ""
-        raise WeightsError(f"{path}: there is no such weights file or run folder, and no run {run}{known}")
+        raise WeightsError(
+            f"{printable(path)}: there is no such weights file or run folder, and no run {printable(run)}{known}"
+        )
     return path
 
 
@@ -52,12 +54,15 @@ def weights_path(source: str | Path) -> Path:
                 return best
         if (path / "weights" / "last.ckpt").is_file():
             raise WeightsError(
-                f"{path}: has no weights/best.safetensors, because this run was not validated yet; "
-                f"continue it with: gridyolo train --resume {path}"
+                f"{printable(path)}: has no weights/best.safetensors, because this run was not validated yet; "
+                f"continue it with: gridyolo train --resume {printable(path)}"
             )
-        raise WeightsError(f"{path}: is a folder without weights/best.safetensors; name a run folder or a weights file")
+        raise WeightsError(
+            f"{printable(path)}: is a folder without weights/best.safetensors; name a run folder or a weights file"
+        )
     if path.suffix == ".ckpt":
         raise WeightsError(
-            f"{path}: is a training state; start from best.safetensors beside it, or continue its run with --resume"
+            f"{printable(path)}: is a training state; start from best.safetensors beside it, or continue its run with "
+            "--resume"
         )
     return path

@@ -82,7 +82,8 @@ def test_a_safetensors_file_needs_no_cfg_and_gets_none(tmp_path: Path) -> None:
     with pytest.raises(GridYoloError, match=r"small\.safetensors.*of gridyolo already"):
         import_darknet(DarknetImportConfig(weights=str(detector)))
     with pytest.raises(GridYoloError, match=r"small\.safetensors.*of gridyolo already"):
-        show(DarknetShowConfig(weights=str(detector)))
+        show(DarknetShowConfig(cfg="yolov1", weights=str(detector)))
+    assert show(DarknetShowConfig(weights=str(detector))) == show(DarknetShowConfig(cfg=str(tmp_path / "small.cfg")))
 
 
 def test_the_settings_are_those_of_darknets_own_commands(tmp_path: Path) -> None:

@@ -40,26 +40,38 @@ _TRAINING_FILES = ("report.html", "metrics.json", "results.csv", "results.png", 
 _DARKNET_HELP = """\
 gridyolo darknet: show and convert darknet's cfg and weights files
 
-  gridyolo darknet show    --cfg CFG [--weights W]   show the layers of a network, and whether a weights file fits it
-  gridyolo darknet import  --weights W [--cfg CFG]   convert a weights file, its cfg and names to one *.safetensors
-  gridyolo darknet export  --weights W               write the weights, cfg and names of a *.safetensors for darknet
+  gridyolo darknet show CFG [WEIGHTS]    show the layers of a network, and
+                                         whether a weights file fits it
+  gridyolo darknet import WEIGHTS [OUTPUT]
+                                         write darknet's files as one
+                                         *.safetensors detector
+  gridyolo darknet export WEIGHTS [OUTPUT]
+                                         write a detector as weights, cfg and
+                                         names for darknet
 
-CFG is a file or one of yolov1, yolov1-tiny, yolo, yolo-small, yolo-tiny, extraction.
-predict, val and train read darknet's files directly; import keeps them as one file.
+CFG is a file or one of yolov1, yolov1-tiny, yolo, yolo-small, yolo-tiny,
+extraction. predict, val and train read darknet's files directly; import keeps
+them as one file.
 `gridyolo darknet ACTION --help` shows the options of an action."""
 
 _DATA_HELP = """\
 gridyolo data: check, describe, convert and make datasets
 
-  gridyolo data check     --data DATA                  find errors and show them on one page; exit code 3 on errors
-  gridyolo data stats     --data DATA                  numbers and plots, recommended grid and input size
-  gridyolo data preview   --data DATA                  draw training batches as the network will see them
-  gridyolo data convert   --data DATA --output DIR     write it as voc, coco, yolo or csv
-  gridyolo data split     --data DATA --output DIR     lists for train, val and test; no file is moved
-  gridyolo data synth     --output DIR                 draw a synthetic dataset with exact boxes
-  gridyolo data download  --dataset NAME               fetch voc2007, voc2012 or coco2017 and verify the checksums
+  gridyolo data check DATA           find errors and show them on one page; the
+                                     exit code is 3 if there are errors
+  gridyolo data stats DATA           numbers and plots, recommended grid and
+                                     input size
+  gridyolo data preview DATA         draw training batches as the network will
+                                     see them
+  gridyolo data convert DATA OUTPUT  write it as voc, coco, yolo or csv
+  gridyolo data split DATA OUTPUT    lists for train, val and test; no file is
+                                     moved
+  gridyolo data synth OUTPUT         draw a synthetic dataset with exact boxes
+  gridyolo data download NAME        fetch voc2007, voc2012 or coco2017 and
+                                     verify the checksums
 
-DATA is a dataset YAML or a folder in Pascal VOC, COCO, YOLO or CSV layout; it is never written to.
+DATA is a dataset YAML or a folder in Pascal VOC, COCO, YOLO or CSV layout; it
+is never written to.
 `gridyolo data ACTION --help` shows the options of an action."""
 # action -> its configuration and the module of `yolo.curate` with the function of that name
 _DATA_ACTIONS: dict[str, tuple[type[Any], str]] = {

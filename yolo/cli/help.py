@@ -31,7 +31,6 @@ _PLACES = {
     "every": "N|2.5s",
     "ground_truth": "PATH",
     "detections": "PATH",
-    "score_threshold": "NUMBER|auto|FILE",
     "max_minutes": "MINUTES",
     "optimizer.lr_factors": "MAPPING",
     "a": "PATH",
@@ -51,6 +50,8 @@ def help_of(command: str, config_class: type[Any], *, show_all: bool) -> str:
     options = list(option_helps(config_class))
     front = [option for option in options if "." not in option.name or option.name == "augment.pipeline"]
     sections = [option for option in options if option not in front]
+    first = POSITIONAL.get(config_class, ())
+    front.sort(key=lambda option: first.index(option.name) if option.name in first else len(first))
     about = [f"usage: {usage(command, config_class)}", "", summary_of(config_class), ""]
     about.append(_how_to_write(config_class, bool(sections) and not show_all))
     lines = [textwrap.fill(line, width) if line else line for line in about]
@@ -72,7 +73,8 @@ def help_of(command: str, config_class: type[Any], *, show_all: bool) -> str:
 def _how_to_write(config_class: type[Any], has_more: bool) -> str:
     words = POSITIONAL.get(config_class, ())
     names = " and ".join(f"--{name.replace('_', '-')}" for name in words)
-    text = f"The words in capitals are {names}, and can be given so, too. " if words else ""
+    what = "word in capitals is" if len(words) == 1 else "words in capitals are"
+    text = f"The {what} {names}, and can be given so, too. " if words else ""
     text += "Options can also be written key=value."
     return text + (" --help-all shows the options of all sections." if has_more else "")
 
@@ -127,6 +129,8 @@ def _value(option: OptionHelp) -> str:
     for member in members:
         if get_origin(member) is Literal:
             return "{" + ",".join(map(str, get_args(member))) + "}"
+    if str in members and float in members:
+        return "NUMBER|auto|FILE"
     if str in members:
         return option.name.rpartition(".")[2].upper()
     if get_origin(members[0]) is tuple:

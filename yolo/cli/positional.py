@@ -95,7 +95,7 @@ def assign(
 
 def _check_order(words: Sequence[str], names: Sequence[str], command: str, config_class: type[Any]) -> None:
     """ConfigError where the detector does not come first."""
-    if names[0] != "weights" or len(POSITIONAL[config_class]) < 2 or _is_weights(words[0]):
+    if config_class not in (config.ValConfig, config.PredictConfig) or names[0] != "weights" or _is_weights(words[0]):
         return
     order = " ".join(usage(command, config_class).split()[:-1])
     if words[0].lower().endswith(_OTHER_SUFFIXES):

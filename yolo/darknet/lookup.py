@@ -14,7 +14,7 @@ from yolo.config import DarknetShowConfig
 from yolo.darknet.cfg import Cfg, parse_cfg, read_cfg
 from yolo.darknet.plan import NetworkPlan, describe, plan_cfg
 from yolo.darknet.weights import read_weights
-from yolo.errors import ConfigError, DataError, WeightsError, shown
+from yolo.errors import ConfigError, DataError, WeightsError, printable
 from yolo.files import expand_home, read_bytes
 from yolo.run_weights import find_weights
 from yolo.weights_header import read_metadata
@@ -41,9 +41,8 @@ def network_cfg(name: str, *, written: str = "") -> str:
     if name not in NETWORKS:
         close = difflib.get_close_matches(name, NETWORKS, n=1)
         hint = f"did you mean {close[0]}? " if close else ""
-        raise ConfigError(
-            f"{shown(written or name)} is neither a file nor a network: {hint}The networks are {', '.join(NETWORKS)}"
-        )
+        known = f"{hint}The networks are {', '.join(NETWORKS)}"
+        raise ConfigError(f"'{printable(written or name)}' is neither a file nor a network: {known}")
     return (resources.files("yolo") / "recipes" / f"{name}.cfg").read_text(encoding="utf-8")
 
 

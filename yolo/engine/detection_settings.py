@@ -19,7 +19,7 @@ import numpy as np
 
 from yolo.console import listed
 from yolo.engine.detector_file import DetectorMetadata
-from yolo.errors import ConfigError, DataError
+from yolo.errors import ConfigError, DataError, printable
 from yolo.files import expand_home
 from yolo.postprocess.pipeline import PostprocessSettings
 from yolo.postprocess.tiles import Tiling
@@ -176,7 +176,7 @@ def _table(source: str, metadata: DetectorMetadata) -> ThresholdTable:
         table = threshold_table(EvaluationResult.from_dict(json.loads(path.read_text(encoding="utf-8"))))
     except OSError as error:
         raise ConfigError(
-            f"--conf {path}: is neither a number, nor auto, nor a metrics.json ({error.strerror or error})"
+            f"--conf {printable(path)}: is neither a number, nor auto, nor a metrics.json ({error.strerror or error})"
         ) from error
     except (KeyError, TypeError, ValueError, AttributeError) as error:
         raise DataError(f"{path}: is not a metrics.json of gridyolo val ({type(error).__name__}: {error})") from error

@@ -56,6 +56,7 @@ from yolo.report.files import write_result
 from yolo.report.page import ReportContext
 from yolo.report.pictures import CasePictures
 from yolo.report.report import write_report
+from yolo.run_weights import find_weights
 from yolo.structures import Batch, Detections, Sample, SkippedImage
 
 _NUM_SAMPLES, _SAMPLE_COLUMNS, _SAMPLE_SIZE = 8, 2, 640
@@ -218,7 +219,7 @@ def _read_split(config: ValConfig, class_names: tuple[str, ...]) -> Split:
         descriptor = find_dataset(Path(config.data))
         return read_split(descriptor, config.split, class_names=class_names, box_policy=config.box_policy)
     except DataError as error:
-        if config.names or Path(config.weights).suffix in OWN_SUFFIXES:
+        if config.names or find_weights(config.weights).suffix in OWN_SUFFIXES:
             raise
         shown = ", ".join(class_names[:3]) + (", ..." if len(class_names) > 3 else "")
         raise DataError(f"{error}\n  (without --names the classes of {config.weights} are {shown})") from error
