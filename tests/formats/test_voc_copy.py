@@ -90,6 +90,15 @@ def test_other_formats_say_what_is_lost_in_one_line(tmp_path: Path) -> None:
     assert "occluded" not in line  # 0 says nothing
 
 
+def test_a_polygon_gets_the_box_that_other_programs_need(tmp_path: Path) -> None:
+    corners = "<x1>3</x1><y1>2</y1><x2>10</x2><y2>12</y2><x3>3</x3><y3>12</y3>"
+    item = f"<object><name>dog</name><polygon>{corners}</polygon></object>"
+    run(put(tmp_path / "voc", f"<annotation>{item}</annotation>"), tmp_path / "new", format="voc")
+    text = (tmp_path / "new" / "Annotations" / "a.xml").read_text()
+    assert f"<polygon>{corners}</polygon>" in text
+    assert "<xmax>10</xmax><ymax>12</ymax></bndbox>" in text
+
+
 def test_what_changed_meanwhile_is_an_error(tmp_path: Path) -> None:
     split = read_split(find_dataset(put(tmp_path / "voc")), "train")
     assert elements_beyond_boxes(split.images)[("pose", "objects")] == 1

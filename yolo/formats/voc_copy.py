@@ -92,7 +92,8 @@ def _update(item: Element, new: Element, image: AnnotatedImage, row: int) -> Non
         _put(item, "name", text_of(new, "name"))
     if bool(is_set(text_of(item, "difficult"))) != bool(is_set(text_of(new, "difficult"))):
         _put(item, "difficult", text_of(new, "difficult"))
-    if not _has_box(item, image.ground_truth, row, image.size_hw):
+    # a polygon without a box is read, but not by other programs
+    if item.find("bndbox") is None or not _has_box(item, image.ground_truth, row, image.size_hw):
         for side in ("xmin", "ymin", "xmax", "ymax"):
             _put(item, f"bndbox/{side}", text_of(new, f"bndbox/{side}"))
 
