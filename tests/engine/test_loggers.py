@@ -210,7 +210,7 @@ def test_a_client_that_fails_is_dropped_with_one_warning_and_the_training_goes_o
     run = train(tiny_config(shapes, tmp_path, wandb=True, mlflow=True), Console(width=300))
     assert run.evaluation is not None
     assert len(rows_of(run.folder)) == 2
-    warnings = [line for line in capsys.readouterr().out.splitlines() if line.startswith("warning: ")]
+    warnings = [line for line in capsys.readouterr().err.splitlines() if line.startswith("warning: W&B")]
     assert warnings == [
         "warning: W&B failed (ConnectionError: no route to host); the training goes on without it, and the run folder "
         "has all numbers"

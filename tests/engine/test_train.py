@@ -138,7 +138,7 @@ def test_the_numbers_and_the_weights_are_told_before_the_report_is_written(
     weights = run.folder / "weights" / "best.safetensors"
     assert f"best weights: epoch {run.best_epoch}, " in told[0]
     assert str(weights) in told[0]
-    assert told[0].index("Instances") < told[0].index("best weights")
+    assert told[0].index("; train longer") < told[0].index("best weights")
     assert console.export_text().splitlines()[-1].startswith("time: 0:")
 
 

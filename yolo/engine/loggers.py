@@ -59,10 +59,12 @@ class Loggers:
 
     Args:
         say: prints a line.
+        warn: prints a warning; None prints it as a line.
     """
 
-    def __init__(self, say: Callable[[str], None]) -> None:
+    def __init__(self, say: Callable[[str], None], warn: Callable[[str], None] | None = None) -> None:
         self._say = say
+        self._say_warning = warn or (lambda text: say(f"warning: {text}"))
         self._open: dict[str, Logger] = {}
 
     def open(self, config: TrainConfig, folder: Path, *, first_step: int) -> None:
@@ -113,7 +115,7 @@ class Loggers:
             ids = json.loads(path.read_text(encoding="utf-8"))
             return {name: ids[name] for name in _CLIENTS if isinstance(ids.get(name), str)}
         except (OSError, ValueError, AttributeError) as error:
-            self._say(f"warning: {path} cannot be read ({error}); the clients begin new runs")
+            self._say_warning(f"{path} cannot be read ({error}); the clients begin new runs")
             return {}
 
     def _each(self, call: Callable[[Logger], None]) -> None:
@@ -126,8 +128,8 @@ class Loggers:
 
     def _warn(self, title: str, error: Exception) -> None:
         reason = next(iter(str(error).strip().splitlines()), "")
-        self._say(
-            f"warning: {title} failed ({type(error).__name__}{': ' * bool(reason)}{reason}); the training goes on "
+        self._say_warning(
+            f"{title} failed ({type(error).__name__}{': ' * bool(reason)}{reason}); the training goes on "
             "without it, and the run folder has all numbers"
         )
 

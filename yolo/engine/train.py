@@ -303,7 +303,7 @@ def _discard_step(training: Training, batch: Batch, terms: dict[str, float], dis
     bad = [name for name, value in terms.items() if not math.isfinite(value)] or ["gradient"]
     paths = [str(images[index].path) for index in batch.indices]
     training.folder.event("non-finite step", step=step, terms=bad, images=paths)
-    display.say(f"step {step}: {', '.join(bad)} not finite, step skipped (its images are in events.jsonl)")
+    display.warn(f"step {step}: {', '.join(bad)} not finite, step skipped (its images are in events.jsonl)")
     if training.bad_steps >= _MAX_BAD_STEPS:
         raise GridYoloError(
             f"{', '.join(bad)} was not finite for {_MAX_BAD_STEPS} steps in a row; "
@@ -414,7 +414,7 @@ def _report_images(training: Training, batch: Batch, display: TrainingDisplay) -
         if image.path not in data.unreadable:
             data.unreadable[image.path] = image.reason
             training.folder.event("image skipped", path=image.path, reason=image.reason)
-            display.say(f"skipped: {image.reason}")
+            display.warn(f"skipped: {image.reason}")
     for note in batch.notes:
         if note.path not in data.noted:
             data.noted[note.path] = note.text

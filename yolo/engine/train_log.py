@@ -26,7 +26,7 @@ from rich.console import Console
 
 from yolo._version import __version__
 from yolo.config import TrainConfig
-from yolo.console import clock, say
+from yolo.console import clock, say, warn
 from yolo.darknet.network import DarknetSpec
 from yolo.engine.environment import installed_versions
 from yolo.errors import PERCENT, GridYoloError
@@ -213,6 +213,10 @@ class TrainingDisplay:
     def say(self, line: str) -> None:
         """Print a line above the bar, as it is."""
         say(self._console, line)
+
+    def warn(self, line: str) -> None:
+        """Print a warning above the bar."""
+        warn(self._console, line)
 
     def step(self, epoch: int, done: int, total: int, *, seconds_left: float) -> None:
         """Move the bar to `done` of `total` steps of an epoch."""

@@ -19,7 +19,7 @@ from rich.console import Console
 
 from yolo._version import __version__
 from yolo.config import TrainConfig
-from yolo.console import say
+from yolo.console import say, warn
 from yolo.darknet.network import DarknetSpec
 from yolo.engine.detector_file import DetectorMetadata, default_settings
 from yolo.engine.environment import precision_warnings
@@ -187,7 +187,7 @@ def prepare(
         SaveError: the folder cannot be written.
     """
     fabric = make_fabric(config)
-    say(console, *precision_warnings(config.precision, config.device))
+    warn(console, *precision_warnings(config.precision, config.device))
     data = TrainingData.read(config, console)
     # a resumed training brings its own weights; the file of its start may be gone
     source = config.weights if state is None else RANDOM
@@ -220,7 +220,7 @@ def prepare(
         state=state,
         began=time.monotonic() - state.elapsed,
         val_batches=data.val_batches(input_hw, learner.device.type),
-        loggers=Loggers(partial(say, console)),
+        loggers=Loggers(partial(say, console), partial(warn, console)),
         # last: a training that cannot start leaves no folder
         folder=RunFolder.create(config, spec) if folder is None else folder,
     )
