@@ -169,3 +169,11 @@ def test_which_yamls_describe_a_dataset(tmp_path: Path) -> None:
     assert is_dataset_yaml(put_text(tmp_path / "c.yaml", "names: ["))
     assert not is_dataset_yaml(put_text(tmp_path / "d.yaml", "epochs: 3"))
     assert not is_dataset_yaml(put_text(tmp_path / "e.yaml", "- x"))
+
+
+def test_a_test_split_that_is_not_there_is_a_note(tmp_path: Path) -> None:
+    content = _read(tmp_path, "train: a\nval: b\ntest: ../test/images\n")
+    assert list(content.splits) == ["train", "val"]
+    assert content.notes == ("'test' in data.yaml is not there, so there is no such split: '../test/images'",)
+    with pytest.raises(DataError, match="'test' is not found; tried"):
+        _read(tmp_path, "test: ../test/images\n")

@@ -25,16 +25,14 @@ from __future__ import annotations
 
 import difflib
 import re
-import sys
 from collections import Counter
 from collections.abc import Iterator, Mapping, Sequence
 from pathlib import Path
 from typing import Any, NamedTuple
 
-import yaml
-
 from yolo.data.classes import ClassRules, unknown_class_message
-from yolo.errors import DataError, printable, printable_text, shown
+from yolo.data.yaml_text import parse_yaml
+from yolo.errors import DataError, printable, shown
 from yolo.files import path_of_text
 from yolo.formats.paths import (
     SOURCE_FORMATS,
@@ -43,7 +41,6 @@ from yolo.formats.paths import (
     is_file,
     is_folder,
     read_lines,
-    read_text,
 )
 from yolo.formats.values import plain_id
 
@@ -172,14 +169,8 @@ _SPLIT_KEYS = ("train", "val", "valid", "validation", "test")
 _KEYS = ("path", *_SPLIT_KEYS, "names", "nc", "format", "classes", "rename", "category_ids", "extra")
 _SOURCE_KEYS = ("path", "format", "names", "images", "only")
 _NEARLY = 0.8  # how like one of these an unknown key is that is taken for a slip
-_PATH_KEYS = (*_SPLIT_KEYS, "path", "images", "only", "extra")
-# a line that begins a path or several, and one that goes on with them
-_PATH_LINE = re.compile(rf"\s*(?:-\s*)?\{{?\s*(?:{'|'.join(_PATH_KEYS)})\s*:")
-_ITEM_LINE = re.compile(r"\s*(?:-|\[|\"|$|#)")
-_QUOTED = re.compile(r'"[^"\n]*"')
 _ADDRESS = re.compile(r"[a-z][a-z0-9+.-]*://", re.IGNORECASE)
 _DRIVE = re.compile(r"[a-z]:/", re.IGNORECASE)
-_COORDINATES = (2, 3)  # of a key point: x and y, with or without visibility
 
 
 class YamlSource(NamedTuple):
@@ -207,7 +198,7 @@ class DatasetYaml(NamedTuple):
 
 def names_in_yaml(path: Path) -> tuple[str, ...] | None:
     """The class names of a dataset YAML, whatever else is in it."""
-    content = _parse(path)
+    content = parse_yaml(path)
     return class_names(content, path.parent, path) if isinstance(content, dict) else None
 
 
@@ -217,7 +208,7 @@ def is_dataset_yaml(path: Path) -> bool:
     True for a damaged file as well: reading it says what is wrong, passing it over would lose its class names.
     """
     try:
-        content = _parse(path)
+        content = parse_yaml(path)
     except DataError:
         return True
     return isinstance(content, dict) and any(key in content for key in (*_SPLIT_KEYS, "names"))
@@ -242,8 +233,11 @@ def read_dataset_yaml(path: Path) -> DatasetYaml:
             continue
         if canonical_split(key) in splits:
             raise DataError(f"{printable(path)}: '{key}' and another key both name the split val; keep one")
-        places = _Places(root, path, key, notes)
-        splits[canonical_split(key)] = tuple(_source(value, places) for value in _listed(content[key], path, key))
+        places, value = _Places(root, path, key, notes), content[key]
+        if key == "test" and splits and isinstance(value, str) and not places.is_there(value):
+            notes.append(f"'test' in {path.name} is not there, so there is no such split: {shown(value)}")
+            continue  # Roboflow names it whether there is one or not
+        splits[canonical_split(key)] = tuple(_source(one, places) for one in _listed(value, path, key))
     if "val" in splits and splits.get("train") == splits["val"]:
         notes.append("val names the same images as train: its numbers say nothing about new images")
     if not splits and any(key in content for key in _SPLIT_KEYS):
@@ -259,43 +253,10 @@ def read_dataset_yaml(path: Path) -> DatasetYaml:
 
 
 def _load(path: Path) -> dict[Any, Any]:
-    content = _parse(path)
+    content = parse_yaml(path)
     if not isinstance(content, dict):
         raise DataError(f"{printable(path)}: is not a dataset YAML; expected keys such as train, val and names")
     return content
-
-
-def _parse(path: Path) -> Any:
-    try:
-        return yaml.safe_load(_with_slashes(read_text(path)))
-    except (yaml.YAMLError, ValueError, RecursionError) as error:
-        # ValueError: a date that is none, a number of thousands of digits
-        mark = getattr(error, "problem_mark", None)
-        line = f", line {mark.line + 1}" if mark else ""
-        problem = getattr(error, "problem", None) or str(error)[:200]
-        if "integer string" in problem:  # Python's limit
-            problem = (
-                f"a number has more than {sys.get_int_max_str_digits():,} digits; put it in quotes if it is a name"
-            )
-        if "'\\t'" in problem:
-            problem = "a tab is used to indent; write spaces"
-        raise DataError(f"{printable(path)}{line}: is not YAML ({printable_text(problem)})") from error
-
-
-def _with_slashes(text: str) -> str:
-    r"""The text of a YAML with slashes in its quoted paths, where YAML takes a backslash for the start of an escape.
-
-    >>> _with_slashes('path: "..\\data\\new"')
-    'path: "../data/new"'
-    """
-    if "\\" not in text:
-        return text
-    lines, is_path = text.split("\n"), False
-    for number, line in enumerate(lines):
-        is_path = bool(_PATH_LINE.match(line)) or (is_path and bool(_ITEM_LINE.match(line)))
-        if is_path:
-            lines[number] = _QUOTED.sub(lambda quoted: quoted[0].replace("\\", "/"), line)
-    return "\n".join(lines)
 
 
 def _check_keys(content: Mapping[Any, Any], path: Path) -> list[str]:
@@ -322,7 +283,7 @@ def _key_points(content: Mapping[Any, Any], path: Path) -> int:
     if shape is None:
         return 0
     found = [plain_id(value) for value in shape] if isinstance(shape, list) else []
-    if len(found) != 2 or not all(type(value) is int and value > 0 for value in found) or found[1] not in _COORDINATES:
+    if len(found) != 2 or not all(type(value) is int and value > 0 for value in found) or found[1] not in (2, 3):
         expected = "expected the number of key points and of their coordinates, such as [17, 3]"
         raise DataError(f"{printable(path)}: 'kpt_shape' is {shown(shape)}, {expected}")
     return found[0] * found[1]  # type: ignore[operator,return-value]
@@ -378,11 +339,15 @@ class _Places(NamedTuple):
         if not isinstance(value, str) or not value:
             raise DataError(f"{printable(self.path)}: '{self.key}' is {shown(value)}, expected a path")
         _refuse_address(value, self.key, self.path)
+        return _first_there(self._tried(value), self.path, key=self.key, notes=self.notes)
+
+    def is_there(self, value: str) -> bool:
+        return any(is_folder(place) or is_file(place) for place in map(path_of_text, map(str, self._tried(value))))
+
+    def _tried(self, value: str) -> list[Path]:
         value = value.replace("\\", "/")
-        places = [self.root / _expanded(value), Path.cwd() / value]
-        if value.startswith("../"):
-            places.append(self.root / value.lstrip("./"))
-        return _first_there(places, self.path, key=self.key, notes=self.notes)
+        above = [self.root / value.lstrip("./")] if value.startswith("../") else []
+        return [self.root / _expanded(value), Path.cwd() / value, *above]
 
     def inside(self, key: str) -> _Places:
         return self._replace(key=f"{self.key}.{key}")
