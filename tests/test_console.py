@@ -1,5 +1,9 @@
 import io
 import os
+import shlex
+import subprocess
+import sys
+from pathlib import Path
 
 import pytest
 from rich.console import Console
@@ -67,3 +71,18 @@ def test_work_goes_on_when_nobody_reads_its_output(monkeypatch: pytest.MonkeyPat
     say(console, "one")
     say(console, "two")
     stream.close()
+
+
+@pytest.mark.skipif(sys.platform == "win32", reason="a shell of Unix closes streams")
+def test_closed_streams_lead_nowhere(tmp_path: Path) -> None:
+    code = (
+        "import os, sys\n"
+        "from yolo.console import open_closed_streams\n"
+        "open_closed_streams()\n"
+        f"with open({str(tmp_path / 'a.txt')!r}, 'w') as file: numbers = file.fileno()\n"
+        "print('out'); print('err', file=sys.stderr); os.write(2, b'x')\n"
+        "sys.exit(numbers < 3)\n"
+    )
+    words = ["sh", "-c", f"{shlex.quote(sys.executable)} -c {shlex.quote(code)} <&- >&- 2>&-"]
+    assert subprocess.run(words, check=False).returncode == 0
+    assert (tmp_path / "a.txt").read_text() == ""

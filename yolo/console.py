@@ -9,9 +9,11 @@ Warnings go to standard error, whatever becomes of the other text.
 from __future__ import annotations
 
 import io
+import os
 import sys
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager, suppress
+from pathlib import Path
 from typing import TYPE_CHECKING
 
 from yolo.errors import PERCENT, printable, terminal_text
@@ -38,6 +40,29 @@ def stdout() -> Console:
 
     make_streams_safe()
     return WorkingConsole()
+
+
+def open_closed_streams() -> None:
+    """Let standard streams that are closed, as by `>&-`, lead nowhere.
+
+    Else the next file that is opened takes their number, and what libraries write on standard error ends in it. Where the
+    program is started by a script, that file is the script, open for reading.
+    """
+    for number in range(3):
+        try:
+            if number:
+                os.write(number, b"")
+            else:
+                os.fstat(number)
+        except OSError:
+            nowhere = os.open(os.devnull, os.O_RDWR)  # gets the lowest number that is free
+            if nowhere != number:
+                os.dup2(nowhere, number)
+                os.close(nowhere)
+            os.set_inheritable(number, True)
+    for name in ("stdout", "stderr"):
+        if getattr(sys, name) is None:
+            setattr(sys, name, Path(os.devnull).open("w", encoding="utf-8"))  # noqa: SIM115  (to the end of the process)
 
 
 def make_streams_safe() -> None:

@@ -80,8 +80,8 @@ def take_manner(words: Sequence[str]) -> tuple[list[str], Manner]:
 
 
 @contextmanager
-def streams(manner: Manner) -> Iterator[TextIO | None]:
-    """Send the text of a command where its manner wants it; yields the standard output before, None if it is closed."""
+def streams(manner: Manner) -> Iterator[TextIO]:
+    """Send the text of a command where its manner wants it; yields the standard output that it had before."""
     with Path(os.devnull).open("w", encoding="utf-8") as nowhere:
         target = nowhere if manner.quiet else sys.stderr if manner.json else sys.stdout
         before = sys.stdout

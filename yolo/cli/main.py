@@ -24,7 +24,7 @@ from yolo.cli.ending import (
     take_manner,
 )
 from yolo.cli.words import HELP_WORDS
-from yolo.console import collected_warnings, make_streams_safe, stdout
+from yolo.console import collected_warnings, make_streams_safe, open_closed_streams, stdout
 from yolo.errors import GridYoloError, printable, terminal_text
 from yolo.process import quiet_libraries
 
@@ -64,6 +64,7 @@ command prints errors and warnings only, with --json one document for scripts.""
 
 def run(words: Sequence[str]) -> int:
     """Run a command line (without the program's name) and return its exit code."""
+    open_closed_streams()
     make_streams_safe()
     quiet_libraries()
     words, manner = take_manner(words)
@@ -78,8 +79,7 @@ def run(words: Sequence[str]) -> int:
             if manner.json:
                 print(document(_name_of(words), ending, warnings=warnings, error=error), file=output)
     try:
-        if output is not None:
-            output.flush()
+        output.flush()
     except BrokenPipeError:
         _leave_pipe()
     return ending.exit_code
