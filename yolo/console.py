@@ -45,8 +45,8 @@ def stdout() -> Console:
 def open_closed_streams() -> None:
     """Let standard streams that are closed, as by `>&-`, lead nowhere.
 
-    Else the next file that is opened takes their number, and what libraries write on standard error ends in it. Where the
-    program is started by a script, that file is the script, open for reading.
+    Else the next file that is opened takes their number, and what libraries write on standard error ends in it. Where
+    a script starts the program, that file is the script, open for reading.
     """
     for number in range(3):
         try:
