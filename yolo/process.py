@@ -164,6 +164,17 @@ def in_time(call: Callable[[], T], seconds: float) -> T:
     return outcome.result(seconds)
 
 
+def is_out_of_memory(error: BaseException) -> bool:
+    """True where memory could not be had, as NumPy, torch (also of a GPU) and OpenCV say it.
+
+    >>> is_out_of_memory(RuntimeError("CUDA out of memory")), is_out_of_memory(ValueError("x"))
+    (True, False)
+    """
+    text = str(error).lower()
+    said = ("out of memory", "can't allocate memory", "not enough memory", "insufficient memory", "failed to allocate")
+    return isinstance(error, MemoryError) or any(words in text for words in said)
+
+
 def quiet_libraries() -> None:
     """Keep OpenCV and FFmpeg from writing about damaged files on standard error: commands name and count these.
 

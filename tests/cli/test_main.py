@@ -61,3 +61,35 @@ def test_the_package_can_be_run() -> None:
     done = subprocess.run([sys.executable, "-m", "yolo", "trian"], capture_output=True, text=True, check=False)
     assert (done.returncode, done.stdout) == (2, "")
     assert "did you mean train" in done.stderr
+
+
+@pytest.mark.parametrize(
+    ("error", "where"),
+    [
+        (MemoryError("Unable to allocate 2.86 GiB"), "this machine"),
+        (
+            RuntimeError("DefaultCPUAllocator: can't allocate memory: you tried to allocate 6144000000 bytes"),
+            "this machine",
+        ),
+        (RuntimeError("CUDA out of memory. Tried to allocate 2.00 GiB"), "the GPU"),
+    ],
+)
+def test_what_needs_too_much_memory_says_what_needs_less(
+    error: Exception, where: str, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    def fail(words: list[str]) -> None:
+        raise error
+
+    monkeypatch.setattr("yolo.cli.main._run", fail)
+    assert run(["train", "d"]) == 1
+    (line,) = capsys.readouterr().err.splitlines()
+    assert line.startswith(f"error: {where} has not enough memory for this; a smaller --batch-size, --input-size")
+
+
+def test_other_errors_are_not_taken_for_it(monkeypatch: pytest.MonkeyPatch) -> None:
+    def fail(words: list[str]) -> None:
+        raise RuntimeError("shapes do not match")
+
+    monkeypatch.setattr("yolo.cli.main._run", fail)
+    with pytest.raises(RuntimeError, match="shapes do not match"):
+        run(["train", "d"])

@@ -26,8 +26,10 @@ from yolo.cli.ending import (
 from yolo.cli.words import HELP_WORDS
 from yolo.console import collected_warnings, make_streams_safe, open_closed_streams, stdout
 from yolo.errors import GridYoloError, printable, terminal_text
-from yolo.process import quiet_libraries
+from yolo.process import is_out_of_memory, quiet_libraries
 
+# what takes memory
+_SMALLER = "--batch-size, --input-size or --tile, or fewer --workers,"
 # characters of a message
 _MOST = 2000
 
@@ -106,6 +108,11 @@ def _outcome(words: Sequence[str]) -> tuple[Ending, str]:
     except KeyboardInterrupt:
         print("interrupted", file=sys.stderr)
         return Ending(exit_code=INTERRUPTED), ""
+    except Exception as error:
+        if not is_out_of_memory(error):
+            raise
+        where = "the GPU" if "cuda" in str(error).lower() else "this machine"
+        return _failed(f"{where} has not enough memory for this; a smaller {_SMALLER} needs less", FAILURE)
 
 
 def _failed(message: str, exit_code: int) -> tuple[Ending, str]:
