@@ -68,6 +68,7 @@ def test_values_get_the_type_of_their_option(value: Any, kind: Any, expected: An
         (float("inf"), float, "--option must be a number, got inf"),
         ("0,5", float, "--option must be a number, got '0,5'; write 0.5"),
         ("50%", float, "--option must be a number, got '50%'; write 0.5"),
+        ("a\0b", str, "--option must be text, got 'a\\x00b'"),
         ("maybe", bool, "--option must be true or false, got 'maybe'"),
         ("64", Choice, "--option must be one of auto, 32, BF16, got '64'"),
         ("nan", float | str | None, "--option must be a number or text, got 'nan'"),

@@ -102,7 +102,8 @@ def _converted(name: str, value: Any, text: str | None, kind: Any, written: str)
         word = text.strip().lower()
         return True if word in TRUE_WORDS else False if word in FALSE_WORDS else None
     if kind is str:
-        return None if isinstance(value, bool) else _text(name, text)
+        # neither paths nor names have a null character, which a file can hold
+        return None if isinstance(value, bool) or "\0" in text else _text(name, text)
     number = _number(name, text)
     if number is None or kind is float:
         return number
