@@ -117,7 +117,7 @@ print(pace.waited_share())
 def test_a_training_tells_and_keeps_it(shapes: Path, tmp_path: Path) -> None:
     console = Console(record=True, width=500, file=io.StringIO())
     run = train(quick_config(shapes, tmp_path, epochs=None, max_minutes=0.02), console)
-    assert "note: The training had only" in console.export_text()
+    assert "warning: The training had only" in console.export_text()
     events = [json.loads(line) for line in (run.folder / "events.jsonl").read_text().splitlines()]
     (event,) = [event for event in events if event["event"] == "few steps"]
     assert event["epochs"] == event["steps"] / 2
