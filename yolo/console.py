@@ -94,14 +94,25 @@ def collected_warnings() -> Iterator[list[str]]:
 
 def warn(console: Console, *texts: str) -> None:
     """Print warnings: on standard error if the console is standard output, else on the console."""
+    if console.file is getattr(sys.stdout, "rich_proxied_file", sys.stdout) and not console.quiet:
+        warn_on_stderr(*texts)
+        return
     for text in texts:
-        for found in _collected:
-            found.append(text)
-        if console.file is getattr(sys.stdout, "rich_proxied_file", sys.stdout) and not console.quiet:
-            # above a bar that is shown there, which rich sees to
-            print(terminal_text(f"warning: {text}"), file=sys.stderr, flush=True)
-        else:
-            say(console, f"warning: {text}")
+        _collect(text)
+        say(console, f"warning: {text}")
+
+
+def warn_on_stderr(*texts: str) -> None:
+    """Print warnings on standard error, also for code that has no console."""
+    for text in texts:
+        _collect(text)
+        # above a bar that is shown there, which rich sees to
+        print(terminal_text(f"warning: {text}"), file=sys.stderr, flush=True)
+
+
+def _collect(text: str) -> None:
+    for found in _collected:
+        found.append(text)
 
 
 def print_table(console: Console, rows: Sequence[Sequence[str]], *, bold: int = 0) -> None:

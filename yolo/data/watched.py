@@ -13,7 +13,6 @@ from __future__ import annotations
 import multiprocessing
 import os
 import signal
-import sys
 import threading
 import time
 from collections import Counter, deque
@@ -23,6 +22,7 @@ from typing import Any, Generic, NamedTuple, TypeVar
 
 from torch.utils.data import DataLoader, Sampler, get_worker_info
 
+from yolo.console import warn_on_stderr
 from yolo.errors import DataError, ImageReadError, printable
 from yolo.process import in_time, prepare_loader_worker
 from yolo.structures import Sample
@@ -173,7 +173,6 @@ class WatchedLoader(Generic[T]):
         path_of: the file of an image, by its place in the dataset.
         keys: of all batches, or of all samples where `options` have no batches.
         patience: seconds that one image may take while a batch is waited for.
-        tell: called with what the user should know; None for standard error.
         options: of the DataLoader; `workers` among them.
     """
 
@@ -185,11 +184,9 @@ class WatchedLoader(Generic[T]):
         *,
         patience: float,
         options: dict[str, Any],
-        tell: Callable[[str], object] | None = None,
     ) -> None:
         self._watch, self._path_of, self._patience = watch, path_of, patience
         self._keys = _Replayed(keys)
-        self._tell = tell or _to_stderr
         self._poll = min(_POLL_SECONDS, patience / 4)
         key = "sampler" if options.get("batch_size", "") is None else "batch_sampler"
         self._options = {**options, key: self._keys, "timeout": self._poll, "worker_init_fn": prepare_loader_worker}
@@ -272,11 +269,7 @@ class WatchedLoader(Generic[T]):
             if self._killed[image] >= _KILLED_ON_IMAGE:
                 path = printable(self._path_of(image))
                 self._watch.refused[image] = f"{path}: the process that read it was killed, {self._killed[image]} times"
-        self._tell(
+        warn_on_stderr(
             f"a process that loads images was killed while it read {names}, {advice}; it is started again, and nothing "
             "is lost"
         )
-
-
-def _to_stderr(line: str) -> None:
-    print(f"warning: {line}", file=sys.stderr)

@@ -12,7 +12,7 @@ from typing import Any
 from rich.console import Console
 
 from yolo.config import TrainConfig, ValConfig
-from yolo.console import say
+from yolo.console import say, warn
 from yolo.data.cache import DiskCache, ImageCache, MemoryCache, default_cache_dir
 from yolo.data.dataset import DetectionDataset
 from yolo.data.depth import depth_notes
@@ -57,7 +57,7 @@ class TrainingData:
         say(console, *(line for line in val.report.short_lines() if line not in said))
         warn_where_nothing_to_find(val, config.data, console)
         paths = [*train.images.paths, *val.images.paths]
-        say(console, *(f"warning: {note}" for note in depth_notes(paths, config.bit_depth)))
+        warn(console, *depth_notes(paths, config.bit_depth))
         if not len(train.images.objects):
             raise DataError(f"{config.data}: no image of train has an object: there is nothing to learn")
         return cls(config=config, train=train, val=val)

@@ -18,7 +18,7 @@ from rich.console import Console
 from torch import nn
 
 from yolo.config import TrainConfig, ValConfig
-from yolo.console import counted, say
+from yolo.console import counted, say, warn
 from yolo.darknet.lookup import OWN_SUFFIXES
 from yolo.data.cache import ImageCache
 from yolo.data.dataset import DetectionDataset
@@ -122,7 +122,7 @@ def validate(
     split = _read_split(config, metadata.class_names)
     say(console, *split.report.summary_lines())
     warn_where_nothing_to_find(split, config.data, console)
-    say(console, *(f"warning: {note}" for note in depth_notes(split.images.paths, metadata.bit_depth)))
+    warn(console, *depth_notes(split.images.paths, metadata.bit_depth))
     settings = metadata.val.changed(
         score_threshold=config.score_threshold,
         iou_threshold=config.iou_threshold,
