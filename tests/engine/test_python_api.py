@@ -326,8 +326,11 @@ def test_options_of_a_section_count_however_they_are_given(monkeypatch: pytest.M
 
 def test_a_configuration_equal_to_the_defaults_changes_the_rate_of_a_run(shapes: Path, tmp_path: Path) -> None:
     """It was ignored, because it was taken for one that nobody gave."""
-    rate = OptimizerConfig().lr
+    rate = OptimizerConfig().peak_lr
     run = yolo.train(shapes, **QUICK | {"epochs": 1}, optimizer={"lr": rate / 2}, runs=tmp_path)
     yolo.train(resume=run.folder, epochs=2, optimizer=OptimizerConfig(lr=rate))
     saved = torch.load(run.folder / "weights" / "last.ckpt", weights_only=True)
     assert saved["config"]["optimizer"]["lr"] == rate
+    yolo.train(resume=run.folder, epochs=3, optimizer=OptimizerConfig())
+    saved = torch.load(run.folder / "weights" / "last.ckpt", weights_only=True)
+    assert saved["config"]["optimizer"]["lr"] == rate  # a rate that is not set is no other rate

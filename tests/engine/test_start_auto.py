@@ -6,7 +6,7 @@ import pytest
 from rich.console import Console
 
 from tests.engine.shapes import draw_shapes, quick_config, write_untrained
-from yolo.config import LossConfig, ModelConfig, TrainConfig
+from yolo.config import LossConfig, ModelConfig, OptimizerConfig, TrainConfig
 from yolo.engine.start_auto import resolve_auto
 from yolo.engine.start_options import start_defaults
 from yolo.engine.train import train
@@ -46,6 +46,22 @@ def test_the_default_is_efficientnet_with_imagenet_weights_and_frozen_first_stag
 )
 def test_what_the_user_names_is_respected(options: dict[str, Any], wanted: tuple[str, str, str]) -> None:
     assert resolved(**options)[0] == wanted
+
+
+@pytest.mark.parametrize(
+    ("options", "wanted"),
+    [
+        ({}, 4e-3),
+        ({"freeze": "none"}, 4e-3),
+        ({"optimizer": OptimizerConfig(lr=1e-3)}, 1e-3),
+        ({"optimizer": OptimizerConfig(lr=2e-3)}, 2e-3),  # as the usual one, but said
+        ({"optimizer": OptimizerConfig(name="sgd")}, 2e-3),
+        ({"weights": "none", "backbone": "efficientnet_lite0"}, 2e-3),
+        ({"weights": "none"}, 2e-3),
+    ],
+)
+def test_the_default_rate_follows_the_default_weights(options: dict[str, Any], wanted: float) -> None:
+    assert resolve_auto(TrainConfig(data="d", **options), Console(file=io.StringIO())).optimizer.lr == wanted
 
 
 def test_a_cfg_starts_from_random_weights_and_is_trained_whole() -> None:

@@ -292,7 +292,7 @@ def test_a_budget_of_less_than_an_epoch_still_has_all_parts_of_a_schedule(
     config = quick_config(data, tmp_path, epochs=None, max_minutes=100 / 60, batch_size=1, validations=20)
     run = train(config, on_progress=told.append)
     assert mixed[:10] == [True] * 9 + [False]  # the last 15 % are of whole images
-    rates = [one.lr / config.optimizer.lr for one in told if not one.validated]
+    rates = [one.lr / config.optimizer.peak_lr for one in told if not one.validated]
     assert len(rates) == 10
     assert max(rates) == rates[1] > 0.95
     assert rates[0] == 1 / 500

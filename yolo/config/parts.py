@@ -210,13 +210,16 @@ class RateConfig:
         require_at_least(self, section="optimizer.rate.", step=1, burn_in=0)
 
 
+_DEFAULT_LR = 2e-3
+
+
 @dataclass(frozen=True, kw_only=True)
 class OptimizerConfig:
     """How weights are updated.
 
     Attributes:
         name: adamw or sgd.
-        lr: Peak learning rate.
+        lr: Peak learning rate; by default 0.004 for efficientnet_lite0 with ImageNet weights, and 0.002 otherwise.
         lr_factors: Factors of the learning rate by part of the network, named as in --freeze, such as
             '{"backbone": 0.1}'; where several name a layer, the last counts. By default all have the same
             rate.
@@ -231,7 +234,7 @@ class OptimizerConfig:
     """
 
     name: Literal["adamw", "sgd"] = "adamw"
-    lr: float = 2e-3
+    lr: float | None = None
     lr_factors: dict[str, float] = field(default_factory=dict)
     final_lr: float = 0.01
     warmup: float = 0.03
@@ -243,7 +246,7 @@ class OptimizerConfig:
     rate: RateConfig = field(default_factory=RateConfig)
 
     def __post_init__(self) -> None:
-        require(self.lr > 0, f"optimizer.lr must be positive, got {self.lr}")
+        require(self.peak_lr > 0, f"optimizer.lr must be positive, got {self.lr}")
         for selector, factor in self.lr_factors.items():
             require(
                 0 < factor < float("inf"),
@@ -253,3 +256,8 @@ class OptimizerConfig:
         require_within(self, section="optimizer.", final_lr=1, warmup=1, momentum=1)
         require(0 <= self.ema < 1, f"optimizer.ema must be in [0, 1), got {self.ema}")
         require_at_least(self, section="optimizer.", weight_decay=0, clip_norm=0)
+
+    @property
+    def peak_lr(self) -> float:
+        """`lr`, or what suits most networks where it is not set."""
+        return _DEFAULT_LR if self.lr is None else self.lr

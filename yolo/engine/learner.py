@@ -80,12 +80,12 @@ class Learner:
 
     def lr_at(self, factor: float) -> float:
         """What `lr` is at a share of the peak."""
-        return float(self._config.optimizer.lr * factor * self._lr_factors[0])
+        return float(self._config.optimizer.peak_lr * factor * self._lr_factors[0])
 
     def set_lr(self, factor: float) -> None:
         """Set the learning rate to a share of the peak, times the factor of each group of layers."""
         for group, own_factor in zip(self.optimizer.param_groups, self._lr_factors, strict=True):
-            group["lr"] = self._config.optimizer.lr * factor * own_factor
+            group["lr"] = self._config.optimizer.peak_lr * factor * own_factor
 
     def train_mode(self) -> None:
         """Let batch norms use and follow the images, frozen ones excepted."""
@@ -210,11 +210,11 @@ def make_optimizer(network: nn.Module, config: OptimizerConfig, *, fused: bool) 
             (config.weight_decay, [p for name, p in own if name in matrices]),
             (0.0, [p for name, p in own if name not in matrices]),
         ):
-            groups.append({"params": params, "weight_decay": decay, "lr_factor": factor, "lr": config.lr * factor})
+            groups.append({"params": params, "weight_decay": decay, "lr_factor": factor, "lr": config.peak_lr * factor})
     if config.name == "sgd":
         nesterov = config.nesterov and config.momentum > 0
-        return torch.optim.SGD(groups, lr=config.lr, momentum=config.momentum, nesterov=nesterov)
-    return torch.optim.AdamW(groups, lr=config.lr, fused=fused)
+        return torch.optim.SGD(groups, lr=config.peak_lr, momentum=config.momentum, nesterov=nesterov)
+    return torch.optim.AdamW(groups, lr=config.peak_lr, fused=fused)
 
 
 def _lr_factors(network: nn.Module, by_selector: Mapping[str, float]) -> dict[str, float]:

@@ -151,8 +151,8 @@ def _changes(given: TrainConfig, explicit: Collection[str], former: TrainConfig,
 def _changed(config: TrainConfig, changes: dict[str, Any]) -> TrainConfig:
     """A saved configuration with some options changed; one length replaces all former ones."""
     changes = dict(changes)
-    if _LR in changes:
-        changes["optimizer"] = replace(config.optimizer, lr=changes.pop(_LR))
+    if (lr := changes.pop(_LR, None)) is not None:
+        changes["optimizer"] = replace(config.optimizer, lr=lr)
     if any(changes.get(name) is not None for name in _LENGTHS):
         changes = dict.fromkeys(_LENGTHS) | changes
     return replace(config, **changes)
@@ -247,8 +247,8 @@ def _go_on(training: Training, run: SavedRun, console: Console) -> None:
         epoch=state.epoch,
         step=state.step,
         **_lengths(run.config),
-        lr=run.config.optimizer.lr,
-        former=_lengths(run.former) | {"lr": run.former.optimizer.lr},
+        lr=run.config.optimizer.peak_lr,
+        former=_lengths(run.former) | {"lr": run.former.optimizer.peak_lr},
     )
     save(training)
     say(console, f"{line} (was {learner.lr:.1e})")

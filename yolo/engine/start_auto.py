@@ -11,6 +11,7 @@ from dataclasses import replace
 from rich.console import Console
 
 from yolo.config import TrainConfig
+from yolo.config.parts import OptimizerConfig
 from yolo.config.training import AUTO, DEFAULT
 from yolo.console import say
 from yolo.engine.environment import choose_device, choose_precision
@@ -27,6 +28,8 @@ SMALL_BACKBONE = "shufflenet_v2_x0_5"
 _FROZEN_STAGES = 4
 # Stages beyond it hold three quarters of the parameters and take a third of the time.
 _DEEPEST_OF_EFFICIENTNET = 16
+# With frozen first stages twice the usual rate is better in minutes (docs/results.md).
+_LR_OF_EFFICIENTNET = 4e-3
 
 
 def resolve_auto(config: TrainConfig, console: Console) -> TrainConfig:
@@ -39,8 +42,8 @@ def resolve_auto(config: TrainConfig, console: Console) -> TrainConfig:
     freeze auto     the first stages of efficientnet_lite0 with ImageNet weights; else nothing
     precision auto  see `choose_precision`
 
-    model.deepest_stride, model.coding and loss.cells_per_object get their defaults as well. Networks from a darknet cfg
-    start from random weights and are trained whole.
+    model.deepest_stride, model.coding, loss.cells_per_object and optimizer.lr get their defaults as well. Networks from
+    a darknet cfg start from random weights and are trained whole.
 
     Args:
         config: of a new training.
@@ -54,6 +57,7 @@ def resolve_auto(config: TrainConfig, console: Console) -> TrainConfig:
     if config.cfg:
         return replace(
             config,
+            optimizer=_with_lr(config.optimizer, is_default=False),
             weights=RANDOM if config.weights == AUTO else config.weights,
             freeze=NOTHING if config.freeze == AUTO else config.freeze,
             precision=choose_precision(config.precision, device),
@@ -86,7 +90,14 @@ def resolve_auto(config: TrainConfig, console: Console) -> TrainConfig:
         precision=choose_precision(config.precision, device, backbone=backbone),
         model=replace(config.model, deepest_stride=deepest, coding=config.coding),
         loss=replace(config.loss, cells_per_object=config.cells_per_object),
+        optimizer=_with_lr(config.optimizer, is_default=is_default),
     )
+
+
+def _with_lr(optimizer: OptimizerConfig, *, is_default: bool) -> OptimizerConfig:
+    """The optimiser with its peak learning rate set; `is_default` says that the default weights are trained."""
+    is_measured = is_default and optimizer.lr is None and optimizer.name == "adamw"
+    return replace(optimizer, lr=_LR_OF_EFFICIENTNET if is_measured else optimizer.peak_lr)
 
 
 def _choose(backbone: str, console: Console) -> tuple[str, str]:

@@ -135,7 +135,7 @@ def train(
 def _finished(run: SavedRun, console: Console) -> TrainingRun:
     """Result for a run that had already finished."""
     run.folder.release()
-    if run.config.optimizer.lr != run.former.optimizer.lr:
+    if run.config.optimizer.peak_lr != run.former.optimizer.peak_lr:
         raise ConfigError(
             f"{run.folder.path} has finished ({run.length}), so another --optimizer.lr would change nothing; extend it "
             f"as well: {' '.join(run.extension)}"
@@ -307,7 +307,7 @@ def _discard_step(training: Training, batch: Batch, terms: dict[str, float], dis
     if training.bad_steps >= _MAX_BAD_STEPS:
         raise GridYoloError(
             f"{', '.join(bad)} was not finite for {_MAX_BAD_STEPS} steps in a row; "
-            f"lower --optimizer.lr (now {training.config.optimizer.lr}) or use --precision 32"
+            f"lower --optimizer.lr (now {training.config.optimizer.peak_lr}) or use --precision 32"
         )
 
 
