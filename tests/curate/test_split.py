@@ -286,7 +286,23 @@ def test_a_class_that_a_part_lacks_is_a_warning(tmp_path: Path) -> None:
     put_yolo(tmp_path / "data", "train", {f"{k}": f"{int(k == 0)} {BOX}\n" for k in range(10)})
     _, said = run(tmp_path / "data", tmp_path / "split", by="stratified")
     warnings = [line for line in said.splitlines() if line.startswith("warning")]
-    assert warnings == ["warning: class 'class1' has no object in val, and 1 in all"]
+    assert warnings == ["warning: 1 class has no object in val, only in other parts: 'class1'"]
+
+
+def test_many_rare_classes_leave_each_part_its_share_and_one_line(tmp_path: Path) -> None:
+    put_yolo(tmp_path / "data", "train", {f"{k}": f"{k} {BOX}\n" for k in range(30)})
+    parts, said = run(tmp_path / "data", tmp_path / "split", by="stratified", val=0.3, test=0.3)
+    assert all(abs(count - share) <= 1 for count, share in zip(sizes(parts).values(), (12, 9, 9), strict=True))
+    warnings = [line for line in said.splitlines() if line.startswith("warning")]
+    assert len(warnings) == 3
+    assert "classes have no object in val, only in other parts: 'class" in " ".join(warnings)
+
+
+def test_nothing_but_a_test_split_cannot_be_divided(tmp_path: Path) -> None:
+    put_yolo(tmp_path / "data", "test", {f"{k}": f"0 {BOX}\n" for k in range(4)})
+    with pytest.raises(DataError, match="all images are in the test split, or copies of its images; --resplit"):
+        run(tmp_path / "data", tmp_path / "split")
+    assert sizes(run(tmp_path / "data", tmp_path / "anew", val=0.5, resplit=True)[0]) == {"train": 2, "val": 2}
 
 
 def test_bad_options_are_refused_and_leave_nothing(tmp_path: Path) -> None:

@@ -58,7 +58,8 @@ def split_stratified(
     order, goes to the part that lacks most images of this class; of equal ones to that which lacks most images at all,
     then to the first. Images without objects come last and fill up. Rare classes are thus divided while there is
     still a choice; the sizes of the parts are near the shares, not exactly them. (Sechidis, Tsoumakas, Vlahavas: On the
-    Stratification of Multi-Label Data, 2011.)
+    Stratification of Multi-Label Data, 2011.) Not of the paper: no part exceeds its share by more than a tenth of the
+    smallest part. Otherwise all classes that are on one or two images would go to the largest part.
 
     Arguments, result and errors are those of `split_randomly`; `images` are in the order of the names.
     """
@@ -70,13 +71,14 @@ def split_stratified(
     left = has_class.sum(axis=0)  # (C,) images without a part
     lacking = np.outer(shares, left)  # (P, C) images of each class that each part lacks
     lacking_in_all = np.asarray(shares) * len(names)  # (P,)
+    tolerance = max(1.0, 0.1 * lacking_in_all.min())  # images by which a part may exceed its share
     parts, sizes = np.full(len(names), -1, np.int64), np.zeros(len(shares), np.int64)
     while (waiting := parts < 0).any():
         present = np.flatnonzero(left)
         rarest = present[np.argmin(left[present])] if len(present) else None  # None: those left have no objects
         short = lacking_in_all if rarest is None else lacking[:, rarest]  # a view, which changes below
         for place in np.flatnonzero(waiting if rarest is None else waiting & has_class[:, rarest]).tolist():
-            allowed = _allowed(sizes, len(names) - sizes.sum())
+            allowed = _allowed(sizes, len(names) - sizes.sum()) & (lacking_in_all > -tolerance)
             # rounded, as sums of shares are not exact
             part = np.lexsort((-np.round(lacking_in_all, 6), -np.round(short, 6), ~allowed))[0]
             parts[place] = part
@@ -91,6 +93,7 @@ def split_stratified(
 
 def split_groups(groups: Sequence[str], shares: Sequence[float], *, seed: int) -> Int64:
     """Keep groups whole, see `group_names`: the largest first, each to the part that lacks most images."""
+    _require_enough(len(groups), len(shares))
     counts = Counter(groups)
     if len(counts) < len(shares):
         shown = " and ".join(repr(printable(name)[:80]) for name in counts)

@@ -36,6 +36,7 @@ from yolo.files import atomic_folder, require_free
 from yolo.formats.objects import AnnotatedImages
 from yolo.structures import AnnotatedImage
 
+_SHOWN_MISSING = 10  # class names of a warning
 _SHOWN_CLASSES = 100
 
 
@@ -101,6 +102,8 @@ def _parts(
             num_left = counted(int((~free).sum()), "image", "images")
             say(console, f"left out of the other parts, as the test split has the same image: {num_left}")
         images = images.take(np.flatnonzero(free))
+        if not len(images):
+            raise DataError("all images are in the test split, or copies of its images; --resplit divides them anew")
     shares = {"train": 1 - config.val - config.test, "val": config.val, "test": config.test}
     shares = {name: share for name, share in shares.items() if share > 0}
     first_of = _first_copies(images, copies)
@@ -180,11 +183,21 @@ def _missing_classes(parts: Mapping[str, AnnotatedImages], class_names: Sequence
     objects = {name: _counts(images, len(class_names))[1] for name, images in parts.items()}
     total = np.sum(list(objects.values()), axis=0)
     return tuple(
-        f"class {class_name!r} has no object in {name}, and {total[label]} in all"
-        for label, class_name in enumerate(class_names)
-        for name in parts
-        if total[label] and not objects[name][label]
+        _missing_in(name, [class_names[label] for label in np.flatnonzero((counts == 0) & (total > 0)).tolist()])
+        for name, counts in objects.items()
+        if ((counts == 0) & (total > 0)).any()
     )
+
+
+def _missing_in(part: str, missing: Sequence[str]) -> str:
+    """The classes that have objects, but none in this part.
+
+    >>> _missing_in("val", ["cat", "dog"])
+    "2 classes have no object in val, only in other parts: 'cat', 'dog'"
+    """
+    shown = ", ".join([repr(name) for name in missing[:_SHOWN_MISSING]] + ["..."] * (len(missing) > _SHOWN_MISSING))
+    count = counted(len(missing), "class has", "classes have")
+    return f"{count} no object in {part}, only in other parts: {shown}"
 
 
 def _table(parts: Mapping[str, AnnotatedImages], class_names: Sequence[str]) -> list[list[str]]:
