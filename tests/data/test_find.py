@@ -43,12 +43,16 @@ def test_a_devkit_joins_its_years(tmp_path: Path, above: str) -> None:
     assert splits["test"] == [f"{prefix}VOC2007/ImageSets/Main/test.txt"]
 
 
-def test_voc_without_lists_is_all_train_and_says_so(tmp_path: Path) -> None:
+def test_voc_without_lists_is_all_train_and_says_so_of_lists_with_other_names(tmp_path: Path) -> None:
     _voc_tree(tmp_path)
     assert _found(tmp_path) == ("voc", {"train": ["."]})
     layout = recognise(tmp_path)
     assert layout is not None
-    assert "has no lists in ImageSets/Main" in layout.notes[0]
+    assert layout.notes == ()
+    put_text(tmp_path / "ImageSets" / "Main" / "default.txt", "a\n")  # CVAT's
+    layout = recognise(tmp_path)
+    assert layout is not None
+    assert "ImageSets/Main has none of train.txt, val.txt, trainval.txt, test.txt" in layout.notes[0]
 
 
 def _export_voc(root: Path) -> None:

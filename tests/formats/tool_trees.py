@@ -142,6 +142,22 @@ def cvat_ultralytics(root: Path) -> None:
     put_text(root / "data.yaml", "names:\n  0: cat\n  1: dog\npath: .\ntrain: train.txt\nval: val.txt\n")
 
 
+def cvat_yolo_without_images(root: Path) -> None:
+    cvat_yolo(root)
+    (root / "obj_train_data" / "deep").rename(root / "kept")
+    labels(root / "obj_train_data" / "deep")
+    for label in (root / "kept").glob("*.txt"):
+        label.unlink()
+    (root / "kept").rename(root / "images")
+
+
+def cvat_ultralytics_without_images(root: Path) -> None:
+    labels(root / "labels" / "train")
+    images(root / "images")
+    put_text(root / "train.txt", "".join(f"data/images/train/{name}.jpg\n" for name in TRAIN))
+    put_text(root / "data.yaml", "names:\n  0: cat\n  1: dog\npath: .\ntrain: train.txt\n")
+
+
 def cvat_coco(root: Path) -> None:
     images(root / "images" / "default")
     put_json(root / "annotations" / "instances_default.json", coco())
@@ -238,6 +254,12 @@ def fiftyone_yolo(root: Path) -> None:
         root / "dataset.yaml",
         f"path: /home/me/{root.name}\ntrain: ./images/train/\nval: ./images/val/\nnames:\n  0: cat\n  1: dog\n",
     )
+
+
+def fiftyone_yolo_moved(root: Path) -> None:
+    fiftyone_yolo(root)
+    text = (root / "dataset.yaml").read_text(encoding="utf-8")
+    put_text(root / "dataset.yaml", text.replace(root.name, "export/pets"))
 
 
 def fiftyone_yolov4(root: Path) -> None:

@@ -226,7 +226,7 @@ def read_dataset_yaml(path: Path) -> DatasetYaml:
     """
     content = _load(path)
     notes = _check_keys(content, path)
-    root = _root(content.get("path"), path, notes)
+    root = _root(content, path, notes)
     splits: dict[str, tuple[YamlSource, ...]] = {}
     for key in _SPLIT_KEYS:
         if content.get(key) in (None, ""):
@@ -295,8 +295,12 @@ def _unknown_key(key: Any, known: Sequence[str], where: str, path: Path) -> Data
     return DataError(f"{printable(path)}: unknown key {shown(key)}{where}; {hint}")
 
 
-def _root(value: Any, path: Path, notes: list[str]) -> Path:
-    """The root of the dataset: `path` against the folder of the YAML, then against the working directory."""
+def _root(content: Mapping[Any, Any], path: Path, notes: list[str]) -> Path:
+    """The root of the dataset: `path` against the folder of the YAML, then against the working directory.
+
+    FiftyOne writes the folder into which it exported, which says nothing after a move.
+    """
+    value = content.get("path")
     if value in (None, ""):
         return path.parent
     if not isinstance(value, str):
@@ -310,7 +314,9 @@ def _root(value: Any, path: Path, notes: list[str]) -> Path:
         parts = own.parts[1:]
         tails = [Path(*parts[start:]) for start in range(len(parts))]
         places += [base / tail for tail in tails for base in (path.parent, path.parent.parent)]
-        if value.rstrip("/").rpartition("/")[2] == path.parent.name:  # the YAML lies in it
+        named = [one for key in _SPLIT_KEYS for one in _flat([content.get(key)]) if isinstance(one, str) and one]
+        is_beside = any((path.parent / one.replace("\\", "/")).exists() for one in named)
+        if is_beside or value.rstrip("/").rpartition("/")[2] == path.parent.name:  # the YAML lies in it
             places.append(path.parent)
     return _first_there(places, path, key="path", notes=notes)
 

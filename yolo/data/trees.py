@@ -145,8 +145,9 @@ def _voc(folder: Path, notes: list[str], _: _Kinds) -> Splits:
     for root in roots:
         lists = [(name, root / "ImageSets" / "Main" / f"{name}.txt") for name in VOC_LISTS]
         lists = [(name, path) for name, path in lists if is_file(path)]
-        if not lists:
-            notes.append(f"{printable(root)} has no lists in ImageSets/Main: all its annotations are used")
+        if not lists and (root / "ImageSets").is_dir():  # CVAT's is called default.txt
+            names = ", ".join(f"{name}.txt" for name in VOC_LISTS)
+            notes.append(f"{printable(root)}: ImageSets/Main has none of {names}: all annotations are used")
         sources += lists or [("train", root)]
     return grouped(sources, "voc")
 

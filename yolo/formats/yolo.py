@@ -19,7 +19,7 @@ import numpy as np
 
 from yolo.arrays import Float64
 from yolo.errors import DataError, printable, shown
-from yolo.formats.image_names import files_by_ends, note_of_ends
+from yolo.formats.image_names import files_by_ends, note_of_ends, plain_name
 from yolo.formats.issues import Box, LineFault, ReadReport
 from yolo.formats.objects import RawSource, object_columns, sizes_array
 from yolo.formats.paths import (
@@ -86,11 +86,26 @@ def list_yolo(
             for path in find_images(image_dir)
         ]
     if source.is_dir():
-        images = [(path_id(path, source), path) for path in find_images(source)]
+        images = [(path_id(path, source), path, "") for path in find_images(source)]
     else:
-        images = [(_list_id(path, root), path) for path in _listed_images(source, root, report)]
+        images = [(_list_id(path, root), path, moved) for path, moved in _listed_images(source, root, report)]
     listings = Listings()
-    return [YoloEntry(own, os.fspath(path), label_file_of(path, listings=listings)) for own, path in images]
+    entries = [YoloEntry(own, os.fspath(path), label_file_of(path, listings=listings)) for own, path, _ in images]
+    return [
+        entry
+        if not moved or listings.has_file(os.fspath(entry.label_file))
+        else _with_label(entry, moved, source, root)
+        for entry, (_, _, moved) in zip(entries, images, strict=True)
+    ]
+
+
+def _with_label(entry: YoloEntry, line: str, source: Path, root: Path) -> YoloEntry:
+    """An image that is not where a list says, with the label file that is: CVAT exports them without images."""
+    parts = Path(plain_name(line)).parts
+    tails = [Path(*parts[start:]) for start in range(len(parts))]
+    places = (label_file_of(folder / tail) for tail in tails for folder in (source.parent, root))
+    found = next(filter(is_file, places), None)
+    return entry if found is None else entry._replace(label_file=found)
 
 
 def list_labels(folder: Path, *, images: Path | None, report: ReadReport) -> list[YoloEntry]:
@@ -335,8 +350,11 @@ def _numbers(columns: list[str]) -> list[float]:
     return values
 
 
-def _listed_images(source: Path, root: Path, report: ReadReport | None) -> list[Path]:
-    """The files that the lines of a list mean: the first place that exists, else the first place."""
+def _listed_images(source: Path, root: Path, report: ReadReport | None) -> list[tuple[Path, str]]:
+    """The files that the lines of a list mean: the first place that exists, else the first place.
+
+    Beside each stands the line where the file is found by the end of its path, or else "".
+    """
     folders = (source.parent, root, Path.cwd())
     lines = read_lines(source, means=lambda line: any(is_file(named_file(folder, line)) for folder in folders))
     if lines and not any(is_image_name(line.rpartition("/")[2]) for line in lines):
@@ -348,8 +366,8 @@ def _listed_images(source: Path, root: Path, report: ReadReport | None) -> list[
             if found := files_by_ends(lines, folder):
                 if report is not None:
                     report.notes.append(note_of_ends(source, found))
-                return [Path(found.get(line, own[0])) for line, own in zip(lines, places, strict=True)]
-    return [own[0] if path is None else path for path, own in zip(listed, places, strict=True)]
+                return [(Path(found.get(line, own[0])), line) for line, own in zip(lines, places, strict=True)]
+    return [(own[0] if path is None else path, "") for path, own in zip(listed, places, strict=True)]
 
 
 def is_image_list(path: Path) -> bool:
