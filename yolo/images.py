@@ -56,7 +56,7 @@ _FLOAT_MODE, _INTEGER_MODE, _WIDE_MODES = "F", "I", frozenset({"I;16", "I;16L", 
 # So many of the bits may be left unused by a few images and by many, before that is said.
 _SPARE_OF_ONE, _SPARE_OF_MANY, _MANY = 4, 2, 8
 # Of images that cannot be decoded, see `ImageReadError.kind`.
-DAMAGED, TOO_LARGE, NO_IMAGE, UNREAD = "damaged", "too large", "that are no images", "of kinds that are not read"
+DAMAGED, TOO_LARGE, NO_IMAGE, UNREAD = "damaged", "too large", "that are not images", "of kinds that are not read"
 
 
 class Decoded(NamedTuple):

@@ -1,4 +1,4 @@
-"""How far long work is: a bar with an estimate on a terminal, elsewhere a line now and then, for logs to show life."""
+"""How far a long task is: a bar with an estimate on a terminal, elsewhere a line now and then, for logs."""
 
 from __future__ import annotations
 
@@ -57,11 +57,11 @@ class ProgressDisplay:
         self._bar.stop()
 
     def advance(self, count: int = 1) -> None:
-        """So much more is done."""
+        """Count that many more as done."""
         self.update(self._done + count)
 
     def update(self, done: int, *, total: int | None = None, what: str = "", status: str = "") -> None:
-        """So much is done in all; the other arguments replace what was shown so far."""
+        """Show how much is done in all; the other arguments replace what was shown so far."""
         self._done, self._total, self._what = done, total or self._total, what or self._what
         now = monotonic()
         seconds = now - self._began
@@ -74,7 +74,7 @@ class ProgressDisplay:
             self._told = now
 
     def told(self) -> None:
-        """Something else was just printed: the next line can wait."""
+        """Put the next line off, because something else was just printed."""
         self._told = monotonic()
 
 

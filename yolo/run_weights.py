@@ -19,7 +19,7 @@ def find_weights(weights: str | Path) -> Path:
     A name alone, of which there is no file or run folder here, is that of a run below `runs/`.
 
     Raises:
-        WeightsError: a folder without weights, or a name that nothing has.
+        WeightsError: a folder without weights, or a name of which there is no file, folder or run.
     """
     path = expand_home(weights)
     is_name, run = len(path.parts) == 1, RUNS / path

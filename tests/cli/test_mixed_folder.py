@@ -16,7 +16,7 @@ from yolo.cli.main import run
 _COUNTED = {
     "damaged": "damaged",
     "too large": "too large",
-    "no image": "that are no images",
+    "no image": "that are not images",
     "empty": "empty",
     "damaged video": "damaged videos?",
 }
@@ -41,7 +41,7 @@ def test_what_could_not_be_read_is_counted_by_kind(
     seen = f"{made['good']} images and {2 * made['video']} frames of {made['video']} videos"
     assert re.search(f"{seen}|{num_images} images", said)
     no_files = sum(made[kind] for kind in ("loop", "pipe", "socket", "nowhere"))
-    assert f"{no_files} names of images are no files" in said
+    assert f"{no_files} paths that are named like images are not files" in said
     assert len([line for line in err.splitlines() if line.startswith("warning: ")]) < 12, (
         "what is counted at the end is not listed before"
     )

@@ -57,9 +57,9 @@ def test_words_stand_for_options(kind: type[Any], words: str, expected: dict[str
         (config.TrainConfig, "a b", r"'b' does not belong to an option \(usage: gridyolo command DATA \[options\]\)"),
         (config.DemoConfig, "a", "'a' does not belong to an option"),
         (config.ValConfig, "d w.safetensors", "the detector comes first, so w.safetensors before d"),
-        (config.PredictConfig, "a.jpg w.weights", "the detector comes first, and a.jpg is none"),
-        (config.PredictConfig, "a.jpg", "the detector comes first, and a.jpg is none"),
-        (config.PredictConfig, "w a.jpg half", "'half' is no file, but an option: write --half"),
+        (config.PredictConfig, "a.jpg w.weights", "the detector comes first, and a.jpg is not one"),
+        (config.PredictConfig, "a.jpg", "the detector comes first, and a.jpg is not one"),
+        (config.PredictConfig, "w a.jpg half", "'half' is not a file but an option: write --half"),
         (config.PredictConfig, "w --source=", "--source is empty"),
     ],
 )

@@ -130,7 +130,7 @@ def test_commands_in_the_order_of_other_packages(words: str, expected: str) -> N
         (["task=pose", "mode=train"], "task pose is not done here"),
         (["benchmark"], "does not exist"),
         (["resume"], "is an option: gridyolo train --resume"),
-        (["detector", "fly"], "detector fly is no command"),
+        (["detector", "fly"], "detector fly is not a command"),
     ],
 )
 def test_what_is_not_done_here_is_answered(words: list[str], message: str) -> None:

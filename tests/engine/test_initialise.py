@@ -290,5 +290,5 @@ def test_a_backbone_file_is_no_start_for_a_cfg(tmp_path: Path) -> None:
     save_file({"conv1.weight": torch.zeros(3)}, backbone)
     cfg = tmp_path / "small.cfg"
     cfg.write_text(detector_cfg())
-    with pytest.raises(WeightsError, match=r"backbone\.safetensors: is no detector of gridyolo"):
+    with pytest.raises(WeightsError, match=r"backbone\.safetensors: is not a detector of gridyolo"):
         start(backbone, cfg=cfg)

@@ -49,7 +49,7 @@ def test_what_cannot_be_read_is_counted_by_kind(
     assert summary.num_images == 6
     assert summary.skipped_kinds == {
         "damaged": 2,
-        "that are no images": 2,
+        "that are not images": 2,
         "empty": 1,
         "too large": 1,
         "of kinds that are not read": 1,
@@ -57,4 +57,4 @@ def test_what_cannot_be_read_is_counted_by_kind(
     }
     assert len(summary.skipped) == 8
     assert summary.notes[0].startswith("3 files were not read: 1 .cr2, 1 .heic, 1 .svg; HEIC and AVIF need pip install")
-    assert summary.notes[1] == "2 names of images are no files: pipes, broken links or the like"
+    assert summary.notes[1] == "2 paths that are named like images are not files: pipes, broken links or the like"

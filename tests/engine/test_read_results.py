@@ -106,7 +106,7 @@ def test_a_file_that_was_cut_off_is_named(tmp_path: Path) -> None:
 
 def test_ids_alone_say_nothing(tmp_path: Path) -> None:
     write_predictions(tmp_path / "predictions.json", {"1": found(1)})
-    with pytest.raises(DataError, match=r"has ids alone, and beside it is no ground_truth\.json or images\.json"):
+    with pytest.raises(DataError, match=r"has ids alone, and there is no ground_truth\.json or images\.json beside it"):
         Result.read(tmp_path)
     with pytest.raises(DataError, match=r"has none of detections\.json, .*; is it the run folder of predict or val"):
         Result.read(tmp_path.parent / tmp_path.name / "..")

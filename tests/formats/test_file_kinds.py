@@ -19,9 +19,13 @@ LONELY = [
         "is not JSON: it ends before it is complete, after 400 bytes in",
     ),
     ("x.json", '{"images": [],\n "annotations": [1,]}', "there is a comma before the ']' at byte 34, line 2; remove"),
-    ("x.json", '{"foo": 1, "bar": 2}', "is a JSON object with the keys foo, bar, no layout that is known; export COCO"),
+    (
+        "x.json",
+        '{"foo": 1, "bar": 2}',
+        "is a JSON object with the keys foo, bar, which is not a known layout; export COCO",
+    ),
     ("x.json", "[1, 2]", "is a JSON array without objects"),
-    ("x.json", "3", "is a JSON number, no annotation"),
+    ("x.json", "3", "is a JSON number, not an annotation file"),
     ("x.json", '[{"image_id": 1, "score": 0.5}]', "gridyolo report --detections reads them"),
     ("x.json", '[{"name": "a", "labels": []}]', "looks like Scalabel or BDD100K"),
     ("x.json", '[{"data_row": {}}]', "is an export of Labelbox"),
@@ -40,7 +44,7 @@ LONELY = [
     ("x.jsonl", '{"a": 1}\n', "is a stream of JSON records, which is not read"),
     ("x.xlsx", "PK", "is an Excel table: save it as CSV with the columns image, class"),
     ("x.parquet", "PAR1", "is a Parquet table"),
-    ("annotations.xml", "<annotations><track/></annotations>", "is CVAT for video, whose frames are no image files"),
+    ("annotations.xml", "<annotations><track/></annotations>", "is CVAT for video, whose frames are not image files"),
     ("x.xml", "<dataset><images><image/></images></dataset>", "is XML of dlib's imglab"),
     ("x.xml", "<a><b></a>", "is not well-formed XML (mismatched tag: line 1"),
     ("x.xml", "<coverage/>", "is XML with the root <coverage>"),
@@ -73,7 +77,7 @@ def test_beside_labels_it_is_a_note_and_of_many_alike_one(tmp_path: Path) -> Non
     labels(tmp_path / "labels")
     for number in range(3):
         put_text(tmp_path / f"{number}.json", '{"a": 1}')
-    note = f"not read: {tmp_path}/0.json: is a JSON object with the keys a, no layout that is known"
+    note = f"not read: {tmp_path}/0.json: is a JSON object with the keys a, which is not a known layout"
     notes = find_dataset(tmp_path).notes
     assert notes[0].startswith(note)
     assert notes[0].endswith("(2 more such files)")

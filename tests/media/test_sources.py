@@ -247,7 +247,7 @@ def test_images_that_are_not_read_are_counted(tmp_path: Path, monkeypatch: pytes
         found = open_source(source)
         assert len(list(found)) == 1
         assert found.notes()[0].startswith("3 files were not read: 2 .heic, 1 .svg; HEIC and AVIF need pip install")
-        assert found.notes()[1] == "2 names of images are no files: pipes, broken links or the like"
+        assert found.notes()[1] == "2 paths that are named like images are not files: pipes, broken links or the like"
     (tmp_path / "e.png").unlink()
     with pytest.raises(DataError, match=r"3 files were not read: 2 \.heic"):
         open_source(tmp_path)

@@ -47,7 +47,7 @@ def test_what_is_no_rate_is_replaced_and_said(tmp_path: Path, suffix: str, fps: 
             writer.write(np.zeros((32, 48, 3), np.uint8))
     assert len(list(read_video(path))) == 3
     rate = 1000 if fps == 1e6 else 25
-    says = f"a{suffix}: written with {rate} frames per second, {fps or 0:g} is no rate of a video"
+    says = f"a{suffix}: written with {rate} frames per second, {fps or 0:g} is not a rate that videos have"
     assert writer.notes == ([says] if fps else [])
 
 

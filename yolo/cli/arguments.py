@@ -81,10 +81,10 @@ def given_options(command: str, config_class: type[Any], words: Sequence[str]) -
 
 
 def _print_config(config_class: type[Any], values: Mapping[str, Any], defaults: Mapping[str, Any]) -> None:
-    """Print a configuration as YAML. What it is to work on need not be known yet: a file of options has many uses."""
+    """Print a configuration as YAML. Inputs may be missing: a file of options is used with several."""
     kinds = option_types(config_class)
     unknown = {name: "-" for name in _INPUTS if name in kinds and not {**defaults, **values}.get(name)}
-    # what has a default of its own is no input that is missing
+    # an option with a default is not missing
     unknown = {name: word for name, word in unknown.items() if not _default_of(config_class, name)}
     suffixes = {"DarknetImportConfig": ".safetensors", "DarknetExportConfig": ".weights"}
     if "output" in unknown:
@@ -159,7 +159,7 @@ class _Reading:
             name = key_of(word)
             is_switch = name in self.known.flags or is_foreign_switch(name)
             if is_switch and any(one.name == SEVERAL and one.value == word for one in standing) and not exists(word):
-                raise ConfigError(f"{self.known.command}: {word!r} is no file, but an option: write --{word}")
+                raise ConfigError(f"{self.known.command}: {word!r} is not a file but an option: write --{word}")
 
     def _set_sources(self, sources: Sequence[str]) -> None:
         """Take the sources as they stand: a file may be called [1].jpg, null or -.jpg."""

@@ -111,7 +111,9 @@ def _of_darknet(words: Sequence[str]) -> list[str]:
     action, *rest = words or [""]
     command = {"train": "train", "test": "predict", "demo": "predict", "valid": "val", "map": "val"}.get(action.lower())
     if command is None:
-        raise ConfigError(f"detector {shown(action)[1:-1]} is no command; they are train, test, valid, map and demo")
+        raise ConfigError(
+            f"detector {shown(action)[1:-1]} is not a command; the commands are train, test, valid, map and demo"
+        )
     result, has_weights = [command], False
     for word in rest:
         suffix = PurePath(word).suffix.lower()

@@ -26,7 +26,7 @@ def read_options(name: str, options: Collection[str]) -> list[tuple[str, Any]]:
         options: dotted keys of the options that the command has.
 
     Raises:
-        ConfigError: there is no such file, or it is no file of options.
+        ConfigError: there is no such file, or it does not hold options.
     """
     path = _find(name)
     content = _parse(path)

@@ -29,7 +29,7 @@ POSITIONAL: Mapping[type[Any], tuple[str, ...]] = {
     config.DataDownloadConfig: ("dataset",),
 }
 _WEIGHTS_SUFFIXES = (".safetensors", ".weights")
-# What is certainly no detector.
+# Of files that are certainly not detectors.
 _OTHER_SUFFIXES = (
     ".jpg",
     ".jpeg",
@@ -99,7 +99,7 @@ def _check_order(words: Sequence[str], names: Sequence[str], command: str, confi
         return
     order = " ".join(usage(command, config_class).split()[:-1])
     if words[0].lower().endswith(_OTHER_SUFFIXES):
-        raise ConfigError(f"{order}: the detector comes first, and {shown(words[0])[1:-1]} is none")
+        raise ConfigError(f"{order}: the detector comes first, and {shown(words[0])[1:-1]} is not one")
     later = next((word for word in words[1:] if _is_weights(word)), None)
     if later is not None and not Path(words[0]).is_dir():
         raise ConfigError(f"{order}: the detector comes first, so {shown(later)[1:-1]} before {shown(words[0])[1:-1]}")

@@ -36,7 +36,7 @@ class Line:
 
     Attributes:
         options: in order.
-        positional: the words that are no options and no values of them.
+        positional: the words that are neither options nor values of options.
         help: "", "short" or "all".
         print_config: --print-config was there.
     """
@@ -132,7 +132,7 @@ class _Reader:
             self.positional.append(word)
 
     def _as_option(self, word: str) -> str | None:
-        """The word as an option with two dashes; None for what is none."""
+        """The word as an option with two dashes; None for a word that is not an option."""
         name = key_of(word.partition("=")[0])
         if word.startswith("--"):
             return word
@@ -201,5 +201,5 @@ def exists(path: str) -> bool:
     """Whether there is a file or folder of that name."""
     try:
         return os.path.lexists(path)
-    except ValueError:  # no path has a null byte
+    except ValueError:  # a path cannot hold a null character
         return False

@@ -131,7 +131,7 @@ def _shown(value: Any) -> str:
 
 
 def _converted(value: Any, kind: Any) -> Any:
-    """The value as that type, which is no union; None where it is of another type."""
+    """The value as that type, which is not a union; None where it is of another type."""
     if get_origin(kind) is Literal:
         # True and 1.0 equal 1, and are other values; 32 is how one writes the choice "32" in Python
         written = str(value) if type(value) is int and str(value) in get_args(kind) else value

@@ -88,7 +88,7 @@ def _means_none(value: Any, text: str | None, members: tuple[Any, ...]) -> bool:
 
 
 def _converted(name: str, value: Any, text: str | None, kind: Any, written: str) -> Any:
-    """The value as that type, which is no union; None where it is of another."""
+    """The value as that type, which is not a union; None where it is of another."""
     origin = get_origin(kind)
     if origin is tuple:
         return _items(name, value, get_args(kind)[0], written)

@@ -189,7 +189,7 @@ def _fit_name(name: str) -> tuple[str, str]:
         _UNFIT_FILE_NAMES.sub("_", stem).strip().encode("utf-8")[:_MOST_NAME_BYTES].decode("utf-8", "ignore").rstrip()
     )
     if stem.startswith(".") or not stem:
-        stem = f"_{stem}"  # a hidden file is no image
+        stem = f"_{stem}"  # a hidden file is not taken for an image
     if is_image_name(stem):  # lists of Pascal VOC would lose the inner suffix
         stem = "_".join(stem.rsplit(".", 1))
     return stem, dot + suffix

@@ -83,7 +83,7 @@ def keep_classes(split: Split, names: Sequence[str]) -> Split:
     """The split with the objects of some classes alone, labels in the order of `names`; all images stay.
 
     Raises:
-        ConfigError: a name comes twice, or is no class of the split.
+        ConfigError: a name is given twice, or is not a class of the split.
     """
     unknown = [name for name in names if name not in split.class_names]
     if unknown:

@@ -142,7 +142,7 @@ def save_darknet(path: Path, network: DarknetNetwork, header: WeightsHeader, *, 
         upto: only the layers before this one, for a file to start other networks from.
 
     Raises:
-        WeightsError: `upto` is no number of layers.
+        WeightsError: `upto` is not a number of layers.
     """
     arrays = {
         index: {

@@ -161,7 +161,7 @@ def _set_option(cfg: Cfg, section_line: int, key: str, value: int) -> str:
 
 
 def detector_classes(plan: NetworkPlan) -> int:
-    """Number of classes; ConfigError where the network is no detector of RGB images."""
+    """Number of classes; ConfigError where the network is not a detector of RGB images."""
     if plan.detection is None:
         raise ConfigError(f"{plan.source}: has no [detection] section: it is a classifier, not a detector")
     if plan.detection is not plan.layers[-1]:

@@ -17,7 +17,7 @@ def training_defaults(cfg: str) -> dict[str, Any]:
     """The values that a cfg (a file, or the name of a shipped network) gives to options, by dotted key.
 
     Raises:
-        ConfigError: no such cfg, one that cannot be built, or of a network that is no detector.
+        ConfigError: no such cfg, one that cannot be built, or of a network that is not a detector.
     """
     plan = plan_cfg(find_cfg(cfg))
     detector_classes(plan)

@@ -93,7 +93,7 @@ def select(sources: Sequence[SplitSource], list_source: Callable[[SplitSource], 
 def only_listed(entries: list[EntryT], only: Path, report: ReadReport | None) -> list[EntryT]:
     """The entries of a source whose image is in a list: a text file with one path a line, relative to its folder.
 
-    `report` receives the lines that are no image of the source; None to say nothing.
+    `report` receives the lines that do not name an image of the source; None to say nothing.
     """
     lines = [(number, line.strip()) for number, line in enumerate(read_text(only).split("\n"), start=1)]
     wanted = {

@@ -1,7 +1,7 @@
 """Which files of a folder tree are a dataset, of any format. The trees are drawn in data/README.md of the repository.
 
 Looks at names and at the content of single files beside the images; what belongs to a dataset and what does not is
-said, because a file that is passed over in silence is somebody's work. Left out: YAMLs and files that a user names
+said, because a file that is silently ignored may be somebody's annotations. Left out: YAMLs and files that a user names
 (find.py), reading (read.py).
 """
 

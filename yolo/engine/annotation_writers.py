@@ -179,7 +179,7 @@ class LabelStudioWriter:
         self._tasks = GrowingFile(folder / "tasks.json", **_ARRAY)
 
     def add(self, image: NamedResult) -> None:
-        """Append the task of an image; a frame is no file that Label Studio could show."""
+        """Append the task of an image; a frame is not a file that Label Studio could show."""
         result = image.result
         if result.frame is not None or result.source is None:
             self._num_frames += 1
@@ -189,7 +189,7 @@ class LabelStudioWriter:
         self._tasks.add(_json(task))
 
     def add_unreadable(self, source: str, reason: str) -> None:
-        """Nothing: an image that cannot be read is no task."""
+        """Do nothing: an image that cannot be read has no task."""
 
     def close(self) -> None:
         """Close the tasks."""

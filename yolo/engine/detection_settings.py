@@ -94,7 +94,7 @@ def chosen_labels(
     """Labels of the classes that are wanted, in ascending order; None, for all, stays None.
 
     Args:
-        classes: names or labels, also one alone. Text that is no name may be a label, as on the command line.
+        classes: names or labels, also one alone. Text that is not a name may be a label, as on the command line.
         class_names: by label.
 
     Raises:

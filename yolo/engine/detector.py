@@ -178,8 +178,8 @@ class Detector:
 
         Raises:
             ImageReadError: a file that cannot be read.
-            ValueError: an array or tensor that is no image.
-            TypeError: something that is no image at all.
+            ValueError: an array or tensor that is not an image.
+            TypeError: something that is not an image at all.
             ConfigError: an unknown option, value or class, or "auto" of weights that gridyolo has not validated.
         """
         settings, color = self._settings_of(options)

@@ -41,7 +41,7 @@ def warn_where_nothing_to_find(split: Split, data: str, console: Console) -> Non
 
 
 def print_skipped(skipped: Sequence[SkippedImage], console: Console) -> None:
-    """Images that no number is about."""
+    """Name the images that are excluded from all numbers."""
     if skipped:
         images = counted(len(skipped), "image", "images")
         warn(console, f"{images} could not be read and excluded from all numbers:")

@@ -44,7 +44,7 @@ def is_batch(image: object) -> bool:
 
 @contextmanager
 def _naming(place: int) -> Iterator[None]:
-    """Errors of an image that is no image say which of several it is."""
+    """Let errors about one image of several say which one it is."""
     try:
         yield
     except TypeError as error:

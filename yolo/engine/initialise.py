@@ -102,7 +102,7 @@ def _initialise(
         say(console, f"backbone weights {config.weights}: " + "; ".join(filled.summary_lines()))
         return Start(network)
     if path.suffix == ".safetensors":
-        raise WeightsError(f"{path}: is no detector of gridyolo; a backbone file is no start for {config.cfg}")
+        raise WeightsError(f"{path}: is not a detector of gridyolo; weights of a backbone do not fit {config.cfg}")
     # any other name, such as extraction.conv.weights or darknet19.conv.23
     weights, misfits = fill_from_darknet(network, path, file_plan)
     line = f"weights {path}: {weights.loaded_layers} of {len(network.layers)} layers"

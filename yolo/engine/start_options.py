@@ -16,7 +16,7 @@ from yolo.run_weights import weights_path
 from yolo.weights_header import find_metadata
 
 RANDOM = "none"
-# Values of `--weights` that are no files.
+# Values of `--weights` that are not files.
 _WORDS = frozenset({"", RANDOM, AUTO, DEFAULT})
 # Options by the field of a NetworkSpec that they set.
 OPTIONS_OF_FIELDS = {
@@ -34,7 +34,7 @@ def start_defaults(
     """Options of `TrainConfig`, by dotted key, that follow from the network's origin where the user does not set them.
 
     Args:
-        weights: as of `--weights`. What is wrong with a file that is no detector, building the network will say.
+        weights: as of `--weights`. A file that is not a detector is refused later, when the network is built.
         cfg: as of `--cfg`.
         input_size: what the user sets; the grid keeps the detector's stride.
         epochs: what the user sets, in place of the length that a cfg gives.

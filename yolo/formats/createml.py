@@ -20,7 +20,7 @@ def load_createml(path: Path) -> NamedBoxes:
     """Read a CreateML file.
 
     Raises:
-        DataError: it cannot be read, or is no array.
+        DataError: it cannot be read, or is not an array.
     """
     content = parse_json(read_json_bytes(path), path)
     if not isinstance(content, list):

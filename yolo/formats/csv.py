@@ -139,7 +139,7 @@ def load_csv(path: Path) -> NamedBoxes:
 def _rows(text: str, columns: CsvColumns, path: Path) -> Iterator[tuple[int, list[str] | None]]:
     """The line that each row begins in and its cells; None where an open quote would take in the rows after it.
 
-    A cell may hold line breaks. Where what a quote takes in is no good row, it is one that somebody forgot to close:
+    A cell may hold line breaks. Where the text in a quote is not a good row, somebody forgot to close the quote, and
     reading goes on with the next line.
     """
     lines = [f"{line}\n" for line in text.split("\n")]
@@ -171,7 +171,7 @@ def _is_whole(lines: Sequence[str], delimiter: str) -> bool:
 
 
 def _is_comment(row: list[str], columns: CsvColumns) -> bool:
-    """Whether a row that begins with `#` is no row of boxes; the name of an image may begin so, too."""
+    """Whether a row that begins with `#` is a comment, not a row of boxes; the name of an image may begin so, too."""
     if not (row and row[0].lstrip().startswith("#")):
         return False
     good = len(row) == columns.num_columns and all(number(row[columns.place[side]]) is not None for side in _SIDES)

@@ -72,7 +72,9 @@ def load_cvat(path: Path) -> NamedBoxes:
     """
     root = xml_root(path)
     if root.tag != "annotations" or root.find("image") is None:
-        raise DataError(f'{printable(path)}: is no export "CVAT for images 1.1", it has no <image> in <annotations>')
+        raise DataError(
+            f'{printable(path)}: is not an export "CVAT for images 1.1": it has no <image> in <annotations>'
+        )
     file, place = NamedBoxes(path), 0
     for element in root.iterfind("image"):
         shapes = [child for child in element if child.tag in _SHAPES]
@@ -100,7 +102,7 @@ def _object(shape: Element, place: int) -> NamedObject | LineFault:
         return LineFault(place, "missing_box", f"is a <{shape.tag}>, which has no box")
     box = _polygon(shape) if shape.tag == "polygon" else _sides(shape)
     if box is None:
-        return LineFault(place, "missing_box", f"the <{shape.tag}> lacks a coordinate, or it is no number")
+        return LineFault(place, "missing_box", f"the <{shape.tag}> lacks a coordinate, or has one that is not a number")
     return NamedObject(place, name, box)
 
 

@@ -207,7 +207,7 @@ def read_detections_json(path: Path, report: ReadReport) -> RawDetections:
         name of `frame_name`. `boxes` are corners in pixels.
 
     Raises:
-        DataError: it is no such file, has a detection without box, score or class, or has an image twice.
+        DataError: it is not such a file, has a detection without box, score or class, or has an image twice.
     """
     return raw_detections(load_detections(path), path, report)
 

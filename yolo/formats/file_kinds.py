@@ -101,11 +101,11 @@ def _kind_of_xml(path: Path) -> FileKind:
         return FileKind("cvat")
     if root.tag == "annotations" and root.find("track") is not None:
         remedy = 'export the task as "CVAT for images 1.1", "COCO 1.0" or "Ultralytics YOLO Detection 1.0", with images'
-        return FileKind(None, f"is CVAT for video, whose frames are no image files; {remedy}")
+        return FileKind(None, f"is CVAT for video, whose frames are not image files; {remedy}")
     if root.tag == "dataset" and root.find("images/image") is not None:
         return FileKind(None, f"is XML of dlib's imglab, which is not read; {_COCO}, or write CSV")
     return FileKind(
-        None, f"is XML with the root <{printable(root.tag[:60])}>, which is no annotation that is known; {_COCO}"
+        None, f"is XML with the root <{printable(root.tag[:60])}>, which is not a known kind of annotation; {_COCO}"
     )
 
 
@@ -121,13 +121,13 @@ def _kind_of_json(path: Path) -> FileKind:
         return _kind_of_list(content)
     if isinstance(content, dict):
         return _kind_of_object(content)
-    return FileKind(None, f"is a JSON {json_type(content)}, no annotation")
+    return FileKind(None, f"is a JSON {json_type(content)}, not an annotation file")
 
 
 def _kind_of_list(content: list[Any]) -> FileKind:
     first = next((element for element in content if isinstance(element, dict)), None)
     if first is None:
-        return FileKind(None, "is a JSON array without objects, no annotation")
+        return FileKind(None, "is a JSON array without objects, not an annotation file")
     annotations = first.get("annotations")
     if "image_id" in first and "score" in first:
         return FileKind(None, _RESULTS)
@@ -141,7 +141,9 @@ def _kind_of_list(content: list[Any]) -> FileKind:
         return FileKind(None, f"looks like Scalabel or BDD100K, which {_CONVERT}")
     if {"Labeled Data", "data_row"} & first.keys():
         return FileKind(None, f"is an export of Labelbox, which {_CONVERT}")
-    return FileKind(None, f"is a JSON array of objects with the keys {_keys(first)}, no layout that is known; {_COCO}")
+    return FileKind(
+        None, f"is a JSON array of objects with the keys {_keys(first)}, which is not a known layout; {_COCO}"
+    )
 
 
 def _has_label_studio_boxes(task: Mapping[str, Any]) -> bool:
@@ -153,7 +155,7 @@ def _kind_of_object(content: Mapping[str, Any]) -> FileKind:
     for fits, kind in _OBJECTS:
         if fits(content):
             return kind
-    return FileKind(None, f"is a JSON object with the keys {_keys(content)}, no layout that is known; {_COCO}")
+    return FileKind(None, f"is a JSON object with the keys {_keys(content)}, which is not a known layout; {_COCO}")
 
 
 def _is_via(content: Mapping[str, Any]) -> bool:

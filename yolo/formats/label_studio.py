@@ -99,7 +99,7 @@ def load_label_studio(path: Path) -> NamedBoxes:
     Of several annotations of one task the first that is not cancelled counts.
 
     Raises:
-        DataError: it cannot be read, or is no export.
+        DataError: it cannot be read, or is not an export.
     """
     if path.suffix.lower() == ".json":
         content = parse_json(read_json_bytes(path), path)
@@ -139,7 +139,7 @@ def _tasks_of_table(path: Path) -> Iterator[dict[str, Any]]:
             for key, text in row.items():
                 value: Any = text
                 if isinstance(text, str) and text.startswith("["):
-                    with contextlib.suppress(ValueError, RecursionError):  # text that is no list of regions
+                    with contextlib.suppress(ValueError, RecursionError):  # text that is not a list of regions
                         value = json.loads(text)
                 task[str(key)] = value
             yield task

@@ -19,10 +19,10 @@ _Agreement = tuple[bool, int]  # the names are equal to the suffix; how many of 
 
 
 def match_sources(sources: Iterable[Any], images: KnownImages, *, path: Path) -> dict[Any, int]:
-    """The place of the image for each source; those that are no image of the ground truth are left out.
+    """The place of the image for each source; those that are not in the ground truth are left out.
 
     Args:
-        sources: paths or addresses, each once; what is no text is unknown.
+        sources: paths or addresses, each once; what is not text is unknown.
         images: of the ground truth.
         path: of the detections, for messages.
 

@@ -86,7 +86,7 @@ def _refuse(error: OSError) -> None:
 
 
 def is_image_name(name: str) -> bool:
-    """Whether a file is to be taken for an image; `._x.jpg`, which macOS leaves behind, is none.
+    """Whether a file is to be taken for an image; not `._x.jpg`, which macOS leaves behind.
 
     >>> is_image_name("a.JPG"), is_image_name("._a.jpg"), is_image_name("a.txt")
     (True, False, False)
@@ -109,7 +109,7 @@ def unread_beside(images: Iterable[str]) -> Counter[str]:
 
 
 def is_file(path: Path | str) -> bool:
-    """Whether `path` is a file that can be seen; an impossible name or a closed folder is no error here."""
+    """Whether `path` is a file that can be seen; False, not an error, for an impossible name or a closed folder."""
     try:
         return Path(path).is_file()
     except (OSError, ValueError):
@@ -117,7 +117,7 @@ def is_file(path: Path | str) -> bool:
 
 
 def is_folder(path: Path) -> bool:
-    """Whether `path` is a folder that can be seen; an impossible name is no error here."""
+    """Whether `path` is a folder that can be seen; False, not an error, for an impossible name."""
     try:
         return path.is_dir()
     except (OSError, ValueError):

@@ -130,7 +130,7 @@ def read_result_lines(path: Path, layout: str, *, hint: str) -> ResultLines:
 
 
 def _is_comment(row: Sequence[bytes]) -> bool:
-    """Whether a line begins with `#` and is no detection; the name of an image may begin so, too."""
+    """Whether a line begins with `#` and is not a detection; the name of an image may begin so, too."""
     if not (row and row[0].startswith(b"#")):
         return False
     return len(row) != _NUM_COLUMNS or None in [number(field) for field in row[1:]]

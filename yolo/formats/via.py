@@ -56,7 +56,7 @@ def _regions(file: NamedBoxes) -> Iterator[_Region]:
     content = parse_json(read_json_bytes(file.path), file.path)
     entries = content.get("_via_img_metadata", content) if isinstance(content, dict) else None
     if not isinstance(entries, dict):
-        raise DataError(f"{printable(file.path)}: is no project of VIA")
+        raise DataError(f"{printable(file.path)}: is not a project of VIA")
     number = 0
     for entry in entries.values():
         name, regions = (entry.get("filename"), entry.get("regions")) if isinstance(entry, dict) else (None, None)

@@ -313,7 +313,7 @@ def _with_xml(folder: Path) -> Path | None:
 
 
 def _may_be_voc(path: Path) -> bool:
-    """Whether an XML file is no other annotation than VOC's; True for a damaged one, so that reading it says so."""
+    """Whether an XML file is a VOC annotation; True also for a damaged one, so that reading it says what is wrong."""
     try:
         return xml_root(path, limit=LARGEST_LABEL_FILE).tag == "annotation"
     except DataError:

@@ -178,7 +178,7 @@ def _part(word: str, reading: Reading, *, several: bool) -> tuple[Part, int | No
 
 
 def _live_part(word: str, reading: Reading) -> Part | None:
-    """What is no file: an address, a stream, a camera or a screen."""
+    """A source that is not a file: an address, a stream, a camera or a screen."""
     if is_web_address(word):
         return partial(open_remote, word, reading)
     if word.lower().startswith(STREAM_SCHEMES):
@@ -193,7 +193,7 @@ def _live_part(word: str, reading: Reading) -> Part | None:
 
 
 def _files_part(found: Sequence[Path], message: str, reading: Reading) -> tuple[Part, int | None]:
-    """The files of a folder or a glob that can be read; pictures of other kinds and what is no file are noted."""
+    """The files of a folder or a glob that can be read; pictures of other kinds and names without a file are noted."""
     files, no_files, left = [], 0, Counter[str]()
     for path in found:
         suffix = path.suffix.lower()
@@ -206,7 +206,11 @@ def _files_part(found: Sequence[Path], message: str, reading: Reading) -> tuple[
                 no_files += not is_folder(path)
     notes = not_read(left)
     if no_files:
-        what = "name of an image is no file" if no_files == 1 else "names of images are no files"
+        what = (
+            "path that is named like an image is not a file"
+            if no_files == 1
+            else "paths that are named like images are not files"
+        )
         notes.append(f"{no_files} {what}: pipes, broken links or the like")
     if not files:
         raise DataError("; ".join([message, *notes, _ACCEPTED]))

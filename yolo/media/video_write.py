@@ -104,7 +104,9 @@ class VideoWriter:
     def _note_changes(self) -> None:
         name, asked, written = printable(self.path.name), self._asked_fps, self._encoder.fps
         if asked and not (math.isfinite(asked) and abs(written - asked) <= _SAME_RATE * asked):
-            self.notes.append(f"{name}: written with {written:g} frames per second, {asked:g} is no rate of a video")
+            self.notes.append(
+                f"{name}: written with {written:g} frames per second, {asked:g} is not a rate that videos have"
+            )
         (height, width), (high, wide) = self.size_hw, self._asked_hw
         if height < high or width < wide:
             self.notes.append(
