@@ -4,7 +4,8 @@ from pathlib import Path
 import pytest
 
 from tests.data.dataset_trees import put_image, put_text, put_voc, put_voc_list, put_yolo
-from yolo.data.find import SplitSource, coco_source, recognise, recognise_source, with_held_out_val
+from yolo.data.descriptor import SplitSource, with_held_out_val
+from yolo.data.trees import coco_source, recognise, recognise_source
 from yolo.errors import DataError
 
 

@@ -16,8 +16,8 @@ from tests.data.dataset_trees import (
     put_yolo,
     voc_object,
 )
+from yolo.data.descriptor import SplitSource
 from yolo.data.entries import held_out_ids, once, only_listed, select, unique_ids
-from yolo.data.find import SplitSource
 from yolo.data.read import Split, find_dataset, read_split
 from yolo.errors import DataError
 from yolo.formats.issues import ReadReport

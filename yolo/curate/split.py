@@ -28,8 +28,8 @@ from yolo.config import DataSplitConfig
 from yolo.console import counted, print_table, say, warn
 from yolo.curate.divide import CopiesOf, group_names, joined_groups, split_groups, split_randomly, split_stratified
 from yolo.curate.write import require_outside
+from yolo.data.descriptor import SplitSource
 from yolo.data.entries import OpenFiles, list_entries
-from yolo.data.find import SplitSource
 from yolo.data.read import DatasetDescriptor, Split, find_dataset, read_split
 from yolo.errors import PERCENT, ConfigError, DataError, line_of_path, printable
 from yolo.files import atomic_folder, require_free

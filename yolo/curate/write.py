@@ -24,8 +24,8 @@ from yolo.config import DataConvertConfig, DatasetFormat
 from yolo.console import say
 from yolo.curate.image_files import ImageMode, place_images
 from yolo.data.classes import unknown_class_message
-from yolo.data.find import recognise
 from yolo.data.read import DatasetDescriptor, Split, SplitSource, find_dataset, read_split
+from yolo.data.trees import recognise
 from yolo.errors import PERCENT, ConfigError, DataError, printable
 from yolo.files import atomic_folder, require_free
 from yolo.formats.coco_copy import copied_content, fields_beyond_boxes, json_bytes

@@ -17,6 +17,7 @@ from pathlib import Path
 from yolo.data.descriptor import DatasetDescriptor, Splits, SplitSource
 from yolo.errors import DataError, printable, shown
 from yolo.formats.paths import canonical_split, is_file, read_lines
+from yolo.formats.yolo import names_beside, read_names
 
 _SPLIT_KEYS = ("train", "val", "valid", "test")
 
@@ -32,6 +33,8 @@ def find_data_file(folder: Path) -> Path | None:
 
 def described_by(path: Path) -> DatasetDescriptor:
     """The dataset of a `.data` file, with notes on what was found elsewhere than it says.
+
+    Where it names no class names, those beside it count.
 
     Raises:
         DataError: it names no list, a list is not there, or `classes` is not the number of names.
@@ -50,7 +53,8 @@ def described_by(path: Path) -> DatasetDescriptor:
                 splits[name] = (SplitSource(found, "yolo"),)
     if not splits:
         raise DataError(f"{printable(path)}: names no list of images; expected lines such as train = train.txt")
-    return DatasetDescriptor(path.parent, splits, _names(values, path, notes), tuple(notes))
+    names = _names(values, path, notes) or names_beside(path.parent)
+    return DatasetDescriptor(path.parent, splits, names, tuple(notes))
 
 
 def _names(values: dict[str, str], path: Path, notes: list[str]) -> tuple[str, ...] | None:
@@ -60,9 +64,7 @@ def _names(values: dict[str, str], path: Path, notes: list[str]) -> tuple[str, .
     found = _place(value, path, "names", notes)
     if found is None:
         raise _not_there(value, path, "names")
-    names = tuple(map(printable, read_lines(found)))
-    if len(set(names)) != len(names):
-        raise DataError(f"{printable(found)}: has a class name more than once")
+    names = read_names(found) or ()
     if count.isdecimal() and int(count) != len(names):
         raise DataError(f"{printable(path)}: 'classes' is {count} but {printable(found)} has {len(names)} names")
     return names or None

@@ -15,18 +15,12 @@ from pathlib import Path, PurePath
 from yolo.data.classes import Names
 from yolo.data.data_file import described_by
 from yolo.data.dataset_yaml import DatasetYaml, YamlSource, is_dataset_yaml, names_in_yaml, read_dataset_yaml
-from yolo.data.descriptor import DatasetDescriptor, Splits, SplitSource, split_inside, with_held_out_val
-from yolo.data.trees import (
-    coco_source,
-    csv_source,
-    names_beside,
-    recognise,
-    recognise_source,
-    unread_files,
-)
+from yolo.data.descriptor import DatasetDescriptor, SplitSource, split_inside, with_held_out_val
+from yolo.data.trees import coco_source, csv_source, recognise, recognise_source, unread_files
 from yolo.errors import DataError, printable
-from yolo.formats.file_kinds import ANNOTATION_SUFFIXES, kind_of_file, told_of
+from yolo.formats.file_kinds import ANNOTATION_SUFFIXES, kind_of_file, with_path
 from yolo.formats.paths import around_last, is_file
+from yolo.formats.yolo import names_beside
 from yolo.image_formats import is_unread_name, not_read
 
 YAML_SUFFIXES = frozenset({".yaml", ".yml"})
@@ -73,8 +67,7 @@ def find_dataset(path: Path) -> DatasetDescriptor:
     if path.suffix.lower() in YAML_SUFFIXES:
         return _from_yaml(path)
     if path.suffix.lower() == ".data":
-        found = described_by(path)
-        return _with_val(replace(found, class_names=found.class_names or names_beside(path.parent)))
+        return _with_val(described_by(path))
     source = annotation_source(path)
     if source is None and path.suffix.lower() == ".txt":  # a list of images
         source = SplitSource(path, "voc" if "ImageSets" in path.parts else "yolo")
@@ -103,7 +96,7 @@ def annotation_source(path: Path) -> SplitSource | None:
         return SplitSource(path, kind.format)
     if kind.harmless:
         return SplitSource(path, "coco")  # whose reader says what it lacks
-    raise DataError(told_of(path, kind.message))
+    raise DataError(with_path(path, kind.message))
 
 
 def _from_folder(folder: Path) -> DatasetDescriptor:
@@ -182,21 +175,3 @@ def _names_of_tree(path: Path, root: Path) -> Names | None:
 def _with_val(found: DatasetDescriptor) -> DatasetDescriptor:
     splits, notes = with_held_out_val(found.splits)
     return replace(found, splits=splits, notes=found.notes + notes)
-
-
-__all__ = [
-    "YAML_SUFFIXES",
-    "DatasetDescriptor",
-    "SplitSource",
-    "Splits",
-    "annotation_source",
-    "coco_source",
-    "csv_source",
-    "find_dataset",
-    "names_beside",
-    "recognise",
-    "recognise_source",
-    "split_inside",
-    "stated_class_names",
-    "with_held_out_val",
-]

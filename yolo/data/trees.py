@@ -8,17 +8,16 @@ said, because a file that is silently ignored may be somebody's annotations. Lef
 from __future__ import annotations
 
 from collections.abc import Iterator
-from dataclasses import replace
 from pathlib import Path
 
 from yolo.data.data_file import described_by, find_data_file
 from yolo.data.descriptor import DatasetDescriptor, Splits, SplitSource, grouped, split_called, split_inside
 from yolo.errors import DataError, printable
 from yolo.formats.csv import is_box_csv
-from yolo.formats.file_kinds import ANNOTATION_SUFFIXES, FileKind, kind_of_file, told_of
-from yolo.formats.paths import TOOL_FORMATS, SourceFormat, is_file, is_image_name, read_lines
+from yolo.formats.file_kinds import ANNOTATION_SUFFIXES, FileKind, kind_of_file, with_path
+from yolo.formats.paths import TOOL_FORMATS, SourceFormat, is_file, is_image_name
 from yolo.formats.voc import VOC_LISTS, has_voc_annotations
-from yolo.formats.yolo import is_image_list, list_yolo
+from yolo.formats.yolo import is_image_list, list_yolo, names_beside
 
 _ROBOFLOW_JSON = "_annotations.coco.json"
 _ROBOFLOW_CSV = "_annotations.csv"
@@ -59,8 +58,7 @@ def recognise(folder: Path, wanted: SourceFormat | None = None) -> DatasetDescri
     """
     kinds = _Kinds()
     if wanted in (None, "yolo") and (data_file := find_data_file(folder)) is not None:
-        found = described_by(data_file)
-        return replace(found, class_names=found.class_names or names_beside(folder))
+        return described_by(data_file)
     finders = {"voc": _voc, "coco": _coco, "csv": _csv, "tools": _tools, "yolo": _yolo}  # nearly all could be YOLO
     for name, find in finders.items():
         notes: list[str] = []
@@ -123,18 +121,6 @@ def recognise_source(path: Path) -> SourceFormat:
         found = kind_of_file(path).format
         return found or ("csv" if path.suffix.lower() in (".csv", ".tsv") else "coco")
     return "voc" if "ImageSets" in path.parts else "yolo"
-
-
-def names_beside(folder: Path) -> tuple[str, ...] | None:
-    """Class names of a YOLO tree that stand one per line in `classes.txt` or a `.names` file."""
-    places = [*sorted(folder.glob("*.names")), folder / "classes.txt", folder / "labels" / "classes.txt"]
-    found = next((place for place in places if is_file(place)), None)
-    if found is None:
-        return None
-    names = tuple(map(printable, read_lines(found)))
-    if len(set(names)) != len(names):
-        raise DataError(f"{printable(found)}: has a class name more than once")
-    return names or None
 
 
 def _voc(folder: Path, notes: list[str], _: _Kinds) -> Splits:
@@ -275,7 +261,7 @@ def _unread(folder: Path, splits: Splits, kinds: _Kinds) -> list[str]:
     for name, path in own:
         kind = kinds.of(path)
         if kind.message and name in {"train", "val"} - splits.keys() and path.suffix == source.path.suffix:
-            raise DataError(told_of(path, kind.message))
+            raise DataError(with_path(path, kind.message))
     return [f"not read: {sentence}" for sentence in sentences]
 
 
@@ -295,7 +281,7 @@ def _sentences_of(folder: Path, used: set[Path | SourceFormat], kinds: _Kinds) -
         same.setdefault(message, []).append(path)
     for message, paths in same.items():
         more = f" ({len(paths) - 1} more such files)" if len(paths) > 1 else ""
-        yield told_of(paths[0], message) + more
+        yield with_path(paths[0], message) + more
 
 
 def _has_labels(folder: Path, splits: Splits) -> bool:

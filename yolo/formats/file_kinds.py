@@ -54,7 +54,7 @@ _WITHOUT_BOXES = frozenset({"categories", "info", "images", "licenses"})
 _NOTHING = FileKind(None, "", harmless=True)
 
 
-def told_of(path: Path, message: str) -> str:
+def with_path(path: Path, message: str) -> str:
     """A message about a file with its path in front."""
     return f"{printable(path)}{', ' if message.startswith('line ') else ': '}{message}"
 

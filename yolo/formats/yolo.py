@@ -65,6 +65,21 @@ class _LineError(ValueError):
     """What is wrong with a line: (kind of issue, message)."""
 
 
+def names_beside(folder: Path) -> tuple[str, ...] | None:
+    """Class names of a YOLO tree that stand one per line in `classes.txt` or a `.names` file."""
+    places = [*sorted(folder.glob("*.names")), folder / "classes.txt", folder / "labels" / "classes.txt"]
+    found = next((place for place in places if is_file(place)), None)
+    return None if found is None else read_names(found)
+
+
+def read_names(path: Path) -> tuple[str, ...] | None:
+    """The class names in a file that has one per line; None where it is empty, DataError where it has one twice."""
+    names = tuple(map(printable, read_lines(path)))
+    if len(set(names)) != len(names):
+        raise DataError(f"{printable(path)}: has a class name more than once")
+    return names or None
+
+
 def list_yolo(
     source: Path, root: Path, image_dir: Path | None = None, *, report: ReadReport | None = None
 ) -> list[YoloEntry]:
