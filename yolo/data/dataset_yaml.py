@@ -43,6 +43,7 @@ from yolo.formats.paths import (
     read_lines,
 )
 from yolo.formats.values import plain_id
+from yolo.http import has_scheme
 
 _MOST_CLASSES = 10_000
 
@@ -169,7 +170,6 @@ _SPLIT_KEYS = ("train", "val", "valid", "validation", "test")
 _KEYS = ("path", *_SPLIT_KEYS, "names", "nc", "format", "classes", "rename", "category_ids", "extra")
 _SOURCE_KEYS = ("path", "format", "names", "images", "only")
 _NEARLY = 0.8  # how like one of these an unknown key is that is taken for a slip
-_ADDRESS = re.compile(r"[a-z][a-z0-9+.-]*://", re.IGNORECASE)
 _DRIVE = re.compile(r"[a-z]:/", re.IGNORECASE)
 
 
@@ -322,7 +322,7 @@ def _root(content: Mapping[Any, Any], path: Path, notes: list[str]) -> Path:
 
 
 def _refuse_address(value: str, key: str, path: Path) -> None:
-    if _ADDRESS.match(value):
+    if has_scheme(value):
         raise DataError(
             f"{printable(path)}: '{key}' is the address {shown(value)}; nothing is downloaded for a YAML: fetch the "
             "data and write its path"

@@ -17,13 +17,13 @@ from urllib.parse import parse_qs, unquote, urlsplit
 
 from yolo.errors import DataError, printable, shown
 from yolo.formats.paths import find_files, is_file, is_image_name, named_file
+from yolo.http import has_scheme
 from yolo.image_formats import ORDERED_SUFFIXES
 
 _PROBED_IMAGES = 50  # so many are looked for to find an image folder
 _MOST_FOLDERS = 5_000  # are searched for images that are not where they should be
 # folders of annotations; their images lie beside them
 _OF_ANNOTATIONS = frozenset({"annotations", "annotation", "labels", "data", "csv", "json", "xml"})
-_ADDRESS = re.compile(r"[a-z][a-z0-9+.-]*://", re.IGNORECASE)
 _MARKS = ("\\", "?", "://")  # of what may be no plain path
 _UPLOADED = re.compile(r"[0-9a-f]{8}-")  # Label Studio puts this before the name of what is uploaded
 
@@ -83,7 +83,7 @@ def plain_name(name: str) -> str:
         address = urlsplit(name)
         if asked := parse_qs(address.query).get("d"):
             return asked[0].replace("\\", "/")
-        if _ADDRESS.match(name):
+        if has_scheme(name):
             return unquote(address.path).lstrip("/")
     except ValueError:  # what only looks like an address
         pass
