@@ -9,7 +9,7 @@ from pathlib import Path
 
 import pytest
 
-from yolo.process import FileLock, freed_memory_kept, in_time, quiet_libraries, silent_stderr
+from yolo.process import FileLock, freed_memory_kept, in_time, quiet_decoders, silent_stderr
 
 HOLD = "import sys; from pathlib import Path; from yolo.process import FileLock\nlock = FileLock(Path(sys.argv[1]))\n"
 
@@ -80,10 +80,10 @@ def test_opencv_and_ffmpeg_are_quiet_unless_the_user_wants_to_hear_them(monkeypa
     for name in ("OPENCV_LOG_LEVEL", "OPENCV_FFMPEG_LOGLEVEL"):
         monkeypatch.setenv(name, "before")  # or it would stay set after the test
         monkeypatch.delenv(name)
-    quiet_libraries()
+    quiet_decoders()
     assert (os.environ["OPENCV_LOG_LEVEL"], os.environ["OPENCV_FFMPEG_LOGLEVEL"]) == ("OFF", "-8")
     monkeypatch.setenv("OPENCV_LOG_LEVEL", "DEBUG")
-    quiet_libraries()
+    quiet_decoders()
     assert os.environ["OPENCV_LOG_LEVEL"] == "DEBUG"
 
 

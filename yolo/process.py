@@ -53,7 +53,7 @@ def silence_libraries() -> None:
 
     Decoders print a line for each odd image ("libpng warning: iCCP: known incorrect sRGB profile"), which no user can
     put right. sys.stderr goes on, and tells of a crash. `python -X dev -m yolo` shows everything, OPENCV_LOG_LEVEL what
-    OpenCV writes. It is for a process that is a command; see `quiet_libraries` for others.
+    OpenCV writes. It is for a process that is a command; see `quiet_decoders` for others.
     """
     if sys.flags.dev_mode or sys.warnoptions or "OPENCV_LOG_LEVEL" in os.environ:
         return  # somebody wants to hear them
@@ -175,7 +175,7 @@ def is_out_of_memory(error: BaseException) -> bool:
     return isinstance(error, MemoryError) or any(words in text for words in said)
 
 
-def quiet_libraries() -> None:
+def quiet_decoders() -> None:
     """Keep OpenCV and FFmpeg from writing about damaged files on standard error: commands name and count these.
 
     OpenCV reads the variables when it is imported, also in worker processes. What the user has set stays.

@@ -4,12 +4,12 @@ from __future__ import annotations
 
 from pathlib import Path
 
+from yolo.config.foreign_options import OTHERS_WEIGHTS
 from yolo.console import listed
 from yolo.errors import WeightsError, printable
 from yolo.files import expand_home
 
-# Of files with weights that other packages write.
-_OTHER_SUFFIXES = (".pt", ".pth", ".onnx", ".engine", ".tflite", ".h5", ".pdparams")
+_OTHERS_SUFFIXES = (*OTHERS_WEIGHTS, ".pth", ".h5", ".pdparams")  # a .pth may be a backbone, but not a detector
 RUNS = Path("runs")  # where names of runs are looked for: the default of `--runs`
 
 
@@ -27,7 +27,7 @@ def find_weights(weights: str | Path) -> Path:
         path = run
     if path.is_dir():
         return weights_path(path)
-    if path.suffix.lower() in _OTHER_SUFFIXES:
+    if path.suffix.lower() in _OTHERS_SUFFIXES:
         raise WeightsError(
             f"{printable(path)}: is a file of another package; a detector is a *.safetensors file of gridyolo, the "
             "folder of its run, or a *.weights file of darknet"

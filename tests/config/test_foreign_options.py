@@ -44,14 +44,14 @@ def accepted(config: type[Any], found: Meaning) -> None:
 @pytest.mark.parametrize("name", OPTIONS)
 def test_each_option_of_others_works_or_gets_an_answer_of_one_line(name: str) -> None:
     entry = OPTIONS[name]
-    assert entry.to or entry.fine or entry.answer
+    assert entry.to or entry.ignored or entry.answer
     used = False
     for config in COMMANDS:
         options = option_types(config)
         if name in options or ALIASES.get(name) in options:  # it is ours
             used = True
             continue
-        for value in (TYPICAL.get(name, "true"), *entry.values, *entry.fine, "7"):
+        for value in (TYPICAL.get(name, "true"), *entry.values, *entry.ignored, "7"):
             try:
                 found = meaning(name, value.replace("*", "anything"), config)
             except ConfigError as error:

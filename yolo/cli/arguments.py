@@ -137,28 +137,28 @@ class _Reading:
             if _is_file(option):
                 self._file(option.value)
         in_files = frozenset(self.values)
-        settled = [self._settled(option) for option in line.options if not _is_file(option)]
-        given = {name for name, _, _ in settled}
-        standing = assign(line.positional, self.command, self.config_class, given=given, in_files=in_files)
-        self._check_standing(line.positional, standing)
-        settled.extend(map(self._settled, standing))
-        for name, value, spelled in settled:
+        resolved = [self._resolved(option) for option in line.options if not _is_file(option)]
+        given = {name for name, _, _ in resolved}
+        positional = assign(line.positional, self.command, self.config_class, given=given, in_files=in_files)
+        self._check_positional(line.positional, positional)
+        resolved.extend(map(self._resolved, positional))
+        for name, value, spelled in resolved:
             if name == "save" and isinstance(value, str) and value.startswith("+"):
                 self.added.append(value[1:])
             elif name and name != SEVERAL:
                 self._set(name, value, spelled)
-        self._set_sources([str(value) for name, value, _ in settled if name == SEVERAL])
+        self._set_sources([str(value) for name, value, _ in resolved if name == SEVERAL])
         if self.added:
             self.values["save"] = ",".join([self.values.get("save") or "json", *self.added])
         self._check_data()
         return line
 
-    def _check_standing(self, words: Sequence[str], standing: Sequence[Written]) -> None:
+    def _check_positional(self, words: Sequence[str], positional: Sequence[Written]) -> None:
         """ConfigError where a word that stands for a source is a switch: `predict W photo.jpg half`."""
         for word in words:
             name = key_of(word)
             is_switch = name in self.known.flags or is_foreign_switch(name)
-            if is_switch and any(one.name == SEVERAL and one.value == word for one in standing) and not exists(word):
+            if is_switch and any(one.name == SEVERAL and one.value == word for one in positional) and not exists(word):
                 raise ConfigError(f"{self.known.command}: {word!r} is not a file but an option: write --{word}")
 
     def _set_sources(self, sources: Sequence[str]) -> None:
@@ -170,7 +170,7 @@ class _Reading:
         expanded = [str(expand_home(source)) if source.startswith("~/") else source for source in sources]
         self.values[SEVERAL] = expanded[0] if len(expanded) == 1 else tuple(expanded)
 
-    def _settled(self, option: Written) -> tuple[str, Any, str]:
+    def _resolved(self, option: Written) -> tuple[str, Any, str]:
         """Dotted key, value and spelling of an option; "" as the key where there is nothing to do."""
         name, value, written = option
         found = self._find(name, value, written)
@@ -179,7 +179,7 @@ class _Reading:
         return found
 
     def _find(self, name: str, value: Any, written: str) -> tuple[str, Any, str] | None:
-        """As `_settled`, with "" as the key where there is nothing to do; None if there is no such option."""
+        """As `_resolved`, with "" as the key where there is nothing to do; None if there is no such option."""
         meaning = meaning_of(name, value, self.kinds, written=written)
         if meaning is not None:
             if meaning.note:

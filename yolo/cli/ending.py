@@ -25,7 +25,8 @@ from yolo.errors import printable, terminal_text
 if TYPE_CHECKING:
     from rich.console import Console
 
-SUCCESS, FAILURE, WRONG_USAGE, FOUND_ERRORS, INTERRUPTED = 0, 1, 2, 3, 130
+# of `ConfigError`, wrong usage, it is 2
+SUCCESS, FAILURE, FOUND_ERRORS, INTERRUPTED = 0, 1, 3, 130
 _STATUS = {SUCCESS: "ok", FOUND_ERRORS: "found_errors", INTERRUPTED: "interrupted"}
 _ON = ("--quiet", "-q", "--json")
 _WITH_VALUE = {f"{name}={value}": value == "true" for name in ("--quiet", "--json") for value in ("true", "false")}

@@ -26,7 +26,7 @@ from yolo.cli.ending import (
 from yolo.cli.words import HELP_WORDS
 from yolo.console import collected_warnings, make_streams_safe, open_closed_streams, stdout
 from yolo.errors import GridYoloError, printable, terminal_text
-from yolo.process import is_out_of_memory, quiet_libraries
+from yolo.process import is_out_of_memory, quiet_decoders
 
 # what takes memory
 _SMALLER = "--batch-size, --input-size or --tile, or fewer --workers,"
@@ -68,7 +68,7 @@ def run(words: Sequence[str]) -> int:
     """Run a command line (without the program's name) and return its exit code."""
     open_closed_streams()
     make_streams_safe()
-    quiet_libraries()
+    quiet_decoders()
     words, manner = take_manner(words)
     ending, error = Ending(exit_code=FAILURE), ""
     with streams(manner) as output, collected_warnings() as warnings:

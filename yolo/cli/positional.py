@@ -29,22 +29,6 @@ POSITIONAL: Mapping[type[Any], tuple[str, ...]] = {
     config.DataDownloadConfig: ("dataset",),
 }
 _WEIGHTS_SUFFIXES = (".safetensors", ".weights")
-# Of files that are certainly not detectors.
-_OTHER_SUFFIXES = (
-    ".jpg",
-    ".jpeg",
-    ".png",
-    ".bmp",
-    ".webp",
-    ".tif",
-    ".tiff",
-    ".gif",
-    ".mp4",
-    ".avi",
-    ".mov",
-    ".mkv",
-    ".yaml",
-)
 
 
 def usage(command: str, config_class: type[Any]) -> str:
@@ -97,8 +81,12 @@ def _check_order(words: Sequence[str], names: Sequence[str], command: str, confi
     """ConfigError where the detector does not come first."""
     if config_class not in (config.ValConfig, config.PredictConfig) or names[0] != "weights" or _is_weights(words[0]):
         return
+    # imported here, because only a line in the wrong order needs them
+    from yolo.image_formats import IMAGE_SUFFIXES
+    from yolo.media.video_read import VIDEO_SUFFIXES
+
     order = " ".join(usage(command, config_class).split()[:-1])
-    if words[0].lower().endswith(_OTHER_SUFFIXES):
+    if words[0].lower().endswith((*IMAGE_SUFFIXES, *VIDEO_SUFFIXES, ".yaml", ".yml")):
         raise ConfigError(f"{order}: the detector comes first, and {shown(words[0])[1:-1]} is not one")
     later = next((word for word in words[1:] if _is_weights(word)), None)
     if later is not None and not Path(words[0]).is_dir():

@@ -15,7 +15,7 @@ from typing import Any
 from yolo.config.options import ALIASES
 from yolo.errors import ConfigError, shown
 
-_ANY = "*"  # in `Foreign.fine`: whatever the value is
+_ANY = "*"  # in `Foreign.ignored`: whatever the value is
 _OFF = ("false", "null", "0", "0.0", "none", "")
 
 
@@ -31,7 +31,7 @@ class Foreign:
         to: the option here that means the same, by dotted key; where several, the first that the command has.
         values: their values that are other ones here; all others are taken as they are, or none if `only` is set.
         only: take no value that is not in `values`.
-        fine: values for which nothing has to be done, because it is so here, or because it means nothing here.
+        ignored: values for which nothing has to be done: gridyolo does so anyway, or they mean nothing here.
         answer: one line that says what to use instead, for everything else; it follows the option and its value.
         note: said where the option is used, if the meaning differs slightly.
         is_switch: it may stand without a value and is true then.
@@ -40,7 +40,7 @@ class Foreign:
     to: tuple[str, ...] = ()
     values: Mapping[str, str] = field(default_factory=dict)
     only: bool = False
-    fine: tuple[str, ...] = ()
+    ignored: tuple[str, ...] = ()
     answer: str = ""
     note: str = ""
     is_switch: bool = False
@@ -50,19 +50,19 @@ def _same(*to: str, note: str = "", **values: str) -> Foreign:
     return Foreign(to=to, note=note, values=values)
 
 
-def _switch(*to: str, note: str = "", answer: str = "", fine: tuple[str, ...] = (), **values: str) -> Foreign:
+def _switch(*to: str, note: str = "", answer: str = "", ignored: tuple[str, ...] = (), **values: str) -> Foreign:
     """A switch that is an option here; `values` says what true and false are."""
-    return Foreign(to=to, values=values, only=bool(values), note=note, answer=answer, fine=fine, is_switch=True)
+    return Foreign(to=to, values=values, only=bool(values), note=note, answer=answer, ignored=ignored, is_switch=True)
 
 
-def _missing(answer: str, *fine: str, is_switch: bool = False) -> Foreign:
-    """What does not exist here. That it is switched off is fine."""
-    return Foreign(answer=answer, fine=(*_OFF, *fine), is_switch=is_switch)
+def _missing(answer: str, *ignored: str, is_switch: bool = False) -> Foreign:
+    """What does not exist here. Values that switch it off are ignored."""
+    return Foreign(answer=answer, ignored=(*_OFF, *ignored), is_switch=is_switch)
 
 
 def _meaningless(is_switch: bool = False) -> Foreign:
     """What changes nothing in the detection of boxes, whatever its value: masks, key points, exports, ..."""
-    return Foreign(fine=(_ANY,), is_switch=is_switch)
+    return Foreign(ignored=(_ANY,), is_switch=is_switch)
 
 
 _GAIN = "weighs another loss there; the weights here are --loss.lambda-coord (boxes) and --loss.lambda-class (classes)"
@@ -74,21 +74,21 @@ _NO_EXPORT = "does not exist yet: detectors are not exported to ONNX or TensorRT
 OPTIONS: Mapping[str, Foreign] = {
     # --- what and how long
     "task": Foreign(
-        to=("split",), values={"train": "train", "val": "val", "test": "test"}, only=True, fine=("detect",),
+        to=("split",), values={"train": "train", "val": "val", "test": "test"}, only=True, ignored=("detect",),
         answer="is not done here: gridyolo detects boxes",
     ),
     "mode": _missing("is the command: gridyolo train, val or predict", "train", "val", "predict"),
-    "pretrained": Foreign(to=("weights",), values={"false": "none"}, fine=("true",), is_switch=True),
+    "pretrained": Foreign(to=("weights",), values={"false": "none"}, ignored=("true",), is_switch=True),
     "time": _missing("is a number of hours: --max-minutes is the time budget here"),
     "patience": _missing(_NO_STOP),
     "lr": _same("optimizer.lr"),
     "wd": _same("optimizer.weight_decay"),
     "lrf": _same("optimizer.final_lr"),
     "optimizer": Foreign(
-        to=("optimizer.name",), values={"sgd": "sgd", "adamw": "adamw"}, only=True, fine=("auto",),
+        to=("optimizer.name",), values={"sgd": "sgd", "adamw": "adamw"}, only=True, ignored=("auto",),
         answer="does not exist here: --optimizer.name is adamw or sgd",
     ),
-    "cos_lr": _switch(fine=("true",), answer="there is no linear schedule: it is cosine, see --optimizer.rate.policy"),
+    "cos_lr": _switch(ignored=("true",), answer="there is no linear schedule here, see --optimizer.rate.policy"),
     "warmup_epochs": Foreign(
         to=("optimizer.warmup",), values={"0": "0", "0.0": "0"}, only=True,
         answer="counts epochs there; --optimizer.warmup is a share of the training, such as 0.03",
@@ -97,7 +97,7 @@ OPTIONS: Mapping[str, Foreign] = {
     "warmup_bias_lr": _missing("does not exist here: all layers warm up alike"),
     "nbs": _missing("does not exist here: a step takes --batch-size images, and --subdivisions saves memory"),
     "accumulate": _missing("is --batch-size with --subdivisions here: a step's images pass in that many parts", "1"),
-    "amp": _switch("precision", false="32", fine=("true",)),
+    "amp": _switch("precision", false="32", ignored=("true",)),
     "deterministic": _meaningless(is_switch=True),
     "fraction": _missing("does not exist yet: name a list of images as train in the dataset YAML", "1.0", "1"),
     "single_cls": _missing("is done by the dataset YAML here: rename: {cat: object, dog: object}", is_switch=True),
@@ -112,14 +112,14 @@ OPTIONS: Mapping[str, Foreign] = {
     "compile": _missing("does not exist yet", is_switch=True),
     "profile": _missing("does not exist here: a training says at its end where the time went", is_switch=True),
     "save_period": _missing("does not exist here: last.ckpt and best.safetensors are kept", "-1"),
-    "val": _switch("validations", false="1", fine=("true",), note=_VALIDATED),
-    "noval": _switch("validations", true="1", fine=("false",), note=_VALIDATED),
+    "val": _switch("validations", false="1", ignored=("true",), note=_VALIDATED),
+    "noval": _switch("validations", true="1", ignored=("false",), note=_VALIDATED),
     "exist_ok": _missing(
         "does not exist here: no run is overwritten; a number is added to --name, or remove the folder first",
         is_switch=True,
     ),
-    "plots": _switch("report", false="false", fine=("true",)),
-    "noplots": _switch("report", true="false", fine=("false",)),
+    "plots": _switch("report", false="false", ignored=("true",)),
+    "noplots": _switch("report", true="false", ignored=("false",)),
     "save_dir": _missing("is set by --runs (the folder of all runs) and --name (its folder)"),
     "work_dir": _missing("is set by --runs (the folder of all runs) and --name (its folder)"),
     "output_dir": _missing("is set by --runs (the folder of all runs) and --name (its folder)"),
@@ -160,8 +160,8 @@ OPTIONS: Mapping[str, Foreign] = {
     "obj": _missing("weighs another loss there; the weights here are --loss.lambda-obj and --loss.lambda-noobj"),
     "augment": _missing("is augmentation at test time, which does not exist yet", is_switch=True),
     # --- validation and prediction
-    "half": _switch("precision", true="fp16", fine=("false",)),
-    "fp16": _switch("precision", true="fp16", fine=("false",)),
+    "half": _switch("precision", true="fp16", ignored=("false",)),
+    "fp16": _switch("precision", true="fp16", ignored=("false",)),
     "int8": _missing("does not exist yet: --precision is 32, bf16 or fp16", is_switch=True),
     "dnn": _missing("does not exist here", is_switch=True),
     "agnostic_nms": _switch("class_agnostic"),
@@ -169,22 +169,22 @@ OPTIONS: Mapping[str, Foreign] = {
     "stream": _meaningless(is_switch=True),  # always: memory is flat
     "stream_buffer": _missing("does not exist here: a stream always gives its newest frame", is_switch=True),
     "view_img": _switch("show"),
-    "save_txt": _switch("save", true="+yolo", fine=("false",)),
-    "save_crop": _switch("save", true="+crops", fine=("false",)),
-    "save_csv": _switch("save", true="+csv", fine=("false",)),
-    "save_json": _switch("save", true="+coco", fine=("true", "false")),  # val always writes predictions.json
+    "save_txt": _switch("save", true="+yolo", ignored=("false",)),
+    "save_crop": _switch("save", true="+crops", ignored=("false",)),
+    "save_csv": _switch("save", true="+csv", ignored=("false",)),
+    "save_json": _switch("save", true="+coco", ignored=("true", "false")),  # val always writes predictions.json
     "save_conf": _meaningless(is_switch=True),  # always written
     "save_frames": _missing("does not exist yet: the frames with boxes are one video", is_switch=True),
     "save_hybrid": _missing("does not exist here", is_switch=True),
-    "nosave": _switch("save_images", true="false", fine=("false",), answer="does not exist here"),
+    "nosave": _switch("save_images", true="false", ignored=("false",), answer="does not exist here"),
     "show_labels": _switch("labels"),
-    "hide_labels": _switch("labels", true="false", fine=("false",)),
-    "show_conf": _switch(fine=("true",), answer="does not exist yet: --no-labels leaves out class and score"),
+    "hide_labels": _switch("labels", true="false", ignored=("false",)),
+    "show_conf": _switch(ignored=("true",), answer="does not exist yet: --no-labels leaves out class and score"),
     "hide_conf": _missing("does not exist yet: --no-labels leaves out class and score", is_switch=True),
-    "show_boxes": _switch(fine=("true",), answer="does not exist here: --no-save-images draws no pictures"),
+    "show_boxes": _switch(ignored=("true",), answer="does not exist here: --no-save-images draws no pictures"),
     "visualize": _missing("does not exist here: feature maps are not drawn", is_switch=True),
     "embed": _missing("does not exist here: feature vectors are not written"),
-    "tracker": Foreign(to=("track",), values={"bytetrack.yaml": "true", "bytetrack": "true"}, only=True, fine=_OFF,
+    "tracker": Foreign(to=("track",), values={"bytetrack.yaml": "true", "bytetrack": "true"}, only=True, ignored=_OFF,
                        answer="does not exist here: --track follows objects"),
     "persist": _meaningless(is_switch=True),
     "update": _meaningless(is_switch=True),
@@ -253,7 +253,7 @@ def meaning_of(name: str, value: Any, options: Collection[str], *, written: str)
         return Meaning(to, ours, found.note)
     if to and not found.only and word != "null":
         return Meaning(to, value, found.note)
-    if word in (*found.fine, "null") or _ANY in found.fine:
+    if word in (*found.ignored, "null") or _ANY in found.ignored:
         return Meaning()
     answer = found.answer or f"is of no use here: it belongs to another command ({_commands(found)})"
     raise UnsupportedError(f"{written} {shown(word)[1:-1]} {answer}" if word != "true" else f"{written} {answer}")
@@ -328,7 +328,8 @@ def _input_size(value: Any, word: str, written: str) -> Meaning | None:
     return Meaning("input_size", sides[0]) if sides else None
 
 
-_OTHERS_WEIGHTS = (".pt", ".onnx", ".engine", ".torchscript", ".tflite", ".mlpackage")
+# of networks as other packages write them
+OTHERS_WEIGHTS = (".pt", ".onnx", ".engine", ".torchscript", ".tflite", ".mlpackage")
 
 
 def _model(value: Any, options: Collection[str], written: str) -> Meaning | None:
@@ -338,7 +339,7 @@ def _model(value: Any, options: Collection[str], written: str) -> Meaning | None
     if not isinstance(value, str) or "weights" not in options:
         return None
     text, name = value, PurePath(value).name.lower()
-    if name.endswith(_OTHERS_WEIGHTS) or re.fullmatch(r"yolo.*\.ya?ml", name):
+    if name.endswith(OTHERS_WEIGHTS) or re.fullmatch(r"yolo.*\.ya?ml", name):
         more = "leave it out to start from ImageNet weights" if "backbone" in options else "name a run folder"
         raise UnsupportedError(
             f"{written} {shown(text)[1:-1]} is another package's network, which is not read here; {more}"
