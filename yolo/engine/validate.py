@@ -7,7 +7,8 @@ and so do `gridyolo report` and `gridyolo compare`. Left out: files of other det
 from __future__ import annotations
 
 import time
-from collections.abc import Callable, Iterable, Mapping
+from collections.abc import Callable, Iterable, Iterator, Mapping
+from contextlib import contextmanager
 from dataclasses import asdict, dataclass, replace
 from pathlib import Path
 
@@ -129,16 +130,7 @@ def validate(
         max_detections=config.max_detections,
         tiling=tiling_of(config.tile, config.overlap),
     )
-    done = 0
-    with ProgressDisplay(console, "validating", len(split.images)) as display:
-
-        def advance(images: int) -> None:
-            nonlocal done
-            done += images
-            display.update(done)
-            if on_progress is not None:
-                on_progress(ValidationProgress(images=done, num_images=len(split.images)))
-
+    with _showing_progress(console, len(split.images), on_progress) as advance:
         if settings.tiling is None:
             loader = evaluation_loader(
                 split,
@@ -161,6 +153,24 @@ def validate(
             del network  # the detector has one of its own
             evaluation = _evaluate_tiled(config, split, metadata, settings, advance)
     return _write_run(config, split, evaluation, settings, device)
+
+
+@contextmanager
+def _showing_progress(
+    console: Console, num_images: int, on_progress: OnValidationProgress | None
+) -> Iterator[Callable[[int], object]]:
+    """Yields what is called with the number of images that were just measured."""
+    done = 0
+    with ProgressDisplay(console, "validating", num_images) as display:
+
+        def advance(images: int) -> None:
+            nonlocal done
+            done += images
+            display.update(done)
+            if on_progress is not None:
+                on_progress(ValidationProgress(images=done, num_images=num_images))
+
+        yield advance
 
 
 def _input_hw(config: ValConfig, metadata: DetectorMetadata) -> tuple[int, int]:

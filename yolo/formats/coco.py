@@ -288,23 +288,7 @@ def read_coco(file: CocoFile, entries: Sequence[CocoEntry], *, sizes: ImageSizes
     annotations, report = file.annotations, sizes.report
     of_image = annotations.objects.image_index
     counts = np.bincount(of_image[of_image >= 0], minlength=len(file.images))
-    kept: list[CocoEntry] = []
-    paths: list[str] = []
-    found: list[tuple[int, int]] = []
-    for entry in entries:
-        image = file.images[entry.position]
-        if sizes.needed and not image.file_name:
-            message = "has no file_name, expected the name of an image file"
-            report.drop_image(file.path, "image_malformed", message, where=f"images[{image.position}]")
-            continue
-        stated, count = (image.height, image.width), int(counts[entry.position])
-        place = sizes.find(entry.image, stated, detail=f"; {count} annotations go with it" if count else "")
-        if place is not None:
-            path, size_hw = place
-            sizes.compare(size_hw, stated, path=file.path, where=f"image {entry.image_id}", image=path)
-            kept.append(entry)
-            paths.append(path)
-            found.append(size_hw)
+    kept, paths, found = _images_of(file, entries, counts, sizes)
     index = np.full(len(file.images) + 1, -1, np.int64)  # one more for the -1 of images that are not there
     index[[entry.position for entry in kept]] = np.arange(len(kept))
     image_index = index[of_image]
@@ -326,6 +310,30 @@ def read_coco(file: CocoFile, entries: Sequence[CocoEntry], *, sizes: ImageSizes
         files=RecordFiles("coco", (os.fspath(file.path),)),
         image_numbers=np.asarray([file.images[entry.position].position for entry in kept], np.int64),
     )
+
+
+def _images_of(
+    file: CocoFile, entries: Sequence[CocoEntry], counts: Int64, sizes: ImageSizes
+) -> tuple[list[CocoEntry], list[str], list[tuple[int, int]]]:
+    """The entries whose images can be used, their files, and height and width; `counts` are annotations per image."""
+    kept: list[CocoEntry] = []
+    paths: list[str] = []
+    found: list[tuple[int, int]] = []
+    for entry in entries:
+        image = file.images[entry.position]
+        if sizes.needed and not image.file_name:
+            message = "has no file_name, expected the name of an image file"
+            sizes.report.drop_image(file.path, "image_malformed", message, where=f"images[{image.position}]")
+            continue
+        stated, count = (image.height, image.width), int(counts[entry.position])
+        place = sizes.find(entry.image, stated, detail=f"; {count} annotations go with it" if count else "")
+        if place is not None:
+            path, size_hw = place
+            sizes.compare(size_hw, stated, path=file.path, where=f"image {entry.image_id}", image=path)
+            kept.append(entry)
+            paths.append(path)
+            found.append(size_hw)
+    return kept, paths, found
 
 
 def _report_faulty(file: CocoFile, paths: Sequence[str], image_index: Int64, report: ReadReport) -> None:

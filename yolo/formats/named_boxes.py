@@ -122,8 +122,7 @@ def read_named(file: NamedBoxes, entries: Sequence[NamedEntry], *, sizes: ImageS
     names = names_in_file(file)
     labels = {name: label for label, name in enumerate(names)}
     kept: list[NamedEntry] = []
-    paths: list[str] = []
-    found: list[tuple[int, int]] = []
+    places: list[tuple[str, tuple[int, int]]] = []  # file, height and width of each
     rows: list[RawObject] = []
     for entry in entries:
         content = entry.content
@@ -146,13 +145,12 @@ def read_named(file: NamedBoxes, entries: Sequence[NamedEntry], *, sizes: ImageS
         for line, name in content.unclear_flags:
             sizes.report.add_issue(own, file.where(line), "unclear_flag", f"{name} is neither 0 nor 1", image=path)
         kept.append(entry)
-        paths.append(path)
-        found.append(size_hw)
+        places.append(place)
     objects, numbers = object_columns(rows)
     return RawSource(
         image_ids=[entry.image_id for entry in kept],
-        paths=paths,
-        sizes_hw=sizes_array(found),
+        paths=[path for path, _ in places],
+        sizes_hw=sizes_array([size_hw for _, size_hw in places]),
         objects=objects,
         numbers=numbers,
         class_names=names,
