@@ -115,7 +115,7 @@ def test_file_names_that_are_no_unicode(tmp_path: Path) -> None:
     except OSError:
         pytest.skip("this file system has Unicode names only")
     report = run(root, tmp_path)
-    assert report.kinds == {"label_file_missing": 1, "label_without_image": 1, "unfit_name": 1}
+    assert report.kinds == {"label_file_missing": 1, "label_without_image": 1, "unprintable_name": 1}
     json.loads((report.folder / "check.json").read_text())
 
 

@@ -208,7 +208,7 @@ def file_findings(images: Collection[str], formats: Collection[str], sources: Co
             if path not in known:
                 yield _not_listed(path, listings)
         yield from _case_collisions(folder, names)
-        yield from _unfit_names(folder, names)
+        yield from _unprintable_names(folder, names)
         counts = Counter(Path(name).suffix.lower() for name in _unread_names([folder]).values())
         yield from (Finding("pictures_not_read", printable(folder), "", text) for text in not_read(counts))
     if "yolo" in formats:
@@ -247,11 +247,11 @@ def _case_collisions(folder: Path, names: Iterable[str]) -> Iterator[Finding]:
             yield Finding("case_collision", printable(folder / group[0]), "", message, shown)
 
 
-def _unfit_names(folder: Path, names: Iterable[str]) -> Iterator[Finding]:
+def _unprintable_names(folder: Path, names: Iterable[str]) -> Iterator[Finding]:
     for name in names:
         if (fit := terminal_text(line_of_path(Path(name)))) != name:
             path = folder / name
-            yield Finding("unfit_name", printable(path), "", f"is shown as {fit}", (FindingImage(str(path)),))
+            yield Finding("unprintable_name", printable(path), "", f"is shown as {fit}", (FindingImage(str(path)),))
 
 
 def _lone_label_files(

@@ -98,7 +98,7 @@ _WARNINGS: _Table = {
         "files whose names differ in capitals or in the Unicode form of accents only: one is lost on other systems",
         "Rename one of them, and its annotation.",
     ),
-    "unfit_name": (
+    "unprintable_name": (
         "files whose names are not UTF-8, or hold line ends, control characters or marks of direction: they are read, "
         "and written down with signs such as %E9, which other programs do not understand",
         "Rename them, and their annotations.",

@@ -88,7 +88,7 @@ def _of_coco(path: Path) -> list[Result]:
     raw, companion = read_coco_results(path), companion_of(path)
     if companion is None:
         raise DataError(
-            f"{printable(path)}: has ids alone, and there is no {' or '.join(COMPANIONS)}, beside it to say which "
+            f"{printable(path)}: has ids alone, and there is no {' or '.join(COMPANIONS)} beside it to say which "
             "images and classes they are; keep the files of a run together"
         )
     beside = read_companion(companion)
