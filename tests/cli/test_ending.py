@@ -169,7 +169,11 @@ def test_an_error_of_ours_is_a_document_and_a_traceback(
 
 def test_ctrl_c_is_one_line(capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(commands, "info_command", lambda words: signal.raise_signal(signal.SIGINT))
-    assert run(["info"]) == INTERRUPTED
+    before = signal.signal(signal.SIGINT, signal.default_int_handler)  # a shell's background jobs ignore it
+    try:
+        assert run(["info"]) == INTERRUPTED
+    finally:
+        signal.signal(signal.SIGINT, before)
     assert capsys.readouterr() == ("", "interrupted\n")
 
 
