@@ -1,5 +1,6 @@
 import os
 import platform
+import shlex
 import signal
 import subprocess
 import sys
@@ -114,3 +115,13 @@ def test_what_libraries_write_is_not_seen_and_what_we_write_is() -> None:
         assert "error: ours \u65e5\n" in done.stderr
         assert ("libpng" not in done.stderr) == unseen
         assert ("of a library" not in done.stderr) == unseen
+
+
+@pytest.mark.skipif(sys.platform == "win32", reason="a shell of Unix opens streams for reading")
+def test_a_standard_error_that_cannot_be_written_to_changes_no_exit_code(tmp_path: Path) -> None:
+    """As a shell script leaves it behind `2>&-`: number 2 is then the script itself."""
+    command = (
+        f"exec {shlex.quote(sys.executable)} -m yolo data check {shlex.quote(str(tmp_path / 'none'))} 2< /dev/null"
+    )
+    done = subprocess.run(["sh", "-c", command], capture_output=True, check=False)
+    assert (done.returncode, done.stdout) == (1, b"")

@@ -21,7 +21,7 @@ def _eight_cores(monkeypatch: pytest.MonkeyPatch) -> None:
 
 def test_stages_stand_in_one_order_and_those_without_time_are_left_out() -> None:
     told = describe_time({"report": 2.0, "steps": 150.0, "images": 0.0, "validation": 48.0})
-    assert told == "time: 3:20, of which 75 % training steps, 24 % validation, 1 % report"
+    assert told == "time: 3:20, of which 75 % training steps, 24 % validation, 1 % writing results"
     assert describe_time({}) == "time: none"
 
 

@@ -20,7 +20,7 @@ STAGES: Final = {
     "images": "waiting for images",
     "validation": "validation",
     "saving": "saving",
-    "report": "report",
+    "report": "writing results",
 }
 # What a hint is worth: a share of the time, and seconds, because workers need a moment to start.
 _MUCH_WAITING, _FEW_SECONDS = 0.2, 5.0
