@@ -294,6 +294,15 @@ def without_garbage_collection() -> Iterator[None]:
             gc.enable()
 
 
+def opencv_name(name: str | Path) -> Any:
+    r"""The name of a file or an address as OpenCV opens it: in bytes, because text that is not UTF-8 ends the process.
+
+    >>> opencv_name("caf\udce9.avi")
+    b'caf\xe9.avi'
+    """
+    return os.fsencode(name)
+
+
 def read_bytes(
     path: Path, *, what: str = "", limit: int | None = None, error: type[GridYoloError] = DataError
 ) -> bytes:

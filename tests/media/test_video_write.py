@@ -5,7 +5,8 @@ import cv2
 import numpy as np
 import pytest
 
-from yolo.errors import SaveError
+from yolo.errors import DataError, SaveError
+from yolo.media.streams import OpenCvCapture
 from yolo.media.video_read import FrameChoice, read_video
 from yolo.media.video_write import VideoWriter, has_pyav, video_suffix
 
@@ -223,3 +224,17 @@ def test_an_end_that_was_not_written_is_an_error(tmp_path: Path) -> None:
     finally:
         resource.setrlimit(resource.RLIMIT_FSIZE, limits)
     assert caught.value.others_may_follow
+
+
+@pytest.mark.skipif(sys.platform != "linux", reason="elsewhere file names are Unicode")
+def test_names_that_are_not_utf8_are_written_and_read(tmp_path: Path) -> None:
+    """OpenCV ended the process where it was given such a name as text."""
+    folder = tmp_path / "caf\udce9"
+    folder.mkdir()
+    path = folder / "ni\udcf1o.avi"
+    with VideoWriter(path.with_suffix(".webm"), fps=10.0, size_hw=(32, 48)) as writer:
+        writer.write(np.zeros((32, 48, 3), np.uint8), 0.0)
+    path.with_suffix(".webm").rename(path)
+    assert [frame.image.shape for frame in read_video(path)] == [(32, 48, 3)]
+    with pytest.raises(DataError, match="camera"):
+        OpenCvCapture("rtsp:\udce9", "no camera", timeout=0.1)

@@ -16,6 +16,7 @@ import numpy as np
 
 from yolo.arrays import UInt8
 from yolo.errors import DataError
+from yolo.files import opencv_name
 from yolo.http import shown_address
 from yolo.media.items import Frame, Item, Reading, Unreadable
 
@@ -91,7 +92,7 @@ class OpenCvCapture:
             else:
                 milliseconds = int(1000 * timeout)
                 limits = [cv2.CAP_PROP_OPEN_TIMEOUT_MSEC, milliseconds, cv2.CAP_PROP_READ_TIMEOUT_MSEC, milliseconds]
-                self._capture = cv2.VideoCapture(target, cv2.CAP_FFMPEG, limits)
+                self._capture = cv2.VideoCapture(opencv_name(target), cv2.CAP_FFMPEG, limits)
         if not self._capture.isOpened():
             self._capture.release()
             raise DataError(message)

@@ -15,12 +15,14 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
+from typing import Any
 
 import cv2
 import numpy as np
 from numpy.typing import NDArray
 
 from yolo.errors import DataError, ImageReadError, printable
+from yolo.files import opencv_name
 from yolo.images import MAX_PIXELS
 
 VIDEO_SUFFIXES = frozenset({".mp4", ".avi", ".mov", ".mkv", ".webm", ".m4v", ".mpg", ".mpeg", ".wmv", ".ts"})
@@ -119,8 +121,7 @@ def _nothing_chosen(choice: FrameChoice, position: _Position) -> str:
 @contextmanager
 def _opened(path: Path, *, packets: bool = False) -> Iterator[cv2.VideoCapture]:
     """A file opened by FFmpeg, to be decoded or as packets."""
-    # an absolute path cannot be taken for an address such as data:...
-    capture = cv2.VideoCapture(os.path.abspath(path), cv2.CAP_FFMPEG, [cv2.CAP_PROP_FORMAT, -1] if packets else [])  # noqa: PTH100 resolves no links
+    capture = cv2.VideoCapture(_file_name(path), cv2.CAP_FFMPEG, [cv2.CAP_PROP_FORMAT, -1] if packets else [])
     try:
         if not capture.isOpened():
             raise DataError(
@@ -136,6 +137,11 @@ def _opened(path: Path, *, packets: bool = False) -> Iterator[cv2.VideoCapture]:
         yield capture
     finally:
         capture.release()
+
+
+def _file_name(path: Path) -> Any:
+    # an absolute path cannot be taken for an address such as data:...
+    return opencv_name(os.path.abspath(path))  # noqa: PTH100 resolves no links
 
 
 class _Position:
@@ -218,7 +224,7 @@ class _Position:
     def _start_again(self) -> None:
         """Back to the first frame, from which frames can be counted."""
         self._can_seek = False
-        self._capture.open(os.path.abspath(self._path), cv2.CAP_FFMPEG)  # noqa: PTH100 resolves no links
+        self._capture.open(_file_name(self._path), cv2.CAP_FFMPEG)
         self.index, self.time = -1, -math.inf
 
 

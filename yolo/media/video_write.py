@@ -24,7 +24,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from yolo.errors import SaveError, printable
-from yolo.files import atomic_write, saving
+from yolo.files import atomic_write, opencv_name, saving
 from yolo.process import silent_stderr
 
 _DEFAULT_FPS, _MAX_FPS = 25.0, 1000.0
@@ -287,7 +287,7 @@ class _OpenCvEncoder:
         codec = cv2.VideoWriter.fourcc(*_FOURCC[path.suffix])
         for rate in (fps, float(round(fps)) or 1.0):  # the codec of .mp4 has no clock for 211.222
             with silent_stderr():  # OpenCV writes there that WebM has no number for VP8, which is so
-                self._writer = cv2.VideoWriter(str(path), cv2.CAP_FFMPEG, codec, rate, (width, height))
+                self._writer = cv2.VideoWriter(opencv_name(path), cv2.CAP_FFMPEG, codec, rate, (width, height))
             if self._writer.isOpened():
                 break
         else:
