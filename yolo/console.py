@@ -43,10 +43,9 @@ def stdout() -> Console:
 
 
 def open_closed_streams() -> None:
-    """Let standard streams that are closed, as by `>&-`, lead nowhere.
+    """Open standard streams that are closed, as by `>&-`, on the null device.
 
-    Else the next file that is opened takes their number, and what libraries write on standard error ends in it. Where
-    a script starts the program, that file is the script, open for reading.
+    Otherwise the next file that is opened gets their number, and what libraries write on standard error ends up in it.
     """
     for number in range(3):
         try:

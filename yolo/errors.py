@@ -13,6 +13,7 @@ from typing import Any, Final
 
 _SHORT = reprlib.Repr()
 _LONGEST_SHOWN = 300
+_LONGEST_EXCERPT = 28
 
 # A terminal obeys these, a line ends at them, or neither UTF-8 nor XML has them.
 _UNFIT = r"\x00-\x08\x0b-\x1f\x7f-\x9f\u2028\u2029\ufeff\ufffe\uffff\ud800-\udfff"
@@ -110,6 +111,16 @@ def shown(value: Any) -> str:
         return text if len(text) <= _LONGEST_SHOWN else f"{text[:_LONGEST_SHOWN]}..."  # of lists in lists
     except ValueError:  # an integer of thousands of digits
         return f"a {type(value).__name__}"
+
+
+def excerpt(text: str) -> str:
+    r"""A text that a user wrote, without quotes, on one line, and without its middle where it is long.
+
+    >>> excerpt("C:\\data"), excerpt("x" * 100)
+    ('C:\\data', 'xxxxxxxxxxxx...xxxxxxxxxxxxx')
+    """
+    text = printable(text)
+    return text if len(text) <= _LONGEST_EXCERPT else f"{text[:12]}...{text[-13:]}"
 
 
 class GridYoloError(Exception):

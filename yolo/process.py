@@ -189,7 +189,7 @@ def quiet_decoders() -> None:
 
 @contextmanager
 def silent_stderr() -> Iterator[None]:
-    """Nothing that the process writes on standard error inside the block is seen, not even by a C library.
+    """Hide what the process writes on standard error inside the block, also what a C library writes.
 
     Lines of other threads are lost, too: for one short call of a library that has no switch.
     """

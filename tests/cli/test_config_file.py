@@ -127,3 +127,10 @@ def test_words_replace_what_a_file_gives() -> None:
     assert parse("predict", PredictConfig, ["photo.jpg", "--config", "w.yaml"]).source == "photo.jpg"
     both = parse("predict", PredictConfig, ["v.weights", "photo.jpg", "--config", "o.yaml"])
     assert (both.weights, both.source) == ("v.weights", "photo.jpg")
+
+
+def test_the_path_of_a_missing_file_stands_as_it_was_written() -> None:
+    path = r"C:\recipes\of\a\project\that\is\far\away.yaml"
+    with pytest.raises(ConfigError) as caught:
+        parse("train", TrainConfig, ["data=d", "--config", path])
+    assert f"--config {path}: there is no such file or recipe" in str(caught.value)

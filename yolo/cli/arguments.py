@@ -26,7 +26,7 @@ from yolo.config.foreign_options import OPTIONS, UnsupportedError, is_foreign_sw
 from yolo.config.from_python import build_config
 from yolo.config.from_text import typed_value
 from yolo.config.options import ALIASES, nearest_option, option_types
-from yolo.errors import ConfigError, printable, shown
+from yolo.errors import ConfigError, excerpt, printable, shown
 from yolo.files import expand_home
 
 if TYPE_CHECKING:
@@ -234,7 +234,7 @@ class _Reading:
             self.notes.append(f"{label}: not used, because gridyolo has no such options: {', '.join(unused)}")
 
     def _unknown(self, name: str, written: str) -> str:
-        spelled = shown(written)[1:-1]
+        spelled = excerpt(written)
         target = ALIASES.get(name)
         if target or (name in OPTIONS):
             return f"{self.known.command}: has no option {spelled} (see {self.known.command} --help)"

@@ -8,7 +8,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 from pathlib import PurePath
 
-from yolo.errors import ConfigError, shown
+from yolo.errors import ConfigError, excerpt
 
 # What other packages call a command: the words that begin the same line here.
 _SAME = {
@@ -94,7 +94,7 @@ def _taken(words: list[str], key: str) -> str | None:
 
 def _check_task(task: str | None) -> None:
     if task not in (None, "detect"):
-        raise ConfigError(f"task {shown(task)[1:-1]} is not done here: gridyolo detects boxes")
+        raise ConfigError(f"task {excerpt(task)} is not done here: gridyolo detects boxes")
 
 
 def _is_darknets(words: Sequence[str]) -> bool:
@@ -112,7 +112,7 @@ def _of_darknet(words: Sequence[str]) -> list[str]:
     command = {"train": "train", "test": "predict", "demo": "predict", "valid": "val", "map": "val"}.get(action.lower())
     if command is None:
         raise ConfigError(
-            f"detector {shown(action)[1:-1]} is not a command; the commands are train, test, valid, map and demo"
+            f"detector {excerpt(action)} is not a command; the commands are train, test, valid, map and demo"
         )
     result, has_weights = [command], False
     for word in rest:

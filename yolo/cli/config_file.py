@@ -72,10 +72,8 @@ def _find(name: str) -> Path:
         return Path(str(folder / f"{name}.yaml"))
     if is_there:
         what = "is a folder" if path.is_dir() else "is a pipe or a device"
-        raise ConfigError(f"--config {shown(name)[1:-1]}: {what}; name a YAML file")
-    raise ConfigError(
-        f"--config {shown(name)[1:-1]}: there is no such file or recipe; recipes are {', '.join(recipes)}"
-    )
+        raise ConfigError(f"--config {printable(name)}: {what}; name a YAML file")
+    raise ConfigError(f"--config {printable(name)}: there is no such file or recipe; recipes are {', '.join(recipes)}")
 
 
 def _parse(path: Path) -> Any:

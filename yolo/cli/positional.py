@@ -8,7 +8,7 @@ from typing import Any
 
 from yolo import config
 from yolo.cli.words import SEVERAL, Written
-from yolo.errors import ConfigError, shown
+from yolo.errors import ConfigError, excerpt, shown
 
 POSITIONAL: Mapping[type[Any], tuple[str, ...]] = {
     config.TrainConfig: ("data",),
@@ -87,10 +87,10 @@ def _check_order(words: Sequence[str], names: Sequence[str], command: str, confi
 
     order = " ".join(usage(command, config_class).split()[:-1])
     if words[0].lower().endswith((*IMAGE_SUFFIXES, *VIDEO_SUFFIXES, ".yaml", ".yml")):
-        raise ConfigError(f"{order}: the detector comes first, and {shown(words[0])[1:-1]} is not one")
+        raise ConfigError(f"{order}: the detector comes first, and {excerpt(words[0])} is not one")
     later = next((word for word in words[1:] if _is_weights(word)), None)
     if later is not None and not Path(words[0]).is_dir():
-        raise ConfigError(f"{order}: the detector comes first, so {shown(later)[1:-1]} before {shown(words[0])[1:-1]}")
+        raise ConfigError(f"{order}: the detector comes first, so {excerpt(later)} before {excerpt(words[0])}")
 
 
 def _is_weights(word: str) -> bool:

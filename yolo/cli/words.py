@@ -14,7 +14,7 @@ from typing import NamedTuple
 
 from yolo.config.from_text import FALSE_WORDS, TRUE_WORDS
 from yolo.config.options import ALIASES
-from yolo.errors import ConfigError, shown
+from yolo.errors import ConfigError, excerpt, shown
 
 _KEY_VALUE = re.compile(r"[A-Za-z_][\w.-]*=.*", re.DOTALL)
 HELP_WORDS = ("help", "-h", "--help", "--help-all", "--help_all")
@@ -144,8 +144,8 @@ class _Reader:
             if re.search(r"[./*\\]", word.partition("=")[0]):
                 return None
             raise ConfigError(
-                f"{self.known.command}: unknown option {shown(word)[1:-1]}; options begin with two dashes"
-                f" (a file of that name is ./{shown(word)[1:-1]})"
+                f"{self.known.command}: unknown option {excerpt(word)}; options begin with two dashes"
+                f" (a file of that name is ./{excerpt(word)})"
             )
         if not _KEY_VALUE.fullmatch(word):
             return None

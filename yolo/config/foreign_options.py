@@ -13,7 +13,7 @@ from pathlib import PurePath
 from typing import Any
 
 from yolo.config.options import ALIASES
-from yolo.errors import ConfigError, shown
+from yolo.errors import ConfigError, excerpt
 
 _ANY = "*"  # in `Foreign.ignored`: whatever the value is
 _OFF = ("false", "null", "0", "0.0", "none", "")
@@ -256,7 +256,7 @@ def meaning_of(name: str, value: Any, options: Collection[str], *, written: str)
     if word in (*found.ignored, "null") or _ANY in found.ignored:
         return Meaning()
     answer = found.answer or f"is of no use here: it belongs to another command ({_commands(found)})"
-    raise UnsupportedError(f"{written} {shown(word)[1:-1]} {answer}" if word != "true" else f"{written} {answer}")
+    raise UnsupportedError(f"{written} {excerpt(word)} {answer}" if word != "true" else f"{written} {answer}")
 
 
 def _commands(found: Foreign) -> str:
@@ -342,7 +342,7 @@ def _model(value: Any, options: Collection[str], written: str) -> Meaning | None
     if name.endswith(OTHERS_WEIGHTS) or re.fullmatch(r"yolo.*\.ya?ml", name):
         more = "leave it out to start from ImageNet weights" if "backbone" in options else "name a run folder"
         raise UnsupportedError(
-            f"{written} {shown(text)[1:-1]} is another package's network, which is not read here; {more}"
+            f"{written} {excerpt(text)} is another package's network, which is not read here; {more}"
         )
     if "backbone" not in options:
         return Meaning("weights", text)
@@ -354,7 +354,7 @@ def _model(value: Any, options: Collection[str], written: str) -> Meaning | None
 
 def _device(value: Any, word: str, written: str) -> Meaning | None:
     if re.fullmatch(r"[\[(]?\d+( *, *\d+)+[\])]?", word):
-        raise ConfigError(f"{written} {shown(word)[1:-1]} names several devices; only one is used: cuda:0, for example")
+        raise ConfigError(f"{written} {excerpt(word)} names several devices; only one is used: cuda:0, for example")
     if word in ("", "null", "-1"):
         return Meaning("device", "auto")
     if word.strip("[]").isdigit():

@@ -23,7 +23,7 @@ _SECONDS = {"h": 3600.0, "m": 60.0, "min": 60.0, "s": 1.0}
 _TIME = re.compile(r"(?:\d+(?:\.\d+)?(?:h|min|m|s))+", re.ASCII)
 _INTEGER = re.compile(r"[+-]?\d+", re.ASCII)
 _NUMBER = re.compile(r"[+-]?(\d+\.?\d*|\.\d+)(e[+-]?\d+)?", re.ASCII)
-# What is meant as a number, and is none that a computer can take.
+# What is meant as a number but cannot be used as one.
 _ODD_NUMBER = re.compile(r"[+-]?(nan|inf(inity)?|[\d.]+,\d+|[\d.,]+ ?%)")
 _LARGEST_INTEGER = 2**63 - 1
 # These are taken as they are: `~` means something else in them, or nothing.

@@ -19,7 +19,7 @@ from yolo.config.options import (
     require_at_most,
     require_within,
 )
-from yolo.errors import shown
+from yolo.errors import excerpt, shown
 
 SAVE_FORMATS: Final = ("json", "jsonl", "coco", "yolo", "voc", "csv", "crops", "labelstudio", "cvat", "html")
 # Of a video: thirty years.
@@ -112,7 +112,7 @@ class PredictConfig:
         require(self.save_images or not self.show, "--show draws pictures: leave out --no-save-images")
         require(
             len(self.every) < 20 and re.fullmatch(r"0*[1-9]\d*|(?=.*[1-9])\d*\.?\d+s", self.every) is not None,
-            f"--every {shown(self.every)[1:-1]}: give a number of frames such as 10, or seconds such as 2.5s",
+            f"--every {excerpt(self.every)}: give a number of frames such as 10, or seconds such as 2.5s",
         )
         check_tiling(self.tile, self.overlap)
         by_class = isinstance(self.score_threshold, str)
@@ -147,7 +147,7 @@ def saved_formats(words: str) -> tuple[str, ...]:
         hint = f"; did you mean {near[0]}?" if near else ""
         require(
             word in SAVE_FORMATS,
-            f"--save {shown(words)[1:-1]}: {shown(word)} is not one of {', '.join(SAVE_FORMATS)}{hint}",
+            f"--save {excerpt(words)}: {shown(word)} is not one of {', '.join(SAVE_FORMATS)}{hint}",
         )
     return tuple(found)
 

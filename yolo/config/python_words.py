@@ -1,4 +1,4 @@
-"""Errors that name options as the command line does, for who called a function: `overlap` in place of `--overlap`.
+"""Errors for callers of functions, which name arguments in place of options: `overlap`, not `--overlap`.
 
 Checks are written once and speak of `--options`, because commands have most users. Functions for Python run in
 `python_words`, which translates what comes out. Whole commands to copy, such as `gridyolo train --resume RUN`, stay.
@@ -27,7 +27,7 @@ _WORDS = re.compile(rf"(?P<command>{_COMMAND})|{_OPTION}(?:[ =]{_VALUE})?")
 
 @contextmanager
 def python_words() -> Iterator[None]:
-    """Errors for people that leave the block name options as arguments of a function."""
+    """Let errors that leave the block name arguments of functions in place of options."""
     try:
         yield
     except GridYoloError as error:
@@ -37,7 +37,7 @@ def python_words() -> Iterator[None]:
 
 
 def in_python(message: str) -> str:
-    """A message with options of commands as arguments; what is none is left.
+    """A message in which options of commands are arguments; all other text stays.
 
     >>> in_python("--overlap is about tiles: add --tile, or leave out --no-save-images")
     'overlap is about tiles: add tile, or leave out save_images=False'

@@ -71,7 +71,7 @@ Notes = tuple[tuple[str, str], ...]
 
 
 class ImageFacts(NamedTuple):
-    """What was learnt from one image file."""
+    """What is known of one image file."""
 
     notes: Notes  # (kind, message) of everything that is wrong or odd with the file
     broken: bool = True  # the file cannot be used; the fields below are then empty

@@ -15,9 +15,9 @@
 A source may be a mapping: `{path: b/images, format: yolo, names: [car], images: FOLDER, only: LIST}`. `names` says
 what the class ids of a YOLO source mean, `images` where the images are, and `only` is a list of the images to use.
 `kpt_shape: [17, 3]`, of Ultralytics, says that so many key points follow each box, which are not read. Keys of other
-programs are passed over with a note.
+programs are ignored with a note.
 
-Backslashes in paths separate folders, in quotes as well, where YAML has other ideas. Nothing in the file is ever
+Backslashes in paths separate folders, also in double quotes, where YAML reads escapes. Nothing in the file is ever
 executed or downloaded. Left out: what the sources hold, and what renaming does (classes.py).
 """
 
@@ -169,7 +169,7 @@ def _class_name(value: Any, key: str, path: Path) -> str:
 _SPLIT_KEYS = ("train", "val", "valid", "validation", "test")
 _KEYS = ("path", *_SPLIT_KEYS, "names", "nc", "format", "classes", "rename", "category_ids", "extra")
 _SOURCE_KEYS = ("path", "format", "names", "images", "only")
-_NEARLY = 0.8  # how like one of these an unknown key is that is taken for a slip
+_NEARLY = 0.8  # so similar is an unknown key to one of these where it is taken for a misspelling
 _DRIVE = re.compile(r"[a-z]:/", re.IGNORECASE)
 
 
@@ -205,7 +205,7 @@ def names_in_yaml(path: Path) -> tuple[str, ...] | None:
 def is_dataset_yaml(path: Path) -> bool:
     """Whether a YAML file seems to describe a dataset: it names a split or classes.
 
-    True for a damaged file as well: reading it says what is wrong, passing it over would lose its class names.
+    True for a damaged file as well: reading it says what is wrong, and ignoring it would lose its class names.
     """
     try:
         content = parse_yaml(path)
@@ -260,7 +260,7 @@ def _load(path: Path) -> dict[Any, Any]:
 
 
 def _check_keys(content: Mapping[Any, Any], path: Path) -> list[str]:
-    """A note on the keys of other programs. DataError for what looks like a slip of the pen."""
+    """A note on the keys of other programs. DataError for what looks like a misspelt key."""
     foreign = []
     for key in content:
         if key in (*_KEYS, "kpt_shape"):

@@ -119,7 +119,7 @@ def _from_folder(folder: Path) -> DatasetDescriptor:
 
 
 def _unread_in(folder: Path) -> str:
-    """What there is of pictures that cannot be read, in words."""
+    """A clause about pictures that cannot be read; empty where there are none."""
     names = (PurePath(name) for _, _, files in os.walk(folder) for name in files if is_unread_name(name))
     return "".join(f"; {note}" for note in not_read(Counter(name.suffix.lower() for name in names)))
 

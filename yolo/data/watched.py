@@ -113,11 +113,11 @@ class LoneWatch:
         raise ImageReadError(self._refused[image])
 
     def end(self) -> None:
-        """Nothing: nobody asks what is read."""
+        """Do nothing: nobody asks what is read."""
 
 
 def too_slow(path: str, patience: float) -> str:
-    """What to say of a file whose reading does not end."""
+    """The message about a file whose reading does not end."""
     return (
         f"{printable(path)}: reading it has not ended after {patience:g} seconds; is the drive there, and the file "
         "whole?"

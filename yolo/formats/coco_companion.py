@@ -28,7 +28,7 @@ class Companion(NamedTuple):
 
 
 def companion_of(results: Path) -> Path | None:
-    """The file that says what the ids of a results file mean; None where there is none beside it."""
+    """The file that says what the ids of a results file mean; None where no such file is beside it."""
     if results.name != RESULTS_NAME:
         return None
     return next((one for name in COMPANIONS if is_file(one := results.with_name(name))), None)

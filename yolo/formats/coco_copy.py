@@ -156,7 +156,7 @@ def _merged_objects(part: _Part, images: AnnotatedImages, new: Sequence[Mapping[
 
 
 def _same_boxes(part: _Part, images: AnnotatedImages) -> Bool:
-    """Whether the box of each record is that of the dataset, or one that is cut without a word whenever it is read."""
+    """Whether the box of each record is that of the dataset, apart from what reading cuts off without a report."""
     stated, _ = boxes(column(part.object_records, "bbox"))
     corners = TruthSet.from_xywh(stated, np.zeros(len(stated)), np.zeros(len(stated))).boxes
     limits = images.sizes_hw[images.image_index[part.rows]][:, [1, 0, 1, 0]].astype(np.float64)

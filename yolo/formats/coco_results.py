@@ -26,7 +26,7 @@ _EXPECTED = "expected COCO results: an array of {image_id, category_id, bbox, sc
 
 
 def read_coco_results(path: Path) -> RawDetections:
-    """Read a results file; DataError if it is none, or a detection has no box or score."""
+    """Read a results file; DataError if it is not one, or a detection has no box or score."""
     images, classes, done = Vocabulary(), Vocabulary(), 0
     parts: list[tuple[Int64, Int64, Float64, Float64]] = []
     for records in _record_parts(path):

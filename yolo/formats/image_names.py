@@ -24,7 +24,7 @@ _PROBED_IMAGES = 50  # so many are looked for to find an image folder
 _MOST_FOLDERS = 5_000  # are searched for images that are not where they should be
 # folders of annotations; their images lie beside them
 _OF_ANNOTATIONS = frozenset({"annotations", "annotation", "labels", "data", "csv", "json", "xml"})
-_MARKS = ("\\", "?", "://")  # of what may be no plain path
+_MARKS = ("\\", "?", "://")  # of names that may not be plain paths
 _UPLOADED = re.compile(r"[0-9a-f]{8}-")  # Label Studio puts this before the name of what is uploaded
 
 
@@ -85,7 +85,7 @@ def plain_name(name: str) -> str:
             return asked[0].replace("\\", "/")
         if has_scheme(name):
             return unquote(address.path).lstrip("/")
-    except ValueError:  # what only looks like an address
+    except ValueError:  # it only looks like an address
         pass
     return name.replace("\\", "/")
 
@@ -116,7 +116,7 @@ def files_by_ends(names: Iterable[str], folder: Path) -> dict[str, str]:
 
 
 def note_of_ends(path: Path, found: dict[str, str]) -> str:
-    """What to say of images that are found by the ends of their paths."""
+    """The note about images that are found by the ends of their paths."""
     name, file = next(iter(found.items()))
     return (
         f"{printable(path.name)} says {shown(name)}, which is not there; its images are found by their names, this one "

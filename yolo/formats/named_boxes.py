@@ -58,7 +58,7 @@ class NamedBoxes:
     notes: list[str] = field(default_factory=list)  # what was decided for the user
 
     def image(self, name: str, line: int) -> NamedImage:
-        """The image of a name, which is new where there is none yet; backslashes separate folders."""
+        """The image of a name, made if it is not known yet; backslashes separate folders."""
         name = name.replace("\\", "/")
         return self.images.setdefault(name, NamedImage(name, line))
 

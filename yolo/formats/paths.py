@@ -234,7 +234,7 @@ def read_utf8(path: Path, *, limit: int | None = None) -> bytes:
 def read_lines(path: Path, *, means: Callable[[str], bool] = lambda _: False) -> list[str]:
     """The lines of a list file without surrounding spaces; not the empty ones, nor comments, which begin with `#`.
 
-    `means` says of such a line whether it is none: a file may be called so.
+    `means` says of a line that begins with `#` whether it is a path all the same: a file may be called so.
     """
     lines = [line.strip() for line in read_text(path).split("\n")]
     return [line for line in lines if line and not (line.startswith("#") and not means(line))]

@@ -99,7 +99,7 @@ def _update(item: Element, new: Element, image: AnnotatedImage, row: int) -> Non
 
 
 def _has_box(item: Element, truth: GroundTruth, row: int, size_hw: tuple[int, int]) -> bool:
-    """Whether the box of an object is that of the dataset, or one that is cut without a word whenever it is read."""
+    """Whether the box of an object is that of the dataset, apart from what reading cuts off without a report."""
     sides, lacking = sides_of(item)
     if lacking:
         return False
