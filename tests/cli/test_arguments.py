@@ -9,6 +9,7 @@ import yolo.config
 from yolo.cli.arguments import given_options, parse
 from yolo.config import PredictConfig, TrainConfig, ValConfig
 from yolo.config.help_texts import option_helps
+from yolo.console import collected_warnings
 from yolo.errors import ConfigError
 
 
@@ -70,9 +71,9 @@ def test_an_unknown_key_in_a_file_is_an_error(tmp_path: Path) -> None:
         (["data=d", "--half-life", "1"], r"unknown option --half-life \(see"),  # not --help
         (["data=d", "--ignore-iou", "1"], "did you mean --loss.ignore-iou"),
         (["data=d", "--batch-size", "many"], "--batch-size must be a whole number, got 'many'"),
-        (["data=d", "--batch-size", "0"], "batch_size must be at least 1"),
+        (["data=d", "--batch-size", "0"], "--batch-size must be at least 1"),
         (["data=d", "--precision", "8"], "precision"),
-        (["data=d", "--input-size", "31"], "input_size must be at least 32"),
+        (["data=d", "--input-size", "31"], "--input-size must be at least 32"),
         (["data=d", "--input-size", "330"], "do not fit"),
         (["data=d", "--model.grid-size", "13"], "Possible grid sizes: 5, 10, 20, 40, 80"),
         (["data=d", "--augment.mosaic", "2"], r"augment.mosaic must be in \[0, 1\]"),
@@ -142,7 +143,7 @@ def test_a_file_of_options_needs_not_say_what_they_are_for(
     values = yaml.safe_load(capsys.readouterr().out)
     assert values["batch_size"] == 8
     assert [name for name in values if name in ("data", "weights", "source") and not values[name]] == empty
-    with pytest.raises(ConfigError, match="batch_size must be at least 1"):
+    with pytest.raises(ConfigError, match="--batch must be at least 1"):
         parse(command, config, ["batch=0", "--print-config"])
 
 
@@ -206,3 +207,30 @@ def test_several_sources_in_a_file(tmp_path: Path) -> None:
     assert config.source == ("a.jpg", "b.jpg")
     config = parse("predict", PredictConfig, ["--config", str(tmp_path / "options.yaml"), "--source", "c.jpg"])
     assert config.source == "c.jpg"
+
+
+@pytest.mark.parametrize(
+    ("words", "message"),
+    [
+        (["--batch", "0"], "--batch must be at least 1, got 0"),
+        (["input_size=5"], "--input_size must be at least 32, got 5"),
+        (["--epochs", "1", "--max-batches", "1"], "give --epochs or --max-batches, not both"),
+        (["--lr0", "-1"], "--lr0 must be positive, got -1.0"),
+    ],
+)
+def test_a_value_out_of_its_range_is_named_as_it_was_written(words: list[str], message: str) -> None:
+    with pytest.raises(ConfigError) as caught:
+        parse("train", TrainConfig, ["pets", *words])
+    assert str(caught.value) == message
+
+
+def test_save_and_verbose_of_other_packages_may_stand_alone() -> None:
+    assert parse("train", TrainConfig, ["pets", "--save", "--verbose"]) == parse("train", TrainConfig, ["pets"])
+    assert parse("predict", PredictConfig, ["W", "a.jpg", "--save"]).save_images
+
+
+def test_what_is_to_be_known_of_a_foreign_option_is_a_warning(capsys: pytest.CaptureFixture[str]) -> None:
+    with collected_warnings() as warnings:
+        parse("train", TrainConfig, ["pets", "--scale", "0.5"])
+    assert warnings == ["--scale: images shrink to 1 / (1 + scale) here, and to 1 - scale there"]
+    assert capsys.readouterr() == ("", f"warning: {warnings[0]}\n")

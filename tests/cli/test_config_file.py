@@ -47,7 +47,7 @@ def test_what_does_not_exist_here_is_named_once_and_the_rest_holds(capsys: pytes
     said = capsys.readouterr()
     assert said.out == ""
     assert said.err == (
-        "note: o.yaml: not used, because gridyolo has no such options: "
+        "warning: o.yaml: not used, because gridyolo has no such options: "
         "model 'yolov8n.pt', patience 100, box 7.5, nbs 64\n"
     )
 

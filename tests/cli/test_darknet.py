@@ -133,7 +133,7 @@ def test_the_front_page_names_darknet(capsys: Captured) -> None:
         (("predict", "--weights", "small.weights", "--source", "a.png", "--input-size", "64"), "input is 32x32"),
         (("train", "--data", "d", "--cfg", "extraction"), "it is a classifier"),
         (("train", "--data", "d", "--cfg", "yolov1", "--model.coding", "logistic"), "leave out model.coding"),
-        (("train", "--data", "d", "--cfg", "yolov1", "--backbone", "resnet18"), "give backbone or cfg, not both"),
+        (("train", "--data", "d", "--cfg", "yolov1", "--backbone", "resnet18"), "give --backbone or --cfg, not both"),
     ],
 )
 def test_wrong_words_end_with_code_2(words: tuple[str, ...], message: str, weights: Path, capsys: Captured) -> None:

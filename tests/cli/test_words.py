@@ -137,3 +137,23 @@ def test_what_is_not_done_here_is_answered(words: list[str], message: str) -> No
     with pytest.raises(ConfigError, match=message) as caught:
         command_words(words)
     assert "\n" not in str(caught.value)
+
+
+@pytest.mark.parametrize(
+    ("words", "classes", "positional"),
+    [
+        (["W", "a.jpg", "--classes", "0", "2"], "0,2", ["W", "a.jpg"]),
+        (["--classes", "0", "2", "W", "a.jpg"], "0,2", ["W", "a.jpg"]),
+        (["W", "a.jpg", "--classes", "cat", "big dog"], "cat,big dog", ["W", "a.jpg"]),
+        (["--classes", "cat", "W", "a.jpg"], "cat", ["W", "a.jpg"]),
+        (["W", "--classes", "cat", "0"], "cat", ["W", "0"]),  # camera 0
+    ],
+)
+def test_several_classes_may_follow_one_another(words: list[str], classes: str, positional: list[str]) -> None:
+    assert read(*words, options=(*OPTIONS_HERE, "classes")) == ({"classes": classes}, positional)
+
+
+def test_a_class_is_no_file_that_is_there(folder: Path) -> None:
+    (folder / "2").mkdir()
+    options = (*OPTIONS_HERE, "classes")
+    assert read("W", "--classes", "0", "2", options=options) == ({"classes": "0"}, ["W", "2"])

@@ -10,7 +10,7 @@ Commands that have commands of their own, such as `gridyolo data check`, choose 
 from __future__ import annotations
 
 import difflib
-import sys
+import re
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import asdict, dataclass, field
 from pathlib import Path
@@ -26,6 +26,7 @@ from yolo.config.foreign_options import OPTIONS, UnsupportedError, is_foreign_sw
 from yolo.config.from_python import build_config
 from yolo.config.from_text import typed_value
 from yolo.config.options import ALIASES, nearest_option, option_types
+from yolo.console import stdout, warn
 from yolo.errors import ConfigError, excerpt, printable, shown
 from yolo.files import expand_home
 
@@ -39,6 +40,8 @@ Defaults = Mapping[str, Any] | Callable[[Mapping[str, Any]], Mapping[str, Any]]
 
 # What commands work on: required, and different from run to run.
 _INPUTS = ("data", "weights", "source", "ground_truth", "detections", "a", "b", "output", "dataset")
+# A dotted key in a message, with nothing of a path or an assignment around it.
+_KEY = re.compile(r"(?<![^\s(])[a-z_]+(\.[a-z_]+)*(?=[\s,;:]|$)")
 
 
 def parse(
@@ -63,14 +66,17 @@ def parse(
 
         print(help_of(command, config_class, show_all=line.help == "all"))
         raise SystemExit(0)
-    for note in reading.notes:
-        print(f"note: {note}", file=sys.stderr)
+    if reading.notes:
+        warn(stdout(), *reading.notes)
     values = reading.values
     further = defaults(values) if callable(defaults) else defaults or {}
-    if line.print_config:
-        _print_config(config_class, values, further)
-        raise SystemExit(0)
-    return build_config(config_class, values, defaults=further)
+    try:
+        if line.print_config:
+            _print_config(config_class, values, further)
+            raise SystemExit(0)
+        return build_config(config_class, values, defaults=further)
+    except ConfigError as error:
+        raise ConfigError(reading.as_written(str(error))) from None
 
 
 def given_options(command: str, config_class: type[Any], words: Sequence[str]) -> frozenset[str]:
@@ -123,6 +129,7 @@ class _Reading:
             is_switch=self._is_switch,
         )
         self.added: list[str] = []  # formats, to those of --save
+        self.written: dict[str, str] = {}  # how the user writes the options of `values`
 
     def _is_switch(self, name: str) -> bool:
         """Whether it may stand without a value, as others write it."""
@@ -152,6 +159,16 @@ class _Reading:
             self.values["save"] = ",".join([self.values.get("save") or "json", *self.added])
         self._check_data()
         return line
+
+    def as_written(self, message: str) -> str:
+        """A message of a configuration, which calls options by their keys, with their names of the command line."""
+
+        def name(match: re.Match[str]) -> str:
+            key = match[0]
+            is_named = key in self.kinds and (not match.start() or "_" in key or message.startswith("give "))
+            return self.written.get(key, f"--{key.replace('_', '-')}") if is_named else key
+
+        return _KEY.sub(name, message)
 
     def _check_positional(self, words: Sequence[str], positional: Sequence[Written]) -> None:
         """ConfigError where a word that stands for a source is a switch: `predict W photo.jpg half`."""
@@ -200,6 +217,7 @@ class _Reading:
         if value == "" and self.kinds[name] is not str:
             raise ConfigError(f"{self.known.command}: {written} is empty; give it a value, or leave it out")
         self.values[name] = typed_value(name, value, self.kinds[name], written=f"{self.known.command}: {written}")
+        self.written[name] = written
 
     def _file(self, name: str) -> None:
         """Take the options of a file; what is other packages' and has no meaning here is named in one note."""
@@ -230,6 +248,7 @@ class _Reading:
                 self.added.append(setting[1:])
                 continue
             self.values[option] = typed_value(option, setting, self.kinds[option], written=written)
+            self.written[option] = written
         if unused:
             self.notes.append(f"{label}: not used, because gridyolo has no such options: {', '.join(unused)}")
 

@@ -41,6 +41,7 @@ _MISSING = {
     "cfg": "does not exist: gridyolo train --print-config prints the options",
     "copy-cfg": "does not exist: gridyolo train --print-config > options.yaml writes the options into a file",
     "solutions": "does not exist: gridyolo predict --track --line counts what crosses a line",
+    "tune": "does not exist: hyperparameters are not searched; docs/training.md says what to try",
     "resume": "is an option: gridyolo train --resume runs/train",
 }
 _OTHER_TASKS = ("segment", "classify", "pose", "obb", "sam")

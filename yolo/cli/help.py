@@ -123,7 +123,8 @@ def _value(option: OptionHelp) -> str:
     kind = option.kind
     if kind is bool:
         return ""
-    if option.name in _PLACES:
+    is_counted = kind is int or get_origin(kind) is Literal  # demo's images are a number
+    if option.name in _PLACES and not is_counted:
         return _PLACES[option.name]
     members = [kind] if get_origin(kind) in (Literal, tuple, dict) else list(get_args(kind)) or [kind]
     for member in members:

@@ -17,6 +17,9 @@ from yolo.config.options import ALIASES
 from yolo.errors import ConfigError, excerpt, shown
 
 _KEY_VALUE = re.compile(r"[A-Za-z_][\w.-]*=.*", re.DOTALL)
+_CLASS_NAME = re.compile(r"[^\W_][\w ]*")
+# What `predict --classes` works on.
+_INPUTS = ("weights", "source")
 HELP_WORDS = ("help", "-h", "--help", "--help-all", "--help_all")
 # May have several values: what a shell makes of a pattern.
 SEVERAL = "source"
@@ -171,8 +174,21 @@ class _Reader:
             return
         if not equals:
             value = self._value(name, spelled)
+            if name == "classes" and name in known.options:
+                value = ",".join([value, *self._further_classes(value)])
         self.options.append(Written(name, value, spelled))
         self.takes_more = name == SEVERAL and SEVERAL in known.options
+
+    def _further_classes(self, first: str) -> list[str]:
+        """The words of `--classes 0 2` after the first; names only where there is a detector and a source already."""
+        has_inputs = len(self.positional) + len({option.name for option in self.options} & set(_INPUTS)) >= len(_INPUTS)
+        found = []
+        while self.words and not exists(word := self.words[0]):
+            is_label = first.isdecimal() and word.isdecimal()
+            if not is_label and not (has_inputs and _CLASS_NAME.fullmatch(word)):
+                break
+            found.append(self.words.pop(0))
+        return found
 
     def _value(self, name: str, spelled: str) -> str:
         """The value of an option that was written without an equals sign."""
@@ -185,6 +201,8 @@ class _Reader:
                 takes = takes or (following or "").lower() in ("ram", "disk", "none")
             return self.words.pop(0) if takes else "true"
         if following is None or following.startswith("--"):
+            if name == "save":  # Ultralytics': draw pictures
+                return "true"
             if name not in self.known.options and not self.known.knows(name):
                 return ""  # it will be called unknown
             raise ConfigError(

@@ -224,7 +224,7 @@ class Meaning:
 
 def is_foreign_switch(name: str) -> bool:
     """Whether an option of other packages may stand without a value."""
-    return name == "cache" or (name in OPTIONS and OPTIONS[name].is_switch)
+    return name in ("cache", "save", "verbose") or (name in OPTIONS and OPTIONS[name].is_switch)
 
 
 def meaning_of(name: str, value: Any, options: Collection[str], *, written: str) -> Meaning | None:
