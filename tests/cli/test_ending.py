@@ -59,7 +59,7 @@ def test_quiet_prints_nothing_but_errors_and_warnings(capsys: pytest.CaptureFixt
     assert run(["data", "split", "--data", "few", "--output", "parts", "-q"]) == 0
     captured = capsys.readouterr()
     assert captured.out == ""
-    assert all(line.startswith("warning: class ") for line in captured.err.splitlines())
+    assert all(line.startswith("warning: ") for line in captured.err.splitlines())
     assert captured.err
 
 

@@ -72,9 +72,9 @@ def help_of(command: str, config_class: type[Any], *, show_all: bool) -> str:
 
 def _how_to_write(config_class: type[Any], has_more: bool) -> str:
     words = POSITIONAL.get(config_class, ())
+    capitals = " and ".join(name.upper().replace("_", "-") for name in words)
     names = " and ".join(f"--{name.replace('_', '-')}" for name in words)
-    what = "word in capitals is" if len(words) == 1 else "words in capitals are"
-    text = f"The {what} {names}, and can be given so, too. " if words else ""
+    text = f"{capitals} can also be given as {names}. " if words else ""
     text += "Options can also be written key=value."
     return text + (" --help-all shows the options of all sections." if has_more else "")
 
