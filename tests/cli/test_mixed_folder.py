@@ -66,3 +66,15 @@ def test_what_may_not_be_read_is_counted_too(
     monkeypatch.chdir(tmp_path)
     assert run(["predict", str(write_untrained(tmp_path / "net.safetensors")), "mixed", "device=cpu"]) == 0
     assert "1 image or video could not be read" in "".join(capsys.readouterr())
+
+
+def test_one_file_of_a_kind_is_counted_in_the_singular(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    fill_mixed_folder(tmp_path / "mixed", 3)
+    (tmp_path / "mixed" / "text.jpg").write_text("There is no image in this file.")
+    (tmp_path / "mixed" / "cut.mp4").write_bytes(b"")
+    monkeypatch.chdir(tmp_path)
+    assert run(["predict", str(write_untrained(tmp_path / "net.safetensors")), "mixed", "device=cpu"]) == 0
+    counted = capsys.readouterr().err.splitlines()[-1].partition("read: ")[2]
+    assert sorted(counted.split(", ")) == ["1 damaged video", "1 that is not an image"]

@@ -83,6 +83,13 @@ _DATA_ACTIONS: dict[str, tuple[type[Any], str]] = {
     "synth": (DataSynthConfig, "synthetic"),
     "download": (DataDownloadConfig, "download"),
 }
+# what could not be read, by kind, where it is one
+_OF_ONE = {
+    "that are not images": "that is not an image",
+    "damaged videos": "damaged video",
+    "damaged archives": "damaged archive",
+    "of kinds that are not read": "of a kind that is not read",
+}
 
 
 def train_command(words: Sequence[str]) -> Ending:
@@ -167,7 +174,8 @@ def _print_prediction(summary: PredictionSummary, console: Console) -> None:
     warn(console, *summary.notes)
     if summary.skipped:
         failed = counted(len(summary.skipped), "image or video", "images or videos")
-        kinds = ", ".join(f"{count:,} {kind}" for kind, count in summary.skipped_kinds.most_common())
+        counts = summary.skipped_kinds.most_common()
+        kinds = ", ".join(f"{count:,} {_OF_ONE.get(kind, kind) if count == 1 else kind}" for kind, count in counts)
         warn(console, f"{failed} could not be read: {kinds}")
     say(console, *summary.written)
     if summary.interrupted:
