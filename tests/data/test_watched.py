@@ -1,3 +1,4 @@
+import multiprocessing
 import os
 import signal
 import time
@@ -165,6 +166,22 @@ def test_every_pass_of_an_evaluation_has_all_images(data: DetectionDataset, monk
         assert [batch.indices for batch in batches] == [(0, 1, 2), (4, 5), (6,)]
         assert len(batches[1].skipped) == 1
     assert signal.getsignal(signal.SIGCHLD) == before
+
+
+def test_a_worker_that_is_killed_between_two_passes_is_started_again(
+    data: DetectionDataset, capfd: pytest.CaptureFixture[str]
+) -> None:
+    data = DetectionDataset(data.images, input_hw=(32, 32), resize="letterbox")
+    loader = make_loader(data, EvaluationBatches(7, 3), workers=2, patience=30.0)
+    expected = list(loader)
+    worker = multiprocessing.active_children()[0]
+    worker.kill()
+    worker.join()
+    assert_same(list(loader), expected)
+    said = capfd.readouterr().err
+    assert said.count("a process that loads images was killed while it read no image") == 1
+    assert_same(list(loader), expected)
+    assert capfd.readouterr().err == ""
 
 
 @pytest.mark.parametrize("workers", [0, 2])

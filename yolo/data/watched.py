@@ -196,9 +196,12 @@ class WatchedLoader(Generic[T]):
 
     def __iter__(self) -> Iterator[T]:
         self._keys.begin()
-        iterator, waits, in_a_row = self._start(), _Waits(), 0
+        iterator: Iterator[T] | None = None
+        waits, in_a_row = _Waits(), 0
         while True:
             try:
+                if iterator is None:
+                    iterator = self._start()
                 value = next(iterator)
             except StopIteration:
                 return
@@ -208,26 +211,29 @@ class WatchedLoader(Generic[T]):
                 if not dead and not stuck:
                     if not str(error).startswith(_TIMED_OUT):
                         raise
-                    continue
+                    if iterator is not None:
+                        continue
                 in_a_row += bool(dead)
                 self._refuse(stuck, dead, in_a_row)
-                del iterator
+                iterator = None
                 self._stop()
-                iterator, waits = self._start(), _Waits()
+                waits = _Waits()
                 continue
             self._keys.pending.popleft()
             waits, in_a_row = _Waits(), 0
             yield value
 
     def _start(self) -> Iterator[T]:
-        """Workers, or those of the last pass again."""
+        """Workers, or those of the last pass again; an error where one of these was killed since then."""
         if self._loader is None:
             self._loader = DataLoader(**self._options)
         on_child = signal.getsignal(signal.SIGCHLD) if hasattr(signal, "SIGCHLD") else None
-        iterator = iter(self._loader)
-        if on_child is not None and threading.current_thread() is threading.main_thread():
-            # torch's handler would raise in the middle of a training step when a worker is killed
-            signal.signal(signal.SIGCHLD, on_child)
+        try:
+            iterator = iter(self._loader)
+        finally:
+            if on_child is not None and threading.current_thread() is threading.main_thread():
+                # torch's handler would raise in the middle of a training step when a worker is killed
+                signal.signal(signal.SIGCHLD, on_child)
         self._processes = {child.pid: child for child in multiprocessing.active_children() if child.pid}
         return iterator
 
