@@ -15,6 +15,7 @@ from PIL import Image
 from yolo.errors import ImageReadError
 from yolo.image_headers import JpegHeader, header_size, jpeg2000_bits, read_jpeg_header
 from yolo.images import (
+    NO_IMAGE,
     DepthTally,
     decode,
     decode_image,
@@ -147,6 +148,14 @@ def test_other_pixel_formats_become_rgb(tmp_path: Path, kind: str) -> None:
     assert image.dtype == np.uint8
     if kind in ("grey", "sixteen"):
         assert (image == 99).all()
+
+
+def test_a_pointer_of_git_lfs_is_said_to_be_one(tmp_path: Path) -> None:
+    path = tmp_path / "a.jpg"
+    path.write_text("version https://git-lfs.github.com/spec/v1\noid sha256:00\nsize 5\n")
+    with pytest.raises(ImageReadError, match=r"a\.jpg: is a pointer of Git LFS, .*: git lfs pull") as caught:
+        read_image(path)
+    assert caught.value.kind == NO_IMAGE
 
 
 @pytest.mark.parametrize(

@@ -58,6 +58,8 @@ _SPARE_OF_ONE, _SPARE_OF_MANY, _MANY = 4, 2, 8
 # Of images that cannot be decoded, see `ImageReadError.kind`.
 DAMAGED, TOO_LARGE, NO_IMAGE, UNREAD = "damaged", "too large", "that are not images", "of kinds that are not read"
 
+_GIT_LFS = b"version https://git-lfs"  # what stands in a clone for a large file that was not fetched
+
 
 class Decoded(NamedTuple):
     """An image, and what is worth saying of its file."""
@@ -104,6 +106,8 @@ def decode(data: bytes, *, name: str, reduction: int = 1, bit_depth: int = FULL_
     if not data:
         raise ImageReadError(f"{name}: the file is empty", "empty")
     kind = image_kind(data[:FIRST_BYTES])
+    if data.startswith(_GIT_LFS):
+        raise ImageReadError(f"{name}: is a pointer of Git LFS, not the image itself; fetch it: git lfs pull", NO_IMAGE)
     if missing_extra(kind):
         raise _undecodable(name, kind)
     tiff = read_tiff_header(data) if kind == "TIFF" else None

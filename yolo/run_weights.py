@@ -21,10 +21,7 @@ def find_weights(weights: str | Path) -> Path:
     Raises:
         WeightsError: a folder without weights, or a name of which there is no file, folder or run.
     """
-    path = expand_home(weights)
-    is_name, run = len(path.parts) == 1, RUNS / path
-    if is_name and run.is_dir() and not (path.is_file() or (path / "weights").is_dir()):
-        path = run
+    path = _place(weights)
     if path.is_dir():
         return weights_path(path)
     if path.suffix.lower() in _OTHERS_SUFFIXES:
@@ -32,11 +29,12 @@ def find_weights(weights: str | Path) -> Path:
             f"{printable(path)}: is a file of another package; a detector is a *.safetensors file of gridyolo, the "
             "folder of its run, or a *.weights file of darknet"
         )
-    if is_name and not path.suffix and not path.exists():
+    if len(path.parts) == 1 and not path.suffix and not path.exists():
         found = sorted(file.parts[1] for file in RUNS.glob("*/weights/best.safetensors"))
         known = f"; runs with weights are {listed(found)}" if found else ""
         raise WeightsError(
-            f"{printable(path)}: there is no such weights file or run folder, and no run {printable(run)}{known}"
+            f"{printable(path)}: there is no such weights file or run folder, "
+            f"and no run {printable(RUNS / path)}{known}"
         )
     return path
 
@@ -44,10 +42,12 @@ def find_weights(weights: str | Path) -> Path:
 def weights_path(source: str | Path) -> Path:
     """The file that `--weights` names: the best weights of a run folder, or what is named itself.
 
+    A name alone may be that of a run, as for `find_weights`; it may as well be a word such as DEFAULT.
+
     Raises:
         WeightsError: a folder without such weights, or a training state.
     """
-    path = expand_home(source)
+    path = _place(source)
     if path.is_dir():
         for best in (path / "weights" / "best.safetensors", path / "best.safetensors"):
             if best.is_file():
@@ -66,3 +66,11 @@ def weights_path(source: str | Path) -> Path:
             "--resume"
         )
     return path
+
+
+def _place(source: str | Path) -> Path:
+    """A path, or the run folder below `runs/` that a name alone stands for."""
+    path = expand_home(source)
+    run = RUNS / path
+    is_run = len(path.parts) == 1 and run.is_dir() and not (path.is_file() or (path / "weights").is_dir())
+    return run if is_run else path

@@ -59,6 +59,8 @@ def test_words_stand_for_options(kind: type[Any], words: str, expected: dict[str
         (config.ValConfig, "d w.safetensors", "the detector comes first, so w.safetensors before d"),
         (config.PredictConfig, "a.jpg w.weights", "the detector comes first, and a.jpg is not one"),
         (config.PredictConfig, "a.jpg", "the detector comes first, and a.jpg is not one"),
+        (config.PredictConfig, "photos", r"WEIGHTS SOURCE\.\.\.: two words are needed, and there is only photos"),
+        (config.ValConfig, "runs/train", "WEIGHTS DATA: two words are needed, and there is only runs/train"),
         (config.PredictConfig, "w a.jpg half", "'half' is not a file but an option: write --half"),
         (config.PredictConfig, "w --source=", "--source is empty"),
     ],

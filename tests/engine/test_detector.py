@@ -26,7 +26,7 @@ from yolo.engine.train import TrainingRun
 from yolo.engine.validate import validate
 from yolo.errors import ConfigError, DataError, WeightsError
 from yolo.images import read_image
-from yolo.run_weights import find_weights
+from yolo.run_weights import find_weights, weights_path
 from yolo.thresholds import ThresholdTable
 from yolo.weights_header import read_metadata
 
@@ -247,6 +247,8 @@ def test_the_run_folder_and_its_name_are_the_best_weights(
         find_weights("mine")
     shutil.copy(trained.best, run / "weights")
     assert find_weights("mine") == Path("runs/mine/weights/best.safetensors")
+    assert weights_path("mine") == Path("runs/mine/weights/best.safetensors")  # of a training
+    assert weights_path("DEFAULT") == Path("DEFAULT")
     Path("mine").mkdir()  # a folder of that name that is no run
     assert find_weights("mine") == Path("runs/mine/weights/best.safetensors")
     with pytest.raises(WeightsError, match=r"^your: there is no .* no run runs/your; runs with weights are mine$"):

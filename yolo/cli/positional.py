@@ -74,6 +74,7 @@ def assign(
         known = f"usage: {usage(command, config_class)}"
         raise ConfigError(f"gridyolo {command}: {extra} does not belong to an option ({known})")
     _check_order(words, free, command, config_class)
+    _check_second(words, [name for name in names if name not in given and name not in in_files], command, config_class)
     return [Written(name, word, f"--{name.replace('_', '-')}") for name, word in zip(free, words, strict=False)]
 
 
@@ -91,6 +92,13 @@ def _check_order(words: Sequence[str], names: Sequence[str], command: str, confi
     later = next((word for word in words[1:] if _is_weights(word)), None)
     if later is not None and not Path(words[0]).is_dir():
         raise ConfigError(f"{order}: the detector comes first, so {excerpt(later)} before {excerpt(words[0])}")
+
+
+def _check_second(words: Sequence[str], needed: Sequence[str], command: str, config_class: type[Any]) -> None:
+    """ConfigError where one word stands alone for the detector and what it works on."""
+    if config_class in (config.ValConfig, config.PredictConfig) and len(words) == 1 and len(needed) == 2:
+        order = " ".join(usage(command, config_class).split()[:-1])
+        raise ConfigError(f"{order}: two words are needed, and there is only {excerpt(words[0])}")
 
 
 def _is_weights(word: str) -> bool:
