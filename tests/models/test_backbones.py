@@ -1,3 +1,5 @@
+import warnings
+
 import pytest
 import torch
 
@@ -45,6 +47,13 @@ def test_networks_of_one_image_size_are_refused(name: str, capfd: pytest.Capture
     with torch.device("meta"), pytest.raises(ConfigError, match="any size"):  # shapes alone, and no large weights
         find_taps(build_classifier(name))
     assert capfd.readouterr().err == ""
+
+
+def test_no_announcement_of_torchvision_is_seen() -> None:
+    with warnings.catch_warnings(record=True) as seen:
+        warnings.simplefilter("always")
+        build_classifier("googlenet")
+    assert not seen
 
 
 def test_a_network_without_the_stride_is_refused() -> None:

@@ -9,6 +9,7 @@ from __future__ import annotations
 
 import difflib
 import math
+import warnings
 from dataclasses import dataclass
 from typing import Any
 
@@ -135,7 +136,10 @@ def build_classifier(name: str, *, pretrained: bool = False) -> nn.Module:
 
         classifier = timm.create_model(name.removeprefix(TIMM), pretrained=pretrained)
     else:
-        classifier = torchvision.models.get_model(name, weights=None)
+        with warnings.catch_warnings():
+            # inception and googlenet announce that another release will initialise them in another way
+            warnings.simplefilter("ignore", FutureWarning)
+            classifier = torchvision.models.get_model(name, weights=None)
     return classifier
 
 
