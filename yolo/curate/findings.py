@@ -52,7 +52,7 @@ _ERRORS: _Table = {
     ),
     "image_missing": "Put the file there, or take it out of the list or annotation.",
     "image_malformed": "Correct the entry.",
-    "image_unreadable": "Fetch the file again, or delete it.",
+    "image_unreadable": "Convert other kinds of files, or install what is named; fetch damaged files again.",
     "image_truncated": ("image files that end too early: a part of the picture is missing", "Fetch them again."),
     "image_corrupt": ("image files with damaged contents: a part of the picture is garbage", "Fetch them again."),
     "image_too_large": ("images of more than 200 million pixels, which were not decoded", "Cut them into tiles."),
