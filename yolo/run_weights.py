@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from pathlib import Path
 
-from yolo.config.foreign_options import OTHERS_WEIGHTS
+from yolo.config.options import OTHERS_WEIGHTS
 from yolo.console import listed
 from yolo.errors import WeightsError, printable
 from yolo.files import expand_home

@@ -154,10 +154,10 @@ def test_the_peak_rate_can_be_changed(finished: Path) -> None:
     assert open_run_config(finished).optimizer.lr == 5e-4
     assert float(rows_of(finished)[2]["lr/pg0"]) < 5e-4
     # one that is the default counts where the user named it
-    default = OptimizerConfig().lr
+    default = OptimizerConfig().peak_lr
     resumed(finished, epochs=5)
     assert open_run_config(finished).optimizer.lr == 5e-4
-    resumed(finished, ("optimizer.lr",), epochs=6)
+    resumed(finished, ("optimizer.lr",), epochs=6, optimizer=OptimizerConfig(lr=default))
     config = open_run_config(finished)
     assert config.optimizer.lr == default
     assert config.optimizer.name == "adamw"
@@ -207,7 +207,7 @@ def test_changed_data_are_written_down_as_they_are_found_from_anywhere(
 
 
 def test_options_are_refused_only_where_they_differ_from_those_of_the_run(finished: Path) -> None:
-    same = OptimizerConfig(lr=OptimizerConfig().lr)
+    same = OptimizerConfig(lr=OptimizerConfig().peak_lr)
     config = open_run_config(finished)
     names = tuple(f"optimizer.{name}" for name in ("name", "lr", "momentum"))
     with pytest.raises(ConfigError, match=r"leave out batch_size \("):

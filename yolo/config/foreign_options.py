@@ -12,7 +12,7 @@ from dataclasses import dataclass, field
 from pathlib import PurePath
 from typing import Any
 
-from yolo.config.options import ALIASES
+from yolo.config.options import ALIASES, OTHERS_WEIGHTS
 from yolo.errors import ConfigError, excerpt
 
 _ANY = "*"  # in `Foreign.ignored`: whatever the value is
@@ -326,10 +326,6 @@ def _input_size(value: Any, word: str, written: str) -> Meaning | None:
     if len(set(sides)) > 1:
         raise ConfigError(f"{written} {word} has two sides; inputs are square here: give one number")
     return Meaning("input_size", sides[0]) if sides else None
-
-
-# of networks as other packages write them
-OTHERS_WEIGHTS = (".pt", ".onnx", ".engine", ".torchscript", ".tflite", ".mlpackage")
 
 
 def _model(value: Any, options: Collection[str], written: str) -> Meaning | None:

@@ -43,6 +43,8 @@ ALIASES = {
 }
 # The least likeness, by `difflib`, of words that may have been mistyped: bacth and batch, but not half and help.
 _NEAR = 0.66
+# Suffixes of networks as other packages write them.
+OTHERS_WEIGHTS = (".pt", ".onnx", ".engine", ".torchscript", ".tflite", ".mlpackage")
 SMALLEST_TILE = 32
 # Pixels, images, processes, draws: more than any machine has room for.
 LARGEST_SIDE, LARGEST_BATCH, MOST_WORKERS, MOST_RESAMPLES = 32_768, 65_536, 1024, 1_000_000
