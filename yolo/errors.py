@@ -143,7 +143,7 @@ class ImageReadError(DataError):
     """One image that cannot be decoded.
 
     Attributes:
-        kind: what is wrong in the words of a count, as in "3 damaged".
+        kind: the category of the error, as it is counted in summaries: "3 damaged".
     """
 
     def __init__(self, message: str, kind: str = "that could not be opened") -> None:

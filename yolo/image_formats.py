@@ -42,7 +42,7 @@ _FORMATS = (
     "JPEG", "MPO", "PNG", "BMP", "DIB", "GIF", "TIFF", "WEBP", "AVIF", "HEIF", "JPEG2000", "PPM", "TGA", "ICO", "PSD",
     "DDS", "PCX", "SGI", "SUN", "QOI",
 )  # fmt: skip
-# What the first bytes of a file say it is, in the words of messages.
+# The format that the first bytes of a file indicate, as messages name it.
 _STARTS = (
     (rb"\xff\xd8\xff", "JPEG"),
     (rb"\x89PNG\r\n\x1a\n", "PNG"),
@@ -89,7 +89,7 @@ _EXTRA = "pip install 'gridyolo[heif]'"
 
 
 def image_kind(data: bytes) -> str:
-    r"""What a file is by its first bytes, in the words of messages; "" where they say nothing.
+    r"""The format of a file by its first bytes, as messages name it; "" if they are not known.
 
     >>> image_kind(b"\xff\xd8\xff\xe0"), image_kind(b"\0\0\0\x18ftypheic"), image_kind(b"BMW.jpg")
     ('JPEG', 'HEIC', '')

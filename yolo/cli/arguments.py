@@ -1,4 +1,4 @@
-"""From the words of a command line, and files of options, to a checked configuration.
+"""From the arguments of a command line, and files of options, to a checked configuration.
 
 Any spelling of an option is understood (`words`), words without one (`positional`), and the names that users of other
 packages know (`config.options.ALIASES`, `config.foreign_options`). Values may come from a YAML file (`config_file`);

@@ -43,7 +43,7 @@ class Ending:
         folder: where everything is that was written; None where it is not in one folder, or nothing was.
         files: the main files that were written, or that `folder` had before; those that do not exist are left out.
         look_at: the file or folder to open first; None where there is nothing to see.
-        next_command: the words of a command that can follow as it stands; none where it depends on the user.
+        next_command: the arguments of a command that can be run next as printed; empty if it depends on the user.
         results: the numbers, by names that docs/scripts.md explains.
     """
 

@@ -1,4 +1,4 @@
-"""The words of a command line: which are options, which are their values, and which stand for themselves.
+"""The arguments of a command line: which are options, which are their values, and which stand for themselves.
 
 `--max-minutes 5`, `--max_minutes=5` and `max_minutes=5` are the same. Left out: what an option means and what may be
 its value (`arguments`).

@@ -1,7 +1,7 @@
 """Options that users of other packages type: which of ours they are, or what to do in their place.
 
-`OPTIONS` is the whole table, in the words of Ultralytics, YOLOv5, darknet, MMDetection and torchvision. Names that mean
-just what an option here means are `ALIASES` of it (options.py). Update an answer when what it misses exists.
+`OPTIONS` is the whole table: the names that Ultralytics, YOLOv5, darknet, MMDetection and torchvision use. Names that
+mean just what an option here means are `ALIASES` of it (options.py). Update an answer when what it misses exists.
 """
 
 from __future__ import annotations

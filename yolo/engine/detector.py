@@ -324,7 +324,7 @@ class Detector:
 
 def detector_of(config: PredictConfig | ValConfig) -> Detector:
     """The detector that a command's options name."""
-    detector = Detector.__new__(Detector)  # `__init__` is for Python, and so are the words of its errors
+    detector = Detector.__new__(Detector)  # `__init__` is for Python: its errors name keywords, not options
     detector._open(config)
     return detector
 

@@ -59,7 +59,7 @@ class Unreadable:
 
     source: str
     reason: str
-    kind: str = "that could not be opened"  # what is wrong in the words of a count; see `ImageReadError.kind`
+    kind: str = "that could not be opened"  # the category that summaries count; see `ImageReadError.kind`
 
     @classmethod
     def of(cls, source: str, error: Exception) -> Unreadable:

@@ -129,7 +129,7 @@ def open_source(source: str | Path | Sequence[str | Path], options: SourceOption
 
 
 def shown_source(source: str | Sequence[str]) -> tuple[str, ...]:
-    """The words of a source as outputs may show them: printable, and addresses without their passwords."""
+    """The name of a source as outputs may show it: printable, and addresses without their passwords."""
     return tuple(printable(shown_address(word)) for word in ([source] if isinstance(source, str) else source))
 
 
@@ -272,7 +272,7 @@ def _read_files(files: Sequence[Path], reading: Reading) -> Iterator[Item]:
 
 
 def _kind_of(path: Path) -> str:
-    """What cannot be read, in the words of a count."""
+    """The category of an error, as summaries count it."""
     return "damaged videos" if path.suffix.lower() in VIDEO_SUFFIXES else "damaged archives"
 
 
