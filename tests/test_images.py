@@ -500,3 +500,15 @@ def test_people_see_dark_images(tmp_path: Path) -> None:
     cv2.imwrite(str(tmp_path / "a.png"), np.array([[0, 1000, 4000]], np.uint16))
     assert read_image(tmp_path / "a.png")[0, :, 0].tolist() == [0, 3, 15]
     assert read_to_show(tmp_path / "a.png")[0, :, 0].tolist() == [0, 62, 250]
+
+
+def test_dark_images_among_others_of_the_full_range_are_said() -> None:
+    tally = DepthTally(16)
+    for largest in (65535, 4095, 40000, None):
+        tally.add(largest)
+    (note,) = tally.notes()
+    assert note.startswith("1 of 3 16-bit images have samples up to 4095 where 65535 is white")
+    bright = DepthTally(16)
+    for largest in (65535, 4096, 0):
+        bright.add(largest)
+    assert bright.notes() == []

@@ -154,6 +154,7 @@ class DepthTally:
         self._bit_depth = bit_depth
         self._lock = Lock()
         self._count = self._above = self._largest = 0
+        self._dark = self._largest_of_dark = 0  # images that use a sixteenth of the range, whatever others use
 
     def add(self, largest: int | None) -> None:
         """Count an image by its largest sample, None where it has no 16 bits."""
@@ -162,6 +163,9 @@ class DepthTally:
                 self._count += 1
                 self._above += largest >= 2**self._bit_depth
                 self._largest = max(self._largest, largest)
+                if 0 < largest < 2 ** (self._bit_depth - _SPARE_OF_ONE):
+                    self._dark += 1
+                    self._largest_of_dark = max(self._largest_of_dark, largest)
 
     def notes(self) -> list[str]:
         """What somebody should know, if anything.
@@ -180,6 +184,12 @@ class DepthTally:
             return [
                 f"{images} samples up to {self._largest} where {white} is white, so they are read as "
                 f"nearly black; {advice}"
+            ]
+        if self._dark:  # among images that fill the range: of another camera
+            return [
+                f"{self._dark} of {self._count} 16-bit images have samples up to {self._largest_of_dark} where {white} "
+                "is white, so they are read as nearly black; if they are of another camera than the rest, convert them "
+                "to the full range"
             ]
         return []
 
